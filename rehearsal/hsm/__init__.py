@@ -1,0 +1,1 @@
+"""AWS CloudHSM and KMS CloudHSM key stores: the model."""

@@ -1,0 +1,41 @@
+"""How long things take and how many there may be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Timings:
+    """Virtual seconds, as the real service takes (F1.32, F1.33); no poll interval divides them."""
+
+    create_cluster: float = 193
+    create_hsm: float = 467
+    initialize: float = 251
+    activate: float = 41
+    delete_hsm: float = 283
+    delete_cluster: float = 137
+    # F1.28: a deleted cluster is still described, as DELETED, for so long.
+    deleted_visible: float = 3600
+    # F1.28, F1.29: a deleted HSM is listed as DELETED for a while, and counts against
+    # DeleteCluster for a while after that.
+    deleted_hsm_visible: float = 11
+    deleted_hsm_lingers: float = 19
+    create_backup: float = 103
+    # F1.43: per HSM.
+    change_hsm_type: float = 1787
+    connect: float = 871
+    disconnect: float = 97
+    instance_running: float = 38
+    ssm_online: float = 71
+
+
+@dataclass
+class Quotas:
+    """Per account and Region (F1.35, F4.3) unless it says otherwise."""
+
+    clusters: int = 4
+    hsms: int = 6
+    hsms_per_cluster: int = 28
+    users_per_cluster: int = 1024
+    key_stores: int = 10
