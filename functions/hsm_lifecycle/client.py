@@ -1,0 +1,102 @@
+"""The client instance, and commands on it through SSM Run Command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import TransientError
+
+_SECONDS_TO_DELIVER = 120
+_WORDS_OF_STDERR = 600  # characters; the stack event shows 240 in all
+_ON_THE_WAY = ("Pending", "InProgress", "Delayed", "Cancelling")
+
+
+def describe_client(event: Event) -> dict[str, Any]:
+    """Describe the instance; one that nobody remembers is terminated."""
+    try:
+        reservations = aws.client("ec2").describe_instances(InstanceIds=[event["InstanceId"]])
+        instance = reservations["Reservations"][0]["Instances"][0]
+        return {"State": instance["State"]["Name"]}
+    except ClientError as problem:
+        if aws.code_of(problem) != "InvalidInstanceID.NotFound":
+            raise
+        return {"State": "terminated"}
+
+
+def start_client(event: Event) -> dict[str, Any]:
+    """Start the instance that its owner has stopped."""
+    aws.client("ec2").start_instances(InstanceIds=[event["InstanceId"]])
+    return {}
+
+
+def describe_agent(event: Event) -> dict[str, Any]:
+    """Describe the SSM agent; before it has registered its state is Absent."""
+    known = aws.client("ssm").describe_instance_information(
+        Filters=[{"Key": "InstanceIds", "Values": [event["InstanceId"]]}]
+    )["InstanceInformationList"]
+    return {"PingStatus": known[0]["PingStatus"] if known else "Absent"}
+
+
+def send_command(event: Event) -> dict[str, Any]:
+    """Run a document on the client; a command that this execution sent before is found again."""
+    found = _sent(event)
+    if found is None:
+        found = aws.client("ssm").send_command(
+            InstanceIds=[event["InstanceId"]],
+            DocumentName=event["DocumentName"],
+            Parameters={name: [str(value)] for name, value in event["Parameters"].items()},
+            TimeoutSeconds=_SECONDS_TO_DELIVER,
+            Comment=_comment(event),
+        )["Command"]["CommandId"]
+    return {"Id": found}
+
+
+def describe_command(event: Event) -> dict[str, Any]:
+    """Describe a command: is it Running, did it Succeed, or how and why did it fail?"""
+    try:
+        invocation = aws.client("ssm").get_command_invocation(
+            CommandId=event["CommandId"], InstanceId=event["InstanceId"]
+        )
+    except ClientError as problem:
+        if aws.code_of(problem) != "InvocationDoesNotExist":  # not yet (F6.25)
+            raise
+        raise TransientError("SSM does not know the command yet.") from problem
+    status = invocation["Status"]
+    said = (invocation["StandardErrorContent"] or invocation["StandardOutputContent"]).strip()
+    return {
+        "Id": event["CommandId"],
+        "Status": "Running" if status in _ON_THE_WAY else status,
+        "Message": said[-_WORDS_OF_STDERR:] or invocation["StatusDetails"],
+        "Output": invocation["StandardOutputContent"],
+    }
+
+
+def cancel_commands(instance_id: str) -> None:
+    """Cancel what our workflows are still running on the client."""
+    ssm = aws.client("ssm", attempts=5)
+    pages = ssm.get_paginator("list_commands").paginate(InstanceId=instance_id)
+    for command in (command for page in pages for command in page["Commands"]):
+        if command["Status"] in _ON_THE_WAY and command["Comment"].startswith(_COMMENT_PREFIX):
+            ssm.cancel_command(CommandId=command["CommandId"], InstanceIds=[instance_id])
+
+
+_COMMENT_PREFIX = "hsm-lifecycle "
+
+
+def _comment(event: Event) -> str:
+    """At most 100 characters; the execution's name is unlike that of any other."""
+    return f"{_COMMENT_PREFIX}{event['ExecutionName']}"[:100]
+
+
+def _sent(event: Event) -> str | None:
+    pages = (
+        aws.client("ssm").get_paginator("list_commands").paginate(InstanceId=event["InstanceId"])
+    )
+    for command in (command for page in pages for command in page["Commands"]):
+        if command["Comment"] == _comment(event):
+            return str(command["CommandId"])
+    return None

@@ -1,0 +1,287 @@
+"""CloudHSM clusters: checked, found, created, described, deleted."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, secret_store
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import (
+    ClusterInUseError,
+    ClusterNotDeletedError,
+    ClusterNotFoundError,
+    ForeignClusterError,
+    ParameterError,
+)
+from hsm_lifecycle.properties import ClusterProperties
+
+logger = logging.getLogger("hsm_lifecycle")
+
+STACK_TAG = "hsm-lifecycle:stack-id"
+LOGICAL_ID_TAG = "hsm-lifecycle:logical-id"
+NONE = "none"  # an output of CloudFormation is better not empty
+_CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
+_DELETE_ATTEMPTS = 40  # 15 s apart: HSMs may linger for minutes after they are gone (F1.29)
+
+
+# ---- what there is
+
+
+def find(cluster_id: str) -> dict[str, Any] | None:
+    """The cluster as AWS describes it; None if there is none, or only the memory of one (F1.28)."""
+    if not _CLUSTER_ID.fullmatch(cluster_id):
+        return None
+    for cluster in _described(Filters={"clusterIds": [cluster_id]}):
+        if cluster["ClusterId"] == cluster_id and cluster["State"] != "DELETED":
+            return cluster
+    return None
+
+
+def find_by_tag(stack_id: str, logical_id: str) -> dict[str, Any] | None:
+    """The cluster that this stack made, whatever became of the request that made it."""
+    wanted = {STACK_TAG: stack_id, LOGICAL_ID_TAG: logical_id}
+    for cluster in _described():
+        if cluster["State"] != "DELETED" and wanted.items() <= tags_of(cluster).items():
+            return cluster
+    return None
+
+
+def own(event: Event) -> dict[str, Any]:
+    """The cluster a step is about to change; raises unless it carries the tag of this stack."""
+    cluster = find(event["ClusterId"])
+    if cluster is None:
+        raise ClusterNotFoundError("The cluster no longer exists.")
+    if not is_own(cluster, event):
+        raise _foreign()
+    return cluster
+
+
+def is_own(cluster: dict[str, Any], event: Event) -> bool:
+    """Whether the cluster carries the tag of the stack that asks."""
+    return tags_of(cluster).get(STACK_TAG) == event["StackId"]
+
+
+def _foreign() -> ForeignClusterError:
+    return ForeignClusterError(
+        f"The cluster does not carry the tag {STACK_TAG} with the id of this stack, so it is"
+        " not touched. If it is this stack's, put the tag back and try again."
+    )
+
+
+def tags_of(cluster: dict[str, Any]) -> dict[str, str]:
+    return {tag["Key"]: tag["Value"] for tag in cluster.get("TagList") or []}
+
+
+def has_backups(cluster_id: str) -> bool:
+    """Whether backups of the cluster exist, which outlive it and need its secrets (F1.30)."""
+    if not _CLUSTER_ID.fullmatch(cluster_id):
+        return False
+    pages = aws.client("cloudhsmv2").get_paginator("describe_backups")
+    return any(
+        bool(page["Backups"]) for page in pages.paginate(Filters={"clusterIds": [cluster_id]})
+    )
+
+
+def _described(**request: Any) -> Iterator[dict[str, Any]]:
+    for page in aws.client("cloudhsmv2").get_paginator("describe_clusters").paginate(**request):
+        yield from page["Clusters"]
+
+
+def stack_of(event: Event) -> dict[str, Any]:
+    """This stack as CloudFormation describes it: its tags, and whether it is rolling back."""
+    stacks = aws.client("cloudformation").describe_stacks(StackName=event["StackId"])["Stacks"]
+    found: dict[str, Any] = stacks[0]
+    return found
+
+
+# ---- steps
+
+
+def find_cluster(event: Event) -> dict[str, Any]:
+    """Find this stack's cluster by its physical id when that is one, else by its tags."""
+    physical_id = event.get("PhysicalResourceId") or ""
+    cluster = find(physical_id) or find_by_tag(event["StackId"], event["LogicalResourceId"])
+    cluster_id = cluster["ClusterId"] if cluster else ""
+    known = cluster_id or (physical_id if _CLUSTER_ID.fullmatch(physical_id) else "")
+    return {
+        "Id": cluster_id,
+        "State": cluster["State"] if cluster else "ABSENT",
+        "KnownAs": known,
+        "HasBackups": has_backups(known),
+        "Looks": event["Looks"] + 1,
+    }
+
+
+def check_creation(event: Event) -> dict[str, Any]:
+    """Refuse a creation that cannot end well, before anything is made."""
+    wanted = ClusterProperties.parse(event["ResourceProperties"])
+    if wanted.hsms_per_subnet == 0:
+        raise ParameterError(
+            "pHsmsPerSubnet: a cluster is created with at least one HSM in a subnet, because its"
+            " certificate signing request comes from the first. Create it with 1, then update to 0."
+        )
+    check_subnets(wanted.subnet_ids)
+    return {}
+
+
+def check_subnets(subnet_ids: tuple[str, ...]) -> None:
+    """One VPC and one subnet for each Availability Zone (F1.12); raises ParameterError."""
+    subnets = aws.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
+    if len({subnet["VpcId"] for subnet in subnets}) > 1:
+        raise ParameterError("pSubnets: the subnets are of more than one VPC; a cluster has one.")
+    zones: dict[str, str] = {}
+    for subnet in subnets:
+        zone, subnet_id = subnet["AvailabilityZone"], subnet["SubnetId"]
+        if zone in zones:
+            raise ParameterError(
+                f"pSubnets: {zones[zone]} and {subnet_id} are both in {zone}; a cluster has one"
+                " subnet in each Availability Zone."
+            )
+        zones[zone] = subnet_id
+
+
+def create_cluster(event: Event) -> dict[str, Any]:
+    """Create the cluster, unless this stack has made it already."""
+    made = find_by_tag(event["StackId"], event["LogicalResourceId"])
+    if made is None:
+        wanted = ClusterProperties.parse(event["ResourceProperties"])
+        tags = {
+            **{tag["Key"]: tag["Value"] for tag in stack_of(event).get("Tags") or []},
+            STACK_TAG: event["StackId"],
+            LOGICAL_ID_TAG: event["LogicalResourceId"],
+        }
+        made = aws.client("cloudhsmv2").create_cluster(
+            HsmType=wanted.hsm_type,
+            Mode=wanted.mode,
+            NetworkType=wanted.network_type,
+            SubnetIds=list(wanted.subnet_ids),
+            BackupRetentionPolicy={"Type": "DAYS", "Value": str(wanted.backup_retention_days)},
+            TagList=[{"Key": key, "Value": value} for key, value in tags.items()],
+        )["Cluster"]
+    return {"Id": made["ClusterId"], "State": made["State"]}
+
+
+def describe_cluster(event: Event) -> dict[str, Any]:
+    """Describe the cluster; one that is gone has the state DELETED."""
+    cluster = find(event["ClusterId"]) or {"State": "DELETED"}
+    return {
+        "Id": event["ClusterId"],
+        "State": cluster["State"],
+        "StateMessage": cluster.get("StateMessage") or "AWS gives no reason",
+        "HsmIpAddresses": " ".join(_active_addresses(cluster)),
+    }
+
+
+def check_update(event: Event) -> dict[str, Any]:
+    """Refuse, by the parameter's name, what AWS cannot change; compare with the cluster itself.
+
+    In a rollback nothing is refused, because a rollback must pass: what cannot be restored is
+    a warning.
+    """
+    cluster, rollback = find(event["ClusterId"]), is_rollback(event)
+    faults = _faults(event, cluster)
+    if faults and not rollback:
+        raise faults[0]
+    if faults:
+        logger.warning("not restored by the rollback: %s", faults)
+    return {
+        "State": cluster["State"] if cluster else "ABSENT",
+        "Changeable": cluster is not None and is_own(cluster, event),
+        "Rollback": rollback,
+        "Warnings": " ".join(map(str, faults)) or NONE,
+    }
+
+
+def is_rollback(event: Event) -> bool:
+    """Whether this update is CloudFormation's rollback of another."""
+    return bool(stack_of(event)["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS")
+
+
+def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
+    """Every reason why the cluster cannot become what the properties say."""
+    if cluster is None:
+        return [
+            ClusterNotFoundError(
+                f"{event['ClusterId'] or 'The cluster'} no longer exists and an update cannot bring"
+                " it back. Delete this stack and create it again, from a backup to keep the keys."
+            )
+        ]
+    if not is_own(cluster, event):
+        return [_foreign()]
+    wanted = ClusterProperties.parse(event["ResourceProperties"])
+    return [
+        ParameterError(
+            f"{parameter}: the cluster has {actual}, which AWS cannot change to {asked}."
+            " Create a new stack, from a backup if it is to hold the same keys."
+        )
+        for parameter, actual, asked in (
+            ("pSubnets", _listed(cluster["SubnetMapping"].values()), _listed(wanted.subnet_ids)),
+            ("pMode", cluster.get("Mode", "FIPS"), wanted.mode),
+            ("pNetworkType", cluster.get("NetworkType", "IPV4"), wanted.network_type),
+        )
+        if actual != asked
+    ]
+
+
+def _listed(ids: Any) -> str:
+    return ",".join(sorted(ids))
+
+
+def check_deletion(event: Event) -> dict[str, Any]:
+    """Refuse to take the cluster away from under a KMS key store that uses it."""
+    pages = aws.client("kms").get_paginator("describe_custom_key_stores").paginate()
+    for store in (store for page in pages for store in page["CustomKeyStores"]):
+        if store.get("CloudHsmClusterId") == event["ClusterId"]:
+            raise ClusterInUseError(
+                f"KMS key store {store['CustomKeyStoreId']} ({store['ConnectionState']}) uses the"
+                " cluster. Delete its stack first, or: aws kms delete-custom-key-store"
+                f" --custom-key-store-id {store['CustomKeyStoreId']}"
+            )
+    return {}
+
+
+def delete_cluster(event: Event) -> dict[str, Any]:
+    """Delete the cluster; refused for too long, it says what AWS said."""
+    attempt = int(event["Attempt"]) + 1
+    cluster = find(event["ClusterId"])
+    if cluster and cluster["State"] != "DELETE_IN_PROGRESS":
+        own(event)
+        try:
+            aws.client("cloudhsmv2").delete_cluster(ClusterId=event["ClusterId"])
+        except ClientError as refusal:
+            if aws.code_of(refusal) != "CloudHsmInvalidRequestException":
+                raise
+            if attempt >= _DELETE_ATTEMPTS:
+                raise ClusterNotDeletedError(
+                    f"AWS refused {attempt} times: {refusal.response['Error']['Message']}"
+                    f" (the cluster is {cluster['State']}: {cluster.get('StateMessage')})"
+                ) from refusal
+    return {"Attempt": attempt}
+
+
+def report_cluster(event: Event) -> dict[str, Any]:
+    """Give what CloudFormation is to know of the cluster, or of its absence after a rollback."""
+    cluster = find(event["ClusterId"]) or {"State": "ABSENT"}
+    of = secret_store.names(event["System"], event["ClusterId"])
+    return {
+        "PhysicalResourceId": event["ClusterId"],
+        "Data": {
+            "ClusterId": event["ClusterId"] or NONE,
+            "State": cluster["State"],
+            "SecurityGroupId": cluster.get("SecurityGroup") or NONE,
+            "HsmIpAddresses": ",".join(_active_addresses(cluster)) or NONE,
+            "AdminPasswordSecretName": of.password,
+            "CustomerCaCertSecretName": of.ca_certificate,
+            "CsrSecretName": of.csr,
+            "Warnings": event.get("Warnings", NONE),
+        },
+    }
+
+
+def _active_addresses(cluster: dict[str, Any]) -> list[str]:
+    return sorted(hsm["EniIp"] for hsm in cluster.get("Hsms", ()) if hsm["State"] == "ACTIVE")

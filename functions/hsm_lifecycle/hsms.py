@@ -1,0 +1,251 @@
+"""The HSMs of a cluster: the first one, and as many in each zone as are wanted.
+
+An HSM is known by its network interface: when AWS replaces a failed one, the HsmId changes and
+the interface stays (F1.27).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, clusters
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import ClusterNotFoundError, HsmBusyError, HsmNotCreatedError
+from hsm_lifecycle.properties import ClusterProperties
+
+# A list of HSMs may not show one just created (F1.28 says the same of deleted ones), so for this
+# long its creation is believed without being seen.
+_SECONDS_UNSEEN = 120
+# A second first HSM needs time to be deleted, created, initialized and activated before the
+# workflow's 3300 s are over.
+_SECONDS_TO_TRY_AGAIN = 1200
+_MOVING = ("CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+
+
+# ---- the first HSM, whose certificate signing request makes the cluster
+
+
+def create_first_hsm(event: Event) -> dict[str, Any]:
+    """Create the first HSM in the first subnet that was not tried yet and where AWS agrees."""
+    cluster, tried = clusters.own(event), list(event["FirstHsm"]["Tried"])
+    refusal = event["FirstHsm"]["Message"]
+    if not _listed(cluster):
+        late = _seconds_between(event["StartTime"], event["EnteredTime"]) > _SECONDS_TO_TRY_AGAIN
+        for zone in _zones_in_order(event, cluster):
+            if zone in tried or (tried and late):
+                continue
+            tried.append(zone)
+            try:
+                _create(event["ClusterId"], zone)
+                break
+            except ClientError as problem:
+                if aws.is_transient(
+                    aws.code_of(problem), problem.response["ResponseMetadata"]["HTTPStatusCode"]
+                ):
+                    raise
+                refusal = (
+                    f"{aws.code_of(problem)} in {zone}: {problem.response['Error']['Message']}"
+                )
+        else:
+            raise HsmNotCreatedError(
+                f"CreateHsm gave no HSM in {', '.join(tried)}"
+                f"{', and no time is left for other zones' if late else ''}. {refusal}"
+            )
+    return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": refusal, "Unseen": 0}
+
+
+def describe_first_hsm(event: Event) -> dict[str, Any]:
+    """Describe the only HSM that a cluster has before it is activated.
+
+    One that is not listed is taken for CREATE_IN_PROGRESS at first, and for ABSENT only when it
+    was not seen four times.
+    """
+    cluster, first = _existing(event), event["FirstHsm"]
+    found = _listed(cluster)
+    unseen = 0 if found else first["Unseen"] + 1
+    if found:
+        state, message = found[0]["State"], found[0].get("StateMessage") or first["Message"]
+    else:
+        state, message = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS", first["Message"]
+    if state == "DEGRADED":
+        message = f"{found[0]['HsmId']} in {found[0]['AvailabilityZone']} is DEGRADED: {message}"
+    return {"State": state, "Tried": first["Tried"], "Message": message, "Unseen": unseen}
+
+
+def delete_first_hsm(event: Event) -> dict[str, Any]:
+    """Delete the HSM that came up DEGRADED."""
+    for hsm in _listed(clusters.own(event)):
+        if hsm["State"] == "DEGRADED":
+            _delete(event["ClusterId"], hsm)
+    return {**event["FirstHsm"], "Unseen": 0}
+
+
+# ---- as many as are wanted
+
+
+def describe_hsms(event: Event) -> dict[str, Any]:
+    """Compare the HSMs with what is wanted, and say what is to be done next, one thing at a time.
+
+    CREATE and DELETE name a zone or an HSM; WAIT is for those on their way; ALIGNED is the goal;
+    UNHEALTHY says why the goal cannot be reached.
+    """
+    cluster, known = _existing(event), event["Hsms"]
+    hsms = _listed(cluster)
+    unseen = _unseen(hsms, known["Created"], event["EnteredTime"])
+    replaced = list(known["Replaced"])
+    verdict = {"Zone": "", "EniId": "", "Message": ""}
+    wanted = int(event["HsmsPerSubnet"])
+
+    def decided(decision: str, **named: str) -> dict[str, Any]:
+        return {
+            "Next": decision,
+            **verdict,
+            **named,
+            "Created": unseen,
+            "Replaced": replaced,
+            "IpAddresses": " ".join(
+                sorted(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE")
+            ),
+        }
+
+    if cluster["State"].endswith("_IN_PROGRESS"):
+        return decided("WAIT")
+    zones = sorted(cluster["SubnetMapping"])
+    going = {entry["EniId"] for entry in replaced}
+    for hsm in hsms:
+        zone = hsm["AvailabilityZone"]
+        if hsm["State"] != "DEGRADED" or hsm["EniId"] in going:
+            continue
+        if wanted and any(entry["Zone"] == zone for entry in replaced):
+            reason = hsm.get("StateMessage") or "AWS gives no reason"
+            return decided(
+                "UNHEALTHY",
+                Message=f"{hsm['HsmId']} in {zone} is DEGRADED like the one before: {reason}",
+            )
+        replaced.append({"Zone": zone, "EniId": hsm["EniId"]})
+        return decided("DELETE", EniId=hsm["EniId"])
+    for zone in zones:
+        if len(_staying(hsms, zone)) + sum(hsm["Zone"] == zone for hsm in unseen) < wanted:
+            return decided("CREATE", Zone=zone)
+    if unseen or any(hsm["State"] == "CREATE_IN_PROGRESS" for hsm in hsms):
+        return decided("WAIT")
+    for zone in zones:
+        if len(_staying(hsms, zone)) > wanted:
+            return decided("DELETE", EniId=_staying(hsms, zone)[-1]["EniId"])
+    return decided("ALIGNED" if all(hsm["State"] == "ACTIVE" for hsm in hsms) else "WAIT")
+
+
+def create_hsm(event: Event) -> dict[str, Any]:
+    """Create an HSM in the zone that lacks one; does nothing if it lacks none any more."""
+    cluster, zone, known = clusters.own(event), event["Hsms"]["Zone"], event["Hsms"]
+    hsms = _listed(cluster)
+    if len(_staying(hsms, zone)) >= int(event["HsmsPerSubnet"]):
+        return dict(known)
+    with _Patience(hsms):
+        made = _create(event["ClusterId"], zone)
+    entry = {"Zone": zone, "EniId": made.get("EniId", ""), "At": event["EnteredTime"]}
+    return {**known, "Created": [*known["Created"], entry]}
+
+
+def delete_hsm(event: Event) -> dict[str, Any]:
+    """Delete the HSM that is too much or DEGRADED; one that is gone or going is left alone."""
+    hsms = _listed(clusters.own(event))
+    for hsm in hsms:
+        if hsm["EniId"] == event["Hsms"]["EniId"] and hsm["State"] != "DELETE_IN_PROGRESS":
+            with _Patience([other for other in hsms if other is not hsm]):
+                _delete(event["ClusterId"], hsm)
+    return dict(event["Hsms"])
+
+
+class _Patience:
+    """Turns a refusal into HsmBusyError while another HSM of the cluster is on its way.
+
+    Whether AWS takes two such requests at once is not documented (F1.31).
+    """
+
+    def __init__(self, others: list[dict[str, Any]]) -> None:
+        self._moving = [hsm for hsm in others if hsm["State"] in _MOVING]
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
+        if (
+            self._moving
+            and isinstance(problem, ClientError)
+            and aws.code_of(problem) == "CloudHsmInvalidRequestException"
+        ):
+            raise HsmBusyError(
+                f"{self._moving[0]['HsmId']} is {self._moving[0]['State']}:"
+                f" {problem.response['Error']['Message']}"
+            ) from problem
+
+
+# ---- what they share
+
+
+def _existing(event: Event) -> dict[str, Any]:
+    cluster = clusters.find(event["ClusterId"])
+    if cluster is None:
+        raise ClusterNotFoundError("The cluster vanished while its HSMs were being looked after.")
+    return cluster
+
+
+def _listed(cluster: dict[str, Any]) -> list[dict[str, Any]]:
+    """The HSMs of the cluster in the order of their interfaces, without those that are gone."""
+    alive = [hsm for hsm in cluster["Hsms"] if hsm["State"] != "DELETED"]
+    return sorted(alive, key=lambda hsm: str(hsm.get("EniId")))
+
+
+def _staying(hsms: list[dict[str, Any]], zone: str) -> list[dict[str, Any]]:
+    """The HSMs of a zone that are ACTIVE or will be."""
+    return [
+        hsm
+        for hsm in hsms
+        if hsm["AvailabilityZone"] == zone and hsm["State"] in ("ACTIVE", "CREATE_IN_PROGRESS")
+    ]
+
+
+def _unseen(
+    hsms: list[dict[str, Any]], created: list[dict[str, str]], now: str
+) -> list[dict[str, str]]:
+    """What was created a moment ago and is not listed yet."""
+    seen = {hsm.get("EniId") for hsm in hsms}
+    return [
+        entry
+        for entry in created
+        if entry["EniId"] not in seen and _seconds_between(entry["At"], now) < _SECONDS_UNSEEN
+    ]
+
+
+def _zones_in_order(event: Event, cluster: dict[str, Any]) -> list[str]:
+    """The cluster's zones in the order in which the operator listed the subnets."""
+    order = list(ClusterProperties.parse(event["ResourceProperties"]).subnet_ids)
+    subnet_of: dict[str, str] = cluster["SubnetMapping"]
+    return sorted(
+        subnet_of,
+        key=lambda zone: (subnet_of[zone] not in order, _position(order, subnet_of[zone])),
+    )
+
+
+def _position(order: list[str], subnet_id: str) -> int:
+    return order.index(subnet_id) if subnet_id in order else 0
+
+
+def _seconds_between(earlier: str, later: str) -> float:
+    """Seconds between two times of a state machine, such as 2026-01-31T12:00:00.000Z."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def _create(cluster_id: str, zone: str) -> dict[str, Any]:
+    made: dict[str, Any] = aws.client("cloudhsmv2").create_hsm(
+        ClusterId=cluster_id, AvailabilityZone=zone
+    )["Hsm"]
+    return made
+
+
+def _delete(cluster_id: str, hsm: dict[str, Any]) -> None:
+    aws.client("cloudhsmv2").delete_hsm(ClusterId=cluster_id, EniId=hsm["EniId"])

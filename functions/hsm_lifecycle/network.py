@@ -1,0 +1,80 @@
+"""The way between the client and the HSMs: TCP 2223 to 2225, from group to group and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, clusters
+from hsm_lifecycle.dispatch import Event
+
+_FIRST_PORT, _LAST_PORT = (
+    2223,
+    2225,
+)  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/configure-sg.html
+
+
+def admit_client(event: Event) -> dict[str, Any]:
+    """Let the client's security group reach the cluster's, and the cluster's be reached."""
+    ec2, theirs, ours = _groups(event, clusters.own(event))
+    _unless(
+        "InvalidPermission.Duplicate",
+        ec2.authorize_security_group_ingress,
+        GroupId=theirs,
+        IpPermissions=_ports(ours),
+    )
+    _unless(
+        "InvalidPermission.Duplicate",
+        ec2.authorize_security_group_egress,
+        GroupId=ours,
+        IpPermissions=_ports(theirs),
+    )
+    return {}
+
+
+def revoke_client(event: Event) -> dict[str, Any]:
+    """Take both rules away again, because a group that is referred to cannot be deleted (F1.29)."""
+    cluster = clusters.find(event["ClusterId"])
+    if cluster is None:
+        return {}
+    clusters.own(event)
+    ec2, theirs, ours = _groups(event, cluster)
+    _unless(
+        "InvalidPermission.NotFound",
+        ec2.revoke_security_group_ingress,
+        GroupId=theirs,
+        IpPermissions=_ports(ours),
+    )
+    _unless(
+        "InvalidPermission.NotFound",
+        ec2.revoke_security_group_egress,
+        GroupId=ours,
+        IpPermissions=_ports(theirs),
+    )
+    return {}
+
+
+def _groups(event: Event, cluster: dict[str, Any]) -> tuple[Any, str, str]:
+    return aws.client("ec2"), cluster["SecurityGroup"], event["ClientSecurityGroupId"]
+
+
+def _ports(group_id: str) -> list[dict[str, Any]]:
+    pair = {"GroupId": group_id}
+    return [
+        {
+            "IpProtocol": "tcp",
+            "FromPort": _FIRST_PORT,
+            "ToPort": _LAST_PORT,
+            "UserIdGroupPairs": [pair],
+        }
+    ]
+
+
+def _unless(excused: str, call: Any, **request: Any) -> None:
+    """Make the call; what it would bring about may be so already."""
+    try:
+        call(**request)
+    except ClientError as problem:
+        if aws.code_of(problem) != excused:
+            raise
