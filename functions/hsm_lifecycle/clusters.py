@@ -63,7 +63,7 @@ def own(event: Event) -> dict[str, Any]:
 
 def is_own(cluster: dict[str, Any], event: Event) -> bool:
     """Whether the cluster carries the tag of the stack that asks."""
-    return tags_of(cluster).get(STACK_TAG) == event["StackId"]
+    return bool(tags_of(cluster).get(STACK_TAG) == event["StackId"])
 
 
 def _foreign() -> ForeignClusterError:
