@@ -1,0 +1,290 @@
+"""An EC2 instance's inside: a box apart from the machine, where a client's scripts run for real.
+
+A box has a root directory of its own in memory (see stand_ins/box.sh). Of the machine it shows
+/usr, /etc and this Python, each under an overlay: absolute paths such as /opt/cloudhsm/bin work,
+what a script writes stays in the box, and what the machine has in /root, /home, /tmp, /var or /opt
+is not seen at all. Every command in it goes through stand_ins/command.sh. Where such a box cannot
+be made, none is, and no script ever runs on the machine itself.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+STAND_INS = Path(__file__).resolve().parent / "stand_ins"
+# What dnf installs, and what the machine need not have.
+ABSENT = frozenset({"jq"})
+# What the machine need not have, or what would tell the script about the machine.
+PROVIDED = frozenset(
+    {
+        "aws",
+        "cloud-init",
+        "curl",
+        "date",
+        "dnf",
+        "python3",
+        "rpm",
+        "sha256sum",
+        "sleep",
+        "systemctl",
+        "uname",
+        "yum",
+    }
+)
+# A script's own interpreter, which cannot be a script.
+SHELLS = frozenset({"bash", "dash", "sh"})
+COMMAND = "/run/rehearsal/stand_ins/command.sh"
+PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+# As the SSM agent runs a script: from its unit's working directory, with no HOME.
+WORKING_DIRECTORY = "/usr/bin"
+
+
+class CannotIsolateError(RuntimeError):
+    """This machine does not let a box be kept apart from it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a script ended; the exit code is negative, the signal's number, if it was killed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Script:
+    """A script that was started in a box."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stdout: Path, stderr: Path) -> None:
+        self._process = process
+        self._stdout = stdout
+        self._stderr = stderr
+
+    def wait(self, timeout: float | None = None) -> Outcome:
+        """Wait for its end; after `timeout` real seconds its processes are killed."""
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
+        outputs = []
+        for path in (self._stdout, self._stderr):
+            outputs.append(path.read_text(errors="replace"))
+            path.unlink()
+        return Outcome(self._process.returncode, *outputs)
+
+    def kill(self) -> None:
+        """Kill it and whatever it started in its process group."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class Box:
+    """One instance's files and processes.
+
+    `environment` is for the AWS CLI and the stand-ins: on AWS they learn Region, endpoint and
+    credentials from the instance, so that a script finds none of it in its own environment.
+    """
+
+    def __init__(self, instance_id: str, environment: Mapping[str, str]) -> None:
+        self.instance_id = instance_id
+        self.environment = dict(environment)
+        self._directory = Path(tempfile.mkdtemp(prefix=f"{instance_id}-"))
+        self._scripts = 0
+        try:
+            self._keeper = self._make()
+            self._pid = self._await_ready()
+        except BaseException:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            raise
+
+    def _make(self) -> subprocess.Popen[str]:
+        root, commands = self._directory / "root", self._directory / "commands"
+        root.mkdir()
+        for name in ("bin", "sbin"):
+            _lay_out_commands(Path("/usr") / name, commands / name)
+        for name in PROVIDED - {path.name for path in (commands / "bin").iterdir()}:
+            (commands / "bin" / name).symlink_to(COMMAND)
+        arguments = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
+        given = [STAND_INS / "box.sh", root, commands, STAND_INS, *_python_directories()]
+        try:
+            return subprocess.Popen(
+                ["unshare", *arguments, "/bin/bash", *map(str, given)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={"PATH": PATH},
+                text=True,
+                start_new_session=True,
+            )
+        except FileNotFoundError:
+            raise _cannot_isolate(
+                self.instance_id, "the command 'unshare' of util-linux is not installed"
+            ) from None
+
+    def _await_ready(self) -> int:
+        assert self._keeper.stdout
+        assert self._keeper.stderr
+        pid = self._keeper.stdout.readline().strip()
+        if pid:
+            return int(pid)
+        reason = self._keeper.stderr.read().strip()
+        raise _cannot_isolate(
+            self.instance_id, reason or f"unshare ended with {self._keeper.wait()}"
+        )
+
+    def start(self, script: str, environment: Mapping[str, str] | None = None) -> Script:
+        """Start a script as the SSM agent does: as root, its output kept, nothing to read."""
+        self._scripts += 1
+        orchestration = f"/var/lib/amazon/ssm/{self.instance_id}/document/orchestration"
+        path = f"{orchestration}/{self._scripts}/_script.sh"
+        self.write(path, script, 0o700)
+        self.write("/run/rehearsal/environment", self._settings(), 0o600)
+        stdout, stderr = (
+            self._directory / f"{stream}-{self._scripts}" for stream in ("stdout", "stderr")
+        )
+        with stdout.open("wb") as out, stderr.open("wb") as err:
+            process = subprocess.Popen(
+                self._entering(
+                    ["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path],
+                ),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={
+                    "PATH": PATH,
+                    "LANG": "C.UTF-8",
+                    "AWS_SSM_INSTANCE_ID": self.instance_id,
+                    **(environment or {}),
+                },
+                start_new_session=True,
+            )
+        return Script(process, stdout, stderr)
+
+    def run(
+        self, script: str, environment: Mapping[str, str] | None = None, timeout: float = 60
+    ) -> Outcome:
+        """Run a script to its end, for `timeout` real seconds at most."""
+        return self.start(script, environment).wait(timeout)
+
+    def read(self, path: str) -> str:
+        """The text of a file in the box; FileNotFoundError if there is none."""
+        found = self._inside(["/bin/sh", "-c", 'test -e "$0" && exec cat "$0"', path])
+        if found.returncode:
+            raise FileNotFoundError(path)
+        return found.stdout
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file in the box, and the directories that lead to it."""
+        steps = 'mkdir -p "${0%/*}" && cat > "$0" && chmod "$1" "$0"'
+        done = self._inside(["/bin/sh", "-c", steps, path, f"{mode:o}"], text)
+        if done.returncode:
+            raise OSError(f"{path} cannot be written in the box: {done.stderr.strip()}")
+
+    def commands(self) -> list[list[str]]:
+        """The argument list of every command that scripts ran so far, but for the shells'."""
+        try:
+            fields = self.read("/run/rehearsal/commands").split("\x1f")
+        except FileNotFoundError:
+            return []
+        calls, at = [], 0
+        while at < len(fields) - 1:
+            count = int(fields[at])
+            calls.append(fields[at + 1 : at + 2 + count])
+            at += count + 2
+        return calls
+
+    def halt(self) -> None:
+        """Kill every process in the box, as when the instance is stopped; its files stay."""
+        self._inside(["/bin/sh", "-c", "kill -KILL -1"])
+
+    def destroy(self) -> None:
+        """End the box with all its files and processes."""
+        self._keeper.kill()
+        self._keeper.communicate()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _settings(self) -> str:
+        settings = {
+            **self.environment,
+            "EC2_INSTANCE_ID": self.instance_id,
+            "REHEARSAL_PYTHON": sys.executable,
+            "REHEARSAL_SITE_PACKAGES": sysconfig.get_path("platlib"),
+        }
+        # What a script exports for itself comes first, as with the environment on AWS.
+        return "".join(
+            f'[ -n "${{{name}-}}" ] || export {name}={shlex.quote(value)}\n'
+            for name, value in settings.items()
+        )
+
+    def _inside(self, command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run something of the box's own, which is not to be noted down."""
+        return subprocess.run(
+            self._entering(command),
+            input=text,
+            env={"PATH": "/run/rehearsal/usr/bin"},
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def _entering(self, command: Sequence[str]) -> list[str]:
+        namespaces = ["--user", "--preserve-credentials", "--mount", "--pid", "--root", "--wd"]
+        # It comes with unshare, in util-linux.
+        nsenter = shutil.which("nsenter") or "nsenter"
+        return [nsenter, "--target", str(self._pid), *namespaces, "--", *command]
+
+
+def why_not_isolated() -> str | None:
+    """None where scripts can run apart from this machine, else the reason in words."""
+    try:
+        Box("i-probe", {}).destroy()
+    except CannotIsolateError as refusal:
+        return str(refusal)
+    return None
+
+
+def _lay_out_commands(machine: Path, box: Path) -> None:
+    """Have a link to command.sh for each command of the machine that the box is to have."""
+    box.mkdir(parents=True)
+    for path in machine.iterdir():
+        if path.name in SHELLS:
+            (box / path.name).symlink_to(f"/run/rehearsal{path}")
+        elif path.name not in ABSENT:
+            (box / path.name).symlink_to(COMMAND)
+
+
+def _python_directories() -> list[str]:
+    """The directories of this Python that the box does not see in /usr anyway."""
+    seen = Path("/usr")
+    return [
+        str(path)
+        for path in sorted({Path(sys.prefix), Path(sys.base_prefix)})
+        if not (
+            path.is_relative_to(seen)
+            and not path.is_relative_to("/usr/local")
+            and path.stat().st_dev == seen.stat().st_dev
+        )
+    ]
+
+
+def _cannot_isolate(instance_id: str, reason: str) -> CannotIsolateError:
+    return CannotIsolateError(
+        f"Instance {instance_id} cannot be rehearsed here: its scripts install packages and write "
+        "to /opt and /etc, and this machine does not let them be kept away from its own files "
+        f"({reason}). Linux with unprivileged user namespaces and overlay mounts is needed: see "
+        "the sysctls kernel.unprivileged_userns_clone, user.max_user_namespaces and "
+        "kernel.apparmor_restrict_unprivileged_userns."
+    )

@@ -1,0 +1,66 @@
+#!/bin/bash
+# Makes the box: runs as the first process of new user, mount and process namespaces and builds a root directory of
+# its own, in memory. Of the machine it shows /usr and /etc and the Python named in the arguments, each under an
+# overlay, so that nothing written in the box reaches the machine. It stays until its input ends, and with it goes
+# the box and everything in it: also when the process that made it is killed.
+#
+# box.sh ROOT COMMANDS STAND_INS [DIRECTORY...]
+#   ROOT       an empty directory to build in
+#   COMMANDS   a directory with bin and sbin: what the box has of commands
+#   STAND_INS  the directory of the stand-ins
+#   DIRECTORY  what else must be seen, each at its own path
+set -euo pipefail
+
+root=$1 commands=$2 stand_ins=$3
+shift 3
+
+# The process id as the machine counts, which it must know to enter.
+read -r pid _ < /proc/self/stat
+
+layers=0
+show() { # show FROM AT: a directory of the machine, and what is written there stays in the box
+  layers=$((layers + 1))
+  mkdir -p "$root/.layers/$layers/upper" "$root/.layers/$layers/work" "$root$2"
+  mount -t overlay overlay \
+    -o "lowerdir=$1,upperdir=$root/.layers/$layers/upper,workdir=$root/.layers/$layers/work,userxattr" "$root$2"
+}
+
+mount -t tmpfs -o mode=0755 tmpfs "$root"
+mkdir -p "$root"/{dev,home,mnt,opt,proc,run/rehearsal,srv,sys,var/{lib,log,tmp}}
+mkdir -m 0700 "$root/root" "$root/.empty"
+mkdir -m 1777 "$root/tmp" "$root/dev/shm"
+for name in bin sbin lib lib32 lib64 libx32; do
+  if [ -L "/$name" ]; then ln -s "$(readlink "/$name")" "$root/$name"; fi
+done
+
+show /usr /usr
+show "$commands/bin" /usr/bin
+show "$commands/sbin" /usr/sbin
+if [ -d /usr/local ]; then mount --bind "$root/.empty" "$root/usr/local"; fi
+show /etc /etc
+show "$stand_ins" /run/rehearsal/stand_ins
+# The machine's own commands, for those that need no stand-in: two lower layers and no upper one cannot be written to.
+mkdir "$root/run/rehearsal/usr"
+mount -t overlay overlay -o "lowerdir=/usr:$root/.empty,userxattr" "$root/run/rehearsal/usr"
+for directory; do show "$directory" "$directory"; done
+
+mount -t proc proc "$root/proc"
+for name in full null random tty urandom zero; do
+  : > "$root/dev/$name"
+  mount --bind "/dev/$name" "$root/dev/$name"
+done
+ln -s /proc/self/fd "$root/dev/fd"
+for name in stdin:0 stdout:1 stderr:2; do ln -s "/proc/self/fd/${name#*:}" "$root/dev/${name%:*}"; done
+
+rm -f "$root/etc/os-release"
+cat > "$root/etc/os-release" <<'END'
+NAME="Amazon Linux"
+VERSION="2023"
+ID="amzn"
+ID_LIKE="fedora"
+VERSION_ID="2023"
+PRETTY_NAME="Amazon Linux 2023"
+END
+
+# shellcheck disable=SC2016 # expanded by the inner shell
+exec chroot "$root" /bin/bash -c 'cd /; echo "$1"; read -r _ || true' bash "$pid"

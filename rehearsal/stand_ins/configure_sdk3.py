@@ -1,0 +1,21 @@
+"""configure of Client SDK 3 (F3.2): writes cloudhsm_client.cfg."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from .packages import HSM_DIRECTORY
+
+
+def main(arguments: list[str]) -> int:
+    """`configure {-a IP | -m}`."""
+    parser = argparse.ArgumentParser("configure", allow_abbrev=False)
+    parser.add_argument("-a", dest="address")
+    parser.add_argument("-m", action="store_true", dest="management_tool")
+    options = parser.parse_args(arguments)
+    if options.address:
+        server = {"hostname": options.address, "port": 2223}
+        path = HSM_DIRECTORY / "etc" / "cloudhsm_client.cfg"
+        path.write_text(json.dumps({"server": server}))
+    return 0

@@ -1,0 +1,22 @@
+"""Where command.sh enters: runs the stand-in of the command named by the first argument."""
+
+from __future__ import annotations
+
+import importlib
+import os.path
+import sys
+
+# Commands whose module is named otherwise.
+MODULES = {"configure": "configure_sdk3", "yum": "dnf"}
+
+
+def main(name: str, arguments: list[str]) -> int:
+    """Run a command's stand-in; its exit code."""
+    module = MODULES.get(name, name.replace("-", "_"))
+    return int(importlib.import_module(f"stand_ins.{module}").main(arguments))
+
+
+if __name__ == "__main__":
+    # Found as a package of its own, so that no other module of the rehearsal is needed in the box.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
