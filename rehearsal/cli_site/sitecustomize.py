@@ -1,0 +1,19 @@
+"""Shorten what the stock aws CLI waits between two polls: thirty seconds are one here.
+
+Virtual time does not wait for the CLI. This reaches it through PYTHONPATH alone, and only where the
+rehearsal starts it; the CLI itself is not changed.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import SupportsIndex
+
+_real_sleep = time.sleep
+
+
+def _short_sleep(seconds: float | SupportsIndex) -> None:
+    _real_sleep(float(seconds) / 30)
+
+
+time.sleep = _short_sleep

@@ -1,0 +1,227 @@
+"""Start a local AWS in a process of its own and drive it: for the runner and for the tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from botocore.config import Config
+
+Json = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parent.parent
+# Real seconds that this machine may take; virtual time has limits of its own.
+START_SECONDS = 60
+STACK_SECONDS = 180
+
+
+class LocalAwsError(Exception):
+    """The local AWS did not start, did not answer, or did not do in time what was waited for."""
+
+
+class Control:
+    """The control port of a local AWS: what it shows, and what can be planted in it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def _ask(self, path: str, body: Any = None) -> Any:
+        request = urllib.request.Request(
+            self.url + path, None if body is None else json.dumps(body).encode()
+        )
+        try:
+            with self._opener.open(request, timeout=START_SECONDS) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refused:
+            raise LocalAwsError(f"{path}: {refused.read().decode(errors='replace')}") from refused
+
+    def clock(self) -> Json:
+        """Virtual time: now (epoch seconds), elapsed (seconds since the start), jumps, paused."""
+        answer: Json = self._ask("/clock")
+        return answer
+
+    def timeline(self, since: float = 0) -> list[Json]:
+        """What happened, in order; since as the control port defines it."""
+        answer: list[Json] = self._ask("/timeline?" + urllib.parse.urlencode({"since": since}))
+        return answer
+
+    def inventory(self) -> Json:
+        """What exists now, by service."""
+        answer: Json = self._ask("/inventory")
+        return answer
+
+    def decisions(self) -> list[Json]:
+        """Every IAM decision taken so far, each once."""
+        answer: list[Json] = self._ask("/decisions")
+        return answer
+
+    def fault(self, **fault: Any) -> None:
+        """Plant one fault, such as operation="CreateHsm", code=..., when="before"."""
+        self._ask("/faults", fault)
+
+    def advance(self, seconds: float) -> None:
+        """Move virtual time on by so many seconds."""
+        self._ask("/advance", {"seconds": seconds})
+
+    def pause_after(self, operation: str) -> None:
+        """Stop virtual time once the next call of this operation has had its effect."""
+        self.fault(operation=operation, pause=True)
+
+    def wait_for_pause(self) -> None:
+        """Return once virtual time stands still because of `pause_after`."""
+        until(lambda: self.clock()["paused"], "virtual time was never paused")
+
+    def resume(self) -> None:
+        """Let virtual time go on."""
+        self._ask("/advance", {"resume": True})
+
+
+class LocalAws:
+    """A fresh local AWS for as long as the with block lasts; arguments as `rehearsal serve` has."""
+
+    endpoint: str
+    region: str
+    vpc: str
+    subnets: list[str]
+    control: Control
+
+    def __init__(self, *arguments: str, timings: Json | None = None) -> None:
+        self._arguments = [*arguments]
+        if timings:
+            self._arguments += ["--timings", json.dumps(timings)]
+        self._exit = contextlib.ExitStack()
+        self._clients: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as undo:
+            self.scratch = Path(
+                undo.enter_context(
+                    tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True)
+                )
+            )
+            self._log = self.scratch / "server.log"
+            undo.callback(self._stop)
+            self._start()
+            self._exit = undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def _start(self) -> None:
+        home = self.scratch / "server"
+        home.mkdir()
+        with self._log.open("wb") as log:
+            self._server = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "rehearsal", "serve"),
+                    *("--port", "0", "--control-port", "0"),
+                    *self._arguments,
+                ],
+                cwd=ROOT,
+                env={**_without_aws(os.environ), "TMPDIR": str(home)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # A group of its own, so that its Lambda workers end with it.
+                start_new_session=True,
+            )
+        assert self._server.stdout is not None
+        ready, _, _ = select.select([self._server.stdout], [], [], START_SECONDS)
+        line = self._server.stdout.readline() if ready else b""
+        if not line.startswith(b"{"):
+            raise LocalAwsError(f"the local AWS did not start:\n{self.server_log()}")
+        facts = json.loads(line)
+        self.endpoint, self.region = facts["endpoint"], facts["region"]
+        self.vpc, self.subnets = facts["vpc"], facts["subnets"]
+        self.control = Control(facts["control"])
+
+    def _stop(self) -> None:
+        server = getattr(self, "_server", None)
+        if server is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+        server.stdout.close()
+
+    def server_log(self) -> str:
+        """The end of what the server process has written to its standard error."""
+        return self._log.read_text(errors="replace")[-4000:]
+
+    # What clients need
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment that points the stock aws CLI (and make, which calls it) here."""
+        own = str(Path(__file__).parent / "cli_site")
+        return {
+            **_without_aws(os.environ),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": own,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_PAGER": "",
+            "NO_PROXY": "127.0.0.1,localhost",
+            "no_proxy": "127.0.0.1,localhost",
+        }
+
+    def client(self, service: str) -> Any:
+        """The boto3 client of this service, with the rights of the account itself."""
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self.endpoint,
+                region_name=self.region,
+                aws_access_key_id="test",
+                aws_secret_access_key="test",
+                config=Config(proxies={}, retries={"total_max_attempts": 1}),
+            )
+        return self._clients[service]
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the repository (make, aws, a script) against this local AWS."""
+        return subprocess.run(
+            command, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False
+        )
+
+
+def _without_aws(environment: os._Environ[str]) -> dict[str, str]:
+    """The environment without anything that could lead to a real account."""
+    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+
+
+def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:
+    """The first true answer of the probe, asked again and again for so many real seconds."""
+    end = time.monotonic() + seconds
+    while not (found := probe()):
+        if time.monotonic() > end:
+            raise LocalAwsError(f"{otherwise} within {seconds:g} real seconds")
+        time.sleep(0.05)
+    return found

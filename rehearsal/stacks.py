@@ -1,0 +1,203 @@
+"""Deploy our templates into a local AWS, wait for what becomes of them, and read the reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from rehearsal.local_aws import LocalAws, until
+
+Json = dict[str, Any]
+
+BUCKET = "rehearsal-artifacts"
+CAPABILITIES = ["CAPABILITY_IAM"]
+# The stack's own events with which CloudFormation begins to do what it was asked for.
+BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+
+
+class DeployError(Exception):
+    """A deployment was refused before CloudFormation began with it; holds the words of refusal."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A template after `aws cloudformation package`, and the artifacts that it names."""
+
+    template: str
+    artifacts: dict[str, bytes]
+
+
+# Packaged once in a process: tests start many a local AWS, and the files stay as they are.
+_packages: dict[str, Package] = {}
+
+
+def package(aws: LocalAws, template: str) -> Package:
+    """This template (its path in the repository), packaged, with its artifacts in this AWS."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    known = _packages.get(template)
+    if known is None:
+        known = _packages[template] = _make_package(aws, template)
+    else:
+        for key, body in known.artifacts.items():
+            s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    return known
+
+
+def _make_package(aws: LocalAws, template: str) -> Package:
+    target = aws.scratch / Path(template).name
+    done = aws.run(
+        "aws",
+        "cloudformation",
+        "package",
+        "--template-file",
+        template,
+        "--s3-bucket",
+        BUCKET,
+        "--output-template-file",
+        str(target),
+    )
+    if done.returncode:
+        raise DeployError(done.stderr.strip())
+    s3 = aws.client("s3")
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    artifacts = {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+    return Package(target.read_text(), artifacts)
+
+
+class Stack:
+    """One stack of one of our templates; its parameters keep their last value, as with the CLI."""
+
+    def __init__(self, aws: LocalAws, name: str, template: str, **parameters: object) -> None:
+        self.aws, self.name, self.template = aws, name, template
+        self.parameters = {key: str(value) for key, value in parameters.items()}
+        self._cloudformation = aws.client("cloudformation")
+        # A deleted stack answers to its id alone.
+        self._id = name
+
+    # Asking for it
+
+    def deploy(self, **changes: object) -> str:
+        """Run `make deploy` to its end, as an operator does; the status the stack is left in."""
+        self._change(changes)
+        requests = self._requests()
+        parameters = " ".join(f"{key}={value}" for key, value in self.parameters.items())
+        done = self.aws.run(
+            "make",
+            "deploy",
+            f"TEMPLATE={self.template}",
+            f"STACK={self.name}",
+            f"BUCKET={BUCKET}",
+            f"PARAMS={parameters}",
+        )
+        if done.returncode and self._requests() == requests:
+            raise DeployError((done.stderr or done.stdout).strip())
+        return self.wait()
+
+    def start(self, **changes: object) -> None:
+        """Ask for the stack, or for its update, and do not wait for what becomes of it."""
+        self._change(changes)
+        request = {
+            "StackName": self.name,
+            "TemplateBody": package(self.aws, self.template).template,
+            "Capabilities": CAPABILITIES,
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": value}
+                for key, value in self.parameters.items()
+            ],
+        }
+        try:
+            if self.status() is None:
+                self._id = self._cloudformation.create_stack(**request)["StackId"]
+            else:
+                self._cloudformation.update_stack(**request)
+        except ClientError as refused:
+            raise DeployError(str(refused)) from refused
+
+    def cancel(self) -> None:
+        """Cancel the update that is under way."""
+        self._cloudformation.cancel_update_stack(StackName=self.name)
+
+    def start_delete(self) -> None:
+        """Ask for the stack to be deleted, and do not wait."""
+        self._remember_id()
+        self._cloudformation.delete_stack(StackName=self.name)
+
+    def destroy(self) -> str:
+        """Run `make destroy` to its end; the status the stack is left in."""
+        self._remember_id()
+        done = self.aws.run("make", "destroy", f"STACK={self.name}")
+        status = self.wait()
+        if done.returncode and status == "DELETE_COMPLETE":
+            raise DeployError((done.stderr or done.stdout).strip())
+        return status
+
+    def wait(self) -> str:
+        """The status that the stack comes to rest in."""
+        self._remember_id()
+        until(
+            lambda: not (self.status() or "").endswith("_IN_PROGRESS"),
+            f"stack {self.name} did not come to rest",
+        )
+        return self.status() or "DELETE_COMPLETE"
+
+    def _change(self, changes: dict[str, object]) -> None:
+        self.parameters.update((key, str(value)) for key, value in changes.items())
+
+    # Reading about it
+
+    def status(self) -> str | None:
+        """Its status now, DELETE_COMPLETE included; None if there was never such a stack."""
+        found = self._describe()
+        return None if found is None else str(found["StackStatus"])
+
+    def outputs(self) -> dict[str, str]:
+        """Its outputs by name."""
+        found = self._describe() or {}
+        return {entry["OutputKey"]: entry["OutputValue"] for entry in found.get("Outputs", [])}
+
+    def events(self, logical_id: str | None = None) -> list[Json]:
+        """Its events, or those of one resource, earliest first."""
+        pages = self._cloudformation.get_paginator("describe_stack_events")
+        try:
+            found = [
+                event
+                for page in pages.paginate(StackName=self._id)
+                for event in page["StackEvents"]
+            ]
+        except ClientError:
+            return []
+        return [
+            event for event in reversed(found) if logical_id in (None, event["LogicalResourceId"])
+        ]
+
+    def reasons(self) -> list[str]:
+        """What failed in the latest request, the first failure first: 'rCloudHsmCluster: ...'."""
+        told: list[str] = []
+        for event in self.events():
+            status, logical_id = event["ResourceStatus"], event["LogicalResourceId"]
+            if logical_id == self.name and status in BEGINNINGS:
+                told = []
+            elif status.endswith("FAILED") and logical_id != self.name:
+                told.append(f"{logical_id}: {event.get('ResourceStatusReason', 'no reason given')}")
+        return told
+
+    def _requests(self) -> int:
+        return sum(event["ResourceStatus"] in BEGINNINGS for event in self.events(self.name))
+
+    def _describe(self) -> Json | None:
+        try:
+            found: Json = self._cloudformation.describe_stacks(StackName=self._id)["Stacks"][0]
+        except ClientError as refused:
+            if "does not exist" in str(refused):
+                return None
+            raise
+        return found
+
+    def _remember_id(self) -> None:
+        found = self._describe()
+        if found:
+            self._id = found["StackId"]
