@@ -15,6 +15,8 @@ A fault is a mapping whose first key of `KINDS` says what it is about:
         The connection of a key store ends FAILED with that code.
     {"script": "activate", "exit": 1, "stderr": "..."}
         A script fails: of the SSM document that has this name or this in its name.
+    {"download": "corrupt"}
+        What the next script downloads is cut short, or "missing".
     {"agent": "offline", "instance": "i-..."}
         The SSM agent is "online", goes "offline" or "never" comes; without "instance", each one.
     {"deliver": "twice", "request": "Create", "after": "Delete"}
@@ -43,6 +45,7 @@ KINDS: dict[str, frozenset[str]] = {
     "modify": frozenset(),
     "connect": frozenset(),
     "script": frozenset({"exit", "stderr"}),
+    "download": frozenset(),
     "agent": frozenset({"instance"}),
     "deliver": frozenset({"request", "after"}),
     "lambda": frozenset({"step", "die"}),
@@ -52,6 +55,7 @@ CHOICES: dict[str, frozenset[object]] = {
     "die": frozenset({"before", "after"}),
     "hsm": frozenset({"DEGRADED"}),
     "modify": frozenset({"ROLLBACK"}),
+    "download": frozenset({"corrupt", "missing"}),
     "agent": frozenset({"offline", "never", "online"}),
     "deliver": frozenset({"twice"}),
 }
@@ -127,6 +131,11 @@ class Faults:
         """Exit code and stderr with which the next script of this document fails, if it does."""
         fault = self._take("script", lambda details: details["script"] in document)
         return (int(fault.get("exit", 1)), str(fault.get("stderr", ""))) if fault else None
+
+    def download(self) -> str | None:
+        """What becomes of the next script's downloads ("corrupt" or "missing"), if anything."""
+        fault = self._take("download")
+        return str(fault["download"]) if fault else None
 
     def agent(self, instance: str) -> str:
         """Whether the SSM agent of an instance is online, offline or never comes."""

@@ -28,6 +28,8 @@ class Timings:
     disconnect: float = 97
     instance_running: float = 38
     ssm_online: float = 71
+    # Run Command itself, besides what a script sleeps.
+    run_command: float = 3
 
 
 @dataclass
