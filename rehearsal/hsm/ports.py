@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NotRequired, Protocol, TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
 
 class Subnet(TypedDict):
@@ -48,7 +48,7 @@ class Ec2(Protocol):
 class Iam(Protocol):
     """What the caller of the current request may do besides."""
 
-    def demand(self, action: str, resource: str, context: Mapping[str, str]) -> None:
+    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
         """Raise ApiError, in IAM's words, unless the caller may; context is condition keys."""
 
     def ensure_service_linked_role(self, service: str) -> None:
