@@ -1,0 +1,100 @@
+"""Builds the one Lambda zip: our sources, and the wheels of functions/requirements.txt unpacked.
+
+The same input gives the same bytes on every machine with the same zlib: entries are sorted, their
+times and modes fixed, and what an installer would write (RECORD, byte code) is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import stat
+import sys
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+SOURCES = Path("functions") / "hsm_lifecycle"
+# The first moment that a zip can tell.
+_MADE = (1980, 1, 1, 0, 0, 0)
+_TYPES_ONLY = (".pyi", ".typed")
+_NOTICES = ("LICENSE", "NOTICE")
+
+
+class PackageError(Exception):
+    """The zip cannot be built from what there is; the message says what is wrong."""
+
+
+def build(sources: Path, wheels: Path, target: Path) -> None:
+    """Write the zip of a package's sources and of all wheels in a directory."""
+    write_zip({**contents_of_wheels(wheels), **contents_of_sources(sources)}, target)
+
+
+def contents_of_sources(sources: Path) -> dict[str, bytes]:
+    """The modules of a package by their names in the zip."""
+    modules = {
+        path.relative_to(sources.parent).as_posix(): path.read_bytes()
+        for path in sources.rglob("*.py")
+    }
+    if f"{sources.name}/__init__.py" not in modules:
+        raise PackageError(f"{sources} is not a Python package.")
+    return modules
+
+
+def contents_of_wheels(wheels: Path) -> dict[str, bytes]:
+    """What the wheels in a directory hold and a running function needs, with their licences."""
+    found = sorted(wheels.glob("*.whl"))
+    if not found:
+        raise PackageError(f"{wheels} holds no wheels: run `make setup`.")
+    contents: dict[str, bytes] = {}
+    for wheel in found:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if not is_needed(name):
+                    continue
+                if name in contents:
+                    raise PackageError(f"{wheel.name} and another wheel both hold {name}.")
+                contents[name] = archive.read(name)
+    return contents
+
+
+def is_needed(name: str) -> bool:
+    """Whether this entry of a wheel is code that runs, data that it reads, or a licence."""
+    path = PurePosixPath(name)
+    if name.endswith("/") or "__pycache__" in path.parts or "tests" in path.parts:
+        return False
+    if path.parts[0].endswith(".dist-info"):
+        return path.name.startswith(_NOTICES)
+    return path.suffix not in _TYPES_ONLY
+
+
+def write_zip(contents: Mapping[str, bytes], target: Path) -> None:
+    """Write these files as a zip whose bytes depend on nothing else; never a half one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partly = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        with zipfile.ZipFile(partly, "w") as archive:
+            for name in sorted(contents):
+                entry = zipfile.ZipInfo(name, _MADE)
+                entry.create_system = 3  # Unix, whatever built it
+                entry.external_attr = (stat.S_IFREG | 0o644) << 16
+                archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED, compresslevel=9)
+        partly.replace(target)
+    finally:
+        partly.unlink(missing_ok=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("wheels", type=Path, help="directory with the wheels of the right platform")
+    parser.add_argument("target", type=Path, help="the zip to write")
+    given = parser.parse_args(arguments)
+    try:
+        build(SOURCES, given.wheels, given.target)
+    except PackageError as problem:
+        sys.exit(str(problem))
+
+
+if __name__ == "__main__":
+    main()
