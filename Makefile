@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Tests and rehearsals call make themselves, and mean the same environment.
+export VENV
 AWS ?= $(BIN)/aws
 
 # Every template is packaged unless one is named. Those of the rehearsal are under

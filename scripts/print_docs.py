@@ -1,4 +1,4 @@
-"""Prints into the documents what programs know: state machines, parameters, permissions."""
+"""Prints into the documents what programs know: state machines, parameters, permissions, errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from scripts import describe_templates, draw_statemachines
+from scripts import describe_errors, describe_templates, draw_statemachines
 
 
 def blocks() -> dict[Path, dict[str, str]]:
@@ -21,7 +21,10 @@ def blocks() -> dict[Path, dict[str, str]]:
             "state machines": draw_statemachines.chapter(machines),
             "permissions": describe_templates.permissions(found),
         },
-        docs / "operations.md": {"failures": draw_statemachines.failures(machines)},
+        docs / "operations.md": {
+            "failures": draw_statemachines.failures(machines),
+            "errors": describe_errors.table(describe_errors.ERRORS.read_text()),
+        },
     }
 
 

@@ -49,7 +49,7 @@ sys.addaudithook(refuse_network)
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_account() -> Iterator[None]:
-    """Nothing that a developer's shell knows of AWS reaches a test; what is there instead is fake."""
+    """Nothing that a developer's shell knows of AWS reaches a test; fakes are there instead."""
     with pytest.MonkeyPatch.context() as patch:
         # A make that runs the tests must not steer one that a test runs.
         for name in [*os.environ]:
