@@ -23,6 +23,8 @@ from botocore.config import Config
 
 Json = dict[str, Any]
 
+# What a deployment uploads goes here; there from the start, as an operator's would be.
+BUCKET = "rehearsal-artifacts"
 ROOT = Path(__file__).resolve().parent.parent
 # Real seconds that this machine may take; virtual time has limits of its own.
 START_SECONDS = 60
@@ -139,7 +141,7 @@ class LocalAws:
                     *self._arguments,
                 ],
                 cwd=ROOT,
-                env={**_without_aws(os.environ), "TMPDIR": str(home)},
+                env={**_cleared(os.environ), "TMPDIR": str(home)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -155,6 +157,11 @@ class LocalAws:
         self.endpoint, self.region = facts["endpoint"], facts["region"]
         self.vpc, self.subnets = facts["vpc"], facts["subnets"]
         self.control = Control(facts["control"])
+        elsewhere = {"LocationConstraint": self.region}
+        self.client("s3").create_bucket(
+            Bucket=BUCKET,
+            **({} if self.region == "us-east-1" else {"CreateBucketConfiguration": elsewhere}),
+        )
 
     def _stop(self) -> None:
         server = getattr(self, "_server", None)
@@ -176,7 +183,7 @@ class LocalAws:
         """The environment that points the stock aws CLI (and make, which calls it) here."""
         own = str(Path(__file__).parent / "cli_site")
         return {
-            **_without_aws(os.environ),
+            **_cleared(os.environ),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": own,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -212,9 +219,13 @@ class LocalAws:
         )
 
 
-def _without_aws(environment: os._Environ[str]) -> dict[str, str]:
-    """The environment without anything that could lead to a real account."""
-    return {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+def _cleared(environment: os._Environ[str]) -> dict[str, str]:
+    """The environment without what leads to a real account, and without what another make set."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("AWS_") and name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
 
 
 def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:

@@ -8,11 +8,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rehearsal.local_aws import LocalAws, until
+from rehearsal.local_aws import BUCKET, LocalAws, until
 
 Json = dict[str, Any]
 
-BUCKET = "rehearsal-artifacts"
 CAPABILITIES = ["CAPABILITY_IAM"]
 # The stack's own events with which CloudFormation begins to do what it was asked for.
 BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
@@ -34,20 +33,20 @@ class Package:
 _packages: dict[str, Package] = {}
 
 
-def package(aws: LocalAws, template: str) -> Package:
-    """This template (its path in the repository), packaged, with its artifacts in this AWS."""
+def package(aws: LocalAws, template: str) -> str:
+    """The URL in this AWS of this template (its path in the repository), packaged."""
     s3 = aws.client("s3")
-    s3.create_bucket(Bucket=BUCKET)
     known = _packages.get(template)
     if known is None:
-        known = _packages[template] = _make_package(aws, template)
+        known = _packages[template] = _package(aws, template)
     else:
         for key, body in known.artifacts.items():
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-    return known
+    s3.put_object(Bucket=BUCKET, Key=template, Body=known.template.encode())
+    return f"{aws.endpoint}/{BUCKET}/{template}"
 
 
-def _make_package(aws: LocalAws, template: str) -> Package:
+def _package(aws: LocalAws, template: str) -> Package:
     target = aws.scratch / Path(template).name
     done = aws.run(
         "aws",
@@ -75,7 +74,6 @@ class Stack:
         self.aws, self.name, self.template = aws, name, template
         self.parameters = {key: str(value) for key, value in parameters.items()}
         self._cloudformation = aws.client("cloudformation")
-        # A deleted stack answers to its id alone.
         self._id = name
 
     # Asking for it
@@ -102,7 +100,7 @@ class Stack:
         self._change(changes)
         request = {
             "StackName": self.name,
-            "TemplateBody": package(self.aws, self.template).template,
+            "TemplateURL": package(self.aws, self.template),
             "Capabilities": CAPABILITIES,
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value}
@@ -110,8 +108,8 @@ class Stack:
             ],
         }
         try:
-            if self.status() is None:
-                self._id = self._cloudformation.create_stack(**request)["StackId"]
+            if self.status() in (None, "DELETE_COMPLETE"):
+                self._cloudformation.create_stack(**request)
             else:
                 self._cloudformation.update_stack(**request)
         except ClientError as refused:
@@ -123,12 +121,14 @@ class Stack:
 
     def start_delete(self) -> None:
         """Ask for the stack to be deleted, and do not wait."""
-        self._remember_id()
+        # Known from now on by its id.
+        self._describe()
         self._cloudformation.delete_stack(StackName=self.name)
 
     def destroy(self) -> str:
         """Run `make destroy` to its end; the status the stack is left in."""
-        self._remember_id()
+        # Known from now on by its id.
+        self._describe()
         done = self.aws.run("make", "destroy", f"STACK={self.name}")
         status = self.wait()
         if done.returncode and status == "DELETE_COMPLETE":
@@ -137,7 +137,6 @@ class Stack:
 
     def wait(self) -> str:
         """The status that the stack comes to rest in."""
-        self._remember_id()
         until(
             lambda: not (self.status() or "").endswith("_IN_PROGRESS"),
             f"stack {self.name} did not come to rest",
@@ -161,6 +160,7 @@ class Stack:
 
     def events(self, logical_id: str | None = None) -> list[Json]:
         """Its events, or those of one resource, earliest first."""
+        self._describe()
         pages = self._cloudformation.get_paginator("describe_stack_events")
         try:
             found = [
@@ -189,15 +189,14 @@ class Stack:
         return sum(event["ResourceStatus"] in BEGINNINGS for event in self.events(self.name))
 
     def _describe(self) -> Json | None:
-        try:
-            found: Json = self._cloudformation.describe_stacks(StackName=self._id)["Stacks"][0]
-        except ClientError as refused:
-            if "does not exist" in str(refused):
-                return None
-            raise
-        return found
-
-    def _remember_id(self) -> None:
-        found = self._describe()
-        if found:
-            self._id = found["StackId"]
+        # A deleted stack answers to its id alone.
+        for name in (self.name, self._id):
+            try:
+                found: Json = self._cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+            except ClientError as refused:
+                if "does not exist" not in str(refused):
+                    raise
+            else:
+                self._id = found["StackId"]
+                return found
+        return None

@@ -1,0 +1,145 @@
+"""The words in which a scenario is told: deploy, break, compare the inventory with what must be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rehearsal.display import Step
+from rehearsal.local_aws import LocalAws, until
+from rehearsal.remains import things
+from rehearsal.stacks import Stack
+
+Json = dict[str, Any]
+
+# The repository's own, linked to where the zip with wheels for this machine is.
+CLUSTER_TEMPLATE = "build/rehearsal/templates/cloudhsm.yml"
+# What a cluster that was ever ACTIVE leaves behind on purpose: its backups need the two secrets;
+# the log group and the role are the service's own.
+LEFT_WITH_BACKUPS = (
+    "backup of {cluster}",
+    "log group /aws/cloudhsm/{cluster}",
+    "role AWSServiceRoleForCloudHSM",
+    "secret /cloudhsm/{cluster}/customer-ca-cert",
+    "secret /cloudhsm/{cluster}/initial-crypto-officer-password",
+)
+
+
+class NotAsExpectedError(AssertionError):
+    """Reality, as the inventory shows it, is not what the scenario expects here."""
+
+
+class Life:
+    """One scenario's stack in a local AWS, told step by step."""
+
+    def __init__(self, aws: LocalAws, began: Callable[[Step], None]) -> None:
+        self.aws, self.control = aws, aws.control
+        self.steps: list[Step] = []
+        self._began = began
+        self._before = things(self.control.inventory())
+        self.stack = Stack(
+            aws,
+            "hsm",
+            CLUSTER_TEMPLATE,
+            pSubnets=",".join(aws.subnets[:2]),
+            pClientVpcId=aws.vpc,
+            pClientSubnet=aws.subnets[0],
+        )
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Name what happens inside, and measure it until no workflow is running any more."""
+        step = Step(name, self._elapsed())
+        self.steps.append(step)
+        self._began(step)
+        try:
+            yield
+            until(
+                lambda: not self.control.inventory()["states"]["running"],
+                "workflows were still running",
+            )
+        except BaseException as failure:
+            step.finish(self._elapsed(), str(failure) or type(failure).__name__)
+            raise
+        step.finish(self._elapsed())
+
+    def _elapsed(self) -> float:
+        return float(self.control.clock()["elapsed"])
+
+    # Doing
+
+    def deploy(self, **changes: object) -> None:
+        """`make deploy` with these parameters changed, to its end, good or bad."""
+        self.stack.deploy(**changes)
+
+    def start(self, **changes: object) -> None:
+        """Ask CloudFormation for the stack with these parameters changed, and go on at once."""
+        self.stack.start(**changes)
+
+    def cancel(self) -> None:
+        """Cancel the update that is under way, and go on at once."""
+        self.stack.cancel()
+
+    def destroy(self) -> None:
+        """`make destroy`, to its end, good or bad."""
+        self.stack.destroy()
+
+    def fault(self, **fault: Any) -> None:
+        """Plant a fault, as POST /faults of the control port takes it."""
+        self.control.fault(**fault)
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Act while time stands still, because of a fault {"operation": ..., "pause": true}."""
+        self.control.wait_for_pause()
+        yield
+        self.control.resume()
+
+    # Expecting
+
+    def expect(self, what: str, found: object, wanted: object) -> None:
+        """This is so, and nothing else."""
+        if found != wanted:
+            raise NotAsExpectedError(f"{what}: expected {wanted}, found {found}")
+
+    def expect_stack(self, status: str) -> None:
+        """The stack has come to rest in this status."""
+        stacks = self.control.inventory()["cloudformation"]["stacks"]
+        found = [stack["status"] for stack in stacks if stack["name"] == self.stack.name]
+        self.expect("stack", found[-1] if found else "DELETE_COMPLETE", status)
+
+    def expect_reason(self, *words: str) -> None:
+        """The first failure of the latest request says all of these."""
+        reasons = self.stack.reasons()
+        for word in words:
+            if not reasons or word not in reasons[0]:
+                raise NotAsExpectedError(f"reason: expected {word!r} in {reasons[:1]}")
+
+    def cluster(self) -> Json:
+        """The one cluster that came since the scenario began, as the inventory has it."""
+        clusters = [
+            cluster
+            for cluster in self.control.inventory()["cloudhsm"]["clusters"]
+            if cluster["State"] != "DELETED"
+            and f"cluster {cluster['ClusterId']}" not in self._before
+        ]
+        self.expect("clusters", len(clusters), 1)
+        return dict(clusters[0])
+
+    def expect_cluster(self, *, state: str, hsms: int, zones: int = 0) -> Json:
+        """The cluster is in this state and has so many HSMs, all ACTIVE, in so many zones."""
+        cluster = self.cluster()
+        self.expect("cluster", cluster["State"], state)
+        self.expect("HSMs", [hsm["State"] for hsm in cluster["Hsms"]], ["ACTIVE"] * hsms)
+        self.expect("zones", len({hsm["AvailabilityZone"] for hsm in cluster["Hsms"]}), zones)
+        return cluster
+
+    def expect_remaining(self, *names: str, of: Json) -> None:
+        """Of all that came since the beginning exactly this is left; {cluster} is `of`'s id."""
+        wanted = {name.format(cluster=of["ClusterId"]) for name in names}
+        left = things(self.control.inventory()) - self._before
+        wrong = [f"{name} is missing" for name in sorted(wanted - left)]
+        wrong += [f"{name} is left" for name in sorted(left - wanted)]
+        if wrong:
+            raise NotAsExpectedError("what remains: " + "; ".join(wrong))

@@ -1,0 +1,144 @@
+"""Run scenarios, each in a local AWS of its own, and say how they went."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from rehearsal.chronicle import duration, tracks
+from rehearsal.display import Display, Look, Step, summary
+from rehearsal.explanation import explain
+from rehearsal.life import Life, NotAsExpectedError
+from rehearsal.local_aws import ROOT, Json, LocalAws
+from rehearsal.picture import Chapter, draw
+from rehearsal.scenarios import SCENARIOS, STANDARD, story
+
+PICTURES = ROOT / "build"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a scenario went: its steps, why it failed if it did, its picture, and real seconds."""
+
+    name: str
+    steps: Sequence[Step]
+    explanation: Sequence[str]
+    picture: Path
+    wall: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was as expected."""
+        return not self.explanation
+
+
+def rehearse(name: str, *, timings: Json | None = None, console: Console | None = None) -> Result:
+    """Run one scenario in a fresh local AWS, shown on the console if there is one."""
+    began = time.monotonic()
+    explanation: list[str] = []
+    with LocalAws(timings=timings) as aws:
+        with ExitStack() as shown:
+            announce: Callable[[Step], None] = _quietly
+            if console:
+                announce = shown.enter_context(Display(console, _title(name), _eye(aws))).began
+            life = Life(aws, announce)
+            try:
+                SCENARIOS[name](life)
+            except NotAsExpectedError as failure:
+                explanation = [str(failure), *explain(life)]
+            except Exception:
+                explanation = [traceback.format_exc().rstrip(), *explain(life), aws.server_log()]
+        wall = time.monotonic() - began
+        path = _draw(name, life, wall)
+    return Result(name, life.steps, explanation, path, wall)
+
+
+def _quietly(step: Step) -> None:
+    """Announce a step to nobody."""
+
+
+def _title(name: str) -> str:
+    return f"{name}: {story(name)}"
+
+
+def _eye(aws: LocalAws) -> Callable[[], Look]:
+    return lambda: Look(float(aws.control.clock()["elapsed"]), aws.control.timeline())
+
+
+def _draw(name: str, life: Life, wall: float) -> Path:
+    elapsed = float(life.control.clock()["elapsed"])
+    failed = [step.name for step in life.steps if step.failure]
+    verdict = f"not as expected: {failed[0]}" if failed else "everything as expected"
+    path = PICTURES / f"rehearsal-{name}.svg"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        draw(
+            _title(name),
+            f"{duration(elapsed)} hours of AWS in {wall:.0f} seconds; {verdict}",
+            tracks(life.control.timeline()),
+            [
+                Chapter(step.name, step.start, step.start + step.virtual, not step.failure)
+                for step in life.steps
+            ],
+            elapsed,
+        )
+    )
+    return path
+
+
+def rehearse_all(console: Console, timings: Json | None) -> bool:
+    """Run every scenario, as many at a time as there are cores; one line for each."""
+    passed = True
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        for result in workers.map(lambda name: rehearse(name, timings=timings), SCENARIOS):
+            passed = passed and result.passed
+            virtual = duration(sum(step.virtual for step in result.steps))
+            outcome = "as expected" if result.passed else f"NOT AS EXPECTED {result.picture.name}"
+            console.print(f"{result.name:<32} {virtual:>9} {result.wall:6.1f} s  {outcome}")
+            _explain(console, result)
+    return passed
+
+
+def rehearse_one(console: Console, name: str, timings: Json | None, *, show: bool) -> bool:
+    """Run one scenario and end with the table of its steps."""
+    result = rehearse(name, timings=timings, console=console if show else None)
+    console.print(summary(result.steps))
+    _explain(console, result)
+    console.print(f"picture: {result.picture.relative_to(ROOT)}")
+    return result.passed
+
+
+def _explain(console: Console, result: Result) -> None:
+    for line in result.explanation:
+        console.print(f"  {line}", style="red", markup=False, highlight=False)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command line of `python -m rehearsal run`; 0 only if everything was as expected."""
+    parser = argparse.ArgumentParser("python -m rehearsal run", description=__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--scenario", choices=SCENARIOS, default=STANDARD, metavar="NAME")
+    what.add_argument("--all", action="store_true", help="run every scenario")
+    what.add_argument("--list", action="store_true", help="print the scenarios' names and stories")
+    parser.add_argument("--timings", type=json.loads, metavar="JSON", help="virtual seconds")
+    parser.add_argument("--no-display", action="store_true", help="print the outcome alone")
+    given = parser.parse_args(arguments)
+    console = Console(highlight=False)
+    if given.list:
+        for name in SCENARIOS:
+            print(f"{name:<32} {story(name)}")
+        return 0
+    if given.all:
+        return 0 if rehearse_all(console, given.timings) else 1
+    shown = not given.no_display
+    return 0 if rehearse_one(console, given.scenario, given.timings, show=shown) else 1

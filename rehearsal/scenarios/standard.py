@@ -1,0 +1,35 @@
+"""The life that every cluster of the template should be able to have."""
+
+from __future__ import annotations
+
+from rehearsal.life import LEFT_WITH_BACKUPS, Life
+
+
+def standard(life: Life) -> None:
+    """A cluster is created, grows, shrinks to nothing, comes back and is deleted."""
+    with life.step("Create: one HSM in each of two subnets"):
+        life.deploy()
+        life.expect_stack("CREATE_COMPLETE")
+        created = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
+    with life.step("Grow: two HSMs in each subnet"):
+        life.deploy(pHsmsPerSubnet=2)
+        life.expect_stack("UPDATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+
+    with life.step("Shrink: no HSM, the cluster is kept"):
+        life.deploy(pHsmsPerSubnet=0)
+        life.expect_stack("UPDATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=0)
+
+    with life.step("Come back: one HSM in each subnet again"):
+        life.deploy(pHsmsPerSubnet=1)
+        life.expect_stack("UPDATE_COMPLETE")
+        back = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        life.expect("cluster id", back["ClusterId"], created["ClusterId"])
+        life.expect("users", back["Users"], created["Users"])
+
+    with life.step("Delete: what its backups need remains"):
+        life.destroy()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS, of=created)
