@@ -22,28 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
-# What dnf installs, and what the machine need not have.
-ABSENT = frozenset({"jq"})
-# What the machine need not have, or what would tell the script about the machine.
-PROVIDED = frozenset(
-    {
-        "aws",
-        "cloud-init",
-        "curl",
-        "date",
-        "dnf",
-        "python3",
-        "rpm",
-        "sha256sum",
-        "sleep",
-        "systemctl",
-        "uname",
-        "yum",
-    }
-)
-# A script's own interpreter, which cannot be a script.
-SHELLS = frozenset({"bash", "dash", "sh"})
-COMMAND = "/run/rehearsal/stand_ins/command.sh"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # As the SSM agent runs a script: from its unit's working directory, with no HOME.
 WORKING_DIRECTORY = "/usr/bin"
@@ -109,28 +87,23 @@ class Box:
             raise
 
     def _make(self) -> subprocess.Popen[str]:
-        root, commands = self._directory / "root", self._directory / "commands"
+        unshare = shutil.which("unshare")
+        if unshare is None:
+            reason = "the command 'unshare' of util-linux is not installed"
+            raise _cannot_isolate(self.instance_id, reason)
+        root = self._directory / "root"
         root.mkdir()
-        for name in ("bin", "sbin"):
-            _lay_out_commands(Path("/usr") / name, commands / name)
-        for name in PROVIDED - {path.name for path in (commands / "bin").iterdir()}:
-            (commands / "bin" / name).symlink_to(COMMAND)
-        arguments = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
-        given = [STAND_INS / "box.sh", root, commands, STAND_INS, *_python_directories()]
-        try:
-            return subprocess.Popen(
-                ["unshare", *arguments, "/bin/bash", *map(str, given)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={"PATH": PATH},
-                text=True,
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise _cannot_isolate(
-                self.instance_id, "the command 'unshare' of util-linux is not installed"
-            ) from None
+        namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
+        given = [STAND_INS / "box.sh", root, STAND_INS, sys.executable, *_python_directories()]
+        return subprocess.Popen(
+            [unshare, *namespaces, "/bin/bash", *map(str, given)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"PATH": PATH},
+            text=True,
+            start_new_session=True,
+        )
 
     def _await_ready(self) -> int:
         assert self._keeper.stdout
@@ -195,7 +168,7 @@ class Box:
     def commands(self) -> list[list[str]]:
         """The argument list of every command that scripts ran so far, but for the shells'."""
         try:
-            fields = self.read("/run/rehearsal/commands").split("\x1f")
+            fields = self.read("/run/rehearsal/calls").split("\x1f")
         except FileNotFoundError:
             return []
         calls, at = [], 0
@@ -254,16 +227,6 @@ def why_not_isolated() -> str | None:
     except CannotIsolateError as refusal:
         return str(refusal)
     return None
-
-
-def _lay_out_commands(machine: Path, box: Path) -> None:
-    """Have a link to command.sh for each command of the machine that the box is to have."""
-    box.mkdir(parents=True)
-    for path in machine.iterdir():
-        if path.name in SHELLS:
-            (box / path.name).symlink_to(f"/run/rehearsal{path}")
-        elif path.name not in ABSENT:
-            (box / path.name).symlink_to(COMMAND)
 
 
 def _python_directories() -> list[str]:

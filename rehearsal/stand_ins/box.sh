@@ -4,14 +4,14 @@
 # overlay, so that nothing written in the box reaches the machine. It stays until its input ends, and with it goes
 # the box and everything in it: also when the process that made it is killed.
 #
-# box.sh ROOT COMMANDS STAND_INS [DIRECTORY...]
+# box.sh ROOT STAND_INS PYTHON [DIRECTORY...]
 #   ROOT       an empty directory to build in
-#   COMMANDS   a directory with bin and sbin: what the box has of commands
 #   STAND_INS  the directory of the stand-ins
+#   PYTHON     the Python that runs them
 #   DIRECTORY  what else must be seen, each at its own path
 set -euo pipefail
 
-root=$1 commands=$2 stand_ins=$3
+root=$1 stand_ins=$2 python=$3
 shift 3
 
 # The process id as the machine counts, which it must know to enter.
@@ -26,7 +26,7 @@ show() { # show FROM AT: a directory of the machine, and what is written there s
 }
 
 mount -t tmpfs -o mode=0755 tmpfs "$root"
-mkdir -p "$root"/{dev,home,mnt,opt,proc,run/rehearsal,srv,sys,var/{lib,log,tmp}}
+mkdir -p "$root"/{dev,home,mnt,opt,proc,run/rehearsal/commands,srv,sys,var/{lib,log,tmp}}
 mkdir -m 0700 "$root/root" "$root/.empty"
 mkdir -m 1777 "$root/tmp" "$root/dev/shm"
 for name in bin sbin lib lib32 lib64 libx32; do
@@ -34,11 +34,11 @@ for name in bin sbin lib lib32 lib64 libx32; do
 done
 
 show /usr /usr
-show "$commands/bin" /usr/bin
-show "$commands/sbin" /usr/sbin
 if [ -d /usr/local ]; then mount --bind "$root/.empty" "$root/usr/local"; fi
 show /etc /etc
 show "$stand_ins" /run/rehearsal/stand_ins
+"$python" -ESs "$stand_ins/lay_out.py" "$root/run/rehearsal/commands"
+for name in bin sbin; do mount --bind "$root/run/rehearsal/commands/$name" "$root/usr/$name"; done
 # The machine's own commands, for those that need no stand-in: two lower layers and no upper one cannot be written to.
 mkdir "$root/run/rehearsal/usr"
 mount -t overlay overlay -o "lowerdir=/usr:$root/.empty,userxattr" "$root/run/rehearsal/usr"

@@ -2,7 +2,7 @@
 # Every command of the box comes by here, under its own name. Its argument list is noted down, so that a test can look
 # for secrets in it; then the stand-in runs if there is one, else the machine's own command.
 name=${0##*/}
-printf '%s\037' "$#" "$name" "$@" >> /run/rehearsal/commands
+printf '%s\037' "$#" "$name" "$@" >> /run/rehearsal/calls
 
 case $name in
 aws)
@@ -19,7 +19,7 @@ cloud-init | cloudhsm-cli | configure | configure-cli | curl | date | dnf | jq |
   exec "$REHEARSAL_PYTHON" -ESs /run/rehearsal/stand_ins/stand_in.py "$name" "$@"
   ;;
 python3)
-  [ -e /run/rehearsal/usr/bin/python3 ] || {
+  [ -e /run/rehearsal/commands/machine/python3 ] || {
     # shellcheck source=/dev/null # written by box.py
   . /run/rehearsal/environment
     exec "$REHEARSAL_PYTHON" -ESs "$@"
@@ -27,8 +27,4 @@ python3)
   ;;
 esac
 
-for directory in bin sbin; do
-  [ -e "/run/rehearsal/usr/$directory/$name" ] && exec -a "$name" "/run/rehearsal/usr/$directory/$name" "$@"
-done
-echo "$name: command not found" >&2
-exit 127
+exec -a "$name" "/run/rehearsal/commands/machine/$name" "$@"

@@ -1,0 +1,78 @@
+"""Boxes to run scripts in, and a control port that answers what a test tells it."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from rehearsal.box import Box
+
+
+class Control:
+    """A control port: `answers` by path, or a function of the body; `asked` is what came."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.asked: list[tuple[str, Any]] = []
+        control = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                control.asked.append((self.path, json.loads(body)))
+                self._answer(control.asked[-1][1])
+
+            def do_GET(self) -> None:
+                control.asked.append((self.path, None))
+                self._answer(None)
+
+            def _answer(self, body: Any) -> None:
+                answer = control.answers.get(self.path, {})
+                text = json.dumps(answer(body) if callable(answer) else answer).encode()
+                self.send_response(400 if b'"error":' in text else 200)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(name="control")
+def _control() -> Iterator[Control]:
+    control = Control()
+    yield control
+    control.close()
+
+
+@pytest.fixture(name="make_box")
+def _make_box(control: Control) -> Iterator[Callable[..., Box]]:
+    boxes: list[Box] = []
+
+    def make(instance_id: str = "i-0123456789abcdef0", **environment: str) -> Box:
+        boxes.append(Box(instance_id, {"REHEARSAL_CONTROL": control.url, **environment}))
+        return boxes[-1]
+
+    yield make
+    for box in boxes:
+        box.destroy()
+
+
+@pytest.fixture(name="box")
+def _box(make_box: Callable[..., Box]) -> Box:
+    return make_box()

@@ -1,0 +1,283 @@
+"""The box: scripts run for real, and nothing of it reaches this machine."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rehearsal.box import Box, CannotIsolateError, why_not_isolated
+
+BASH = "#!/bin/bash\nset -euo pipefail\n"
+DIRECTORIES = (
+    *("/", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/tmp", "/usr", "/usr/bin"),
+    *("/usr/local", "/usr/share", "/var", "/var/lib", "/var/tmp"),
+)
+
+
+@pytest.fixture(name="temporary")
+def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where boxes keep on the machine what little they need there."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_a_script_runs_as_root_and_its_output_and_exit_code_come_back(box: Box) -> None:
+    outcome = box.run(BASH + "id -u; echo trouble >&2; exit 7")
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr) == (7, "0\n", "trouble\n")
+
+
+def test_the_shebang_decides_what_runs_the_script(box: Box) -> None:
+    assert box.run("#!/usr/bin/awk -f\nBEGIN { print 6 * 7 }").stdout == "42\n"
+
+
+def test_a_script_without_shebang_runs_in_sh(box: Box) -> None:
+    assert box.run('[ -z "${BASH_VERSION-}" ] && echo plain').stdout == "plain\n"
+
+
+def test_a_script_has_nothing_to_read(box: Box) -> None:
+    assert box.run(BASH + "wc -c").stdout == "0\n"
+
+
+@pytest.mark.parametrize("directory", DIRECTORIES)
+def test_what_is_written_stays_in_the_box(box: Box, directory: str) -> None:
+    path = f"{directory.rstrip('/')}/{uuid.uuid4()}"
+    box.run(f"echo here > {path}")
+    assert not Path(path).exists()
+    if os.geteuid() == 0 or directory != "/usr/share":
+        assert box.run(f"cat {path}").stdout == "here\n"
+
+
+def test_what_is_written_beside_this_python_stays_in_the_box(box: Box) -> None:
+    path = Path(sys.prefix) / str(uuid.uuid4())
+    box.run(f"echo here > {path}")
+    assert not path.exists()
+
+
+def test_what_is_removed_in_the_box_stays_on_the_machine(box: Box) -> None:
+    box.run("rm -rf /etc/hosts /usr/bin/env /usr/share/doc")
+    assert Path("/etc/hosts").exists()
+    assert Path("/usr/bin/env").exists()
+
+
+def test_the_machines_own_commands_cannot_be_changed(box: Box) -> None:
+    outcome = box.run("echo broken > /run/rehearsal/usr/bin/env")
+    assert "Read-only file system" in outcome.stderr
+
+
+def test_what_the_machine_keeps_elsewhere_is_not_seen(box: Box, tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("private")
+    listing = box.run(f"ls {tmp_path}; ls -A /home /mnt /opt /srv /tmp").stdout
+    assert listing.split() == ["/home:", "/mnt:", "/opt:", "/srv:", "/tmp:"]
+
+
+def test_no_process_of_the_machine_is_seen(box: Box) -> None:
+    numbers = box.run("ls /proc | grep '^[0-9]'").stdout.split()
+    assert str(os.getpid()) not in numbers
+    assert len(numbers) < 10
+
+
+def test_the_environment_is_the_agents_and_not_the_machines(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the machine's own")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    box.environment["AWS_ACCESS_KEY_ID"] = "the instance's"
+    names = {line.partition("=")[0] for line in box.run("env").stdout.splitlines()}
+    assert names <= {"AWS_SSM_INSTANCE_ID", "LANG", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+
+
+def test_a_box_is_amazon_linux_2023(box: Box) -> None:
+    assert box.run('. /etc/os-release; echo "$ID $VERSION_ID"').stdout == "amzn 2023\n"
+
+
+def test_files_stay_from_one_script_to_the_next(box: Box) -> None:
+    box.run("mkdir -p /opt/cloudhsm/etc; echo kept > /opt/cloudhsm/etc/note")
+    assert box.run("cat /opt/cloudhsm/etc/note").stdout == "kept\n"
+    assert box.read("/opt/cloudhsm/etc/note") == "kept\n"
+
+
+def test_a_file_that_is_not_there_cannot_be_read(box: Box) -> None:
+    with pytest.raises(FileNotFoundError):
+        box.read("/opt/nothing")
+
+
+def test_a_file_can_be_put_into_the_box(box: Box) -> None:
+    box.write("/opt/tools/hello", "#!/bin/sh\necho hello\n", 0o755)
+    assert box.run("/opt/tools/hello").stdout == "hello\n"
+
+
+def test_boxes_see_nothing_of_each_other(make_box: Callable[..., Box]) -> None:
+    one, other = make_box("i-1"), make_box("i-2")
+    one.run("echo mine > /opt/note")
+    assert other.run("cat /opt/note").exit_code == 1
+
+
+def test_two_scripts_can_run_at_once(box: Box) -> None:
+    first = box.start(BASH + "until [ -e /tmp/go ]; do :; done; echo went")
+    assert box.run("touch /tmp/go").exit_code == 0
+    assert first.wait(10).stdout == "went\n"
+
+
+def test_the_command_line_interface_of_aws_is_the_real_one(box: Box) -> None:
+    assert box.run("aws --version").stdout.startswith("aws-cli/1.")
+
+
+@pytest.fixture(name="secrets_manager")
+def _secrets_manager() -> Iterator[tuple[str, list[str]]]:
+    credentials: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            credentials.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"SecretString": "sesame"}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", credentials
+    server.shutdown()
+    server.server_close()
+
+
+def test_region_endpoint_and_credentials_are_known_to_the_cli_alone(
+    make_box: Callable[..., Box], secrets_manager: tuple[str, list[str]]
+) -> None:
+    endpoint, credentials = secrets_manager
+    box = make_box(
+        AWS_ENDPOINT_URL=endpoint,
+        AWS_REGION="eu-north-1",
+        AWS_DEFAULT_REGION="eu-north-1",
+        AWS_ACCESS_KEY_ID="AKIAINSTANCE",
+        AWS_SECRET_ACCESS_KEY="it's $ecret",
+    )
+    ask = "aws secretsmanager get-secret-value --secret-id x --query SecretString --output text"
+    assert box.run(f'{ask}; echo "${{AWS_ACCESS_KEY_ID-none}}"').stdout == "sesame\nnone\n"
+    assert box.run(f"{ask} --region eu-west-3").stdout == "sesame\n"
+    assert "AKIAINSTANCE/" in credentials[0]
+    assert ["/eu-north-1/" in credentials[0], "/eu-west-3/" in credentials[1]] == [True, True]
+
+
+def test_every_command_that_runs_is_noted_with_its_arguments(box: Box) -> None:
+    box.run(BASH + "sed 's/x/y\\\n z/' < /dev/null; tr -d '\\n' < /dev/null; cat /dev/null ''")
+    assert box.commands() == [
+        ["sed", "s/x/y\\\n z/"],
+        ["tr", "-d", "\\n"],
+        ["cat", "/dev/null", ""],
+    ]
+
+
+def test_a_builtin_of_the_shell_is_no_command_that_others_could_see(box: Box) -> None:
+    box.run(BASH + "printf '%s' secret; echo secret; [ secret = secret ]")
+    assert box.commands() == []
+
+
+def test_a_command_that_the_box_lacks_is_not_found(box: Box) -> None:
+    assert box.run(BASH + "jq --version").exit_code == 127
+    assert box.run(BASH + "command -v jq").exit_code == 1
+
+
+def test_a_script_that_takes_too_long_is_killed_with_all_it_started(box: Box) -> None:
+    endless = "/run/rehearsal/usr/bin/sleep 1000"
+    start = time.monotonic()
+    outcome = box.run(BASH + f"echo begun; {endless} & {endless}", timeout=0.5)
+    assert outcome.exit_code < 0
+    assert outcome.stdout == "begun\n"
+    assert time.monotonic() - start < 5
+    assert box.run("ps -C sleep").exit_code == 1
+
+
+def test_a_script_that_is_killed_does_not_go_on(box: Box) -> None:
+    script = box.start(BASH + "/run/rehearsal/usr/bin/sleep 1000; echo on > /opt/note")
+    script.kill()
+    assert script.wait(10).exit_code < 0
+    script.kill()
+    assert box.run("cat /opt/note").exit_code == 1
+
+
+def test_stopping_the_instance_ends_its_processes_and_keeps_its_files(box: Box) -> None:
+    script = box.start(BASH + "touch /opt/begun; /run/rehearsal/usr/bin/sleep 1000")
+    while box.run("test -e /opt/begun").exit_code:
+        pass
+    box.halt()
+    assert script.wait(10).exit_code != 0
+    assert box.run("ls /opt").stdout == "begun\n"
+
+
+def test_a_box_that_is_destroyed_leaves_nothing(temporary: Path) -> None:
+    box = Box("i-1", {})
+    box.run("echo x; touch /opt/x; setsid /run/rehearsal/usr/bin/sleep 987654 &")
+    box.destroy()
+    assert list(temporary.iterdir()) == []
+    assert subprocess.run(["pgrep", "-f", "sleep 98765[4]"], check=False).returncode == 1
+
+
+def test_a_box_goes_when_the_process_that_made_it_is_killed() -> None:
+    program = (
+        "import os, signal; from rehearsal.box import Box; box = Box('i-1', {});"
+        "box.run('setsid /run/rehearsal/usr/bin/sleep 976543 &');"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    made = subprocess.run([sys.executable, "-c", program], check=False)
+    assert made.returncode == -9
+    deadline = time.monotonic() + 5
+    find = ["pgrep", "-f", "sleep 97654[3]"]
+    while subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_this_machine_can_isolate() -> None:
+    assert why_not_isolated() is None
+
+
+def test_a_machine_without_unshare_is_refused_in_words(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(temporary))
+    with pytest.raises(CannotIsolateError, match=r"i-1 cannot be rehearsed here.*util-linux"):
+        Box("i-1", {})
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "refusal"),
+    [
+        ("unshare", "unshare: unshare failed: Operation not permitted"),
+        ("mount", "mount: /usr: unknown filesystem type 'overlay'."),
+        ("mount", "mount: /proc: permission denied."),
+    ],
+)
+def test_a_machine_that_cannot_isolate_is_refused_and_no_script_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, refusal: str
+) -> None:
+    commands, boxes = tmp_path / "commands", tmp_path / "boxes"
+    commands.mkdir()
+    boxes.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(boxes))
+    fake = commands / command
+    fake.write_text(f'#!/bin/sh\necho "{refusal}" >&2\nexit 1\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+    monkeypatch.setattr("rehearsal.box.PATH", f"{commands}:/usr/sbin:/usr/bin:/sbin:/bin")
+    with pytest.raises(CannotIsolateError) as caught:
+        Box("i-1", {})
+    assert refusal in str(caught.value)
+    assert "user namespaces" in str(caught.value)
+    assert refusal in str(why_not_isolated())
+    assert list(boxes.iterdir()) == []
