@@ -8,21 +8,28 @@ from typing import Any
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from hsm_lifecycle import aws, clusters, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import CertificateError, SecretNotFoundError, TransientError
 
+_CERTIFICATE, _CA_CERTIFICATE = "cluster-cert", "customer-ca-cert"  # the ends of the secrets' names
+_LONGEST_CHAIN, _LARGEST_CHAIN = 4, 16384
+_RSA_SIZES = (2048, 3072, 4096)
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _DAYS = 3652  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
 _BACKDATED = datetime.timedelta(days=1)  # clocks differ (F2.9)
 
 
 def store_csr(event: Event) -> dict[str, Any]:
     """Store the cluster's certificate signing request, where an operator finds it too."""
-    of = secret_store.names(event["System"], event["ClusterId"])
-    secret_store.write(of.csr, _csr_of(clusters.own(event)))
+    cluster = clusters.own(event)
+    if cluster["State"] == "UNINITIALIZED":
+        secret_store.write(
+            secret_store.names(event["System"], event["ClusterId"]).csr, _csr_of(cluster)
+        )
     return {}
 
 
@@ -88,15 +95,88 @@ def sign(request_pem: str, cluster_id: str) -> tuple[str, str]:
 
 
 def check(certificate_pem: str, ca_pem: str, request_pem: str) -> None:
-    """Raise CertificateError unless the certificate is of the request's key and by that CA."""
-    certificate, ca = _loaded(certificate_pem, "cluster-cert"), _loaded(ca_pem, "customer-ca-cert")
-    request = x509.load_pem_x509_csr(request_pem.encode())
+    """Raise CertificateError, saying exactly what is wrong, unless AWS could take the two.
+
+    One self-signed root, or a bundle that begins with the issuer and ends with the root (F2.4,
+    F2.5): https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
+    """
+    chain = _loaded(certificate_pem, _CERTIFICATE)
+    if len(chain) != 1:
+        raise CertificateError(f"{_CERTIFICATE} holds {len(chain)} certificates; it takes one.")
+    authorities = _loaded(ca_pem, _CA_CERTIFICATE)
+    if len(authorities) > _LONGEST_CHAIN or len(ca_pem) > _LARGEST_CHAIN:
+        raise CertificateError(
+            f"{_CA_CERTIFICATE} is longer than {_LONGEST_CHAIN} certificates or {_LARGEST_CHAIN}"
+            " characters."
+        )
+    certificate, request = chain[0], x509.load_pem_x509_csr(request_pem.encode())
     if certificate.public_key() != request.public_key():
-        raise CertificateError("cluster-cert was not issued for the cluster's signing request.")
+        raise CertificateError(
+            f"{_CERTIFICATE} is of another key than the cluster's signing request, which changes"
+            " when the first HSM is replaced. Sign the one that is in the secret cluster-csr now."
+        )
+    for number, (subject, issuer) in enumerate(
+        zip([certificate, *authorities], authorities, strict=False)
+    ):
+        if not _is_issued_by(subject, issuer):
+            raise CertificateError(
+                f"{_CERTIFICATE} was not signed by the first certificate of {_CA_CERTIFICATE}."
+                if number == 0
+                else f"Certificate {number} of {_CA_CERTIFICATE} was not signed by the next one;"
+                " the order is: issuer of the cluster's certificate first, root last."
+            )
+    if not _is_issued_by(authorities[-1], authorities[-1]):
+        raise CertificateError(f"The last certificate of {_CA_CERTIFICATE} is not self-signed.")
+    for number, authority in enumerate(authorities):
+        _check_authority(authority, number)
+    for one, what in ((certificate, _CERTIFICATE), *((a, _CA_CERTIFICATE) for a in authorities)):
+        _check_dates(one, what)
+
+
+def _check_authority(authority: x509.Certificate, below: int) -> None:
+    """Raise unless the certificate may sign certificates, with so many authorities below it."""
+    who = f"{_CA_CERTIFICATE} ({authority.subject.rfc4514_string()})"
     try:
-        certificate.verify_directly_issued_by(ca)
-    except (ValueError, TypeError, InvalidSignature) as problem:
-        raise CertificateError("cluster-cert was not signed by customer-ca-cert.") from problem
+        basic = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        raise CertificateError(f"{who} has no basic constraints, which must say CA:TRUE.") from None
+    if not basic.ca:
+        raise CertificateError(f"{who} is not a CA certificate: basic constraints say CA:FALSE.")
+    if basic.path_length is not None and basic.path_length < below:
+        raise CertificateError(f"{who} allows {basic.path_length} CAs below it and has {below}.")
+    try:
+        usage = authority.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        usage = None
+    if usage and not usage.key_cert_sign:
+        raise CertificateError(f"{who} may not sign certificates: key usage lacks keyCertSign.")
+    key = authority.public_key()
+    if not (isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_SIZES) and not (
+        isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
+    ):
+        raise CertificateError(
+            f"{who} has a key that CloudHSM does not take: RSA 2048, 3072, 4096 or P-256, 384, 521."
+        )
+
+
+def _check_dates(certificate: x509.Certificate, what: str) -> None:
+    now = datetime.datetime.now(datetime.UTC)
+    if certificate.not_valid_before_utc > now:
+        raise CertificateError(
+            f"{what} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC."
+        )
+    if certificate.not_valid_after_utc < now:
+        raise CertificateError(
+            f"{what} expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC."
+        )
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def _csr_of(cluster: dict[str, Any]) -> str:
@@ -107,9 +187,9 @@ def _csr_of(cluster: dict[str, Any]) -> str:
     return str(request)
 
 
-def _loaded(pem: str, what: str) -> x509.Certificate:
+def _loaded(pem: str, what: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificate(pem.encode())
+        return x509.load_pem_x509_certificates(pem.encode())
     except ValueError as problem:
         raise CertificateError(f"{what} is not a certificate in PEM.") from problem
 

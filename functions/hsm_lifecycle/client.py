@@ -33,12 +33,21 @@ def start_client(event: Event) -> dict[str, Any]:
     return {}
 
 
+def stop_client(event: Event) -> dict[str, Any]:
+    """Stop the instance that was found stopped."""
+    aws.client("ec2").stop_instances(InstanceIds=[event["InstanceId"]])
+    return {}
+
+
 def describe_agent(event: Event) -> dict[str, Any]:
     """Describe the SSM agent; before it has registered its state is Absent."""
     known = aws.client("ssm").describe_instance_information(
         Filters=[{"Key": "InstanceIds", "Values": [event["InstanceId"]]}]
     )["InstanceInformationList"]
-    return {"PingStatus": known[0]["PingStatus"] if known else "Absent"}
+    return {
+        "PingStatus": known[0]["PingStatus"] if known else "Absent",
+        "Looks": event["Looks"] + 1,
+    }
 
 
 def send_command(event: Event) -> dict[str, Any]:
@@ -71,7 +80,6 @@ def describe_command(event: Event) -> dict[str, Any]:
         "Id": event["CommandId"],
         "Status": "Running" if status in _ON_THE_WAY else status,
         "Message": said[-_WORDS_OF_STDERR:] or invocation["StatusDetails"],
-        "Output": invocation["StandardOutputContent"],
     }
 
 

@@ -24,6 +24,7 @@ logger = logging.getLogger("hsm_lifecycle")
 
 STACK_TAG = "hsm-lifecycle:stack-id"
 LOGICAL_ID_TAG = "hsm-lifecycle:logical-id"
+STACK_KEYS_TAG = "hsm-lifecycle:stack-tag-keys"
 NONE = "none"  # an output of CloudFormation is better not empty
 _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
 _DELETE_ATTEMPTS = 40  # 15 s apart: HSMs may linger for minutes after they are gone (F1.29)
@@ -125,8 +126,55 @@ def check_creation(event: Event) -> dict[str, Any]:
             "pHsmsPerSubnet: a cluster is created with at least one HSM in a subnet, because its"
             " certificate signing request comes from the first. Create it with 1, then update to 0."
         )
+    if wanted.certificates_ready:
+        raise ParameterError(
+            "pExternallyProvidedCertsReady: a new cluster has no certificates yet. Create it with"
+            " false; its signing request is then in a secret, and an update goes on from there."
+        )
     check_subnets(wanted.subnet_ids)
-    return {}
+    return {"BackupSecrets": _check_backup(wanted) if wanted.backup else {}}
+
+
+def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
+    """The names of the secrets that a cluster restored from the backup needs.
+
+    Raises ParameterError unless the backup can be restored as the stack asks.
+    """
+    backup = _backup(wanted)
+    if backup is None:
+        raise ParameterError(
+            f"pBackupId: there is no backup {wanted.backup} in this Region and account. One of"
+            " another account is given by its ARN, after it was shared with this account."
+        )
+    if backup["BackupState"] != "READY":
+        raise ParameterError(
+            f"pBackupId: {wanted.backup_id} is {backup['BackupState']}; only a READY backup can be"
+            " restored."
+        )
+    if backup.get("Mode", wanted.mode) != wanted.mode:
+        raise ParameterError(
+            f"pMode: the backup is of a cluster in {backup['Mode']} mode, so {wanted.mode} cannot"
+            " be chosen."
+        )
+    source = secret_store.names(wanted.system, backup["ClusterId"])
+    return {
+        "CaCertificate": wanted.backup_ca_certificate or source.ca_certificate,
+        "Password": wanted.backup_password or source.password,
+    }
+
+
+def _backup(wanted: ClusterProperties) -> dict[str, Any] | None:
+    """The backup of this account by its id, or the one shared with it by its ARN."""
+    shared = wanted.backup != wanted.backup_id
+    request: dict[str, Any] = (
+        {"Shared": True} if shared else {"Filters": {"backupIds": [wanted.backup_id]}}
+    )
+    pages = aws.client("cloudhsmv2").get_paginator("describe_backups").paginate(**request)
+    for backup in (backup for page in pages for backup in page["Backups"]):
+        if wanted.backup in (backup["BackupId"], backup.get("BackupArn")):
+            found: dict[str, Any] = backup
+            return found
+    return None
 
 
 def check_subnets(subnet_ids: tuple[str, ...]) -> None:
@@ -151,17 +199,19 @@ def create_cluster(event: Event) -> dict[str, Any]:
     if made is None:
         wanted = ClusterProperties.parse(event["ResourceProperties"])
         tags = {
-            **{tag["Key"]: tag["Value"] for tag in stack_of(event).get("Tags") or []},
+            **wanted_tags(event),
             STACK_TAG: event["StackId"],
             LOGICAL_ID_TAG: event["LogicalResourceId"],
         }
+        restored = {"SourceBackupId": wanted.backup} if wanted.backup else {}
         made = aws.client("cloudhsmv2").create_cluster(
             HsmType=wanted.hsm_type,
             Mode=wanted.mode,
             NetworkType=wanted.network_type,
             SubnetIds=list(wanted.subnet_ids),
             BackupRetentionPolicy={"Type": "DAYS", "Value": str(wanted.backup_retention_days)},
-            TagList=[{"Key": key, "Value": value} for key, value in tags.items()],
+            TagList=_tag_list(tags),
+            **restored,
         )["Cluster"]
     return {"Id": made["ClusterId"], "State": made["State"]}
 
@@ -173,6 +223,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "Id": event["ClusterId"],
         "State": cluster["State"],
         "StateMessage": cluster.get("StateMessage") or "AWS gives no reason",
+        "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
     }
 
@@ -214,6 +265,17 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
     if not is_own(cluster, event):
         return [_foreign()]
     wanted = ClusterProperties.parse(event["ResourceProperties"])
+    if wanted.hsms_per_subnet == 0:
+        for store in key_stores_on(event["ClusterId"]):
+            if store["ConnectionState"] != "DISCONNECTED":
+                return [
+                    ClusterInUseError(
+                        f"pHsmsPerSubnet: KMS key store {store['CustomKeyStoreId']} is"
+                        f" {store['ConnectionState']} and needs HSMs. Disconnect it first: aws kms"
+                        f" disconnect-custom-key-store --custom-key-store-id"
+                        f" {store['CustomKeyStoreId']}"
+                    )
+                ]
     return [
         ParameterError(
             f"{parameter}: the cluster has {actual}, which AWS cannot change to {asked}."
@@ -223,9 +285,60 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
             ("pSubnets", _listed(cluster["SubnetMapping"].values()), _listed(wanted.subnet_ids)),
             ("pMode", cluster.get("Mode", "FIPS"), wanted.mode),
             ("pNetworkType", cluster.get("NetworkType", "IPV4"), wanted.network_type),
+            ("pBackupId", cluster.get("SourceBackupId") or NONE, wanted.backup_id or NONE),
         )
         if actual != asked
     ]
+
+
+def tag_cluster(event: Event) -> dict[str, Any]:
+    """Bring the tags of the stack in step; tags that the stack never had are left alone."""
+    present, wanted = tags_of(own(event)), wanted_tags(event)
+    dropped = set(present.get(STACK_KEYS_TAG, "").split()) - set(wanted)
+    cloudhsm, cluster_id = aws.client("cloudhsmv2"), event["ClusterId"]
+    if not wanted.items() <= present.items():
+        cloudhsm.tag_resource(ResourceId=cluster_id, TagList=_tag_list(wanted))
+    if dropped & set(present):
+        cloudhsm.untag_resource(ResourceId=cluster_id, TagKeyList=sorted(dropped & set(present)))
+    return {}
+
+
+def wanted_tags(event: Event) -> dict[str, str]:
+    """The tags of the stack, and one that lists their keys, so that a dropped one is known.
+
+    A tag's value has 256 characters; keys beyond that stay when the stack drops them.
+    """
+    tags = {tag["Key"]: tag["Value"] for tag in stack_of(event).get("Tags") or []}
+    keys = ""
+    for key in sorted(tags):
+        if " " not in key and len(keys) + len(key) < 256:
+            keys = f"{keys} {key}".strip()
+    return {**tags, STACK_KEYS_TAG: keys}
+
+
+def _tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def modify_cluster(event: Event) -> dict[str, Any]:
+    """Change what AWS can change in place: the retention of backups, and the HSM type."""
+    cluster, wanted = own(event), ClusterProperties.parse(event["ResourceProperties"])
+    retention = {"Type": "DAYS", "Value": str(wanted.backup_retention_days)}
+    for parameter, differs, change in (
+        (
+            "pBackupRetentionDays",
+            cluster.get("BackupRetentionPolicy") != retention,
+            {"BackupRetentionPolicy": retention},
+        ),
+        ("pHsmType", cluster["HsmType"] != wanted.hsm_type, {"HsmType": wanted.hsm_type}),
+    ):
+        if differs:
+            try:
+                aws.client("cloudhsmv2").modify_cluster(ClusterId=event["ClusterId"], **change)
+            except ClientError as problem:
+                meant = aws.translated(problem)
+                raise type(meant)(f"{parameter}: {meant}") from problem
+    return {}
 
 
 def _listed(ids: Any) -> str:
@@ -234,15 +347,21 @@ def _listed(ids: Any) -> str:
 
 def check_deletion(event: Event) -> dict[str, Any]:
     """Refuse to take the cluster away from under a KMS key store that uses it."""
-    pages = aws.client("kms").get_paginator("describe_custom_key_stores").paginate()
-    for store in (store for page in pages for store in page["CustomKeyStores"]):
-        if store.get("CloudHsmClusterId") == event["ClusterId"]:
-            raise ClusterInUseError(
-                f"KMS key store {store['CustomKeyStoreId']} ({store['ConnectionState']}) uses the"
-                " cluster. Delete its stack first, or: aws kms delete-custom-key-store"
-                f" --custom-key-store-id {store['CustomKeyStoreId']}"
-            )
+    for store in key_stores_on(event["ClusterId"]):
+        verb = "delete" if store["ConnectionState"] == "DISCONNECTED" else "disconnect"
+        raise ClusterInUseError(
+            f"KMS key store {store['CustomKeyStoreId']} ({store['ConnectionState']}) uses the"
+            f" cluster. Delete its stack first, or: aws kms {verb}-custom-key-store"
+            f" --custom-key-store-id {store['CustomKeyStoreId']}"
+        )
     return {}
+
+
+def key_stores_on(cluster_id: str) -> list[dict[str, Any]]:
+    """The KMS key stores that use the cluster; there is at most one (F4.10)."""
+    pages = aws.client("kms").get_paginator("describe_custom_key_stores").paginate()
+    stores = (store for page in pages for store in page["CustomKeyStores"])
+    return [store for store in stores if store.get("CloudHsmClusterId") == cluster_id]
 
 
 def delete_cluster(event: Event) -> dict[str, Any]:
@@ -278,9 +397,20 @@ def report_cluster(event: Event) -> dict[str, Any]:
             "AdminPasswordSecretName": of.password,
             "CustomerCaCertSecretName": of.ca_certificate,
             "CsrSecretName": of.csr,
+            "NextStep": _next_step(cluster["State"], of),
             "Warnings": event.get("Warnings", NONE),
         },
     }
+
+
+def _next_step(state: str, of: secret_store.Names) -> str:
+    """What the operator is to do next; only a cluster that waits for certificates asks for it."""
+    if state != "UNINITIALIZED":
+        return NONE
+    return (
+        f"Sign the request in {of.csr}, store the certificate in {of.certificate} and the CA's in"
+        f" {of.ca_certificate}, then update with pExternallyProvidedCertsReady=true."
+    )
 
 
 def _active_addresses(cluster: dict[str, Any]) -> list[str]:

@@ -45,5 +45,5 @@ def sentence(step: str, problem: Exception, event: Event) -> str:
     The front door answers CloudFormation with that id, so that a failed creation is deleted.
     """
     text = f"{step}: {problem}"
-    made = event.get("ClusterId")
+    made = event.get("KeyStoreId") or event.get("ClusterId")
     return text if not made or re.search(rf"\[{made}\]$", text) else f"{text} [{made}]"

@@ -34,6 +34,10 @@ class ClusterInUseError(Exception):
     """A KMS key store uses the cluster, so deleting it would make the store's keys unusable."""
 
 
+class KeyStoreNotFoundError(Exception):
+    """The key store that a request is about no longer exists."""
+
+
 class ClusterNotDeletedError(Exception):
     """AWS kept refusing to delete the cluster."""
 

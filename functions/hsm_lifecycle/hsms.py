@@ -134,8 +134,26 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         return decided("WAIT")
     for zone in zones:
         if len(_staying(hsms, zone)) > wanted:
+            store = _store_that_needs_two_zones(event["ClusterId"], cluster, wanted)
+            if store:
+                return decided("UNHEALTHY", Message=store)
             return decided("DELETE", EniId=_staying(hsms, zone)[-1]["EniId"])
     return decided("ALIGNED" if all(hsm["State"] == "ACTIVE" for hsm in hsms) else "WAIT")
+
+
+def _store_that_needs_two_zones(
+    cluster_id: str, cluster: dict[str, Any], wanted: int
+) -> str | None:
+    """Why HSMs must stay: a CONNECTED key store has keys in use, for which KMS wants two zones."""
+    if wanted and len(cluster["SubnetMapping"]) > 1:
+        return None
+    for store in clusters.key_stores_on(cluster_id):
+        if store["ConnectionState"] == "CONNECTED":
+            return (
+                f"KMS key store {store['CustomKeyStoreId']} is CONNECTED and needs HSMs in two"
+                " Availability Zones, so none was deleted."
+            )
+    return None
 
 
 def create_hsm(event: Event) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from hsm_lifecycle import aws, clusters
 from hsm_lifecycle.dispatch import Event
 
+_DESCRIPTION = "hsm-lifecycle client"
 _FIRST_PORT, _LAST_PORT = (
     2223,
     2225,
@@ -18,11 +19,12 @@ _FIRST_PORT, _LAST_PORT = (
 def admit_client(event: Event) -> dict[str, Any]:
     """Let the client's security group reach the cluster's, and the cluster's be reached."""
     ec2, theirs, ours = _groups(event, clusters.own(event))
+    _revoke_former(ec2, theirs, ours)
     _unless(
         "InvalidPermission.Duplicate",
         ec2.authorize_security_group_ingress,
         GroupId=theirs,
-        IpPermissions=_ports(ours),
+        IpPermissions=_ports(ours, Description=_DESCRIPTION),
     )
     _unless(
         "InvalidPermission.Duplicate",
@@ -31,6 +33,19 @@ def admit_client(event: Event) -> dict[str, Any]:
         IpPermissions=_ports(theirs),
     )
     return {}
+
+
+def _revoke_former(ec2: Any, theirs: str, ours: str) -> None:
+    """Take away what admitted a former client, known by the description that we give."""
+    rules = ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]["IpPermissions"]
+    for pair in (pair for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
+        if pair.get("Description") == _DESCRIPTION and pair["GroupId"] != ours:
+            _unless(
+                "InvalidPermission.NotFound",
+                ec2.revoke_security_group_ingress,
+                GroupId=theirs,
+                IpPermissions=_ports(pair["GroupId"]),
+            )
 
 
 def revoke_client(event: Event) -> dict[str, Any]:
@@ -59,8 +74,8 @@ def _groups(event: Event, cluster: dict[str, Any]) -> tuple[Any, str, str]:
     return aws.client("ec2"), cluster["SecurityGroup"], event["ClientSecurityGroupId"]
 
 
-def _ports(group_id: str) -> list[dict[str, Any]]:
-    pair = {"GroupId": group_id}
+def _ports(group_id: str, **described: str) -> list[dict[str, Any]]:
+    pair = {"GroupId": group_id, **described}
     return [
         {
             "IpProtocol": "tcp",

@@ -1,4 +1,4 @@
-"""The properties of the custom resources. CloudFormation sends every one as a string (F6.12)."""
+"""The properties of the custom resource. CloudFormation sends every one as a string (F6.12)."""
 
 from __future__ import annotations
 
@@ -15,23 +15,38 @@ HSMS_PER_CLUSTER = 28  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/l
 class ClusterProperties:
     """What `rCloudHsmCluster` is asked to be."""
 
+    system: str
     subnet_ids: tuple[str, ...]
     hsms_per_subnet: int
     hsm_type: str
     mode: str
     network_type: str
     backup_retention_days: int
+    backup: str
+    backup_ca_certificate: str
+    backup_password: str
+    certificates_ready: bool
+
+    @property
+    def backup_id(self) -> str:
+        """The id of the backup to restore from, also where its ARN is given; empty for none."""
+        return self.backup.rpartition("/")[2]
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> ClusterProperties:
         """Read ResourceProperties; raises ParameterError naming the stack parameter."""
         parsed = cls(
+            system=given["System"],
             subnet_ids=tuple(given["SubnetIds"]),
             hsms_per_subnet=_whole_number(given, "HsmsPerSubnet"),
             hsm_type=given["HsmType"],
             mode=given["Mode"],
             network_type=given["NetworkType"],
             backup_retention_days=_whole_number(given, "BackupRetentionDays"),
+            backup=given["BackupId"],
+            backup_ca_certificate=given["BackupCaCertSecretName"],
+            backup_password=given["BackupAdminPasswordSecretName"],
+            certificates_ready=given["ExternallyProvidedCertsReady"] == "true",
         )
         if len(parsed.subnet_ids) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
             raise ParameterError(

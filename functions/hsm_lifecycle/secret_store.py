@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, clusters
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import SecretNotFoundError
+from hsm_lifecycle.errors import ParameterError, SecretNotFoundError
 
 ADMIN = "admin"
 _PASSWORD_LENGTH = (
@@ -57,24 +57,87 @@ def create_secrets(event: Event) -> dict[str, Any]:
     return {}
 
 
+def check_backup_secrets(event: Event) -> dict[str, Any]:
+    """Refuse to restore a backup whose CA certificate or admin password nobody here knows."""
+    for parameter, name in _backup_secrets(event):
+        try:
+            read(name)
+        except SecretNotFoundError as problem:
+            raise ParameterError(
+                f"{parameter}: a restored cluster keeps its old CA certificate and passwords, but"
+                f" the secret {name} does not exist or holds no text. Name one that does."
+            ) from problem
+    return {}
+
+
+def adopt_secrets(event: Event) -> dict[str, Any]:
+    """Give a restored cluster secrets of its own, with what its backup's cluster had."""
+    clusters.own(event)
+    of, (ca_certificate, password) = (
+        names(event["System"], event["ClusterId"]),
+        _backup_secrets(event),
+    )
+    _create(event, of.ca_certificate, read(ca_certificate[1]))
+    _create(event, of.password, read(password[1]))
+    return {}
+
+
+def _backup_secrets(event: Event) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The secrets to adopt, each with the parameter by which another one can be named."""
+    given = event["BackupSecrets"]
+    return (
+        ("pBackupCaCertSecretName", given["CaCertificate"]),
+        ("pBackupAdminPasswordSecretName", given["Password"]),
+    )
+
+
+def check_secrets(event: Event) -> dict[str, Any]:
+    """Say which of the two lasting secrets of an active cluster is gone: nobody can restore it."""
+    of = names(event["System"], event["ClusterId"])
+    for name, remedy in (
+        (of.ca_certificate, "Copy /opt/cloudhsm/etc/customerCA.crt of a client into a new one"),
+        (of.password, "Put the admin's password into a new one, as {username, password}"),
+    ):
+        if not exists(name):
+            raise SecretNotFoundError(
+                f"The secret {name} is gone. {remedy}, with the tag {clusters.STACK_TAG} of this"
+                " stack, then update pReconcile."
+            )
+    return {}
+
+
+def exists(name: str) -> bool:
+    """Whether there is such a secret, with or without a value."""
+    try:
+        aws.client("secretsmanager").describe_secret(SecretId=name)
+    except ClientError as problem:
+        if aws.code_of(problem) != "ResourceNotFoundException":
+            raise
+        return False
+    return True
+
+
 def delete_secrets(event: Event) -> dict[str, Any]:
     """Delete the secrets of a cluster that is gone; those that its backups need are kept."""
     of = names(event["System"], event["ClusterId"])
     kept = (of.ca_certificate, of.password) if event["HasBackups"] else ()
     for name in astuple(of):
         if name not in kept:
-            _delete(name)
+            delete(name)
     return {}
 
 
 def read(name: str) -> str:
-    """The value of a secret; raises SecretNotFoundError if there is no secret or no value."""
+    """The text of a secret; raises SecretNotFoundError if there is no secret or no text in it."""
     try:
-        return str(aws.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"])
+        text = aws.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString")
     except ClientError as problem:
         if aws.code_of(problem) != "ResourceNotFoundException":
             raise
-        raise SecretNotFoundError(f"The secret {name} does not exist or has no value.") from problem
+        text = None
+    if not text:
+        raise SecretNotFoundError(f"The secret {name} does not exist or holds no text.")
+    return str(text)
 
 
 def write(name: str, value: str) -> None:
@@ -100,7 +163,7 @@ def _create(event: Event, name: str, value: str | None) -> None:
             raise
 
 
-def _delete(name: str) -> None:
+def delete(name: str) -> None:
     """Delete at once: a name that waits for its deletion could not be used again."""
     try:
         aws.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsm_lifecycle import certificates, clusters, hsms, network, secret_store
+from hsm_lifecycle import certificates, clusters, hsms, key_stores, network, secret_store
 from hsm_lifecycle import client as client_instance
 from hsm_lifecycle.dispatch import worker
 
@@ -12,6 +12,8 @@ cluster = worker(
     clusters.create_cluster,
     clusters.describe_cluster,
     clusters.check_update,
+    clusters.tag_cluster,
+    clusters.modify_cluster,
     clusters.check_deletion,
     clusters.delete_cluster,
     clusters.report_cluster,
@@ -27,6 +29,9 @@ cluster = worker(
 
 certificate = worker(
     secret_store.create_secrets,
+    secret_store.check_backup_secrets,
+    secret_store.adopt_secrets,
+    secret_store.check_secrets,
     secret_store.delete_secrets,
     certificates.store_csr,
     certificates.issue_certificate,
@@ -37,7 +42,29 @@ certificate = worker(
 client = worker(
     client_instance.describe_client,
     client_instance.start_client,
+    client_instance.stop_client,
     client_instance.describe_agent,
     client_instance.send_command,
     client_instance.describe_command,
+)
+
+key_store = worker(
+    key_stores.find_key_store,
+    key_stores.describe_key_store,
+    key_stores.check_cluster,
+    key_stores.create_password,
+    key_stores.drop_password,
+    key_stores.claim_key_store,
+    key_stores.create_key_store,
+    key_stores.complete_claim,
+    key_stores.report_key_store,
+    key_stores.connect_key_store,
+    key_stores.disconnect_key_store,
+    key_stores.diagnose_connection,
+    key_stores.update_password,
+    key_stores.check_key_store_update,
+    key_stores.rename_key_store,
+    key_stores.move_key_store,
+    key_stores.delete_key_store,
+    key_stores.drop_claim,
 )
