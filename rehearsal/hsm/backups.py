@@ -68,7 +68,7 @@ class Backups:
             for backup in self._of(cluster.id)
             if backup.state in ("CREATE_IN_PROGRESS", "READY")
         ]
-        return max(own, key=lambda backup: backup.created, default=cluster.source_backup)
+        return own[-1] if own else cluster.source_backup
 
     def retain(self, cluster: Cluster) -> None:
         """Apply the cluster's retention to the backups that it has already."""
@@ -131,7 +131,8 @@ class Backups:
             and not wanted.get("sourceBackupIds")
             and "false" in wanted.get("neverExpires", ("false",))
         ]
-        found.sort(key=lambda backup: backup.created, reverse=not params.get("SortAscending"))
+        if not params.get("SortAscending"):
+            found.reverse()
         return page("Backups", [describe(backup) for backup in found], params, most=50, usual=25)
 
     def delete_backup(self, params: Params) -> Answer:
@@ -162,6 +163,7 @@ class Backups:
         return backup
 
     def _of(self, cluster_id: str) -> list[Backup]:
+        """The backups of a cluster, oldest first."""
         return [one for one in self._estate.backups.values() if one.cluster_id == cluster_id]
 
     def _expire(self, backup: Backup) -> None:
@@ -169,9 +171,7 @@ class Backups:
         left = backup.created + backup.retention_days * DAY - self._estate.agenda.now()
         if left > 0:
             self._look_again(backup, left)
-        elif backup.state == "READY" and any(
-            other.created > backup.created for other in self._of(backup.cluster_id)
-        ):
+        elif backup.state == "READY" and backup is not self._of(backup.cluster_id)[-1]:
             self._forget(backup)
         else:
             self._look_again(backup, DAY)

@@ -1,0 +1,128 @@
+"""A customer's own PKI: certificates as good or as bad as a test wants them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import NameOID
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+AS_CA = x509.BasicConstraints(ca=True, path_length=None)
+
+
+@dataclass
+class Ca:
+    """A certificate authority."""
+
+    key: Key
+    certificate: x509.Certificate
+
+    @property
+    def pem(self) -> str:
+        return pem(self.certificate)
+
+
+def make_ca(
+    now: float,
+    *,
+    name: str = "customer CA",
+    key: Key | None = None,
+    issuer: Ca | None = None,
+    extensions: Sequence[x509.ExtensionType] = (AS_CA,),
+    starts: float = -1,
+    lasts: float = 3652,
+    algorithm: hashes.HashAlgorithm | None = None,
+) -> Ca:
+    """A CA, self-signed unless another one issues it; starts and lasts are days."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    subject = _name(name)
+    certificate = _certify(
+        now,
+        subject,
+        key.public_key(),
+        issuer.certificate.subject if issuer else subject,
+        issuer.key if issuer else key,
+        extensions,
+        starts,
+        lasts,
+        algorithm or hashes.SHA256(),
+        pss=False,
+    )
+    return Ca(key, certificate)
+
+
+def sign(
+    ca: Ca,
+    csr: str,
+    now: float,
+    *,
+    key: Key | None = None,
+    starts: float = -1,
+    lasts: float = 3652,
+    algorithm: hashes.HashAlgorithm | None = None,
+    pss: bool = False,
+) -> str:
+    """The certificate for a CSR, or with another key than the CSR's."""
+    request = x509.load_pem_x509_csr(csr.encode())
+    public_key = key.public_key() if key else request.public_key()
+    assert isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
+    return pem(
+        _certify(
+            now,
+            request.subject,
+            public_key,
+            ca.certificate.subject,
+            ca.key,
+            (),
+            starts,
+            lasts,
+            algorithm or hashes.SHA256(),
+            pss,
+        )
+    )
+
+
+def pem(certificate: x509.Certificate) -> str:
+    """A certificate as text."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _certify(
+    now: float,
+    subject: x509.Name,
+    public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    issuer: x509.Name,
+    issuer_key: Key,
+    extensions: Sequence[x509.ExtensionType],
+    starts: float,
+    lasts: float,
+    algorithm: hashes.HashAlgorithm,
+    pss: bool,
+) -> x509.Certificate:
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment + dt.timedelta(days=starts))
+        .not_valid_after(moment + dt.timedelta(days=lasts))
+    )
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=True)
+    # The builder takes only some hash algorithms by type, though it checks them itself.
+    return builder.sign(
+        issuer_key,
+        algorithm,  # type: ignore[arg-type]
+        rsa_padding=padding.PSS(padding.MGF1(algorithm), algorithm.digest_size) if pss else None,
+    )
