@@ -107,7 +107,16 @@ def ways_out(state: State) -> dict[str, str]:
     for catch in state.get("Catch", []):
         errors = " or ".join(catch["ErrorEquals"])
         ways.setdefault(catch["Next"], []).append(f"on {errors}")
-    return {target: ", or ".join(labels) for target, labels in ways.items()}
+    return {target: joined(labels) for target, labels in ways.items()}
+
+
+def joined(labels: list[str]) -> str:
+    """Alternatives as one label: what is compared is named once."""
+    values: dict[str, list[str]] = {}
+    for label in labels:
+        subject, equals, value = label.partition(" = ")
+        values.setdefault(subject + equals, []).append(value)
+    return ", or ".join(subject + " or ".join(alike) for subject, alike in values.items())
 
 
 def arrow(state: State, label: str) -> str:
@@ -141,7 +150,7 @@ def condition(rule: dict[str, Any]) -> str:
     if operator.endswith("Path"):
         operator, value = operator.removesuffix("Path"), value.removeprefix("$.")
     comparison = _COMPARISONS[re.sub(f"^({_KINDS})", "", operator)]
-    return f"{subject} {comparison} {value}"
+    return f"{subject} {comparison} {'nothing' if value == '' else value}"
 
 
 def failures(machines: dict[str, Machine]) -> str:

@@ -47,7 +47,7 @@ def test_a_poll_is_drawn_with_its_three_ways_out() -> None:
         '  DescribeCluster -.->|"on HsmBusyError"| WaitForCluster',
         '  IsClusterActive{"IsClusterActive"}',
         '  IsClusterActive -->|"State = ACTIVE"| AlignHsms',
-        '  IsClusterActive -->|"State = CREATING, or State = UPDATING"| WaitForCluster',
+        '  IsClusterActive -->|"State = CREATING or UPDATING"| WaitForCluster',
         '  IsClusterActive -->|"otherwise"| ClusterUnhealthy',
         '  WaitForCluster(["WaitForCluster<br/>15 s"])',
         "  WaitForCluster --> DescribeCluster",
@@ -76,6 +76,7 @@ def test_the_failures_are_listed_with_what_to_do() -> None:
         ({"Variable": "$.Count", "NumericLessThan": 2}, "Count < 2"),
         ({"Variable": "$.Id", "StringMatches": "cluster-*"}, "Id like cluster-*"),
         ({"Variable": "$.Have", "NumericEqualsPath": "$.Want"}, "Have = Want"),
+        ({"Variable": "$.Id", "StringEquals": ""}, "Id = nothing"),
         ({"Variable": "$.Ready", "BooleanEquals": True}, "Ready"),
         ({"Variable": "$.Ready", "BooleanEquals": False}, "not Ready"),
         ({"Variable": "$.Id", "IsPresent": True}, "Id is present"),
@@ -93,6 +94,10 @@ def test_the_failures_are_listed_with_what_to_do() -> None:
 )
 def test_a_rule_reads_as_words(rule: dict[str, Any], words: str) -> None:
     assert draw.condition({**rule, "Next": "Somewhere"}) == words
+
+
+def test_alternatives_of_different_kinds_are_told_apart() -> None:
+    assert draw.joined(["State = A", "Ready", "State = B"]) == "State = A or B, or Ready"
 
 
 def test_a_label_cannot_break_the_picture() -> None:
