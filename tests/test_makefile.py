@@ -24,7 +24,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def recipe(*arguments: str) -> list[str]:
-    """The commands that make would run for this, one a line, those of the environment left out."""
+    """The commands that make would run for this, one a line."""
     done = make("--dry-run", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.replace("\\\n", "").splitlines()
@@ -58,8 +58,8 @@ def test_lint_changes_nothing() -> None:
 
 
 def test_check_is_lint_documents_and_tests() -> None:
-    checked = recipe("check")
-    assert checked == [*recipe("lint"), *recipe("check-docs"), *recipe("test")]
+    parts = [*recipe("lint"), *recipe("check-docs"), *recipe("test")]
+    assert recipe("check") == list(dict.fromkeys(parts))  # what several need is done once
 
 
 def test_a_part_of_the_tests_can_be_run() -> None:
