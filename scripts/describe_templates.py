@@ -56,7 +56,7 @@ def permissions(found: dict[str, Template]) -> str:
             actions = statement["Action"]
             actions = [actions] if isinstance(actions, str) else actions
             listed = ", ".join(f"`{action}`" for action in actions)
-            rows.append(f"| {Path(name).stem}: {role} | {statement.get('Sid', '')} | {listed} |")
+            rows.append(f"| {Path(name).stem}: {role} | {statement['Sid']} | {listed} |")
     return "\n".join(rows)
 
 
@@ -66,7 +66,8 @@ def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         if resource["Type"] == "AWS::IAM::Role":
             for policy in resource["Properties"].get("Policies", []):
                 for statement in policy["PolicyDocument"]["Statement"]:
-                    yield logical_id, statement
+                    # A statement that depends on a condition is the second of Fn::If's three.
+                    yield logical_id, statement.get("Fn::If", [None, statement])[1]
 
 
 def _cell(text: str) -> str:

@@ -21,7 +21,13 @@ TEMPLATE: dict[str, Any] = {
                         "PolicyDocument": {
                             "Statement": [
                                 {"Sid": "WriteOwnLogs", "Action": ["logs:A", "logs:B"]},
-                                {"Action": "kms:C"},
+                                {
+                                    "Fn::If": [
+                                        "cHasBackup",
+                                        {"Sid": "AdoptSecrets", "Action": "kms:C"},
+                                        {"Ref": "AWS::NoValue"},
+                                    ]
+                                },
                             ]
                         }
                     }
@@ -50,7 +56,7 @@ def test_each_template_has_a_table_of_its_own() -> None:
 def test_permissions_are_a_row_for_each_statement() -> None:
     assert describe.permissions({"some.yml": TEMPLATE}).splitlines()[2:] == [
         "| some: rRole | WriteOwnLogs | `logs:A`, `logs:B` |",
-        "| some: rRole |  | `kms:C` |",
+        "| some: rRole | AdoptSecrets | `kms:C` |",
     ]
 
 
