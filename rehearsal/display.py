@@ -215,9 +215,15 @@ def _latest(events: Sequence[Event], count: int) -> Table:
             Text(f"{duration(event['at']):>8}", style="dim"),
             Text(event["service"], style="dim"),
             Text(event["subject"], overflow="ellipsis", no_wrap=True),
-            Text(event["event"], overflow="ellipsis", no_wrap=True),
+            Text(_told(event), overflow="ellipsis", no_wrap=True),
         )
     return table
+
+
+def _told(event: Event) -> str:
+    """The event, with the workflow's state or the function's step that it is about."""
+    about = event.get("state") or event.get("step")
+    return f"{event['event']} {about}" if about else str(event["event"])
 
 
 def summary(steps: Sequence[Step]) -> Table:

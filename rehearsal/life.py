@@ -85,9 +85,9 @@ class Life:
         """`make destroy`, to its end, good or bad."""
         self.stack.destroy()
 
-    def fault(self, **fault: Any) -> None:
+    def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant a fault, as POST /faults of the control port takes it."""
-        self.control.fault(**fault)
+        self.control.fault(fault, **more)
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:

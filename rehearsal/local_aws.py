@@ -58,7 +58,7 @@ class Control:
         return answer
 
     def timeline(self, since: float = 0) -> list[Json]:
-        """What happened, in order; since as the control port defines it."""
+        """What happened, in order, from this virtual second on."""
         answer: list[Json] = self._ask("/timeline?" + urllib.parse.urlencode({"since": since}))
         return answer
 
@@ -72,9 +72,9 @@ class Control:
         answer: list[Json] = self._ask("/decisions")
         return answer
 
-    def fault(self, **fault: Any) -> None:
-        """Plant one fault, such as operation="CreateHsm", code=..., when="before"."""
-        self._ask("/faults", fault)
+    def fault(self, fault: Json | None = None, /, **more: Any) -> None:
+        """Plant one fault, such as operation="CreateHsm", code=...; {"lambda": ...} needs a dict."""
+        self._ask("/faults", {**(fault or {}), **more})
 
     def advance(self, seconds: float) -> None:
         """Move virtual time on by so many seconds."""
@@ -171,6 +171,11 @@ class LocalAws:
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
         server.stdout.close()
+
+    @property
+    def process_id(self) -> int:
+        """The server's process, which leads a group of its own."""
+        return self._server.pid
 
     def server_log(self) -> str:
         """The end of what the server process has written to its standard error."""

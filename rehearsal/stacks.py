@@ -62,7 +62,7 @@ def _package(aws: LocalAws, template: str) -> Package:
     if done.returncode:
         raise DeployError(done.stderr.strip())
     s3 = aws.client("s3")
-    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+    keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET).get("Contents", [])]
     artifacts = {key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
     return Package(target.read_text(), artifacts)
 
@@ -91,7 +91,7 @@ class Stack:
             f"BUCKET={BUCKET}",
             f"PARAMS={parameters}",
         )
-        if done.returncode and self._requests() == requests:
+        if done.returncode and self._requests() <= requests:
             raise DeployError((done.stderr or done.stdout).strip())
         return self.wait()
 
@@ -160,16 +160,12 @@ class Stack:
 
     def events(self, logical_id: str | None = None) -> list[Json]:
         """Its events, or those of one resource, earliest first."""
-        self._describe()
-        pages = self._cloudformation.get_paginator("describe_stack_events")
-        try:
-            found = [
-                event
-                for page in pages.paginate(StackName=self._id)
-                for event in page["StackEvents"]
-            ]
-        except ClientError:
+        if self._describe() is None:
             return []
+        pages = self._cloudformation.get_paginator("describe_stack_events")
+        found = [
+            event for page in pages.paginate(StackName=self._id) for event in page["StackEvents"]
+        ]
         return [
             event for event in reversed(found) if logical_id in (None, event["LogicalResourceId"])
         ]
