@@ -4,8 +4,9 @@ import io
 import threading
 from typing import Any
 
-from rehearsal.display import Display, Look, Step, scene, summary
 from rich.console import Console, RenderableType
+
+from rehearsal.display import Display, Look, Step, scene, summary
 
 
 def event(at: float, service: str, subject: str, name: str, **details: Any) -> dict[str, Any]:

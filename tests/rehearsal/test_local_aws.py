@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from rehearsal.local_aws import LocalAws, LocalAwsError, until
 
 
@@ -83,5 +84,5 @@ def test_it_says_why_it_did_not_start() -> None:
 
 
 def test_waiting_has_an_end_that_says_for_what() -> None:
-    with pytest.raises(LocalAwsError, match="nothing came within 0.1 real seconds"):
+    with pytest.raises(LocalAwsError, match=r"nothing came within 0\.1 real seconds"):
         until(lambda: False, "nothing came", 0.1)

@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
 
 import pytest
+
 from rehearsal.chronicle import Kind, Track
 from rehearsal.picture import (
     ARRIVING,

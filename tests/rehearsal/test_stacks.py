@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from rehearsal.local_aws import LocalAws
 from rehearsal.stacks import DeployError, Stack
 
