@@ -73,7 +73,7 @@ class Control:
         return answer
 
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
-        """Plant one fault: operation="CreateHsm", code=..., or a mapping such as {"lambda": ...}."""
+        """Plant one fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})
 
     def advance(self, seconds: float) -> None:
