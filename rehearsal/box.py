@@ -9,6 +9,7 @@ be made, none is, and no script ever runs on the machine itself.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import shutil
@@ -78,7 +79,7 @@ class Box:
         self.instance_id = instance_id
         self.environment = dict(environment)
         self._directory = Path(tempfile.mkdtemp(prefix=f"{instance_id}-"))
-        self._scripts = 0
+        self._numbers = itertools.count(1)
         try:
             self._keeper = self._make()
             self._pid = self._await_ready()
@@ -118,14 +119,12 @@ class Box:
 
     def start(self, script: str, environment: Mapping[str, str] | None = None) -> Script:
         """Start a script as the SSM agent does: as root, its output kept, nothing to read."""
-        self._scripts += 1
+        number = next(self._numbers)
         orchestration = f"/var/lib/amazon/ssm/{self.instance_id}/document/orchestration"
-        path = f"{orchestration}/{self._scripts}/_script.sh"
+        path = f"{orchestration}/{number}/_script.sh"
         self.write(path, script, 0o700)
         self.write("/run/rehearsal/environment", self._settings(), 0o600)
-        stdout, stderr = (
-            self._directory / f"{stream}-{self._scripts}" for stream in ("stdout", "stderr")
-        )
+        stdout, stderr = (self._directory / f"{stream}-{number}" for stream in ("stdout", "stderr"))
         with stdout.open("wb") as out, stderr.open("wb") as err:
             process = subprocess.Popen(
                 self._entering(
@@ -160,7 +159,8 @@ class Box:
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file in the box, and the directories that lead to it."""
-        steps = 'mkdir -p "${0%/*}" && cat > "$0" && chmod "$1" "$0"'
+        # All at once: another script may be reading it.
+        steps = 'mkdir -p "${0%/*}" && cat > "$0.$$" && chmod "$1" "$0.$$" && mv -f "$0.$$" "$0"'
         done = self._inside(["/bin/sh", "-c", steps, path, f"{mode:o}"], text)
         if done.returncode:
             raise OSError(f"{path} cannot be written in the box: {done.stderr.strip()}")

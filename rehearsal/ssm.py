@@ -7,10 +7,11 @@ itself, and what they sleep. Which instances there are, and since when they run,
 from __future__ import annotations
 
 import datetime
+import queue
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rehearsal import ssm_documents
@@ -76,6 +77,63 @@ class Instances(Protocol):
         """Its inside."""
 
 
+class Course:
+    """The running of one script: one thread holds the clock for it, and sleeps when it sleeps."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.over = clock.signal()
+        self._clock = clock
+        self._stopped = clock.signal()
+        self._script: Script | None = None
+        self._outcome = Outcome(0, "", "")
+        # What the script wants: to sleep so long, and who is to be told; None when it has ended.
+        self._wishes: queue.SimpleQueue[tuple[float, threading.Event] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+
+    def run(self, start: Callable[[], Script]) -> Outcome:
+        """Start the script, unless it was stopped before, and see it through."""
+        with self._lock:
+            if self._stopped.happened:
+                return self._outcome
+            try:
+                script = self._script = start()
+            except OSError:
+                # The instance was terminated this very moment, and nobody is there to report.
+                self._clock.set(self.over)
+                return self._outcome
+        threading.Thread(target=self._await_end, args=(script,), daemon=True).start()
+        while wish := self._wishes.get():
+            seconds, slept = wish
+            self._clock.wait([self._stopped], seconds)
+            slept.set()
+        with self._lock:
+            self._clock.set(self.over)
+            while not self._wishes.empty():
+                if wish := self._wishes.get():
+                    wish[1].set()
+        return self._outcome
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep for the script; the calling thread must not hold the clock."""
+        slept = threading.Event()
+        with self._lock:
+            if self.over.happened:
+                return
+            self._wishes.put((seconds, slept))
+        slept.wait()
+
+    def stop(self) -> None:
+        """Kill the script, or never let it start."""
+        with self._lock:
+            if self._script:
+                self._script.kill()
+            self._clock.set(self._stopped)
+
+    def _await_end(self, script: Script) -> None:
+        self._outcome = script.wait(HANGING)
+        self._wishes.put(None)
+
+
 @dataclass
 class Invocation:
     """One command on one instance."""
@@ -85,9 +143,7 @@ class Invocation:
     step_name: str
     sent_at: float
     cancelled: Signal
-    # Set when the script has ended: for whoever sleeps on its behalf, and for whoever stopped it.
-    over: Signal
-    ended: threading.Event = field(default_factory=threading.Event)
+    course: Course
     status: str = "Pending"
     details: str = "Pending"
     exit_code: int = -1
@@ -98,7 +154,6 @@ class Invocation:
     asked_for: bool = False
     cancelling: bool = False
     timed_out: bool = False
-    script: Script | None = None
 
 
 @dataclass
@@ -171,16 +226,17 @@ class Ssm:
             return sorted(self._documents)
 
     def sleep_in(self, key: str, seconds: float) -> bool:
-        """Sleep for the script whose REHEARSAL_COMMAND is `key`, at most until it ends.
+        """Let the script whose REHEARSAL_COMMAND is `key` sleep, at most until it is stopped.
 
         False, at once, if it is no script of this account and Region.
         """
-        for command in list(self._commands.values()):
-            for invocation in command.invocations.values():
-                if invocation.key == key:
-                    self._clock.sleep_on_behalf(seconds, [invocation.over])
-                    return True
-        return False
+        command_id, _, instance_id = key.partition("/")
+        command = self._commands.get(command_id)
+        if command is None or instance_id not in command.invocations:
+            return False
+        with self._clock.idle():
+            command.invocations[instance_id].course.sleep(seconds)
+        return True
 
     # --- Documents ---
 
@@ -404,7 +460,7 @@ class Ssm:
                     version.step["name"],
                     now,
                     self._clock.signal(),
-                    self._clock.signal(),
+                    Course(self._clock),
                 )
                 for instance_id in instance_ids
             },
@@ -539,7 +595,7 @@ class Ssm:
                 invocation.cancelling = True
                 invocation.status = invocation.details = "Cancelling"
                 self._clock.set(invocation.cancelled)
-                self._stop(invocation)
+                invocation.course.stop()
         return {}
 
     # --- Run Command: the agent's part ---
@@ -592,11 +648,9 @@ class Ssm:
         failure = self._faults.script_failure(command.document)
         if failure:
             return _with_reason(Outcome(failure[0], "", failure[1]))
-        with self._lock:
-            if invocation.cancelling:
-                return Outcome(0, "", "")
-            box = self._instances.box(invocation.instance_id)
-            script = box.start(
+
+        def start() -> Script:
+            return self._instances.box(invocation.instance_id).start(
                 text,
                 {
                     "AWS_SSM_REGION_NAME": self._region,
@@ -604,23 +658,14 @@ class Ssm:
                     "REHEARSAL_DOWNLOAD": self._faults.download() or "",
                 },
             )
-            invocation.script = script
+
         self._spawn(self._watch, invocation, execution_timeout)
-        outcome = script.wait(HANGING)
-        self._clock.set(invocation.over)
-        invocation.ended.set()
-        return _with_reason(outcome)
+        return _with_reason(invocation.course.run(start))
 
     def _watch(self, invocation: Invocation, execution_timeout: float) -> None:
-        if not self._clock.wait([invocation.over], execution_timeout):
+        if not self._clock.wait([invocation.course.over], execution_timeout):
             invocation.timed_out = True
-            self._stop(invocation)
-
-    def _stop(self, invocation: Invocation) -> None:
-        """Kill the script, if any; the caller holds the clock, and keeps it until it has ended."""
-        if invocation.script:
-            invocation.script.kill()
-            invocation.ended.wait()
+            invocation.course.stop()
 
     def _finish(
         self,

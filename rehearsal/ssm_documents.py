@@ -160,7 +160,7 @@ def _check_declaration(name: str, declaration: Any) -> None:
         try:
             _check_value(name, declaration, _as_list(declaration["default"]))
         except ApiError as refusal:
-            raise _invalid(f"The default does not pass: {refusal.message}") from None
+            raise _invalid(f"Parameter {name}: the default is refused: {refusal.message}") from None
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
@@ -256,7 +256,7 @@ def _as_list(value: Any) -> list[str]:
 
 
 def _invalid(why: str) -> ApiError:
-    return ApiError("InvalidDocumentContent", f"{why}.")
+    return ApiError("InvalidDocumentContent", f"{why.rstrip('.')}.")
 
 
 def _invalid_parameters(why: str) -> ApiError:
