@@ -40,5 +40,5 @@ def load(path: Path) -> Template:
 
 
 def all_paths(directory: Path = TEMPLATES) -> list[Path]:
-    """The templates of the repository, in order."""
-    return sorted(directory.glob("*.yml"))
+    """The templates of the repository by name: the cluster's before the key store's."""
+    return sorted(directory.glob("*.yml"), key=lambda path: path.stem)

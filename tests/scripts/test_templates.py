@@ -35,5 +35,11 @@ def test_reading_does_not_change_how_yaml_is_read_elsewhere() -> None:
     assert "!" not in yaml.SafeLoader.yaml_multi_constructors
 
 
+def test_the_shorter_name_comes_first(tmp_path: Path) -> None:
+    for name in "b-more.yml", "b.yml", "a.yml", "other.json":
+        (tmp_path / name).touch()
+    assert [path.name for path in templates.all_paths(tmp_path)] == ["a.yml", "b.yml", "b-more.yml"]
+
+
 def test_all_templates_of_the_repository_are_found() -> None:
     assert Path("templates/cloudhsm.yml") in templates.all_paths()
