@@ -30,10 +30,14 @@ class NotAsExpectedError(AssertionError):
     """Reality, as the inventory shows it, is not what the scenario expects here."""
 
 
+def announce_to_nobody(step: Step) -> None:
+    """Announce a step to nobody."""
+
+
 class Life:
     """One scenario's stack in a local AWS, told step by step."""
 
-    def __init__(self, aws: LocalAws, began: Callable[[Step], None]) -> None:
+    def __init__(self, aws: LocalAws, began: Callable[[Step], None] = announce_to_nobody) -> None:
         self.aws, self.control = aws, aws.control
         self.steps: list[Step] = []
         self._began = began
@@ -80,6 +84,10 @@ class Life:
     def cancel(self) -> None:
         """Cancel the update that is under way, and go on at once."""
         self.stack.cancel()
+
+    def wait(self) -> None:
+        """Let what was started come to its end, good or bad."""
+        self.stack.wait()
 
     def destroy(self) -> None:
         """`make destroy`, to its end, good or bad."""

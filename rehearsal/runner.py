@@ -7,9 +7,9 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from rehearsal.chronicle import duration, tracks
 from rehearsal.display import Display, Look, Step, summary
 from rehearsal.explanation import explain
-from rehearsal.life import Life, NotAsExpectedError
+from rehearsal.life import Life, NotAsExpectedError, announce_to_nobody
 from rehearsal.local_aws import ROOT, Json, LocalAws
 from rehearsal.picture import Chapter, draw
 from rehearsal.scenarios import SCENARIOS, STANDARD, story
@@ -47,10 +47,7 @@ def rehearse(name: str, *, timings: Json | None = None, console: Console | None 
     began = time.monotonic()
     explanation: list[str] = []
     with LocalAws(timings=timings) as aws:
-        with ExitStack() as shown:
-            announce: Callable[[Step], None] = _quietly
-            if console:
-                announce = shown.enter_context(Display(console, _title(name), _eye(aws))).began
+        with _shown(console, name, aws) as announce:
             life = Life(aws, announce)
             try:
                 SCENARIOS[name](life)
@@ -63,16 +60,22 @@ def rehearse(name: str, *, timings: Json | None = None, console: Console | None 
     return Result(name, life.steps, explanation, path, wall)
 
 
-def _quietly(step: Step) -> None:
-    """Announce a step to nobody."""
-
-
 def _title(name: str) -> str:
     return f"{name}: {story(name)}"
 
 
-def _eye(aws: LocalAws) -> Callable[[], Look]:
-    return lambda: Look(float(aws.control.clock()["elapsed"]), aws.control.timeline())
+@contextmanager
+def _shown(console: Console | None, name: str, aws: LocalAws) -> Iterator[Callable[[Step], None]]:
+    """Show on the console, if there is one, what happens inside; whom to announce steps to."""
+
+    def look() -> Look:
+        return Look(float(aws.control.clock()["elapsed"]), aws.control.timeline())
+
+    if console is None:
+        yield announce_to_nobody
+    else:
+        with Display(console, _title(name), look) as display:
+            yield display.began
 
 
 def _draw(name: str, life: Life, wall: float) -> Path:

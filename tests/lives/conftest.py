@@ -1,0 +1,40 @@
+"""A local AWS for each test that lives a life in it, and the words to tell it in."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from rehearsal.explanation import explain
+from rehearsal.life import Life
+from rehearsal.local_aws import LocalAws
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember whether the test itself failed, for those who explain it."""
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+@pytest.fixture(name="local_aws")
+def _local_aws() -> Iterator[LocalAws]:
+    """A fresh local AWS."""
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture(name="life")
+def _life(local_aws: LocalAws, request: pytest.FixtureRequest) -> Iterator[Life]:
+    """A stack to be, in a fresh local AWS; if the test fails, what AWS has to say about it."""
+    life = Life(local_aws)
+    yield life
+    if request.node.stash.get(_FAILED, False):
+        print("\n".join(explain(life)))

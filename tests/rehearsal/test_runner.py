@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from rehearsal.__main__ import main
+from rehearsal.life import Life
+from rehearsal.runner import rehearse, rehearse_all, rehearse_one
+from rehearsal.scenarios import SCENARIOS, story
+from rehearsal.stacks import Stack
+
+NOBODY = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
+
+
+def template(name: str, body: str) -> str:
+    path = Path(name, "templates", "tiny.yml")
+    path.parent.mkdir()
+    path.write_text(textwrap.dedent(body))
+    return str(path)
+
+
+@pytest.fixture(name="told")
+def _told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two scenarios and no others: one that goes as expected, and one that does not."""
+    good = template(
+        str(tmp_path),
+        """
+        Resources:
+          rLogGroup:
+            Type: AWS::Logs::LogGroup
+            Properties: {LogGroupName: /tiny}
+        """,
+    )
+    (tmp_path / "bad").mkdir()
+    bad = template(
+        str(tmp_path / "bad"),
+        f"""
+        Resources:
+          rCustom:
+            Type: Custom::Nothing
+            Properties: {{ServiceToken: {NOBODY}}}
+        """,
+    )
+
+    def fine(life: Life) -> None:
+        """A log group comes and goes."""
+        life.stack = Stack(life.aws, "fine", good)
+        with life.step("Come"):
+            life.start()
+            life.wait()
+            life.expect_stack("CREATE_COMPLETE")
+        with life.step("Go"):
+            life.destroy()
+            life.expect_stack("DELETE_COMPLETE")
+
+    def wrong(life: Life) -> None:
+        """A custom resource that nobody answers for."""
+        life.stack = Stack(life.aws, "wrong", bad)
+        with life.step("Come"):
+            life.start()
+            life.wait()
+            life.expect_stack("CREATE_COMPLETE")
+        with life.step("Never reached"):
+            pass
+
+    for name in [*SCENARIOS]:
+        monkeypatch.delitem(SCENARIOS, name)
+    monkeypatch.setitem(SCENARIOS, "fine", fine)
+    monkeypatch.setitem(SCENARIOS, "wrong", wrong)
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=200)
+
+
+def printed(on: Console) -> str:
+    assert isinstance(on.file, io.StringIO)
+    return on.file.getvalue()
+
+
+def test_every_scenario_has_a_name_and_a_story_of_one_line() -> None:
+    for name in SCENARIOS:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
+        assert "\n" not in story(name)
+        assert story(name).endswith(".")
+
+
+def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [*SCENARIOS]
+
+
+def test_a_command_line_that_makes_no_sense_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["dance"]) == 2
+    assert "run,serve" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["run", "--scenario", "unheard-of"])
+
+
+@pytest.mark.usefixtures("told")
+def test_a_scenario_that_goes_as_expected_ends_with_its_table_and_picture() -> None:
+    on = console()
+    assert rehearse_one(on, "fine", None, show=True)
+    assert "fine: A log group comes and goes." in printed(on)
+    assert printed(on).count("as expected") == 2
+    assert "build/rehearsal-fine.svg" in printed(on)
+
+
+@pytest.mark.usefixtures("told")
+def test_a_scenario_that_does_not_go_as_expected_says_why() -> None:
+    result = rehearse("wrong")
+    assert not result.passed
+    assert [step.name for step in result.steps] == ["Come"]
+    told = "\n".join(result.explanation)
+    assert "stack: expected CREATE_COMPLETE, found ROLLBACK_COMPLETE" in told
+    assert "rCustom: " in told
+
+
+@pytest.mark.usefixtures("told")
+def test_all_scenarios_take_one_line_each_and_one_failure_is_enough() -> None:
+    on = console()
+    assert not rehearse_all(on, None)
+    lines = printed(on).splitlines()
+    assert lines[0].startswith("fine ")
+    assert lines[0].endswith("as expected")
+    assert "NOT AS EXPECTED" in next(line for line in lines if line.startswith("wrong "))
