@@ -178,7 +178,7 @@ class Region:
                 },
             }
 
-    def tags(self, resource_id: str) -> dict[str, str]:
+    def tags_of(self, resource_id: str) -> dict[str, str]:
         """The tags of a cluster or backup, for IAM's aws:ResourceTag; none if it is gone."""
         with self._settled():
             try:

@@ -18,7 +18,7 @@ def test_a_cluster_is_tagged_and_untagged(life: Life) -> None:
     assert life.call("ListTags", ResourceId=cluster_id) == {"TagList": listed({"a": "2", "b": "3"})}
     life.call("UntagResource", ResourceId=cluster_id, TagKeyList=["a", "never"])
     assert life.cluster(cluster_id)["TagList"] == listed({"b": "3"})
-    assert life.region.tags(cluster_id) == {"b": "3"}
+    assert life.region.tags_of(cluster_id) == {"b": "3"}
 
 
 def test_a_backup_is_tagged_too(life: Life) -> None:
@@ -26,7 +26,7 @@ def test_a_backup_is_tagged_too(life: Life) -> None:
     backup = life.backups()[0]["BackupId"]
     life.call("TagResource", ResourceId=backup, TagList=listed({"b": "2"}))
     assert life.backups()[0]["TagList"] == listed({"b": "2"})
-    assert life.region.tags(backup) == {"b": "2"}
+    assert life.region.tags_of(backup) == {"b": "2"}
 
 
 def test_tags_come_in_pages(life: Life) -> None:
@@ -82,4 +82,4 @@ def test_what_is_gone_has_no_tags(life: Life) -> None:
         with pytest.raises(ApiError) as refusal:
             life.call("ListTags", ResourceId=gone)
         assert refusal.value.code == "CloudHsmResourceNotFoundException"
-        assert life.region.tags(gone) == {}
+        assert life.region.tags_of(gone) == {}
