@@ -33,11 +33,14 @@ class Timeline:
         with self._lock:
             self._listeners.append(listener)
 
-    def note(
-        self, service: str, subject: str, event: str, *, when: float | None = None, **details: Any
+    def note(self, service: str, subject: str, event: str, **details: Any) -> None:
+        """Add an event that happens now."""
+        self.note_at(self._clock.now(), service, subject, event, **details)
+
+    def note_at(
+        self, moment: float, service: str, subject: str, event: str, **details: Any
     ) -> None:
-        """Add an event that happened just now, or at `when` (epoch seconds), noticed only now."""
-        moment = self._clock.now() if when is None else when
+        """Add an event that happened at `moment` (epoch seconds) and is noticed only now."""
         entry: Event = {
             "at": round(moment - self._start, 1),
             "service": service,

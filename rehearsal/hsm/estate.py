@@ -62,11 +62,11 @@ class Estate:
 
     def note(self, subject: str, event: str, **details: Any) -> None:
         """Put a CloudHSM event into the timeline."""
-        self.timeline.note("cloudhsm", subject, event, when=self.agenda.now(), **details)
+        self.timeline.note_at(self.agenda.now(), "cloudhsm", subject, event, **details)
 
     def note_kms(self, subject: str, event: str, **details: Any) -> None:
         """Put a KMS event into the timeline."""
-        self.timeline.note("kms", subject, event, when=self.agenda.now(), **details)
+        self.timeline.note_at(self.agenda.now(), "kms", subject, event, **details)
 
     def move_cluster(self, cluster: Cluster, state: str, message: str = "") -> None:
         """Take a cluster to another state."""

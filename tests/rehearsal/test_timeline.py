@@ -32,8 +32,8 @@ def test_events_are_in_the_order_of_time_and_then_of_noting() -> None:
     clock = Clock()
     timeline = Timeline(clock)
     clock.time = 1100
-    for event, when in (("c", None), ("a", 1010.0), ("d", None), ("b", 1010.0)):
-        timeline.note("cloudhsm", "x", event, when=when)
+    for event, moment in (("c", 1100), ("a", 1010), ("d", 1100), ("b", 1010)):
+        timeline.note_at(moment, "cloudhsm", "x", event)
     assert [entry["event"] for entry in timeline.events()] == ["a", "b", "c", "d"]
     assert [entry["event"] for entry in timeline.events(since=10)] == ["a", "b", "c", "d"]
     assert [entry["event"] for entry in timeline.events(since=10.1)] == ["c", "d"]
