@@ -102,6 +102,25 @@ def references(node: Any) -> set[str]:
     return found
 
 
+def branches(node: Any) -> list[Any]:
+    """What a value can be, whatever the conditions of its !If, as a flat list without NoValue."""
+    if isinstance(node, list):
+        return [leaf for value in node for leaf in branches(value)]
+    if isinstance(node, dict) and set(node) == {"Fn::If"}:
+        return branches(node["Fn::If"][1:])
+    return [] if node == {"Ref": "AWS::NoValue"} else [node]
+
+
+def words(name: str) -> list[str]:
+    """The words of a PascalCase name."""
+    return re.findall(r"[A-Z][a-z0-9]*", name)
+
+
+def kebab(name: str) -> str:
+    """PascalCase as-it-is-in-physical-names."""
+    return "-".join(word.lower() for word in words(name))
+
+
 def walk(
     node: Any, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -14,6 +14,12 @@ from hsm_lifecycle import secret_store
 from tests.templates.template import TEMPLATES, Template
 
 BOOLEAN = ["true", "false"]
+SECRET = {"Type": "String", "AllowedPattern": "^[A-Za-z0-9/_+=.@-]{1,512}$"}
+SECRET_OR_NONE = {
+    "Type": "String",
+    "Default": "",
+    "AllowedPattern": "^$|^[A-Za-z0-9/_+=.@-]{1,512}$",
+}
 
 # Each parameter with what constrains it; its Description and ConstraintDescription may be reworded.
 PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
@@ -46,6 +52,8 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
                 "backup-[2-7a-zA-Z]{11,16}$"
             ),
         },
+        "pBackupCaCertSecretName": SECRET_OR_NONE,
+        "pBackupAdminPasswordSecretName": SECRET_OR_NONE,
         "pUseExternalPkiProcess": {
             "Type": "String",
             "Default": "false",
@@ -85,10 +93,36 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "pReconcile": {"Type": "String", "Default": ""},
     },
+    "cloudhsm-key-store.yml": {
+        "pSystem": {
+            "Type": "String",
+            "Default": "cloudhsm-ks",
+            "AllowedPattern": "^[a-z][a-z0-9-]{0,19}$",
+        },
+        "pEnvPurpose": {"Type": "String", "Default": "1", "AllowedPattern": "^[a-z0-9-]{1,12}$"},
+        "pKeyStoreName": {
+            "Type": "String",
+            "AllowedPattern": "^[A-Za-z0-9_-][A-Za-z0-9 _-]{0,254}[A-Za-z0-9_-]$",
+        },
+        "pDeleteKeyStoreUponStackDeletion": {
+            "Type": "String",
+            "Default": "false",
+            "AllowedValues": BOOLEAN,
+        },
+        "pCloudHsmClusterId": {
+            "Type": "String",
+            "AllowedPattern": "^cluster-[2-7a-zA-Z]{11,16}$",
+        },
+        "pCloudHsmAdminPasswordSecretName": SECRET,
+        "pCloudHsmCustCaCertSecretName": SECRET,
+        "pClientInstanceId": {"Type": "AWS::EC2::Instance::Id"},
+        "pReconcile": {"Type": "String", "Default": ""},
+    },
 }
 
 CUSTOM_RESOURCES = {
     "cloudhsm.yml": ("rCloudHsmCluster", "Custom::CloudHsmCluster"),
+    "cloudhsm-key-store.yml": ("rCloudHsmKeyStore", "Custom::CloudHsmKeyStore"),
 }
 
 # Each output with the attribute or resource that it shows.
@@ -104,7 +138,13 @@ OUTPUTS: dict[str, dict[str, Any]] = {
             "Fn::GetAtt": ["rCloudHsmCluster", "CustomerCaCertSecretName"]
         },
         "oCsrSecretName": {"Fn::GetAtt": ["rCloudHsmCluster", "CsrSecretName"]},
+        "oNextStep": {"Fn::GetAtt": ["rCloudHsmCluster", "NextStep"]},
         "oWarnings": {"Fn::GetAtt": ["rCloudHsmCluster", "Warnings"]},
+    },
+    "cloudhsm-key-store.yml": {
+        "oCloudHsmKeyStoreId": {"Fn::GetAtt": ["rCloudHsmKeyStore", "KeyStoreId"]},
+        "oKeyStoreState": {"Fn::GetAtt": ["rCloudHsmKeyStore", "State"]},
+        "oWarnings": {"Fn::GetAtt": ["rCloudHsmKeyStore", "Warnings"]},
     },
 }
 
@@ -123,7 +163,7 @@ def test_parameters_keep_their_names_and_their_order(template: Template) -> None
 
 @pytest.mark.parametrize(
     ("template", "parameter"),
-    [(template, name) for template in TEMPLATES for name in PARAMETERS[template.name]],
+    [(template, name) for template in TEMPLATES for name in PARAMETERS.get(template.name, {})],
     ids=str,
 )
 def test_a_parameter_keeps_its_type_its_default_and_its_limits(

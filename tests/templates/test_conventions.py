@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.templates.template import ROOT, TEMPLATES, Template, references, walk
+from tests.templates.template import ROOT, TEMPLATES, Template, kebab, references, walk
 
 SECTIONS = [
     "AWSTemplateFormatVersion",
@@ -61,16 +61,6 @@ FREE_TEXT = {
 }
 
 in_every_template = pytest.mark.parametrize("template", TEMPLATES, ids=repr)
-
-
-def words(name: str) -> list[str]:
-    """The words of a PascalCase name."""
-    return re.findall(r"[A-Z][a-z0-9]*", name)
-
-
-def kebab(name: str) -> str:
-    """PascalCase as-it-is-in-physical-names."""
-    return "-".join(word.lower() for word in words(name))
 
 
 def stem(template: Template, logical_id: str) -> str:
@@ -126,13 +116,13 @@ def test_each_resource_stands_under_the_banner_it_belongs_to(template: Template)
     }
 
 
-def test_the_front_doors_are_the_same_but_for_the_machines_they_open_to() -> None:
+def test_the_front_doors_are_the_same_but_for_the_machines_and_the_client_behind() -> None:
     def front_door(template: Template) -> list[str]:
         text = "\n".join(template.banners()["Front door"])
         return [
             line
             for line in text.splitlines()
-            if not re.search(r"StateMachine\b|:stateMachine:|:execution:", line)
+            if not re.search(r"StateMachine\b|:stateMachine:|:execution:|CLIENT_INSTANCE:", line)
         ]
 
     first, *others = TEMPLATES

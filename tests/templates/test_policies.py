@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.templates.template import TEMPLATES, Template, references, walk
+from tests.templates.template import TEMPLATES, Template, branches, references, walk
 
 # Conditions that can be false, which is why they are worth a line.
 CONDITION_KEYS = {
@@ -29,7 +29,7 @@ def role_policies(template: Template) -> list[tuple[str, Statement]]:
         (logical_id, statement)
         for logical_id, role in template.of_type("AWS::IAM::Role").items()
         for policy in role["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
+        for statement in branches(policy["PolicyDocument"]["Statement"])
     ]
 
 
@@ -92,7 +92,7 @@ def test_conditions_can_be_false_and_use_no_set_operator(
 
 @in_every_statement
 def test_only_this_account_is_meant(template: Template, role: str, statement: Statement) -> None:
-    for resource in as_list(statement["Resource"]):
+    for resource in branches(statement["Resource"]):
         text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else str(resource)
         if text.startswith("arn:"):
             parts = text.replace("AWS::", "").split(":")
@@ -108,7 +108,7 @@ def test_a_star_is_explained_on_its_line_with_a_source(template: Template) -> No
         if re.search(r"""(Resource:|-) ['"]\*['"]""", line)
     ]
     assert [line.strip() for line in stars if not _EXPLAINED.search(line)] == []
-    statements = [s for _, s in role_policies(template) if "*" in as_list(s["Resource"])]
+    statements = [s for _, s in role_policies(template) if "*" in branches(s["Resource"])]
     assert len(stars) >= len(statements)
 
 
@@ -118,7 +118,7 @@ def test_no_statement_repeats_what_another_of_the_role_allows(template: Template
         for other_role, other in role_policies(template):
             if role == other_role and statement["Sid"] != other["Sid"]:
                 same = (
-                    as_list(statement["Resource"]) == as_list(other["Resource"])
+                    branches(statement["Resource"]) == branches(other["Resource"])
                     and statement.get("Condition") == other.get("Condition")
                     and set(as_list(statement["Action"])) & set(as_list(other["Action"]))
                 )
@@ -192,7 +192,7 @@ def test_only_documents_of_this_stack_can_be_run_on_the_client(template: Templat
     for role, statement in role_policies(template):
         if "ssm:SendCommand" in as_list(statement["Action"]):
             assert role == "rClientRole"
-            arns = [arn["Fn::Sub"] for arn in statement["Resource"]]
+            arns = [arn["Fn::Sub"] for arn in branches(statement["Resource"])]
             runnable = [arn for arn in arns if ":document/" in arn]
             assert {name for arn in runnable for name in references({"Fn::Sub": arn})} & set(
                 template.resources
@@ -209,7 +209,7 @@ def test_the_workflows_may_start_watch_and_stop_each_of_their_machines(template:
             re.split(r":(?:stateMachine|execution):", arn["Fn::Sub"])[1].removesuffix(":*")
             for role, statement in role_policies(template)
             if role == "rStateMachineRole" and action in as_list(statement["Action"])
-            for arn in as_list(statement["Resource"])
+            for arn in branches(statement["Resource"])
         }
         for action in actions
     }
