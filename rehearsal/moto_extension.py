@@ -117,21 +117,16 @@ class MotoEc2:
         return group_id
 
     def delete_security_group(self, group_id: str) -> None:
-        groups = self._ec2.describe_security_groups()["SecurityGroups"]
-        referring = [
-            group["GroupId"]
-            for group in groups
-            if group["GroupId"] != group_id and group_id in _referred_to(group)
-        ]
+        groups = {group["GroupId"]: group for group in self._groups()}
+        if groups.pop(group_id, None) is None:
+            return
+        referring = [one for one, group in groups.items() if group_id in _referred_to(group)]
         carrying = self._ec2.describe_network_interfaces(
             Filters=[{"Name": "group-id", "Values": [group_id]}]
         )["NetworkInterfaces"]
         if referring or carrying:
             raise ApiError("DependencyViolation", f"{group_id} has a dependent object")
-        try:
-            self._ec2.delete_security_group(GroupId=group_id)
-        except ClientError as refusal:
-            raise _as_api_error(refusal) from refusal
+        self._ec2.delete_security_group(GroupId=group_id)
 
     def create_eni(
         self, subnet_id: str, group_id: str, description: str, ip: str | None = None
@@ -157,10 +152,12 @@ class MotoEc2:
             self._ec2.delete_network_interface(NetworkInterfaceId=eni_id)
 
     def cluster_group_intact(self, group_id: str) -> bool:
-        group = self._groups([group_id])[0]
-        return all(
-            any(_admits(rule, group_id) for rule in group[direction])
-            for direction in ("IpPermissions", "IpPermissionsEgress")
+        return any(
+            all(
+                any(_admits(rule, group_id) for rule in group[direction])
+                for direction in ("IpPermissions", "IpPermissionsEgress")
+            )
+            for group in self._groups(group_id)
         )
 
     def client_may_reach(self, instance_id: str, group_id: str) -> bool:
@@ -169,15 +166,16 @@ class MotoEc2:
         except ClientError:
             return False
         own = [group["GroupId"] for group in reservations[0]["Instances"][0]["SecurityGroups"]]
-        target = self._groups([group_id])[0]
-        out = [rule for group in self._groups(own) for rule in group["IpPermissionsEgress"]]
+        out = [rule for group in self._groups(*own) for rule in group["IpPermissionsEgress"]]
+        into = [rule for group in self._groups(group_id) for rule in group["IpPermissions"]]
         return any(_admits(rule, group_id) or _admits_all(rule) for rule in out) and any(
-            _admits(rule, source) for rule in target["IpPermissions"] for source in own
+            _admits(rule, source) for rule in into for source in own
         )
 
-    def _groups(self, group_ids: list[str]) -> list[Any]:
-        found: list[Any] = self._ec2.describe_security_groups(GroupIds=group_ids)["SecurityGroups"]
-        return found
+    def _groups(self, *group_ids: str) -> list[Any]:
+        """Those of the groups that exist; all of them if none is named."""
+        found = self._ec2.describe_security_groups()["SecurityGroups"]
+        return [group for group in found if not group_ids or group["GroupId"] in group_ids]
 
     def _next_address(self, subnet_id: str, taken: set[str]) -> str:
         """The next address: as in AWS, one that was given up is not the next to be given out."""
@@ -258,8 +256,3 @@ def _has_ports(rule: Mapping[str, Any]) -> bool:
     return bool(
         rule["IpProtocol"] == "tcp" and rule["FromPort"] <= PORTS[0] and rule["ToPort"] >= PORTS[1]
     )
-
-
-def _as_api_error(refusal: ClientError) -> ApiError:
-    error = refusal.response["Error"]
-    return ApiError(error["Code"], error["Message"])

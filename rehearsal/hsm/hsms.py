@@ -36,6 +36,8 @@ class Hsms:
         self._refuse_in_state(cluster)
         self._refuse_beyond_quota(cluster)
         subnet_id = cluster.subnets[zone]
+        if estate.ec2.subnet(subnet_id) is None:
+            raise refusals.invalid(f"Subnet '{subnet_id}' does not exist any more.")
         permissions.to_create_hsm(estate, cluster, subnet_id)
         users = self._users_for_another(cluster)
         hsm_id = ids.new_id("hsm")

@@ -11,7 +11,6 @@ _TAIL = string.ascii_lowercase + "234567"
 CLUSTER = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")
 BACKUP = re.compile(r"backup-[2-7a-zA-Z]{11,16}")
 RESOURCE = re.compile(r"(?:cluster|backup)-[2-7a-zA-Z]{11,16}")
-SUBNET = re.compile(r"subnet-[0-9a-fA-F]{8,17}")
 ZONE = re.compile(r"[a-z]{2}(-(gov))?-(east|west|north|south|central){1,2}-\d[a-z]")
 IP_ADDRESS = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 

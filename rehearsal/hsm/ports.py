@@ -25,7 +25,10 @@ class Ec2(Protocol):
         """Make a group that admits TCP 2223-2225 from and to itself alone (F3.21); its id."""
 
     def delete_security_group(self, group_id: str) -> None:
-        """Delete it; DependencyViolation while a rule refers to it or an interface carries it."""
+        """Delete it; nothing happens if it is gone already.
+
+        DependencyViolation while another group's rule refers to it or an interface carries it.
+        """
 
     def create_eni(
         self, subnet_id: str, group_id: str, description: str, ip: str | None = None

@@ -9,8 +9,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
 
+from rehearsal.api import ApiError
 from rehearsal.hsm import Quotas, Timings
-from rehearsal.moto_extension import MockedHsms, extended_moto
+from rehearsal.moto_extension import MockedHsms, MotoEc2, extended_moto
 from tests.rehearsal.hsm import pki
 from tests.rehearsal.hsm.life import PASSWORD, START, ZONES, StillClock
 
@@ -219,3 +220,24 @@ def test_quotas_and_readings_can_be_chosen_and_moto_is_itself_again_afterwards()
         assert made["ClusterId"]
         with pytest.raises(NotImplementedError):
             aws.kms.describe_custom_key_stores()
+
+
+def test_what_is_not_there_takes_no_hsm_and_gives_no_access(aws: Aws) -> None:
+    network = MotoEc2("us-east-1")
+    assert network.subnet("subnet-0000dead") is None
+    assert not network.client_may_reach("i-0000dead", "sg-0000dead")
+    assert not network.cluster_group_intact("sg-0000dead")
+    network.delete_security_group("sg-0000dead")
+    network.delete_eni("eni-0000dead")
+
+
+def test_a_subnet_gives_out_each_address_once_and_then_no_more(aws: Aws) -> None:
+    network = MotoEc2("us-east-1")
+    subnet, group = aws.subnets[0], network.create_security_group("one", "one", aws.vpc)
+    given = [network.create_eni(subnet, group, "")[1] for _ in range(5)]
+    assert given == [f"10.0.0.{host}" for host in range(10, 15)]
+    with pytest.raises(ApiError, match="no free address"):
+        network.create_eni(subnet, group, "")
+    with pytest.raises(ApiError, match="is in use"):
+        network.create_eni(subnet, group, "", "10.0.0.10")
+    assert network.create_eni(subnet, group, "", "10.0.0.9")[1] == "10.0.0.9"

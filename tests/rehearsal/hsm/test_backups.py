@@ -263,3 +263,24 @@ def test_backups_are_filtered_sorted_and_paged(life: Life) -> None:
     assert found(Filters={"neverExpires": ["false"]}) == [new, old]
     page = life.call("DescribeBackups", MaxResults=1)
     assert found(MaxResults=1, NextToken=page["NextToken"]) == [old]
+
+
+def test_a_retention_that_is_prolonged_keeps_the_backups_there_are(life: Life) -> None:
+    cluster_id = life.active(BackupRetentionPolicy={"Type": "DAYS", "Value": "7"})
+    life.remove_hsm(cluster_id, life.hsms(cluster_id)[0]["HsmId"])
+    policy = {"Type": "DAYS", "Value": "20"}
+    life.call("ModifyCluster", ClusterId=cluster_id, BackupRetentionPolicy=policy)
+    life.wait(19 * DAY)
+    assert len(life.backups()) == 2
+    life.wait(DAY)
+    assert len(life.backups()) == 1
+
+
+def test_a_deleted_cluster_is_backed_up_no_more(life: Life) -> None:
+    cluster_id = life.active()
+    life.remove_hsm(cluster_id, life.hsms(cluster_id)[0]["HsmId"])
+    life.call("DeleteCluster", ClusterId=cluster_id)
+    life.timings.deleted_visible = 10 * DAY
+    life.wait(3 * DAY)
+    assert life.cluster(cluster_id)["State"] == "DELETED"
+    assert len(life.backups()) == 2

@@ -356,3 +356,16 @@ def test_no_client_connects_after_the_cluster_certificate_has_expired(life: Life
     life.wait(3653 * 24 * 3600)
     with pytest.raises(ApiError, match="certificate verify failed"):
         life.client(cluster_id, "user-list")
+
+
+def test_a_chain_has_16_kilobytes_at_most(initialize: Initialize, csr: str) -> None:
+    cas = chain(2)
+    signed = sign(cas[0], csr, START)
+    bundle = (" " * 16384).join(ca.pem for ca in cas)
+    refused(initialize, signed, bundle, "16384 bytes at most")
+
+
+def test_a_root_must_have_signed_itself(initialize: Initialize, csr: str) -> None:
+    impostor = make_ca(START, name="root", issuer=make_ca(START, name="root"))
+    signed = sign(impostor, csr, START)
+    refused(initialize, signed, impostor.pem, "signature of the root")

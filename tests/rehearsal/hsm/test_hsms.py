@@ -265,3 +265,10 @@ def test_the_first_hsm_brings_the_clusters_log_group(life: Life) -> None:
     assert life.log_groups == []
     life.add_hsm(cluster_id)
     assert life.log_groups == [f"/aws/cloudhsm/{cluster_id}"]
+
+
+def test_a_subnet_that_is_gone_takes_no_hsm(life: Life) -> None:
+    cluster_id = life.uninitialized()
+    del life.network.subnets["subnet-0000000a"]
+    with pytest.raises(ApiError, match="does not exist any more"):
+        life.add_hsm(cluster_id)

@@ -481,6 +481,22 @@ def test_a_cluster_that_is_gone_is_not_found(life: Life, cluster_id: str, store_
     )
 
 
+def test_a_cluster_that_goes_meanwhile_is_not_found(
+    life: Life, cluster_id: str, store_id: str
+) -> None:
+    life.call("ConnectCustomKeyStore", CustomKeyStoreId=store_id)
+    for hsm in life.hsms(cluster_id):
+        life.call("DeleteHsm", ClusterId=cluster_id, HsmId=hsm["HsmId"])
+    life.wait(
+        life.timings.delete_hsm
+        + life.timings.deleted_hsm_visible
+        + life.timings.deleted_hsm_lingers
+    )
+    life.call("DeleteCluster", ClusterId=cluster_id)
+    life.wait(life.timings.connect)
+    assert life.store(store_id)["ConnectionErrorCode"] == "CLUSTER_NOT_FOUND"
+
+
 # --- UpdateCustomKeyStore
 
 

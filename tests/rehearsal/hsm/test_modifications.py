@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rehearsal.api import ApiError
+from rehearsal.hsm import Quotas
 from tests.rehearsal.hsm.life import PASSWORD, ZONES, Life
 
 DAY = 24 * 3600.0
@@ -147,3 +148,10 @@ def test_a_cluster_without_hsms_changes_as_if_it_had_one(old: tuple[Life, str]) 
         role="admin",
         new_password=PASSWORD,
     )
+
+
+def test_more_than_27_hsms_are_too_many_to_change() -> None:
+    life = Life(year=2024, quotas=Quotas(hsms=28))
+    cluster_id = life.active(*[ZONES[1]] * 27, HsmType="hsm1.medium")
+    with pytest.raises(ApiError, match="more than 27 HSMs"):
+        life.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
