@@ -145,7 +145,7 @@ def scene(look: Look, steps: Sequence[Step], height: int) -> RenderableType:
     used = len(steps) + max(stack.row_count, service.row_count) + 5
     return Group(
         _steps(steps, look.elapsed),
-        Rule(style="dim"),
+        Rule(f"{duration(look.elapsed)} on AWS's clock", style="dim"),
         halves,
         Rule("latest", style="dim"),
         _latest(look.events, max(3, height - used)),

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Real seconds that this machine may take; virtual time has limits of its own.
 START_SECONDS = 60
 STACK_SECONDS = 180
+STOP_SECONDS = 5
 
 
 class LocalAwsError(Exception):
@@ -167,6 +168,10 @@ class LocalAws:
         server = getattr(self, "_server", None)
         if server is None:
             return
+        server.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
+        # Whatever it left of its group, itself included if it did not listen.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()

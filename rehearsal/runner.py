@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from rehearsal.local_aws import ROOT, Json, LocalAws
 from rehearsal.picture import Chapter, draw
 from rehearsal.scenarios import SCENARIOS, STANDARD, story
 
+LOG_WIDTH = 140
 PICTURES = ROOT / "build"
 
 
@@ -136,7 +138,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--timings", type=json.loads, metavar="JSON", help="virtual seconds")
     parser.add_argument("--no-display", action="store_true", help="print the outcome alone")
     given = parser.parse_args(arguments)
-    console = Console(highlight=False)
+    # A log has no width of its own; rich would take the narrowest.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
     if given.list:
         for name in SCENARIOS:
             print(f"{name:<32} {story(name)}")

@@ -32,9 +32,9 @@ def inventory(*clusters: dict[str, Any], **services: Any) -> dict[str, Any]:
         "kms": {"key_stores": [], "keys": []},
         "secretsmanager": [],
         "logs": ["/of/others"],
-        "iam": {"roles": []},
+        "iam": {"roles": [], "instance_profiles": []},
         "ec2": {"instances": [], "security_groups": [], "network_interfaces": []},
-        "ssm": {"documents": []},
+        "ssm": {"documents": [], "parameters": []},
         "lambda": [],
         "states": {"machines": [], "running": []},
         "events": [],
@@ -102,7 +102,7 @@ def test_exactly_what_backups_need_may_remain(life: Life, control: Answering) ->
     left = inventory(
         cloudhsm={"clusters": [OTHERS], "backups": [{"ClusterId": "cluster-a"}]},
         logs=["/of/others", "/aws/cloudhsm/cluster-a"],
-        iam={"roles": ["AWSServiceRoleForCloudHSM"]},
+        iam={"roles": ["AWSServiceRoleForCloudHSM"], "instance_profiles": []},
         secretsmanager=[
             "/cloudhsm/cluster-a/customer-ca-cert",
             "/cloudhsm/cluster-a/initial-crypto-officer-password",
