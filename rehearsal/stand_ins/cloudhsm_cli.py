@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from pathlib import Path
-from typing import Any
 
-from .control import post
+from .control import Json, post
 from .packages import installed
 
-CONFIGURATION = Path("/opt/cloudhsm/etc/cloudhsm-cli.cfg")
+CONFIGURATION = "/opt/cloudhsm/etc/cloudhsm-cli.cfg"
 
 
 class RefusedError(Exception):
@@ -53,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(options: argparse.Namespace) -> dict[str, Any]:
+def _run(options: argparse.Namespace) -> Json:
     command = (options.noun, options.verb)
     if command == ("cluster", "activate"):
         return _ask("activate", {"password": _password(options)})
@@ -85,7 +83,7 @@ def _login() -> dict[str, str]:
     return {"login_role": role, "username": username, "password": password}
 
 
-def _ask(operation: str, parameters: dict[str, str]) -> dict[str, Any]:
+def _ask(operation: str, parameters: dict[str, str]) -> Json:
     addresses, ca = _configuration()
     refusal = "no HSM is configured"
     for address in addresses:
@@ -112,14 +110,15 @@ def _ask(operation: str, parameters: dict[str, str]) -> dict[str, Any]:
 def _configuration() -> tuple[list[str], str]:
     """The HSMs' addresses and the text of the CA certificate, as configure-cli left them."""
     try:
-        clusters = json.loads(CONFIGURATION.read_text())["clusters"]
-        cluster = clusters[0]["cluster"]
+        with open(CONFIGURATION) as file:
+            cluster = json.load(file)["clusters"][0]["cluster"]
     except (OSError, IndexError):
         raise RefusedError(
             f"The configuration file {CONFIGURATION} names no cluster: run configure-cli first"
         ) from None
     try:
-        ca = Path(cluster["hsm_ca_file"]).read_text()
+        with open(cluster["hsm_ca_file"]) as file:
+            ca = file.read()
     except OSError as error:
         raise RefusedError(
             f"The CA certificate {cluster['hsm_ca_file']} cannot be read: {error.strerror}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 from .cloudhsm_cli import CONFIGURATION
 
@@ -30,7 +29,8 @@ def main(arguments: list[str]) -> int:
         parser.add_argument(option)
     options = parser.parse_args(arguments)
 
-    configuration = json.loads(CONFIGURATION.read_text())
+    with open(CONFIGURATION) as file:
+        configuration = json.load(file)
     clusters = configuration["clusters"] or [{"type": "hsm1", "cluster": _new_cluster()}]
     cluster = clusters[0]["cluster"]
     addresses = options.addresses
@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
             return 1
         addresses = found
     if options.hsm_ca_cert:
-        if not Path(options.hsm_ca_cert).is_file():
+        if not os.path.isfile(options.hsm_ca_cert):
             print(f"The file {options.hsm_ca_cert} does not exist", file=sys.stderr)
             return 1
         cluster["hsm_ca_file"] = options.hsm_ca_cert
@@ -55,11 +55,12 @@ def main(arguments: list[str]) -> int:
         cluster["options"] = {
             "disable_key_availability_check": options.disable_key_availability_check
         }
-    CONFIGURATION.write_text(json.dumps({**configuration, "clusters": clusters}, indent=2))
+    with open(CONFIGURATION, "w") as file:
+        json.dump({**configuration, "clusters": clusters}, file, indent=2)
     return 0
 
 
-def _new_cluster() -> dict[str, Any]:
+def _new_cluster() -> dict[str, object]:
     return {"hsm_ca_file": DEFAULT_CA_FILE, "servers": []}
 
 

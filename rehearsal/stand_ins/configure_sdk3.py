@@ -15,7 +15,6 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("-m", action="store_true", dest="management_tool")
     options = parser.parse_args(arguments)
     if options.address:
-        server = {"hostname": options.address, "port": 2223}
-        path = HSM_DIRECTORY / "etc" / "cloudhsm_client.cfg"
-        path.write_text(json.dumps({"server": server}))
+        with open(f"{HSM_DIRECTORY}/etc/cloudhsm_client.cfg", "w") as file:
+            json.dump({"server": {"hostname": options.address, "port": 2223}}, file)
     return 0

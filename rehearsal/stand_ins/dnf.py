@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 from . import packages
 from .packages import Package
@@ -60,7 +58,7 @@ def _install(names: list[str], agreed: bool, quiet: bool) -> int:
     present = packages.installed()
     new = []
     for package in wanted:
-        if present.get(package.name) == package:
+        if str(present.get(package.name)) == str(package):
             _say(quiet, f"Package {package} is already installed.")
         else:
             new.append(package)
@@ -78,9 +76,8 @@ def _install(names: list[str], agreed: bool, quiet: bool) -> int:
 
 def _find(name: str) -> Package | None:
     if name.endswith(".rpm") or "/" in name:
-        return packages.read(Path(name))
-    found = packages.installed().get(name) or packages.REPOSITORY.get(name)
-    return found and replace(found, architecture=packages.architecture())
+        return packages.read(name)
+    return packages.installed().get(name) or packages.repository().get(name)
 
 
 def _remove(names: list[str], agreed: bool, quiet: bool) -> int:

@@ -6,7 +6,6 @@ import importlib
 import json
 import os
 import sys
-from typing import Any
 
 FLAGS = {
     "r": "raw-output",
@@ -61,7 +60,7 @@ def main(arguments: list[str]) -> int:
             )
         else:
             ready = program.input_text(text, slurp="slurp" in flags)
-    last: Any = False
+    last: object = False
     nothing = True
     try:
         for last in ready:
@@ -77,9 +76,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _parse(arguments: list[str]) -> tuple[set[str], dict[str, Any], list[str]]:
+def _parse(arguments: list[str]) -> tuple[set[str], dict[str, object], list[str]]:
     flags: set[str] = set()
-    named: dict[str, Any] = {}
+    named: dict[str, object] = {}
     words: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -109,7 +108,7 @@ def _read(name: str) -> str:
         return file.read()
 
 
-def _print(value: Any, flags: set[str]) -> None:
+def _print(value: object, flags: set[str]) -> None:
     raw = bool(flags & {"raw-output", "join-output"})
     if raw and isinstance(value, str):
         text = value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 from . import packages
 from .packages import Package
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(letters, words, layout)
     except packages.NotAPackageError as error:
-        reason = "not an rpm package" if Path(str(error)).exists() else "No such file or directory"
+        reason = "not an rpm package" if os.path.exists(str(error)) else "No such file or directory"
         print(f"error: open of {error} failed: {reason}", file=sys.stderr)
         return 1
 
@@ -52,7 +52,7 @@ def _run(letters: str, words: list[str], layout: str) -> int:
         if "a" in letters:
             words = sorted(present)
         for word in words:
-            package = packages.read(Path(word)) if "p" in letters else present.get(word)
+            package = packages.read(word) if "p" in letters else present.get(word)
             if package:
                 print(_format(package, layout), end="")
             else:
@@ -69,7 +69,7 @@ def _run(letters: str, words: list[str], layout: str) -> int:
                 packages.remove(word)
         return min(missing, 255)
     if set(letters) & set("iUF"):
-        return _install([packages.read(Path(word)) for word in words], "i" in letters, present)
+        return _install([packages.read(word) for word in words], "i" in letters, present)
     print("rpm: no arguments given for query", file=sys.stderr)
     return 1
 
@@ -79,7 +79,7 @@ def _install(wanted: list[Package], strictly: bool, present: dict[str, Package])
         if package.architecture not in (packages.architecture(), "noarch"):
             print(f"\tpackage {package} is intended for a different architecture", file=sys.stderr)
             return 1
-        if strictly and present.get(package.name) == package:
+        if strictly and str(present.get(package.name)) == str(package):
             print(f"\tpackage {package} is already installed", file=sys.stderr)
             return 1
     for package in wanted:

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
-from . import packages
+from .packages import installed
 
-RUNNING = Path("/run/rehearsal/services")
-# The unit, and the package that brings it.
+RUNNING = "/run/rehearsal/services"
+# The unit, and the package that brings it; the agent comes with Amazon Linux.
 UNITS = {
     "amazon-ssm-agent": None,
     "amazon-cloudwatch-agent": "amazon-cloudwatch-agent",
     "cloudhsm-client": "cloudhsm-client",
 }
+QUIET = {"daemon-reload", "enable", "disable"}
 
 
 def main(arguments: list[str]) -> int:
-    """`systemctl VERB UNIT...`."""
-    verb, *names = [word for word in arguments if not word.startswith("-")] or ["list-units"]
-    if verb in ("daemon-reload", "list-units"):
-        return 0
+    """`systemctl start|stop|restart|is-active|enable|disable UNIT...`."""
+    verb, *names = [word for word in arguments if not word.startswith("-")] or [""]
     for name in names:
         unit = name.removesuffix(".service")
-        if unit not in UNITS or UNITS[unit] not in {None, *packages.installed()}:
+        if unit not in UNITS or UNITS[unit] not in {None, *installed()}:
             print(
                 f"Failed to {verb} {unit}.service: Unit {unit}.service not found.", file=sys.stderr
             )
@@ -31,21 +30,24 @@ def main(arguments: list[str]) -> int:
         code = _do(verb, unit)
         if code:
             return code
+    if not names and verb not in QUIET:
+        print(f"systemctl: not rehearsed: {' '.join(arguments)}", file=sys.stderr)
+        return 1
     return 0
 
 
 def _do(verb: str, unit: str) -> int:
-    mark = RUNNING / unit
+    mark = f"{RUNNING}/{unit}"
     if verb in ("start", "restart"):
-        mark.parent.mkdir(parents=True, exist_ok=True)
-        mark.touch()
+        os.makedirs(mark, exist_ok=True)
     elif verb == "stop":
-        mark.unlink(missing_ok=True)
+        if os.path.exists(mark):
+            os.rmdir(mark)
     elif verb == "is-active":
-        running = mark.exists() or UNITS[unit] is None
+        running = os.path.exists(mark) or UNITS[unit] is None
         print("active" if running else "inactive")
         return 0 if running else 3
-    elif verb not in ("enable", "disable"):
+    elif verb not in QUIET:
         print(f"systemctl: not rehearsed: {verb}", file=sys.stderr)
         return 1
     return 0
