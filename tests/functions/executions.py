@@ -1,0 +1,117 @@
+"""Step Functions and Run Command as the front door meets them: what runs, and ends when stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class ExecutionDoesNotExist(Exception):
+    """There is no execution of that ARN."""
+
+
+class ValidationException(Exception):
+    """The execution cannot be stopped: it has ended."""
+
+
+@dataclass
+class Execution:
+    """One execution; once it was asked to stop, it still takes so many looks until it has."""
+
+    arn: str
+    status: str = "RUNNING"
+    looks_to_stop: int = 0
+    looks_left: int | None = None  # of one that ends by itself, or was asked to stop
+    input: str = ""
+
+    @property
+    def machine(self) -> str:
+        """The ARN of its state machine."""
+        return self.arn.rpartition(":")[0].replace(":execution:", ":stateMachine:")
+
+
+@dataclass
+class Executions:
+    """A client of Step Functions."""
+
+    running: list[Execution] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    started: list[dict[str, Any]] = field(default_factory=list)
+    refusal: Exception | None = None
+
+    class exceptions:
+        """The errors that boto3 makes for this client."""
+
+        ExecutionDoesNotExist = ExecutionDoesNotExist
+        ValidationException = ValidationException
+
+    def add(self, machine: str, name: str, **how: Any) -> Execution:
+        """An execution that is at work already."""
+        arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+        execution = Execution(arn, **how)
+        self.running.append(execution)
+        return execution
+
+    def time_passes(self) -> None:
+        """Another look: what was asked to stop comes closer to its end."""
+        for execution in self.running:
+            if execution.status == "RUNNING" and execution.looks_left is not None:
+                execution.looks_left -= 1
+                if execution.looks_left <= 0:
+                    execution.status = "ABORTED"
+
+    def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
+        for execution in self.running:
+            if execution.arn == executionArn:
+                return {"executionArn": execution.arn, "status": execution.status}
+        raise ExecutionDoesNotExist
+
+    def get_paginator(self, operation: str) -> Executions:
+        assert operation == "list_executions"
+        return self
+
+    def paginate(self, *, stateMachineArn: str, statusFilter: str) -> Iterator[Any]:
+        assert statusFilter == "RUNNING"
+        for execution in self.running:
+            if execution.machine == stateMachineArn and execution.status == "RUNNING":
+                yield {"executions": [{"executionArn": execution.arn}]}
+
+    def stop_execution(self, *, executionArn: str, error: str, cause: str) -> None:
+        assert error == "Superseded"
+        assert cause.endswith(".")
+        (execution,) = (e for e in self.running if e.arn == executionArn)
+        if execution.status != "RUNNING":
+            raise ValidationException
+        self.stopped.append(executionArn)
+        if execution.looks_left is None:
+            execution.looks_left = execution.looks_to_stop
+        if not execution.looks_left:
+            execution.status = "ABORTED"
+
+    def start_execution(self, **request: Any) -> dict[str, Any]:
+        if self.refusal:
+            raise self.refusal
+        self.started.append(request)
+        execution = self.add(request["stateMachineArn"], request["name"], input=request["input"])
+        return {"executionArn": execution.arn}
+
+
+@dataclass
+class Commands:
+    """A client of Systems Manager that lists and cancels commands."""
+
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    cancelled: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def get_paginator(self, operation: str) -> Commands:
+        assert operation == "list_commands"
+        return self
+
+    def paginate(self, *, InstanceId: str) -> Iterator[dict[str, Any]]:
+        for command in self.listed:
+            if InstanceId in command["InstanceIds"]:
+                yield {"Commands": [command]}
+
+    def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
+        self.cancelled.append((CommandId, InstanceIds))
