@@ -1,7 +1,9 @@
 """Clocks: everything that models AWS time asks one of these, and nothing else tells the time.
 
-`RealClock` is the wall clock. `JumpClock` is discrete-event time: it stands still while anybody works and then jumps
-to the earliest moment that somebody waits for, so that half an hour of AWS takes seconds and is the same each time.
+`RealClock` is the wall clock. `JumpClock` is discrete-event time: it stands still while anybody
+works and then jumps to the earliest moment that somebody waits for, so that half an hour of AWS
+takes seconds. Who is due at the same moment goes one after the other, in the order in which they
+began to wait, so that a run is the same each time.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-# Real seconds of quiet before a jump: for the moments that no hold covers, such as a worker's process being started.
-SETTLE = 0.004
+# Real seconds of quiet before a jump: for the moments that no hold covers.
+SETTLE = 0.002
 
 
 class Signal:
@@ -77,6 +79,9 @@ class Clock(Protocol):
 
     def handoff(self) -> Hold:
         """A hold taken now for work that starts later, or in another thread."""
+
+    def turn(self) -> Hold:
+        """A hold for a thread that is to start once those at work now rest, but at this moment."""
 
     def advance(self, seconds: float) -> None:
         """Move virtual time on."""
@@ -153,6 +158,9 @@ class RealClock:
     def handoff(self) -> Hold:
         return _NoHold()
 
+    def turn(self) -> Hold:
+        return _NoHold()
+
     def advance(self, seconds: float) -> None:
         with self._condition:
             self._skew += seconds
@@ -202,11 +210,34 @@ class _Held:
             self._clock.add(-1)
 
 
-class JumpClock:
-    """Moves only when no one holds it, straight to the earliest deadline; those who wait for it go one by one.
+class _Turn:
+    """A hold that comes about when it is its thread's turn."""
 
-    A thread that waits gives its hold up, and whoever ends the wait gives it back before anyone else may run, so
-    that no gap opens in between."""
+    def __init__(self, clock: JumpClock, waiter: _Waiter) -> None:
+        self._clock = clock
+        self._waiter = waiter
+
+    def __enter__(self) -> _Turn:
+        self._waiter.event.wait()
+        self._clock.depth += 1
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._clock.depth -= 1
+        self._clock.add(-1)
+
+    def lent(self) -> AbstractContextManager[None]:
+        raise NotImplementedError("a turn is for one thread")
+
+    def release(self) -> None:
+        self._clock.forgo(self._waiter)
+
+
+class JumpClock:
+    """Moves only when no one holds it, straight to the earliest deadline.
+
+    A thread that waits gives its hold up, and when its wait is over and nobody else is at work, it
+    gets it back before anyone else may run, so that no gap opens in between."""
 
     def __init__(self, settle: float = SETTLE, start: float | None = None) -> None:
         self.jumps = 0
@@ -215,7 +246,7 @@ class JumpClock:
         self._now = self._start
         self._paused_until = self._start
         self._settle = settle
-        self._condition = threading.Condition()
+        self._condition = threading.Condition(threading.RLock())
         self._working = 0
         self._thread = threading.local()
         self._last_activity = time.monotonic()
@@ -231,7 +262,7 @@ class JumpClock:
         return self.now() - self._start
 
     def advance(self, seconds: float) -> None:
-        """Sleep in the caller's place: whatever is due meanwhile happens in its turn, on a paused clock too."""
+        """Sleep in the caller's place: what is due meanwhile happens, on a paused clock too."""
         with self._condition:
             self._paused_until = self._now + seconds
         self.sleep(seconds)
@@ -296,6 +327,20 @@ class JumpClock:
     def handoff(self) -> Hold:
         return _Held(self)
 
+    def turn(self) -> Hold:
+        waiter = _Waiter(held=True)
+        with self._condition:
+            self._queue(self._now, waiter)
+        return _Turn(self, waiter)
+
+    def forgo(self, waiter: _Waiter) -> None:
+        """A turn will not be taken."""
+        with self._condition:
+            if waiter.roused:
+                self.add(-1)
+            waiter.roused = True
+            self._changed()
+
     # --- Waiting ---
 
     def signal(self) -> Signal:
@@ -305,7 +350,7 @@ class JumpClock:
         with self._condition:
             signal.happened = True
             for waiter in signal.waiters:
-                self._rouse(waiter)
+                self._queue(self._now, waiter)
             signal.waiters.clear()
 
     def wait(self, signals: Sequence[Signal], seconds: float | None = None) -> bool:
@@ -327,8 +372,7 @@ class JumpClock:
             for signal in signals:
                 signal.waiters.append(waiter)
             if seconds is not None:
-                deadline = (self._now + seconds, next(self._sequence), waiter)
-                heapq.heappush(self._deadlines, deadline)
+                self._queue(self._now + seconds, waiter)
             self._working -= held
             self._changed()
         waiter.event.wait()
@@ -338,12 +382,9 @@ class JumpClock:
                     signal.waiters.remove(waiter)
             return any(signal.happened for signal in signals)
 
-    def _rouse(self, waiter: _Waiter) -> None:
-        if not waiter.roused:
-            waiter.roused = True
-            self._working += waiter.held
-            self._changed()
-            waiter.event.set()
+    def _queue(self, when: float, waiter: _Waiter) -> None:
+        heapq.heappush(self._deadlines, (when, next(self._sequence), waiter))
+        self._changed()
 
     def _next_deadline(self) -> float | None:
         """The earliest moment that somebody still waits for."""
@@ -368,8 +409,10 @@ class JumpClock:
                         continue
                     self._now = deadline
                     self.jumps += 1
-                # One at a time: those who wait for the same moment go in the order in which they began to wait.
-                self._rouse(heapq.heappop(self._deadlines)[2])
+                waiter = heapq.heappop(self._deadlines)[2]
+                waiter.roused = True
+                self._working += waiter.held
+                waiter.event.set()
 
 
 _KINDS: dict[str, Callable[[], Clock]] = {"jump": JumpClock, "real": RealClock}

@@ -1,0 +1,239 @@
+"""Lambda's execution environments: processes that run functions on virtual time and stay warm.
+
+Knows neither ministack nor HTTP. Whoever runs an invocation holds the clock, except while the
+function sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rehearsal.clock import Clock
+
+Json = dict[str, Any]
+
+PROGRAM = Path(__file__).parent / "lambda_site" / "environment.py"
+# A function that works without sleeping takes no virtual time; so many real seconds are enough.
+PATIENCE = 120
+
+
+@dataclass(frozen=True)
+class Function:
+    """What an execution environment is made of; another revision needs another one."""
+
+    arn: str
+    revision: str
+    handler: str
+    timeout: float
+    variables: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an invocation came to; error is {"errorType", "errorMessage", ...} or None."""
+
+    result: Any
+    error: Json | None
+    log: str
+    stream: str
+
+
+class Environment:
+    """One process, and the directory it runs in."""
+
+    def __init__(self, function: Function, code: bytes, home: Path, when: str) -> None:
+        self.function = function
+        # Lambda names a log stream after the day and the environment.
+        self.stream = f"{when}/[$LATEST]{uuid.uuid4().hex}"
+        self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
+        with zipfile.ZipFile(io.BytesIO(code)) as archive:
+            archive.extractall(self._home / "task")
+        self._log = (self._home / "log").open("w+b", buffering=0)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, str(PROGRAM), str(theirs.fileno())],
+                cwd=self._home / "task",
+                env={
+                    **function.variables,
+                    "LAMBDA_TASK_ROOT": str(self._home / "task"),
+                    "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "_HANDLER": function.handler,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+            )
+        self._socket = ours
+        self._socket.settimeout(PATIENCE)
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+        self._read = 0
+        self._ready = False
+
+    def invoke(
+        self, event: Any, request_id: str, clock: Clock, death: Callable[[str], bool]
+    ) -> Outcome:
+        """Run the handler; death says whether the process dies "before" or "after" its work."""
+        end = clock.now() + self.function.timeout
+        try:
+            if not self._ready:
+                started = self._receive()
+                if "failed" in started:
+                    return self._outcome(None, started["failed"])
+                self._ready = True
+            moment = next((moment for moment in ("before", "after") if death(moment)), None)
+            self._send(
+                {
+                    "event": event,
+                    "request_id": request_id,
+                    "arn": self.function.arn,
+                    "timeout": self.function.timeout,
+                    "die": moment,
+                }
+            )
+            while True:
+                message = self._receive()
+                if "sleep" not in message:
+                    break
+                left = end - clock.now()
+                clock.sleep(min(float(message["sleep"]), left))
+                if message["sleep"] >= left:
+                    return self._outcome(None, self._timed_out(request_id))
+                self._send({})
+        except TimeoutError:
+            return self._outcome(None, self._timed_out(request_id))
+        except (EOFError, OSError):
+            return self._outcome(None, _exited(request_id, "signal: killed"))
+        if "exit" in message:
+            return self._outcome(None, _exited(request_id, f"exit status {message['exit']}"))
+        if clock.now() >= end:
+            return self._outcome(None, self._timed_out(request_id))
+        return self._outcome(message.get("result"), message.get("raised"))
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another invocation."""
+        return self._ready and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        self._lines.close()
+        self._socket.close()
+        self._log.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _timed_out(self, request_id: str) -> Json:
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+        problem = f"Task timed out after {self.function.timeout:.2f} seconds"
+        return {
+            "errorType": "Sandbox.Timedout",
+            "errorMessage": f"RequestId: {request_id} Error: {problem}",
+        }
+
+    def _outcome(self, result: Any, error: Json | None) -> Outcome:
+        if error and not self._ready:
+            self._process.wait()
+        self._log.seek(self._read)
+        log = self._log.read()
+        self._read += len(log)
+        return Outcome(result, error, log.decode(errors="replace"), self.stream)
+
+    def _send(self, message: Json) -> None:
+        self._socket.sendall((json.dumps(message) + "\n").encode())
+
+    def _receive(self) -> Json:
+        line = self._lines.readline()
+        if not line:
+            self._process.wait()
+            raise EOFError
+        message: Json = json.loads(line)
+        return message
+
+
+def _exited(request_id: str, how: str) -> Json:
+    return {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: {how}",
+    }
+
+
+class Pool:
+    """The environments that exist; one that is idle is used again."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._idle: dict[str, list[Environment]] = {}
+        self._all: set[Environment] = set()
+        self._lock = threading.Lock()
+
+    def take(self, function: Function, code: bytes, when: str) -> Environment:
+        """An idle environment of this very revision, or a new one; `when` names the day."""
+        with self._lock:
+            idle = self._idle.get(function.arn, [])
+            stale = [each for each in idle if each.function != function]
+            fresh = [each for each in idle if each.function == function]
+            environment = fresh.pop() if fresh else None
+            self._idle[function.arn] = fresh
+        for each in stale:
+            self._end(each)
+        if environment is None:
+            environment = Environment(function, code, self._home, when)
+            with self._lock:
+                self._all.add(environment)
+        return environment
+
+    def give_back(self, environment: Environment) -> None:
+        """Keep an environment warm, if it still lives."""
+        if not environment.alive:
+            self._end(environment)
+            return
+        with self._lock:
+            self._idle.setdefault(environment.function.arn, []).append(environment)
+
+    def retire(self, arn: str) -> None:
+        """The function is gone: end its idle environments."""
+        with self._lock:
+            idle = self._idle.pop(arn, [])
+        for each in idle:
+            self._end(each)
+
+    def close(self) -> None:
+        """End every environment, also those at work."""
+        with self._lock:
+            doomed, self._all = self._all, set()
+            self._idle.clear()
+        for environment in doomed:
+            with contextlib.suppress(OSError, ValueError):
+                environment.kill()
+
+    def _end(self, environment: Environment) -> None:
+        with self._lock:
+            self._all.discard(environment)
+        environment.kill()
+
+
+def base_variables() -> dict[str, str]:
+    """What of this process's own environment a function may see."""
+    return {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}

@@ -1,0 +1,196 @@
+"""One Lambda execution environment: runs a handler, again and again, as the Python runtime does.
+
+A process of its own, started with the number of a socket on which it reads what to do and writes
+what came of it, one JSON object a line. It knows nothing of the rehearsal's package: what a
+function can import is its zip and the runtime. time.sleep takes virtual time: the other side is
+asked to let it pass.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+Json = dict[str, Any]
+
+
+class Channel:
+    """The line to the other side."""
+
+    def __init__(self, number: int) -> None:
+        self._socket = socket.socket(fileno=number)
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+        self._lock = threading.Lock()
+
+    def receive(self) -> Json:
+        """The next message; the process ends with the other side."""
+        line = self._lines.readline()
+        if not line:
+            os._exit(0)
+        message: Json = json.loads(line)
+        return message
+
+    def send(self, message: Json) -> None:
+        """Say something."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._socket.sendall((json.dumps(message) + "\n").encode())
+
+    def ask(self, message: Json) -> Json:
+        """Say something and wait for the answer; one thread at a time."""
+        with self._lock:
+            self.send(message)
+            return self.receive()
+
+
+class LogHandler(logging.Handler):
+    """The root logger's handler as the runtime installs it, for the log formats Text and JSON."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self._form = form
+        self.request_id = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        stamp = f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+        if self._form == "JSON":
+            print(json.dumps(self._fields(record, stamp)), flush=True)
+            return
+        text = record.getMessage()
+        if record.exc_info:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info))
+        print(f"[{record.levelname}]\t{stamp}\t{self.request_id}\t{text}", flush=True)
+
+    def _fields(self, record: logging.LogRecord, stamp: str) -> Json:
+        known = vars(logging.makeLogRecord({})).keys() | {"message", "asctime"}
+        fields: Json = {
+            "timestamp": stamp,
+            "level": record.levelname,
+            "message": record.getMessage(),
+            "logger": record.name,
+            "requestId": self.request_id,
+        }
+        if record.exc_info and record.exc_info[0]:
+            fields["errorType"] = record.exc_info[0].__name__
+            fields["errorMessage"] = str(record.exc_info[1])
+            fields["stackTrace"] = traceback.format_tb(record.exc_info[2])
+        extra = {name: value for name, value in vars(record).items() if name not in known}
+        return {**fields, **json.loads(json.dumps(extra, default=str))}
+
+
+class Context:
+    """What a handler gets beside its event."""
+
+    def __init__(self, invocation: Json, slept: Callable[[], float]) -> None:
+        self.aws_request_id = invocation["request_id"]
+        self.invoked_function_arn = invocation["arn"]
+        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
+        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
+        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
+        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
+        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
+        self.identity = SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None)
+        self.client_context = None
+        self._slept, self._end = slept, time.monotonic() + invocation["timeout"] + slept()
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the function's Timeout: sleeping counts virtual seconds, working real ones."""
+        return max(0, int((self._end - time.monotonic() - self._slept()) * 1000))
+
+
+def main(number: int) -> NoReturn:
+    """Serve invocations until the other side is gone."""
+    channel = Channel(number)
+    slept = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal slept
+        channel.ask({"sleep": seconds})
+        slept += seconds
+
+    vars(time)["sleep"] = sleep
+    handler = LogHandler(os.environ["AWS_LAMBDA_LOG_FORMAT"])
+    logging.root.addHandler(handler)
+    logging.root.setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL") or logging.WARNING)
+    try:
+        function = _handler(os.environ["_HANDLER"])
+    except BaseException as problem:
+        channel.send({"failed": _import_error(problem)})
+        os._exit(1)
+    channel.send({"ready": True})
+    while True:
+        invocation = channel.receive()
+        handler.request_id = invocation["request_id"]
+        _die_if(invocation.get("die") == "before")
+        try:
+            answer = _answer(function(invocation["event"], Context(invocation, lambda: slept)))
+        except SystemExit as left:
+            channel.send({"exit": left.code if isinstance(left.code, int) else 1})
+            os._exit(1)
+        except Exception as problem:
+            answer = {"raised": _error(problem)}
+        _die_if(invocation.get("die") == "after")
+        channel.send(answer)
+
+
+def _handler(name: str) -> Callable[[Any, Context], Any]:
+    module, _, function = name.rpartition(".")
+    found: Callable[[Any, Context], Any] = getattr(
+        importlib.import_module(module.replace("/", ".")), function
+    )
+    return found
+
+
+def _answer(result: Any) -> Json:
+    try:
+        return {"result": json.loads(json.dumps(result))}
+    except TypeError as problem:
+        message = f"Unable to marshal response: {problem}"
+        return {"raised": {"errorMessage": message, "errorType": "Runtime.MarshalError"}}
+
+
+def _import_error(problem: BaseException) -> Json:
+    traceback.print_exception(problem)
+    if isinstance(problem, ImportError):
+        module = os.environ["_HANDLER"].rpartition(".")[0]
+        message = f"Unable to import module '{module}': {problem}"
+        return {"errorMessage": message, "errorType": "Runtime.ImportModuleError"}
+    if isinstance(problem, AttributeError):
+        return {"errorMessage": str(problem), "errorType": "Runtime.HandlerNotFound"}
+    return {"errorMessage": str(problem), "errorType": type(problem).__name__}
+
+
+def _error(problem: Exception) -> Json:
+    """As the runtime reports an exception; it prints it to the log too."""
+    trace = traceback.format_list(traceback.extract_tb(problem.__traceback__)[1:])
+    print(f"[ERROR] {type(problem).__name__}: {problem}\nTraceback (most recent call last):")
+    print("".join(trace), end="", flush=True)
+    return {
+        "errorMessage": str(problem),
+        "errorType": type(problem).__name__,
+        "stackTrace": trace,
+    }
+
+
+def _die_if(told: bool) -> None:
+    if told:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    # Not this directory: a function imports from its own.
+    sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+    main(int(sys.argv[1]))

@@ -1,0 +1,56 @@
+"""EventBridge: a rule reaches a function only with its permission, and asynchronously.
+
+Otherwise in ministack: the function's resource policy is ignored, and nothing is retried.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rehearsal.seams import ministack
+from rehearsal.seams.lambda_functions import function_at, invoke_asynchronously
+
+if TYPE_CHECKING:
+    from rehearsal.world import World
+
+_events = ministack("services.eventbridge")
+_log = logging.getLogger("rehearsal")
+_rule_arn: contextvars.ContextVar[str] = contextvars.ContextVar("rule", default="")
+
+
+def install(world: World) -> None:
+    """Ask a function's resource policy before a rule invokes it."""
+    invoke_target = _events._invoke_target
+
+    def invoke_target_of(target: Any, event: Any, rule: Mapping[str, Any], view: Any = None) -> Any:
+        token = _rule_arn.set(rule.get("Arn", ""))
+        try:
+            return invoke_target(target, event, rule, view)
+        finally:
+            _rule_arn.reset(token)
+
+    def dispatch(arn: str, payload: str) -> None:
+        function = function_at(arn)
+        if function is None or not _permitted(function, _rule_arn.get()):
+            _log.warning("EventBridge: %s may not invoke %s", _rule_arn.get(), arn)
+            return
+        world.timeline.note("events", _rule_arn.get().rpartition("/")[2], "Invoked", target=arn)
+        invoke_asynchronously(function, json.loads(payload))
+
+    _events._invoke_target = invoke_target_of
+    _events._dispatch_to_lambda = dispatch
+    _events._now_ts = world.clock.now
+
+
+def _permitted(function: Mapping[str, Any], rule: str) -> bool:
+    for statement in (function.get("policy") or {}).get("Statement", []):
+        principal = statement.get("Principal")
+        service = principal.get("Service") if isinstance(principal, dict) else principal
+        source = json.dumps(statement.get("Condition") or {})
+        if service == "events.amazonaws.com" and (rule in source or "SourceArn" not in source):
+            return True
+    return False

@@ -1,0 +1,240 @@
+"""The services of our own, on ministack's wire: CloudHSM, KMS key stores, Systems Manager.
+
+And for every service: an API call that a planted fault makes fail, before or after its effect.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from rehearsal import hsm, ssm
+from rehearsal.api import ApiError
+from rehearsal.seams import ministack
+from rehearsal.seams.gateway import CONNECTION_LOST
+from rehearsal.seams.iam import CallersRights
+from rehearsal.seams.instances import Instances
+from rehearsal.seams.lambda_functions import ensure_log_group
+from rehearsal.seams.networks import Network
+
+if TYPE_CHECKING:
+    from rehearsal.world import World
+
+Answer = tuple[int, dict[str, str], bytes]
+Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Answer]]
+Call = Callable[[str, dict[str, Any]], Any]
+
+JSON = {"Content-Type": "application/x-amz-json-1.1"}
+# Of all the things that KMS does with a key, these ask the HSMs behind a key in a key store.
+KEY_USES = frozenset(
+    {
+        "Decrypt",
+        "Encrypt",
+        "GenerateDataKey",
+        "GenerateDataKeyWithoutPlaintext",
+        "ReEncrypt",
+    }
+)
+
+_app = ministack("app")
+_router = ministack("core.router")
+_responses = ministack("core.responses")
+_parameters = ministack("services.ssm")
+_kms = ministack("services.kms")
+
+IMAGES = {
+    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64": (
+        "ami-0a12c3d4e5f6a7b80"
+    ),
+    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64": (
+        "ami-0b12c3d4e5f6a7b81"
+    ),
+}
+
+
+class Logs:
+    """CloudWatch Logs, as a service uses it with its own role (the model's port)."""
+
+    def ensure_log_group(self, name: str) -> None:
+        """Make the group if there is none."""
+        ensure_log_group(name)
+
+
+class Models:
+    """One model of each service for every account and Region, made when it is first asked for."""
+
+    def __init__(self, world: World, instances: Instances) -> None:
+        self._world = world
+        self._instances = instances
+
+    def hsm(self) -> hsm.Region:
+        """CloudHSM and KMS key stores of the current request's account and Region."""
+        world, (account, region) = self._world, _scope()
+        if (account, region) not in world.hsms:
+            world.hsms[account, region] = hsm.Region(
+                world.clock,
+                Network(),
+                CallersRights(world),
+                Logs(),
+                region=region,
+                account=account,
+                timings=world.timings,
+                quotas=world.quotas,
+                faults=world.faults,
+                timeline=world.timeline,
+                year=world.readings.year,
+                concurrent_create=world.readings.concurrent_create,
+            )
+        return world.hsms[account, region]
+
+    def ssm(self) -> ssm.Ssm:
+        """Systems Manager of the current request's account and Region."""
+        world, (account, region) = self._world, _scope()
+        if (account, region) not in world.ssms:
+            world.ssms[account, region] = ssm.Ssm(
+                world.clock,
+                self._instances,
+                world.spawn,
+                region=region,
+                account=account,
+                timings=world.timings,
+                faults=world.faults,
+                timeline=world.timeline,
+            )
+        return world.ssms[account, region]
+
+
+def _scope() -> tuple[str, str]:
+    return _responses.get_account_id(), _responses.get_region()
+
+
+def install(world: World, models: Models) -> None:
+    """Route the requests of our own services to the models, and plant faults in all others."""
+    handlers: dict[str, Handler] = _app.SERVICE_HANDLERS
+    for name, handler in list(handlers.items()):
+        handlers[name] = _failing_as_planted(world, name, handler)
+    handlers["cloudhsm"] = _json_service(
+        hsm.CLOUDHSM_ACTIONS, lambda action, given: models.hsm().call(action, given)
+    )
+    handlers["ssm"] = _json_service(
+        ssm.ACTIONS, lambda action, given: models.ssm().call(action, given), handlers["ssm"]
+    )
+    handlers["kms"] = _json_service(
+        hsm.KEY_STORE_ACTIONS,
+        lambda action, given: models.hsm().call(action, given),
+        _with_keys_in_key_stores(models, handlers["kms"]),
+    )
+    _router.SERVICE_PATTERNS["cloudhsm"] = {
+        "target_prefixes": ["BaldrApiService"],
+        "host_patterns": [r"cloudhsmv2\."],
+    }
+    _parameters._PUBLIC_AMI_PARAMETERS.update(IMAGES)
+
+
+def _json_service(
+    actions: Collection[str], call: Call, otherwise: Handler | None = None
+) -> Handler:
+    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
+        action = _target(headers)
+        if action not in actions and otherwise:
+            return await otherwise(method, path, headers, body, query)
+        try:
+            return 200, dict(JSON), json.dumps(call(action, json.loads(body or b"{}"))).encode()
+        except ApiError as refused:
+            return _json_error(refused)
+
+    return handle
+
+
+def _target(headers: Mapping[str, str]) -> str:
+    return headers.get("x-amz-target", "").rpartition(".")[2]
+
+
+def _json_error(refused: ApiError) -> Answer:
+    lost = {CONNECTION_LOST: "yes"} if refused.code == "ConnectionLost" else {}
+    text = {"__type": refused.code, "message": refused.message, "Message": refused.message}
+    return (
+        refused.status,
+        {**JSON, "x-amzn-errortype": refused.code, **lost},
+        json.dumps(text).encode(),
+    )
+
+
+def _with_keys_in_key_stores(models: Models, kms: Handler) -> Handler:
+    """KMS, where a key may live in a key store and then depends on its HSMs."""
+
+    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
+        action, given = _target(headers), json.loads(body or b"{}")
+        try:
+            if action == "CreateKey" and given.get("Origin") == "AWS_CLOUDHSM":
+                return await create(method, path, headers, given, query)
+            key = str(given.get("KeyId", "")).rpartition("/")[2]
+            state = models.hsm().key_state(key)
+            if state is None:
+                return await kms(method, path, headers, body, query)
+            if action in KEY_USES:
+                models.hsm().use_key(key)
+            answer = await kms(method, path, headers, body, query)
+            if answer[0] == 200 and action == "ScheduleKeyDeletion":
+                models.hsm().schedule_key_deletion(key, int(given.get("PendingWindowInDays", 30)))
+            if answer[0] == 200 and action == "CancelKeyDeletion":
+                models.hsm().cancel_key_deletion(key)
+            return answer
+        except ApiError as refused:
+            return _json_error(refused)
+
+    async def create(method: str, path: str, headers: Any, given: Any, query: Any) -> Answer:
+        store = given.pop("CustomKeyStoreId", "")
+        plain = json.dumps({**given, "Origin": "AWS_KMS"}).encode()
+        status, answer_headers, body = await kms(method, path, headers, plain, query)
+        if status != 200:
+            return status, answer_headers, body
+        answer = json.loads(body)
+        key = answer["KeyMetadata"]["KeyId"]
+        try:
+            models.hsm().create_key(store, key)
+        except ApiError:
+            del _kms._keys[key]
+            raise
+        answer["KeyMetadata"].update(Origin="AWS_CLOUDHSM", CustomKeyStoreId=store)
+        return status, answer_headers, json.dumps(answer).encode()
+
+    return handle
+
+
+def _failing_as_planted(world: World, service: str, handler: Handler) -> Handler:
+    """The handler of a service, whose calls fail where a fault says so."""
+
+    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
+        action = _target(headers) or _query_action(body, query)
+        try:
+            with world.faults.during(action):
+                return await handler(method, path, headers, body, query)
+        except ApiError as refused:
+            return _error(service, headers, refused)
+
+    return handle
+
+
+def _query_action(body: bytes, query: Mapping[str, Any]) -> str:
+    if "Action" in query:
+        return str(query["Action"][0])
+    return parse_qs((body or b"").decode("utf-8", "replace")).get("Action", [""])[0]
+
+
+def _error(service: str, headers: Any, refused: ApiError) -> Answer:
+    """A refusal in the protocol of its service."""
+    if refused.code == "ConnectionLost":
+        return _json_error(refused)
+    _, answer_headers, body = ministack("core.iam_actions").access_denied_response(
+        service,
+        "",
+        "",
+        "planted",
+        error_code=refused.code,
+        message=refused.message,
+        headers=headers,
+    )
+    return refused.status, answer_headers, body

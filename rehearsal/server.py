@@ -1,0 +1,179 @@
+"""`python -m rehearsal serve`: keep a local AWS up, and say where when it is ready."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rehearsal import clock as clocks
+from rehearsal import control
+from rehearsal.decisions import Decisions
+from rehearsal.environments import Pool
+from rehearsal.faults import Faults
+from rehearsal.hsm import Quotas, Timings
+from rehearsal.timeline import Timeline
+from rehearsal.world import Ports, Readings, World
+
+ACCOUNT = "123456789012"
+HOST = "127.0.0.1"
+# Real seconds that requests in flight are given when the server is told to end.
+GRACE = 0.2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of `serve`."""
+    arguments = argparse.ArgumentParser(prog="python -m rehearsal serve", description=__doc__)
+    arguments.add_argument("--port", type=int, default=4566, help="of AWS; 0 for a free one")
+    arguments.add_argument("--control-port", type=int, default=4567, help="0 for a free one")
+    arguments.add_argument("--no-auth", action="store_true", help="let everybody do everything")
+    arguments.add_argument("--timings", type=_overrides(Timings), default=Timings(), metavar="JSON")
+    arguments.add_argument("--quotas", type=_overrides(Quotas), default=Quotas(), metavar="JSON")
+    arguments.add_argument("--year", type=int, default=2026, help="whose HSM types AWS offers")
+    arguments.add_argument("--clock", choices=("jump", "real"), default="jump")
+    arguments.add_argument("--region", default="us-east-1")
+    return arguments
+
+
+def _overrides(kind: Any) -> Any:
+    def parse(text: str) -> Any:
+        given = json.loads(text)
+        unknown = set(given) - {field.name for field in dataclasses.fields(kind)}
+        if unknown:
+            raise argparse.ArgumentTypeError(f"there is no {', '.join(sorted(unknown))}")
+        return kind(**given)
+
+    return parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM or SIGINT, and leave nothing behind."""
+    given = parser().parse_args(argv)
+    # In a directory of its own, so that whatever anybody leaves there goes with it.
+    home = Path(tempfile.mkdtemp(prefix="rehearsal-"))
+    try:
+        _serve(given, home)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return 0
+
+
+def _serve(given: argparse.Namespace, home: Path) -> None:
+    gateway, secure = _listen(given.port), _listen(0)
+    listener = control.listen(given.control_port)
+    ports = Ports(gateway.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
+    certificate, key = _prepare_ministack(given, ports, home)
+    # ministack reads its settings as it is imported.
+    from rehearsal import seams
+    from rehearsal.seams import gateway as gateway_seam
+
+    world = _world(given, ports, home)
+    installed = seams.install(world)
+    control.serve(world, ACCOUNT, listener)
+    ready = {
+        "endpoint": world.gateway_url,
+        "control": world.control_url,
+        "region": world.region,
+        **installed.network(),
+        "clock": given.clock,
+        "auth": world.auth,
+    }
+    application = gateway_seam.holding(world, installed.application)
+    config = _config(gateway, secure, certificate, key)
+    try:
+        asyncio.run(_run(application, config, json.dumps(ready)))
+    finally:
+        installed.close()
+
+
+def _world(given: argparse.Namespace, ports: Ports, home: Path) -> World:
+    clock = clocks.make(given.clock)
+    return World(
+        clock=clock,
+        home=home,
+        ports=ports,
+        region=given.region,
+        auth=not given.no_auth,
+        timings=given.timings,
+        quotas=given.quotas,
+        readings=Readings(year=given.year),
+        faults=Faults(clock.pause),
+        timeline=Timeline(clock),
+        decisions=Decisions(),
+        environments=Pool(home),
+    )
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((HOST, port))
+    listener.listen(128)
+    return listener
+
+
+def _prepare_ministack(given: argparse.Namespace, ports: Ports, home: Path) -> tuple[str, str]:
+    """Tell ministack what it is to be; the paths of the certificate and key of our HTTPS port."""
+    os.environ.update(
+        AUTH="false" if given.no_auth else "true",
+        AWS_EC2_METADATA_DISABLED="true",
+        BIND_HOST=HOST,
+        GATEWAY_PORT=str(ports.gateway),
+        IOT_MTLS_ENABLED="0",
+        LAMBDA_EXECUTOR="local",
+        LOG_LEVEL=os.environ.get("LOG_LEVEL", "CRITICAL"),
+        MINISTACK_ACCOUNT_ID=ACCOUNT,
+        MINISTACK_HOST="localhost",
+        MINISTACK_REGION=given.region,
+        NO_PROXY="localhost,127.0.0.1",
+        SFN_WAIT_SCALE="1",
+        SFTP_ENABLED="0",
+        TMPDIR=str(home),
+    )
+    tempfile.tempdir = str(home)
+    from ministack.core import tls
+
+    certificate, key = tls.resolve_tls_material()
+    # For the functions, which answer CloudFormation over HTTPS.
+    os.environ["SSL_CERT_FILE"] = certificate
+    return certificate, key
+
+
+def _config(gateway: socket.socket, secure: socket.socket, certificate: str, key: str) -> Any:
+    """The settings of the HTTP server, which takes the sockets over and closes them."""
+    from hypercorn.config import Config
+
+    config = Config()
+    config.bind = [f"fd://{secure.detach()}"]
+    config.insecure_bind = [f"fd://{gateway.detach()}"]
+    config.certfile, config.keyfile = certificate, key
+    config.loglevel = "CRITICAL"
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = config.shutdown_timeout = GRACE
+    return config
+
+
+async def _run(application: Any, config: Any, ready: str) -> None:
+    from hypercorn.asyncio import serve
+
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    # The sockets listen already: whoever reads this line may connect.
+    print(ready, flush=True)
+    await serve(application, config, shutdown_trigger=over.wait)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
