@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.box import Box, CannotIsolateError, why_not_isolated
+from rehearsal.box import PATH, STAND_INS, Box, CannotIsolateError, why_not_isolated
 
 BASH = "#!/bin/bash\nset -euo pipefail\n"
 DIRECTORIES = (
@@ -77,8 +77,13 @@ def test_the_machines_own_commands_cannot_be_changed(box: Box) -> None:
 
 def test_what_the_machine_keeps_elsewhere_is_not_seen(box: Box, tmp_path: Path) -> None:
     (tmp_path / "note").write_text("private")
-    listing = box.run(f"ls {tmp_path}; ls -A /home /mnt /opt /srv /tmp").stdout
-    assert listing.split() == ["/home:", "/mnt:", "/opt:", "/srv:", "/tmp:"]
+    assert box.run(f"cat {tmp_path}/note").exit_code == 1
+    for directory in ("/home", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var/tmp"):
+        seen = {Path(directory) / name for name in box.run(f"ls -A {directory}").stdout.split()}
+        assert seen <= {*Path(sys.prefix).parents, *Path(sys.base_prefix).parents} | {
+            Path(sys.prefix),
+            Path(sys.base_prefix),
+        }
 
 
 def test_no_process_of_the_machine_is_seen(box: Box) -> None:
@@ -240,6 +245,35 @@ def test_a_box_goes_when_the_process_that_made_it_is_killed() -> None:
     while subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode == 0:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="then every other test proves it")
+@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no Python that anybody may run")
+def test_an_ordinary_user_can_have_a_box_too() -> None:
+    program = """if True:
+        import sys, tempfile
+        sys.dont_write_bytecode, tempfile.tempdir = True, sys.argv[1]
+        from rehearsal.box import Box
+        box = Box("i-1", {})
+        print(box.run("id -u; dnf install -y -q jq; cd /etc; rm hosts; touch x /opt/x /usr/bin/x"))
+        box.destroy()
+    """
+    readable = subprocess.run(["test", "-r", STAND_INS / "box.sh"], user=65534, check=False)
+    if readable.returncode:
+        pytest.skip("nobody else may read this directory")
+    with tempfile.TemporaryDirectory() as directory:
+        os.chmod(directory, 0o777)
+        done = subprocess.run(
+            ["/usr/bin/python3", "-c", program, directory],
+            user=65534,
+            group=65534,
+            extra_groups=[],
+            env={"PATH": PATH},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.stdout == "Outcome(exit_code=0, stdout='0\\n', stderr='')\n", done.stderr
 
 
 def test_this_machine_can_isolate() -> None:
