@@ -53,6 +53,7 @@ def _inventory(world: World, account: str, region: str) -> Json:
             "stacks": [
                 {"name": stack["StackName"], "status": stack["StackStatus"]}
                 for stack in _cloudformation._stacks.values()
+                if stack["StackStatus"] != "DELETE_COMPLETE"
             ]
         },
         "secretsmanager": sorted(_secrets._secrets),

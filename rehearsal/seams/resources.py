@@ -181,6 +181,8 @@ def _instance_attributes(record: Props) -> dict[str, Any]:
 
 
 def _group(world: World, known: Handlers) -> Handlers:
+    known_create = known["create"]
+
     def create(logical_id: str, props: Props, stack_name: str) -> Made:
         vpc = props.get("VpcId", _ec2._DEFAULT_VPC_ID)
         if vpc not in _ec2._vpcs:
@@ -191,7 +193,7 @@ def _group(world: World, known: Handlers) -> Handlers:
                 raise _failed(
                     f"The security group '{name}' already exists for VPC '{vpc}'", "AlreadyExists"
                 )
-        made: Made = known["create"](logical_id, props, stack_name)
+        made: Made = known_create(logical_id, props, stack_name)
         return made
 
     def delete(group_id: str, props: Props) -> None:
