@@ -21,11 +21,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # As the SSM agent runs a script: from its unit's working directory, with no HOME.
 WORKING_DIRECTORY = "/usr/bin"
+# Runs a command and removes a directory then: the box was built on it, unseen from outside.
+REMOVING = '"$@"; code=$?; rmdir "$0"; exit $code'
 
 
 class CannotIsolateError(RuntimeError):
@@ -44,10 +47,11 @@ class Outcome:
 class Script:
     """A script that was started in a box."""
 
-    def __init__(self, process: subprocess.Popen[bytes], stdout: Path, stderr: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]
+    ) -> None:
         self._process = process
-        self._stdout = stdout
-        self._stderr = stderr
+        self._outputs = (stdout, stderr)
 
     def wait(self, timeout: float | None = None) -> Outcome:
         """Wait for its end; after `timeout` real seconds its processes are killed."""
@@ -56,11 +60,12 @@ class Script:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
-        outputs = []
-        for path in (self._stdout, self._stderr):
-            outputs.append(path.read_text(errors="replace"))
-            path.unlink()
-        return Outcome(self._process.returncode, *outputs)
+        texts = []
+        for output in self._outputs:
+            with output:
+                output.seek(0)
+                texts.append(output.read().decode(errors="replace"))
+        return Outcome(self._process.returncode, *texts)
 
     def kill(self) -> None:
         """Kill it and whatever it started in its process group."""
@@ -78,26 +83,22 @@ class Box:
     def __init__(self, instance_id: str, environment: Mapping[str, str]) -> None:
         self.instance_id = instance_id
         self.environment = dict(environment)
-        self._directory = Path(tempfile.mkdtemp(prefix=f"{instance_id}-"))
         self._numbers = itertools.count(1)
-        try:
-            self._keeper = self._make()
-            self._pid = self._await_ready()
-        except BaseException:
-            shutil.rmtree(self._directory, ignore_errors=True)
-            raise
-
-    def _make(self) -> subprocess.Popen[str]:
         unshare = shutil.which("unshare")
         if unshare is None:
             reason = "the command 'unshare' of util-linux is not installed"
-            raise _cannot_isolate(self.instance_id, reason)
-        root = self._directory / "root"
-        root.mkdir()
+            raise _cannot_isolate(instance_id, reason)
+        self._keeper = self._make(unshare)
+        self._pid = self._await_ready()
+
+    def _make(self, unshare: str) -> subprocess.Popen[str]:
+        """Start the box's first process; it ends, and the box with it, when its input does."""
+        root = tempfile.mkdtemp(prefix=f"{self.instance_id}-")
         namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
-        given = [STAND_INS / "box.sh", root, STAND_INS, sys.executable, *_python_directories()]
+        stand_ins = str(STAND_INS)
+        given = [f"{stand_ins}/box.sh", root, stand_ins, sys.executable, *_python_directories()]
         return subprocess.Popen(
-            [unshare, *namespaces, "/bin/bash", *map(str, given)],
+            ["/bin/bash", "-c", REMOVING, root, unshare, *namespaces, "/bin/bash", *given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -112,10 +113,9 @@ class Box:
         pid = self._keeper.stdout.readline().strip()
         if pid:
             return int(pid)
-        reason = self._keeper.stderr.read().strip()
-        raise _cannot_isolate(
-            self.instance_id, reason or f"unshare ended with {self._keeper.wait()}"
-        )
+        _, complaint = self._keeper.communicate()
+        reason = complaint.strip() or f"unshare ended with {self._keeper.returncode}"
+        raise _cannot_isolate(self.instance_id, reason)
 
     def start(self, script: str, environment: Mapping[str, str] | None = None) -> Script:
         """Start a script as the SSM agent does: as root, its output kept, nothing to read."""
@@ -124,24 +124,22 @@ class Box:
         path = f"{orchestration}/{number}/_script.sh"
         self.write(path, script, 0o700)
         self.write("/run/rehearsal/environment", self._settings(), 0o600)
-        stdout, stderr = (self._directory / f"{stream}-{number}" for stream in ("stdout", "stderr"))
-        with stdout.open("wb") as out, stderr.open("wb") as err:
-            process = subprocess.Popen(
-                self._entering(
-                    ["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path],
-                ),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env={
-                    "PATH": PATH,
-                    "LANG": "C.UTF-8",
-                    "AWS_SSM_INSTANCE_ID": self.instance_id,
-                    **(environment or {}),
-                },
-                start_new_session=True,
-            )
+        # The script closes them when it was waited for; they have no name, so that nothing stays.
+        stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
+        process = subprocess.Popen(
+            self._entering(["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path]),
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env={
+                "PATH": PATH,
+                "LANG": "C.UTF-8",
+                "AWS_SSM_INSTANCE_ID": self.instance_id,
+                **(environment or {}),
+            },
+            start_new_session=True,
+        )
         return Script(process, stdout, stderr)
 
     def run(
@@ -184,9 +182,7 @@ class Box:
 
     def destroy(self) -> None:
         """End the box with all its files and processes."""
-        self._keeper.kill()
         self._keeper.communicate()
-        shutil.rmtree(self._directory, ignore_errors=True)
 
     def _settings(self) -> str:
         settings = {

@@ -232,17 +232,29 @@ def test_a_box_that_is_destroyed_leaves_nothing(temporary: Path) -> None:
     assert subprocess.run(["pgrep", "-f", "sleep 98765[4]"], check=False).returncode == 1
 
 
-def test_a_box_goes_when_the_process_that_made_it_is_killed() -> None:
+def test_a_script_in_a_box_that_is_destroyed_is_over(box: Box) -> None:
+    script = box.start(BASH + "echo begun; /run/rehearsal/usr/bin/sleep 1000")
+    while "sleep" not in box.run("ps -e").stdout:
+        pass
+    box.destroy()
+    outcome = script.wait(10)
+    assert (outcome.exit_code == 0, outcome.stdout) == (False, "begun\n")
+
+
+def test_a_box_goes_when_the_process_that_made_it_is_killed(temporary: Path) -> None:
     program = (
         "import os, signal; from rehearsal.box import Box; box = Box('i-1', {});"
         "box.run('setsid /run/rehearsal/usr/bin/sleep 976543 &');"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
-    made = subprocess.run([sys.executable, "-c", program], check=False)
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    made = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert made.returncode == -9
     deadline = time.monotonic() + 5
     find = ["pgrep", "-f", "sleep 97654[3]"]
-    while subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode == 0:
+    while subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode == 0 or list(
+        temporary.iterdir()
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
