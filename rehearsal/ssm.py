@@ -173,13 +173,16 @@ class Command:
     @property
     def status(self) -> tuple[str, str]:
         """Status and StatusDetails of the whole."""
-        states = {(one.status, one.details) for one in self.invocations.values()}
+        # What is Delayed on an instance is Pending as a whole.
+        states = {
+            ("Pending", "Pending") if one.status == "Delayed" else (one.status, one.details)
+            for one in self.invocations.values()
+        }
         if len(states) == 1:
             return states.pop()
-        for status in ("InProgress", "Pending", "Cancelling"):
-            if any(one.status == status for one in self.invocations.values()):
-                return "InProgress", "InProgress"
-        return "Failed", "Failed"
+        if any(one.ended_at is None for one in self.invocations.values()):
+            return "InProgress", "InProgress"
+        return "Failed", "Incomplete"
 
 
 class Ssm:
@@ -605,15 +608,15 @@ class Ssm:
     ) -> None:
         """Deliver, run and report; the calling thread holds the clock, but for its waits."""
         self._clock.wait([invocation.cancelled], min(DELIVERY, self._timings.run_command))
+        if not self._is_online(invocation):
+            self._move(invocation, "Delayed")
         if not self._reach(invocation, command.sent_at + command.delivery_timeout):
             self._finish(command, invocation, "TimedOut", "DeliveryTimedOut")
             return
-        if invocation.cancelling:
+        if not self._move(invocation, "InProgress"):
             self._finish(command, invocation, "Cancelled", "Cancelled")
             return
-        with self._lock:
-            invocation.started_at = self._clock.now()
-            invocation.status = invocation.details = "InProgress"
+        invocation.started_at = self._clock.now()
         outcome = self._run(command, invocation, text, execution_timeout)
         self._clock.wait([invocation.cancelled], max(0, self._timings.run_command - DELIVERY))
         if invocation.cancelling:
@@ -635,12 +638,22 @@ class Ssm:
 
     def _reach(self, invocation: Invocation, deadline: float) -> bool:
         """Wait for the instance's agent until the virtual time is up; whether it is there."""
-        while not invocation.cancelling and self._ping_status(invocation.instance_id) != "Online":
+        while not invocation.cancelling and not self._is_online(invocation):
             left = deadline - self._clock.now()
             if left <= 0:
                 return False
             self._clock.wait([invocation.cancelled], min(AGENT_POLL, left))
         return True
+
+    def _is_online(self, invocation: Invocation) -> bool:
+        return self._ping_status(invocation.instance_id) == "Online"
+
+    def _move(self, invocation: Invocation, status: str) -> bool:
+        """Have it be in this state, unless it is being cancelled."""
+        with self._lock:
+            if not invocation.cancelling:
+                invocation.status = invocation.details = status
+            return not invocation.cancelling
 
     def _run(
         self, command: Command, invocation: Invocation, text: str, execution_timeout: float

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Makes the box: runs as the first process of new user, mount and process namespaces and builds a root directory of
-# its own, in memory. Of the machine it shows /usr and /etc and the Python named in the arguments, each under an
-# overlay, so that nothing written in the box reaches the machine. It stays until its input ends, and with it goes
-# the box and everything in it: also when the process that made it is killed.
+# Makes the box: the first process of new user, mount and process namespaces, it builds a root
+# directory of its own in memory. Of the machine it shows /usr, /etc and the directories in its
+# arguments, each under an overlay, so that nothing written in the box reaches the machine. It stays
+# until its input ends, and with it goes the box and everything in it: also when the process that
+# made it is killed.
 #
 # box.sh ROOT STAND_INS PYTHON [DIRECTORY...]
 #   ROOT       an empty directory to build in
@@ -20,9 +21,10 @@ read -r pid _ < /proc/self/stat
 layers=0
 show() { # show FROM AT: a directory of the machine, and what is written there stays in the box
   layers=$((layers + 1))
-  mkdir -p "$root/.layers/$layers/upper" "$root/.layers/$layers/work" "$root$2"
+  local layer=$root/.layers/$layers
+  mkdir -p "$layer/upper" "$layer/work" "$root$2"
   mount -t overlay overlay \
-    -o "lowerdir=$1,upperdir=$root/.layers/$layers/upper,workdir=$root/.layers/$layers/work,userxattr" "$root$2"
+    -o "lowerdir=$1,upperdir=$layer/upper,workdir=$layer/work,userxattr" "$root$2"
 }
 
 mount -t tmpfs -o mode=0755 tmpfs "$root"
@@ -39,7 +41,8 @@ show /etc /etc
 show "$stand_ins" /run/rehearsal/stand_ins
 "$python" -ESs "$stand_ins/lay_out.py" "$root/run/rehearsal/commands"
 for name in bin sbin; do mount --bind "$root/run/rehearsal/commands/$name" "$root/usr/$name"; done
-# The machine's own commands, for those that need no stand-in: two lower layers and no upper one cannot be written to.
+# The machine's own commands, for those that need no stand-in. With two lower layers and no upper
+# one, nobody can write there.
 mkdir "$root/run/rehearsal/usr"
 mount -t overlay overlay -o "lowerdir=/usr:$root/.empty,userxattr" "$root/run/rehearsal/usr"
 for directory; do show "$directory" "$directory"; done
@@ -50,7 +53,9 @@ for name in full null random tty urandom zero; do
   mount --bind "/dev/$name" "$root/dev/$name"
 done
 ln -s /proc/self/fd "$root/dev/fd"
-for name in stdin:0 stdout:1 stderr:2; do ln -s "/proc/self/fd/${name#*:}" "$root/dev/${name%:*}"; done
+ln -s /proc/self/fd/0 "$root/dev/stdin"
+ln -s /proc/self/fd/1 "$root/dev/stdout"
+ln -s /proc/self/fd/2 "$root/dev/stderr"
 
 rm -f "$root/etc/os-release"
 cat > "$root/etc/os-release" <<'END'

@@ -1,29 +1,31 @@
 #!/bin/bash
-# Every command of the box comes by here, under its own name. Its argument list is noted down, so that a test can look
-# for secrets in it; then the stand-in runs if there is one, else the machine's own command.
+# Every command of the box comes by here, under its own name. Its argument list is noted down, so
+# that a test can look for secrets in it; then the stand-in runs if there is one, else the
+# machine's own command.
 name=${0##*/}
 printf '%s\037' "$#" "$name" "$@" >> /run/rehearsal/calls
 
 case $name in
 aws)
-  # Credentials and endpoint come from the instance on AWS, never from the environment of a script.
+  # On AWS, Region and credentials come from the instance and not from a script's environment.
   # shellcheck source=/dev/null # written by box.py
   . /run/rehearsal/environment
   HOME=/root
   export HOME
   exec "$REHEARSAL_PYTHON" -I -m awscli "$@"
   ;;
-cloud-init | cloudhsm-cli | configure | configure-cli | curl | date | dnf | jq | rpm | sha256sum | sleep | systemctl | uname | yum)
+cloud-init | cloudhsm-cli | configure | configure-cli | curl | date | dnf | jq | rpm | sha256sum | \
+  sleep | systemctl | uname | yum)
   # shellcheck source=/dev/null # written by box.py
   . /run/rehearsal/environment
   exec "$REHEARSAL_PYTHON" -ESs /run/rehearsal/stand_ins/stand_in.py "$name" "$@"
   ;;
 python3)
-  [ -e /run/rehearsal/commands/machine/python3 ] || {
+  if [ ! -e /run/rehearsal/commands/machine/python3 ]; then
     # shellcheck source=/dev/null # written by box.py
-  . /run/rehearsal/environment
+    . /run/rehearsal/environment
     exec "$REHEARSAL_PYTHON" -ESs "$@"
-  }
+  fi
   ;;
 esac
 

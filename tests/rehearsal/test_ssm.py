@@ -96,7 +96,7 @@ class World:
     def outcome(self, command: str) -> Json:
         """Wait for a command's end."""
         self.clock.sleep(1.5)
-        while self.ask(command)["Status"] in ("Pending", "InProgress", "Cancelling"):
+        while self.ask(command)["Status"] in ("Pending", "Delayed", "InProgress", "Cancelling"):
             self.clock.sleep(0.5)
         return self.ask(command)
 
@@ -492,7 +492,8 @@ def test_a_command_that_cannot_be_delivered_times_out(online: World) -> None:
     command = online.send(TimeoutSeconds=300)
     online.faults.plant({"agent": "offline", "instance": INSTANCE})
     online.at(71 + 299)
-    assert online.ask(command)["Status"] == "Pending"
+    assert online.ask(command)["Status"] == "Delayed"
+    assert online.call("ListCommands")["Commands"][0]["Status"] == "Pending"
     answer = online.outcome(command)
     assert (answer["Status"], answer["StatusDetails"]) == ("TimedOut", "DeliveryTimedOut")
     assert online.timeline.events()[-1]["at"] == 71 + 300
@@ -618,6 +619,12 @@ def test_a_command_counts_its_invocations(online: World) -> None:
     [one] = online.call("ListCommands", CommandId=command)["Commands"]
     assert (one["TargetCount"], one["CompletedCount"], one["ErrorCount"]) == (2, 2, 0)
     assert one["Status"] == "Success"
+    online.faults.plant({"script": "job"})
+    mixed = online.send(InstanceIds=[INSTANCE, OTHER])
+    assert {online.outcome(mixed)["Status"], "Failed", "Success"} == {"Failed", "Success"}
+    online.clock.sleep(5)
+    [one] = online.call("ListCommands", CommandId=mixed)["Commands"]
+    assert (one["Status"], one["StatusDetails"]) == ("Failed", "Incomplete")
     refused(
         online,
         "DuplicateInstanceId",
