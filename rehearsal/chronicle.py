@@ -5,7 +5,8 @@ The display asks each track for its last span; the picture draws all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -26,6 +27,8 @@ class Kind(Enum):
     COMMAND = "command"
 
 
+# <stack>-<logical id>-<random>
+NAMED_BY_CLOUDFORMATION = re.compile(r".*-(\w+)-[0-9A-Z]{10,14}")
 CLOUDHSM_KINDS = {"cluster": Kind.CLUSTER, "hsm": Kind.HSM}
 # The events with which a workflow or anything else is over, and what has become of it then.
 WORKFLOW_ENDS = {
@@ -102,20 +105,46 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def tracks(events: Iterable[Event]) -> list[Track]:
-    """The tracks that these events tell of, in the order in which they began."""
-    found: dict[tuple[Kind, str], Track] = {}
+@dataclass(frozen=True)
+class Turn:
+    """One event that takes a thing to another state, or ends it."""
+
+    at: float
+    kind: Kind
+    subject: str
+    label: str
+    state: str
+    is_end: bool = False
+
+
+def turns(events: Iterable[Event]) -> Iterator[Turn]:
+    """The turns that these events tell of, in their order; the rest of them are calls and notes."""
     for event in events:
         kind = _kind(event)
         if kind is None:
             continue
-        subject = _subject(kind, event)
-        track = found.setdefault((kind, subject), Track(kind, subject, _label(kind, event)))
         state, end = _turn(kind, event)
-        if end:
-            track.finish(end, event["at"])
-        elif state:
-            track.turn(state, event["at"])
+        if state or end:
+            yield Turn(
+                float(event["at"]),
+                kind,
+                _subject(kind, event),
+                _label(kind, event),
+                str(state or end),
+                is_end=end is not None,
+            )
+
+
+def tracks(events: Iterable[Event]) -> list[Track]:
+    """The tracks that these events tell of, in the order in which they began."""
+    found: dict[tuple[Kind, str], Track] = {}
+    for turn in turns(events):
+        key = (turn.kind, turn.subject)
+        track = found.setdefault(key, Track(turn.kind, turn.subject, turn.label))
+        if turn.is_end:
+            track.finish(turn.state, turn.at)
+        else:
+            track.turn(turn.state, turn.at)
     return [track for track in found.values() if track.spans]
 
 
@@ -152,9 +181,12 @@ def _subject(kind: Kind, event: Event) -> str:
 
 
 def _label(kind: Kind, event: Event) -> str:
+    subject = str(event["subject"])
     if kind is Kind.HSM:
-        return f"{event['subject']} {event.get('zone', '')}".strip()
-    return str(event["subject"])
+        return f"{subject} {event.get('zone', '')}".strip()
+    if kind is Kind.COMMAND and (made := NAMED_BY_CLOUDFORMATION.fullmatch(subject)):
+        return made.group(1)
+    return subject
 
 
 def _turn(kind: Kind, event: Event) -> tuple[str | None, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -16,7 +16,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from rehearsal.chronicle import Event, Kind, Span, Track, duration, tracks
+from rehearsal.chronicle import Event, Kind, Span, Track, duration, tracks, turns
 from rehearsal.picture import meaning
 
 # Real seconds between two looks at the timeline.
@@ -105,33 +105,22 @@ class Display:
                     scene(look, self.steps, self.console.size.height - 2), refresh=True
                 )
             else:
-                for line in self._news(tracks(look.events)):
+                for line in self._news(look.events):
                     self.console.print(line)
 
-    def _news(self, seen: Iterable[Track]) -> Iterable[Text]:
-        """A line for each state that was not told yet, in the order of virtual time."""
-        turns = [
-            (at, track, state)
-            for track in seen
-            if track.kind in TOLD
-            for at, state in _turns(track)
-            if (track.subject, state, at) not in self._told
-        ]
-        for at, track, state in sorted(turns, key=lambda turn: turn[0]):
-            self._told.add((track.subject, state, at))
-            yield Text.assemble(
-                f"{duration(at):>8}    {track.kind.value} {track.label} ",
-                (state, meaning(track.kind, state).colour),
-            )
-
-
-def _turns(track: Track) -> Iterable[tuple[float, str]]:
-    if track.kind is Kind.EXECUTION:
-        yield track.start, "starts"
-    else:
-        yield from ((span.start, span.state) for span in track.spans)
-    if track.outcome is not None and track.end is not None:
-        yield track.end, track.outcome
+    def _news(self, events: Iterable[Event]) -> Iterator[Text]:
+        """A line for each turn that was not told yet."""
+        for turn in turns(events):
+            # A workflow's states are many: of all of them only that it started is told.
+            starts = turn.kind is Kind.EXECUTION and not turn.is_end
+            said = "started" if starts else turn.state
+            key = (turn.subject, said, 0.0 if starts else turn.at)
+            if turn.kind in TOLD and key not in self._told:
+                self._told.add(key)
+                yield Text.assemble(
+                    f"{duration(turn.at):>8}    {turn.kind.value} {turn.label} ",
+                    (said, meaning(turn.kind, said).colour),
+                )
 
 
 def scene(look: Look, steps: Sequence[Step], height: int) -> RenderableType:

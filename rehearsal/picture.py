@@ -39,6 +39,8 @@ WORKING = Meaning("#5d7c99", "workflow: its step or its child at work")
 WAITING = Meaning("#cfdae4", "workflow: waiting", "#34434f")
 MEANINGS = (ARRIVING, READY, GOOD, LEAVING, BACK, BAD, WORKING, WAITING)
 
+BAD_WORDS = ("FAILED", "DEGRADED", "ABORTED", "TIMED_OUT", "Failed", "TimedOut", "Cancelled")
+
 SECTIONS = (
     ("CloudFormation", (Kind.STACK, Kind.RESOURCE)),
     ("Workflows", (Kind.EXECUTION,)),
@@ -60,17 +62,17 @@ class Chapter:
 
 def meaning(kind: Kind, state: str) -> Meaning:
     """What this state of such a thing means to a person who looks at the picture."""
-    if kind is Kind.EXECUTION:
-        return WAITING if state.startswith("WaitFor") else WORKING
-    if any(word in state for word in ("FAILED", "DEGRADED", "Failed", "Timed", "Cancelled")):
+    if any(word in state for word in BAD_WORDS):
         return BAD
     if "ROLLBACK" in state and not state.endswith("COMPLETE"):
         return BACK
     if state.startswith(("DELETE", "DISCONNECT", "shutting", "stop", "terminated")):
         return LEAVING
+    if kind is Kind.EXECUTION and state != "SUCCEEDED":
+        return WAITING if state.startswith("WaitFor") else WORKING
     if state in ("UNINITIALIZED", "INITIALIZED"):
         return READY
-    if state.endswith(("COMPLETE", "ACTIVE", "CONNECTED", "running", "Success")):
+    if state.endswith(("COMPLETE", "ACTIVE", "CONNECTED", "running", "Success", "SUCCEEDED")):
         return GOOD
     return ARRIVING
 
@@ -120,7 +122,7 @@ class _Drawing:
         )
 
     def _draw(self, track: Track) -> None:
-        for span in _told_once(track.spans) if track.kind is Kind.EXECUTION else track.spans:
+        for span in _worth_a_bar(track):
             self._bar(track, span)
         if track.kind is Kind.EXECUTION:
             self._frame(track)
@@ -227,6 +229,16 @@ def _rows(tracks: Iterable[Track]) -> list[tuple[str, list[Track]]]:
         else:
             rows.append((track.label, [track]))
     return rows
+
+
+def _worth_a_bar(track: Track) -> Iterable[Span]:
+    match track.kind:
+        case Kind.EXECUTION:
+            return _told_once(track.spans)
+        case Kind.STACK | Kind.RESOURCE:
+            # CloudFormation tells of much that is over at once.
+            return [span for span in track.spans if span.end != span.start]
+    return track.spans
 
 
 def _told_once(spans: Sequence[Span]) -> list[Span]:

@@ -89,7 +89,7 @@ def _draw(name: str, life: Life, wall: float) -> Path:
     path.write_text(
         draw(
             _title(name),
-            f"{duration(elapsed)} hours of AWS in {wall:.0f} seconds; {verdict}",
+            f"{elapsed / 60:.0f} minutes of AWS in {wall:.0f} seconds; {verdict}",
             tracks(life.control.timeline()),
             [
                 Chapter(step.name, step.start, step.start + step.virtual, not step.failure)

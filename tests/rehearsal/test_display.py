@@ -112,8 +112,8 @@ def test_without_a_terminal_every_turn_is_a_line_told_once() -> None:
         "standard: a life",
         "0:00 Create",
         "0:00 stack hsm CREATE_IN_PROGRESS",
-        "0:38 execution hsm-1-handle-request starts",
-        "0:40 execution hsm-1-create-cluster starts",
+        "0:38 execution hsm-1-handle-request started",
+        "0:40 execution hsm-1-create-cluster started",
         "0:40 cluster cluster-a UNINITIALIZED",
         "0:40 HSM hsm-b us-east-1a CREATE_IN_PROGRESS",
     ]
