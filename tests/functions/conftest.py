@@ -1,0 +1,74 @@
+"""A world for the steps to work in, and what is slow to make is made once."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from moto import mock_aws
+
+from rehearsal.moto_extension import extended_moto
+from tests.functions.world import Clock, World, intercepted
+
+
+@pytest.fixture(scope="session", name="rsa_keys")
+def _rsa_keys() -> Callable[[int], rsa.RSAPrivateKey]:
+    """The next key of so many bits out of a few: who asks twice in a row gets two."""
+    generate = rsa.generate_private_key
+
+    @functools.cache
+    def few(bits: int) -> Iterator[rsa.RSAPrivateKey]:
+        return itertools.cycle([generate(65537, bits) for _ in range(6 if bits == 2048 else 2)])
+
+    return lambda bits: next(few(bits))
+
+
+@pytest.fixture(scope="session", name="boto3_client")
+def _boto3_client() -> Callable[..., Any]:
+    """boto3.client, which takes a while for each client and is asked for the same ones."""
+    make = boto3.client
+    clients: dict[tuple[Any, ...], Any] = {}
+
+    def client(service: str, **options: Any) -> Any:
+        key = (service, *sorted(options.items(), key=str))
+        if key not in clients:
+            clients[key] = make(service, **options)
+        return clients[key]
+
+    return client
+
+
+@pytest.fixture(name="make_world")
+def _make_world(
+    rsa_keys: Callable[[int], rsa.RSAPrivateKey],
+    boto3_client: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Callable[..., World]]:
+    """Make a world; the arguments say how to read what AWS leaves open (`rehearsal.hsm.Region`)."""
+    # No test looks for an image, and moto would make hundreds of them each time.
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    monkeypatch.setattr(boto3, "client", boto3_client)
+    monkeypatch.setattr(
+        rsa, "generate_private_key", lambda public_exponent, key_size: rsa_keys(key_size)
+    )
+    with contextlib.ExitStack() as stack:
+
+        def make(**arguments: Any) -> World:
+            clock = Clock()
+            stack.enter_context(mock_aws())
+            world = World(clock, stack.enter_context(extended_moto(clock, **arguments)))
+            stack.enter_context(intercepted(world))
+            return world
+
+        yield make
+
+
+@pytest.fixture(name="world")
+def _world(make_world: Callable[..., World]) -> World:
+    return make_world()
