@@ -1,0 +1,79 @@
+"""The same actions with the same timings are the same story, to the virtual second."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from rehearsal.digest import Moment, digest
+from rehearsal.life import Life
+from rehearsal.local_aws import LocalAws
+
+Timings = dict[str, Any]
+
+
+def creation(timings: Timings) -> list[Moment]:
+    with LocalAws(timings=timings) as aws:
+        life = Life(aws)
+        with life.step("Create"):
+            life.start()
+            life.wait()
+        life.expect_stack("CREATE_COMPLETE")
+        return digest(life.control.timeline())
+
+
+def life_and_death(timings: Timings) -> list[Moment]:
+    with LocalAws(timings=timings) as aws:
+        life = Life(aws)
+        for hsms in (1, 0):
+            with life.step(f"{hsms} per subnet"):
+                life.start(pHsmsPerSubnet=hsms)
+                life.wait()
+        life.stack.start_delete()
+        life.wait()
+        life.expect_stack("DELETE_COMPLETE")
+        return digest(life.control.timeline())
+
+
+def milestones(story: list[Moment]) -> list[Moment]:
+    """What happened to clusters, HSMs and the stack, without how often anybody looked."""
+    return [moment for moment in story if moment[1] in ("cloudhsm", "cloudformation")]
+
+
+def moved(story: list[Moment], seconds: float, *, after: float) -> list[Moment]:
+    return [(at + seconds if at > after else at, *rest) for at, *rest in story]  # type: ignore[misc]
+
+
+def test_two_runs_are_the_same_though_they_hinder_each_other() -> None:
+    with ThreadPoolExecutor(2) as both:
+        one, other = both.map(life_and_death, [{}, {}])
+    assert one == other
+    assert len(one) > 500
+
+
+@pytest.fixture(scope="module", name="story")
+def _story() -> list[Moment]:
+    """A creation to compare others with; the cluster is looked at after 195 and 210 seconds."""
+    return creation({"create_cluster": 209.5, "create_hsm": 467})
+
+
+def test_an_hsm_that_takes_a_second_longer_but_is_seen_at_the_same_look_moves_nothing_else(
+    story: list[Moment],
+) -> None:
+    longer = creation({"create_cluster": 209.5, "create_hsm": 468})
+    gone, come = sorted(set(story) - set(longer)), sorted(set(longer) - set(story))
+    assert [moment[1:] for moment in gone] == [("cloudhsm", "hsm-*", "ACTIVE")] * 2
+    assert come == [(at + 1, *rest) for at, *rest in gone]
+
+
+def test_a_cluster_that_takes_a_second_longer_and_misses_a_look_moves_all_the_rest_by_one_look(
+    story: list[Moment],
+) -> None:
+    before = milestones(story)
+    after = milestones(creation({"create_cluster": 210.5, "create_hsm": 467}))
+    [uninitialized] = [moment for moment in before if moment[3] == "UNINITIALIZED"]
+    before.remove(uninitialized)
+    after.remove((uninitialized[0] + 1, *uninitialized[1:]))
+    assert after == moved(before, 15, after=uninitialized[0])
