@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Json = Any
 
+# What happens to HSMs and backups without a request of this account; methods of hsm.Region.
+ACTS = ("replace_hsm", "degrade_hsm", "plant_shared_backup")
+
 
 class Control:
     """The requests that the control port answers."""
@@ -33,6 +36,7 @@ class Control:
             ("GET", "/faults"): lambda query: world.faults.unused(),
             ("POST", "/faults"): self.plant,
             ("POST", "/advance"): self.advance,
+            ("POST", "/act"): self.act,
             ("POST", "/hsm"): self.data_plane,
             ("POST", "/sleep"): self.sleep,
         }
@@ -69,6 +73,21 @@ class Control:
         if given.get("seconds"):
             self._world.clock.advance(float(given["seconds"]))
         return self.clock()
+
+    def act(self, given: Json) -> Json:
+        """Have AWS, or another account, do unasked what the model has a method for.
+
+        {"replace_hsm": {"hsm_id": "hsm-..."}}, {"degrade_hsm": {"hsm_id": "hsm-..."}} or
+        {"plant_shared_backup": {"admin_password": "..."}}.
+        """
+        ((act, details),) = given.items()
+        if act not in ACTS:
+            raise ApiError("UnknownAct", f"{act} is none of {', '.join(ACTS)}")
+        model = self._world.hsms.get((self._account, self._world.region))
+        if model is None:
+            raise ApiError("NothingThere", "CloudHSM was not asked for anything yet")
+        with self._world.clock.busy(), scope(self._account, self._world.region):
+            return getattr(model, act)(**details)
 
     def data_plane(self, given: Json) -> Json:
         """What cloudhsm-cli on an instance asks its HSMs; internal, of the stand-ins."""

@@ -81,6 +81,15 @@ class Control:
         """Move virtual time on by so many seconds."""
         self._ask("/advance", {"seconds": seconds})
 
+    def data_plane(self, operation: str, **given: str) -> Json:
+        """Have the HSMs do what cloudhsm-cli on an instance would ask of them."""
+        answer: Json = self._ask("/hsm", {"op": operation, "params": given})
+        return answer
+
+    def act(self, act: str, **details: Any) -> Any:
+        """Have AWS, or another account, do something unasked, as POST /act takes it."""
+        return self._ask("/act", {act: details})
+
     def pause_after(self, operation: str) -> None:
         """Stop virtual time once the next call of this operation has had its effect."""
         self.fault(operation=operation, pause=True)
