@@ -18,10 +18,10 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from hsm_lifecycle import clusters
 from hsm_lifecycle.dispatch import name_of, worker
+from rehearsal import pki
 from rehearsal.api import ApiError
 from rehearsal.hsm import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS, Timings
 from rehearsal.moto_extension import MockedHsms
-from tests.rehearsal.hsm import pki
 
 Json = dict[str, Any]
 

@@ -9,10 +9,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
 
+from rehearsal import pki
 from rehearsal.api import ApiError
 from rehearsal.hsm import Quotas, Timings
 from rehearsal.moto_extension import MockedHsms, MotoEc2, extended_moto
-from tests.rehearsal.hsm import pki
 from tests.rehearsal.hsm.life import PASSWORD, START, ZONES, StillClock
 
 TIMINGS = Timings()

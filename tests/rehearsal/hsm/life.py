@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rehearsal import pki
 from rehearsal.api import ApiError
 from rehearsal.faults import Faults
 from rehearsal.hsm import Region, Timings
 from rehearsal.hsm.ports import Subnet
 from rehearsal.timeline import Timeline
-from tests.rehearsal.hsm import pki
 
 ACCOUNT = "123456789012"
 PASSWORD = "Initial123"

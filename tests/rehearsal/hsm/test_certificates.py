@@ -8,10 +8,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from rehearsal import pki
 from rehearsal.api import ApiError
-from tests.rehearsal.hsm import pki
+from rehearsal.pki import AS_CA, Ca, make_ca, sign
 from tests.rehearsal.hsm.life import PASSWORD, START, Life
-from tests.rehearsal.hsm.pki import AS_CA, Ca, make_ca, sign
 
 
 def key_usage(*, key_cert_sign: bool) -> x509.KeyUsage:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from rehearsal import pki
 from rehearsal.api import ApiError
 from rehearsal.hsm import Quotas
-from tests.rehearsal.hsm import pki
 from tests.rehearsal.hsm.life import START, ZONES, Life
 
 KMS_PASSWORD = "Kmsuser123"

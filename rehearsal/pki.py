@@ -1,4 +1,4 @@
-"""A customer's own PKI: certificates as good or as bad as a test wants them."""
+"""A customer's own PKI: certificates as good or as bad as a scenario or test wants them."""
 
 from __future__ import annotations
 
