@@ -38,6 +38,8 @@ class Demand:
     action: str
     resource: str
     context: Mapping[str, Any] = field(default_factory=dict)
+    # The action that was requested, if this one is demanded besides.
+    behind: str | None = None
 
 
 def demands(action: str, given: Parameters, scope: Scope) -> list[Demand] | None:
@@ -51,7 +53,8 @@ def demands(action: str, given: Parameters, scope: Scope) -> list[Demand] | None
     found = [Demand(action, resource, context) for resource in resources]
     # "If you include tags in the secret, you also need secretsmanager:TagResource" (CreateSecret).
     if action == "secretsmanager:CreateSecret" and given.get("Tags"):
-        found += [Demand("secretsmanager:TagResource", resource, context) for resource in resources]
+        tag = "secretsmanager:TagResource"
+        found += [Demand(tag, resource, context, behind=action) for resource in resources]
     return found
 
 

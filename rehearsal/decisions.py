@@ -10,18 +10,30 @@ class Decisions:
     """The decisions, in the order in which each was first taken."""
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, str, str, bool, str | None], None] = {}
+        self._taken: dict[tuple[str, str, str, bool, str | None, str | None], None] = {}
         self._lock = threading.Lock()
 
     def note(
-        self, principal: str, action: str, resource: str, allowed: bool, statement: str | None
+        self,
+        principal: str,
+        action: str,
+        resource: str,
+        allowed: bool,
+        *,
+        statement: str | None,
+        behind: str | None,
     ) -> None:
-        """A role wanted to do something; statement is the Sid of what its policies said."""
+        """A role wanted to do something.
+
+        `statement` is the Sid of the one statement without which the role could not do it, None if
+        there are several, or none. `behind` is what AWS asked the caller for this because of (the
+        action that was requested, or who works for the role); None for a request of the role's own.
+        """
         with self._lock:
-            self._taken[principal, action, resource, allowed, statement] = None
+            self._taken[principal, action, resource, allowed, statement, behind] = None
 
     def all(self) -> list[dict[str, Any]]:
         """As the control port shows them."""
-        names = ("principal", "action", "resource", "allowed", "statement")
+        names = ("principal", "action", "resource", "allowed", "statement", "behind")
         with self._lock:
             return [dict(zip(names, decision, strict=True)) for decision in self._taken]

@@ -32,8 +32,10 @@ _actions = ministack("core.iam_actions")
 _responses = ministack("core.responses")
 _iam = ministack("services.iam")
 
-# The access key of the request being answered, and what its authorization has to look at.
+# The access key and the action of the request being answered, and what its authorization has to
+# look at.
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
+_requested: contextvars.ContextVar[str] = contextvars.ContextVar("requested", default="")
 _demands: contextvars.ContextVar[list[authorization.Demand] | None] = contextvars.ContextVar(
     "demands", default=None
 )
@@ -72,11 +74,10 @@ def install(world: World) -> None:
         return arn
 
     def evaluate_and_note(context: Any, policies: Any, *limits: Any) -> Any:
-        result = evaluate(context, policies, *limits)
         seen = _evaluated.get()
         if seen is not None:
-            seen.append((context, result))
-        return result
+            seen.append((context, policies))
+        return evaluate(context, policies, *limits)
 
     def enforce_all(
         access_key: str,
@@ -86,9 +87,11 @@ def install(world: World) -> None:
         resource_arn: str = "*",
         service_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        _caller.set(access_key)
         found = _demands.get() or [authorization.Demand(action, resource_arn)]
         _demands.set(None)
+        if not found[0].behind:
+            _caller.set(access_key)
+            _requested.set(action)
         for demand in found:
             context = {**(service_context or {}), **_resource_tags(world, demand.resource)}
             decide = functools.partial(
@@ -120,13 +123,29 @@ def _decide(world: World, demand: authorization.Demand, enforce: Callable[[], An
         _evaluated.reset(token)
     if seen:
         # The first evaluation is that of the caller's own policies.
-        context, result = seen[0]
+        context, policies = seen[0]
         role = _role_of(context.principal_arn)
         if role:
             world.decisions.note(
-                role, demand.action, demand.resource, denied is None, result.matched_sid or None
+                role,
+                demand.action,
+                demand.resource,
+                denied is None,
+                statement=_only_statement(context, policies),
+                behind=demand.behind,
             )
     return denied
+
+
+def _only_statement(context: Any, policies: Any) -> str | None:
+    """The Sid of the statement that allows this, if exactly one does."""
+    allowing = [
+        statement.sid
+        for policy in policies
+        for statement in policy
+        if _evaluator.evaluate(context, [[statement]]).decision == "Allow"
+    ]
+    return allowing[0] or None if len(allowing) == 1 else None
 
 
 def _role_of(principal: str) -> str | None:
@@ -182,7 +201,8 @@ def role_allows(
     role: str,
     action: str,
     resource: str,
-    context: Mapping[str, Any] | None = None,
+    *,
+    behind: str | None = None,
 ) -> bool:
     """Whether a role, given by name or ARN, may do something by its own policies; noted."""
     if not world.auth:
@@ -195,17 +215,19 @@ def role_allows(
         action=action,
         resource_arn=resource,
         region=_responses.get_region(),
-        service_context={key.lower(): value for key, value in (context or {}).items()},
     )
-    result = _evaluator.evaluate(question, _evaluator._gather_role_policies(name, account))
-    allowed: bool = result.decision == "Allow"
-    world.decisions.note(name, action, resource, allowed, result.matched_sid or None)
+    policies = _evaluator._gather_role_policies(name, account)
+    allowed: bool = _evaluator.evaluate(question, policies).decision == "Allow"
+    statement = _only_statement(question, policies)
+    world.decisions.note(name, action, resource, allowed, statement=statement, behind=behind)
     return allowed
 
 
-def role_allows_all(world: World, role: str, actions: Iterable[str], resource: str) -> bool:
+def role_allows_all(
+    world: World, role: str, actions: Iterable[str], resource: str, *, behind: str
+) -> bool:
     """Whether a role may do all of these; every one is asked, so that each is on record."""
-    answers = [role_allows(world, role, action, resource) for action in actions]
+    answers = [role_allows(world, role, action, resource, behind=behind) for action in actions]
     return all(answers)
 
 
@@ -255,7 +277,7 @@ class CallersRights:
         """Raise ApiError, in IAM's words, unless the caller may; context is condition keys."""
         if not self._world.auth:
             return
-        with _demanding(authorization.Demand(action, resource, context)):
+        with _demanding(authorization.Demand(action, resource, context, _requested.get())):
             denied = _evaluator.enforce(
                 _caller.get(), action, action.partition(":")[0], _responses.get_region(), resource
             )

@@ -97,7 +97,9 @@ class Instances:
 
     def _agent_may_register(self, instance_id: str) -> bool:
         role = self._role(instance_id)
-        return role is not None and role_allows_all(self._world, role, AGENT_ACTIONS, "*")
+        return role is not None and role_allows_all(
+            self._world, role, AGENT_ACTIONS, "*", behind="amazon-ssm-agent"
+        )
 
     def _role(self, instance_id: str) -> str | None:
         profile = (_ec2._instances.get(instance_id) or {}).get("IamInstanceProfile") or {}

@@ -154,7 +154,8 @@ def _log(world: World, config: Record, request_id: str, outcome: Outcome) -> Non
     arn = _logs._make_group_arn(name).removesuffix(":*")
 
     def may(action: str, stream: str) -> bool:
-        return role_allows(world, role, f"logs:{action}", f"{arn}:log-stream:{stream}")
+        resource = f"{arn}:log-stream:{stream}"
+        return role_allows(world, role, f"logs:{action}", resource, behind="lambda:InvokeFunction")
 
     if group is None:
         if not may("CreateLogGroup", ""):

@@ -97,7 +97,7 @@ def check(
         )
     rule = f"arn:aws:events:{region}:{account}:rule/{MANAGED_RULE}"
     if ":states:startExecution.sync" in definition and not role_allows_all(
-        world, role, RULE_ACTIONS, rule
+        world, role, RULE_ACTIONS, rule, behind="states:CreateStateMachine"
     ):
         raise RefusedError(
             "AccessDeniedException", f"'{role}' is not authorized to create managed-rule."
@@ -122,7 +122,7 @@ def _check_logging(world: World, role: str, logging: Mapping[str, Any]) -> None:
             "InvalidLoggingConfiguration",
             "Invalid Logging Configuration: Must specify exactly one Log Destination.",
         )
-    if not role_allows_all(world, role, LOG_ACTIONS, "*"):
+    if not role_allows_all(world, role, LOG_ACTIONS, "*", behind="states:CreateStateMachine"):
         raise RefusedError(
             "AccessDeniedException",
             "The state machine IAM Role is not authorized to access the Log Destination",
@@ -212,8 +212,8 @@ def _install_tasks(world: World) -> None:
 
     def invoke(resource: str, given: Any) -> Any:
         demand_alive()
-        for action, arn in _demands(resource, given):
-            if not role_allows(world, _role.get(), action, arn):
+        for action, arn, behind in _demands(resource, given):
+            if not role_allows(world, _role.get(), action, arn, behind=behind):
                 raise _denied(_role.get(), action, arn)
         return invoke_resource(resource, given)
 
@@ -221,20 +221,21 @@ def _install_tasks(world: World) -> None:
     _states._invoke_resource = invoke
 
 
-def _demands(resource: str, given: Any) -> Iterator[tuple[str, str]]:
+def _demands(resource: str, given: Any) -> Iterator[tuple[str, str, str | None]]:
+    """Action, resource, and the action behind it if AWS needs it besides."""
     if ":states:::lambda:invoke" in resource:
-        yield "lambda:InvokeFunction", _function_arn(str(given.get("FunctionName", "")))
+        yield "lambda:InvokeFunction", _function_arn(str(given.get("FunctionName", ""))), None
     elif ":lambda:" in resource and ":function:" in resource:
-        yield "lambda:InvokeFunction", resource
+        yield "lambda:InvokeFunction", resource, None
     elif ":states:::states:startExecution" in resource:
-        machine = str(given.get("StateMachineArn", "*"))
-        yield "states:StartExecution", machine
+        start, machine = "states:StartExecution", str(given.get("StateMachineArn", "*"))
+        yield start, machine, None
         if ".sync" in resource:
             # AWS misses these two only later, when it looks for the child or aborts it.
             execution = machine.replace(":stateMachine:", ":execution:")
             children = f"{execution}:{given.get('Name', 'a-child')}"
-            yield "states:DescribeExecution", children
-            yield "states:StopExecution", children
+            yield "states:DescribeExecution", children, start
+            yield "states:StopExecution", children, start
 
 
 def _function_arn(name: str) -> str:
