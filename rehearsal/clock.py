@@ -412,6 +412,7 @@ class JumpClock:
                 waiter = heapq.heappop(self._deadlines)[2]
                 waiter.roused = True
                 self._working += waiter.held
+                self._last_activity = time.monotonic()
                 waiter.event.set()
 
 

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import importlib
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from rehearsal import seams
+from rehearsal.seams.table import TABLE
+
+PACKAGE = Path(seams.__file__).parent.parent
+LISTED = [(module, attribute) for module in TABLE for attribute in TABLE[module]]
+
+
+def test_the_installed_ministack_is_the_one_the_seams_were_made_for() -> None:
+    assert version("ministack") == seams.VERSION
+
+
+def test_the_pinned_ministack_is_the_one_the_seams_were_made_for() -> None:
+    pins = (PACKAGE.parent / "requirements.txt").read_text()
+    assert re.search(rf"^ministack=={re.escape(seams.VERSION)}\b", pins, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("module", "attribute"), LISTED, ids=lambda name: name)
+def test_a_seam_is_there(module: str, attribute: str) -> None:
+    assert hasattr(importlib.import_module(f"ministack.{module}"), attribute)
+
+
+def test_every_seam_has_its_reason() -> None:
+    assert [name for name in LISTED if not TABLE[name[0]][name[1]].strip()] == []
+
+
+def test_every_seam_is_used() -> None:
+    text = "".join(path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "table.py")
+    assert [name for name in LISTED if not re.search(rf"\b{name[1]}\b", text)] == []
+
+
+def test_what_the_table_does_not_list_cannot_be_reached() -> None:
+    with pytest.raises(seams.UnlistedSeamError):
+        _ = seams.ministack("services.ec2")._launch_templates
+
+
+def test_what_the_table_does_not_list_cannot_be_replaced() -> None:
+    with pytest.raises(seams.UnlistedSeamError):
+        seams.ministack("services.ec2")._vm_launch = None
+
+
+def test_what_ministack_does_not_have_cannot_be_replaced() -> None:
+    with pytest.raises(AttributeError):
+        seams.ministack("services.ec2")._no_such_thing = None
+
+
+def test_nobody_reaches_for_ministack_but_through_the_table() -> None:
+    directly = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if re.search(r"^\s*(from|import) ministack", path.read_text(), re.MULTILINE)
+    }
+    # The server makes the certificate before the seams can be imported.
+    assert directly == {"server.py"}
