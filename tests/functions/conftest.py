@@ -29,6 +29,16 @@ def _rsa_keys() -> Callable[[int], rsa.RSAPrivateKey]:
     return lambda bits: next(few(bits))
 
 
+@pytest.fixture(name="quick_keys")
+def _quick_keys(
+    rsa_keys: Callable[[int], rsa.RSAPrivateKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes an RSA key is given one: to make them is slow."""
+    monkeypatch.setattr(
+        rsa, "generate_private_key", lambda public_exponent, key_size: rsa_keys(key_size)
+    )
+
+
 @pytest.fixture(scope="session", name="boto3_client")
 def _boto3_client() -> Callable[..., Any]:
     """boto3.client, which takes a while for each client and is asked for the same ones."""
@@ -46,17 +56,12 @@ def _boto3_client() -> Callable[..., Any]:
 
 @pytest.fixture(name="make_world")
 def _make_world(
-    rsa_keys: Callable[[int], rsa.RSAPrivateKey],
-    boto3_client: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    quick_keys: None, boto3_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., World]]:
     """Make a world; the arguments say how to read what AWS leaves open (`rehearsal.hsm.Region`)."""
     # No test looks for an image, and moto would make hundreds of them each time.
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     monkeypatch.setattr(boto3, "client", boto3_client)
-    monkeypatch.setattr(
-        rsa, "generate_private_key", lambda public_exponent, key_size: rsa_keys(key_size)
-    )
     with contextlib.ExitStack() as stack:
 
         def make(**arguments: Any) -> World:
