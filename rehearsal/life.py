@@ -9,18 +9,21 @@ from typing import Any
 from rehearsal.display import Step
 from rehearsal.local_aws import LocalAws, until
 from rehearsal.remains import things
-from rehearsal.stacks import Stack
+from rehearsal.stacks import DeployError, Stack
 
 Json = dict[str, Any]
 
 # The repository's own, linked to where the zip with wheels for this machine is.
 CLUSTER_TEMPLATE = "build/rehearsal/templates/cloudhsm.yml"
-# What a cluster that was ever ACTIVE leaves behind on purpose: its backups need the two secrets;
-# the log group and the role are the service's own.
-LEFT_WITH_BACKUPS = (
-    "backup of {cluster}",
+# What CloudHSM makes for itself with the first cluster, and does not take away.
+LEFT_BY_CLOUDHSM = (
     "log group /aws/cloudhsm/{cluster}",
     "role AWSServiceRoleForCloudHSM",
+)
+# What a cluster that was ever ACTIVE leaves behind on purpose: its backups need the two secrets.
+LEFT_WITH_BACKUPS = (
+    *LEFT_BY_CLOUDHSM,
+    "backup of {cluster}",
     "secret /cloudhsm/{cluster}/customer-ca-cert",
     "secret /cloudhsm/{cluster}/initial-crypto-officer-password",
 )
@@ -89,9 +92,46 @@ class Life:
         """Let what was started come to its end, good or bad."""
         self.stack.wait()
 
+    def request(self, **changes: object) -> None:
+        """Ask CloudFormation as `start` does, and wait for the end; quicker than `make deploy`."""
+        self.start(**changes)
+        self.wait()
+
+    def delete(self) -> None:
+        """Ask CloudFormation to delete the stack, and wait for the end, good or bad."""
+        self.stack.start_delete()
+        self.wait()
+
     def destroy(self) -> None:
         """`make destroy`, to its end, good or bad."""
         self.stack.destroy()
+
+    def beside(self, name: str, **parameters: object) -> Life:
+        """Another stack of the same template in the same AWS; its names begin otherwise."""
+        other = Life(self.aws, self._began)
+        other.steps, other._before = self.steps, self._before
+        other.stack = Stack(
+            self.aws,
+            name,
+            CLUSTER_TEMPLATE,
+            **{**self.stack.parameters, "pEnvPurpose": name, **parameters},
+        )
+        return other
+
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Whatever is asked for inside, nothing is done to the cluster or to an HSM of it."""
+        before, done = self.cluster(), self._done_to_clusters()
+        yield
+        self.expect("done to the cluster", self._done_to_clusters()[len(done) :], [])
+        self.expect("cluster", self.cluster(), before)
+
+    def _done_to_clusters(self) -> list[str]:
+        return [
+            f"{event['event']} of {event['subject']}"
+            for event in self.control.timeline()
+            if event["service"] == "cloudhsm" and event["subject"].startswith(("cluster-", "hsm-"))
+        ]
 
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant a fault, as POST /faults of the control port takes it."""
@@ -111,6 +151,18 @@ class Life:
         if found != wanted:
             raise NotAsExpectedError(f"{what}: expected {wanted}, found {found}")
 
+    def expect_refusal(self, words: str, **changes: object) -> None:
+        """A deployment with these changes is refused in these words before it begins."""
+        kept = dict(self.stack.parameters)
+        try:
+            self.start(**changes)
+        except DeployError as refused:
+            self.stack.parameters = kept
+            if words not in str(refused):
+                raise NotAsExpectedError(f"refusal: expected {words!r} in {refused}") from None
+        else:
+            raise NotAsExpectedError(f"refusal: expected {words!r}, but nothing was refused")
+
     def expect_stack(self, status: str) -> None:
         """The stack has come to rest in this status."""
         stacks = self.control.inventory()["cloudformation"]["stacks"]
@@ -124,16 +176,19 @@ class Life:
             if not reasons or word not in reasons[0]:
                 raise NotAsExpectedError(f"reason: expected {word!r} in {reasons[:1]}")
 
-    def cluster(self) -> Json:
-        """The one cluster that came since the scenario began, as the inventory has it."""
-        clusters = [
+    def _clusters(self) -> list[Json]:
+        """The clusters that came since the scenario began, earliest first, deleted ones as well."""
+        return [
             cluster
             for cluster in self.control.inventory()["cloudhsm"]["clusters"]
-            if cluster["State"] != "DELETED"
-            and f"cluster {cluster['ClusterId']}" not in self._before
+            if f"cluster {cluster['ClusterId']}" not in self._before
         ]
+
+    def cluster(self) -> Json:
+        """The one cluster that came since the scenario began and is still there."""
+        clusters = [cluster for cluster in self._clusters() if cluster["State"] != "DELETED"]
         self.expect("clusters", len(clusters), 1)
-        return dict(clusters[0])
+        return clusters[0]
 
     def expect_cluster(self, *, state: str, hsms: int, zones: int = 0) -> Json:
         """The cluster is in this state and has so many HSMs, all ACTIVE, in so many zones."""
@@ -145,9 +200,11 @@ class Life:
         self.expect("zones", len({hsm["AvailabilityZone"] for hsm in there}), zones)
         return cluster
 
-    def expect_remaining(self, *names: str, of: Json) -> None:
-        """Of all that came since the beginning exactly this is left; {cluster} is `of`'s id."""
-        wanted = {name.format(cluster=of["ClusterId"]) for name in names}
+    def expect_remaining(self, *names: str) -> None:
+        """Of all that came since the scenario began exactly this is left; {cluster} is the last."""
+        clusters = self._clusters()
+        last = clusters[-1]["ClusterId"] if clusters else ""
+        wanted = {name.format(cluster=last) for name in names}
         left = things(self.control.inventory()) - self._before
         wrong = [f"{name} is missing" for name in sorted(wanted - left)]
         wrong += [f"{name} is left" for name in sorted(left - wanted)]

@@ -253,5 +253,5 @@ def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:
     while not (found := probe()):
         if time.monotonic() > end:
             raise LocalAwsError(f"{otherwise} within {seconds:g} real seconds")
-        time.sleep(0.05)
+        time.sleep(0.1)
     return found

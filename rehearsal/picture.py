@@ -129,7 +129,9 @@ class _Drawing:
 
     def _bar(self, track: Track, span: Span) -> None:
         end = self.until if span.end is None else span.end
-        left, width = self.x(span.start), max(self.x(end) - self.x(span.start), 1.0)
+        # What lasted for no time can still be seen, also at the very end.
+        left = min(self.x(span.start), WIDTH - MARGIN - 1.0)
+        width = max(self.x(end) - left, 1.0)
         # A command has only one state; what it came to says more.
         state = (track.kind is Kind.COMMAND and track.outcome) or span.state
         shade = meaning(track.kind, state)

@@ -32,4 +32,4 @@ def standard(life: Life) -> None:
     with life.step("Delete"):
         life.destroy()
         life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS, of=created)
+        life.expect_remaining(*LEFT_WITH_BACKUPS)

@@ -100,7 +100,10 @@ def test_a_stack_that_is_not_there_is_deleted(life: Life) -> None:
 
 def test_exactly_what_backups_need_may_remain(life: Life, control: Answering) -> None:
     left = inventory(
-        cloudhsm={"clusters": [OTHERS], "backups": [{"ClusterId": "cluster-a"}]},
+        cloudhsm={
+            "clusters": [OTHERS, {**CLUSTER, "State": "DELETED"}],
+            "backups": [{"ClusterId": "cluster-a"}],
+        },
         logs=["/of/others", "/aws/cloudhsm/cluster-a"],
         iam={"roles": ["AWSServiceRoleForCloudHSM"], "instance_profiles": []},
         secretsmanager=[
@@ -109,11 +112,11 @@ def test_exactly_what_backups_need_may_remain(life: Life, control: Answering) ->
         ],
     )
     control.answers["/inventory"] = left
-    life.expect_remaining(*LEFT_WITH_BACKUPS, of=CLUSTER)
+    life.expect_remaining(*LEFT_WITH_BACKUPS)
 
     control.answers["/inventory"] = {**left, "secretsmanager": ["/cloudhsm/cluster-a/cluster-csr"]}
     with pytest.raises(NotAsExpectedError) as told:
-        life.expect_remaining(*LEFT_WITH_BACKUPS, of=CLUSTER)
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
     assert str(told.value) == (
         "what remains: secret /cloudhsm/cluster-a/customer-ca-cert is missing; "
         "secret /cloudhsm/cluster-a/initial-crypto-officer-password is missing; "

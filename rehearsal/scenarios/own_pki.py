@@ -1,0 +1,196 @@
+"""The operator's own PKI issues the cluster's certificate: docs/external-pki.md, lived through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from rehearsal.by_hand import read_secret, secret_name, store_secret
+from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
+from rehearsal.pki import make_ca, sign
+
+Pair = tuple[str, str]
+NO_CA = x509.BasicConstraints(ca=False, path_length=None)
+
+
+def own_pki(life: Life) -> None:
+    """Your own PKI signs the request, by the RSA example; HSMs asked for meanwhile come after it."""
+    with life.step("Create, and wait for certificates"):
+        life.request(pUseExternalPkiProcess="true")
+        _expect_waiting(life, "CREATE_COMPLETE")
+        csr = life.cluster()["Certificates"]["ClusterCsr"]
+        life.expect("stored request", read_secret(life, "cluster-csr"), csr)
+        told = life.stack.outputs()
+        life.expect("oClusterState", told["oClusterState"], "UNINITIALIZED")
+        life.expect("oCsrSecretName", told["oCsrSecretName"], secret_name(life, "cluster-csr"))
+        for word in (*told["oCsrSecretName"].split(), "pExternallyProvidedCertsReady=true"):
+            life.expect(f"{word} in oNextStep", word in told["oNextStep"], True)
+
+    with life.step("Ask for 2 HSMs per subnet: later"):
+        life.request(pHsmsPerSubnet=2)
+        _expect_waiting(life, "UPDATE_COMPLETE")
+
+    with life.step("Sign, store, update"):
+        certificate, ca_certificate = _sign_as_in_the_example(life, "rsa")
+        _store(life, (certificate, ca_certificate))
+        life.request(pExternallyProvidedCertsReady="true")
+        life.expect_stack("UPDATE_COMPLETE")
+        cluster = life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+        used = cluster["Certificates"]["ClusterCertificate"]
+        life.expect("certificate", used.strip(), certificate.strip())
+        life.expect("oNextStep", life.stack.outputs()["oNextStep"], "none")
+
+    with life.step("Update again: nothing"), life.untouched():
+        life.request(pReconcile="again")
+        life.expect_stack("UPDATE_COMPLETE")
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def own_pki_with_a_chain(life: Life) -> None:
+    """A PKI of an RSA root and two ECDSA authorities below it signs the request."""
+    with life.step("Create, and wait for certificates"):
+        life.request(pUseExternalPkiProcess="true")
+        _expect_waiting(life, "CREATE_COMPLETE")
+
+    with life.step("Sign, store, update"):
+        now = life.control.clock()["now"]
+        root = make_ca(now, name="root", key=rsa.generate_private_key(65537, 3072))
+        middle = make_ca(now, name="middle", issuer=root)
+        issuer = make_ca(
+            now, name="issuer", issuer=middle, key=ec.generate_private_key(ec.SECP384R1())
+        )
+        certificate = sign(issuer, read_secret(life, "cluster-csr"), now)
+        _store(life, (certificate, issuer.pem + middle.pem + root.pem))
+        life.request(pExternallyProvidedCertsReady="true")
+        life.expect_stack("UPDATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def own_pki_refused(life: Life) -> None:
+    """Certificates that will not do are refused one by one, until an ECDSA root's are good."""
+    with life.step("Create, and wait for certificates"):
+        life.request(pUseExternalPkiProcess="true")
+        _expect_waiting(life, "CREATE_COMPLETE")
+
+    with life.step("Update before anything is stored"):
+        _expect_refused(life, "cluster-cert does not exist or holds no text")
+
+    for what, pair, sentence in _unfit(life):
+        with life.step(f"Update with {what}"):
+            _store(life, pair)
+            _expect_refused(life, sentence)
+
+    with life.step("The first HSM is replaced: another request"):
+        signed = _sign_as_in_the_example(life, "ec")
+        _store(life, signed)
+        life.control.act("replace_hsm", hsm_id=life.cluster()["Hsms"][0]["HsmId"])
+        _expect_refused(life, "is of another key than the cluster's signing request")
+
+    with life.step("Sign that one"):
+        _store(life, _sign_as_in_the_example(life, "ec"))
+        life.request(pExternallyProvidedCertsReady="true")
+        life.expect_stack("UPDATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def own_pki_given_up(life: Life) -> None:
+    """A cluster that still waits for its certificates is deleted: no secret of it is kept."""
+    with life.step("Create, and wait for certificates"):
+        life.request(pUseExternalPkiProcess="true")
+        _expect_waiting(life, "CREATE_COMPLETE")
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_BY_CLOUDHSM)
+
+
+def _unfit(life: Life) -> Iterator[tuple[str, Pair, str]]:
+    """What an operator could store, what that is, and what the refusal says of it."""
+    now, csr = life.control.clock()["now"], read_secret(life, "cluster-csr")
+    root = make_ca(now, name="root")
+    issuer = make_ca(now, name="issuer", issuer=root)
+    good = sign(issuer, csr, now), issuer.pem + root.pem
+    yield "a placeholder", ("to be replaced", good[1]), "cluster-cert is not a certificate in PEM"
+    another = sign(issuer, csr, now, key=ec.generate_private_key(ec.SECP256R1()))
+    yield "another key's certificate", (another, good[1]), "cluster-cert is of another key"
+    yield (
+        "another CA",
+        (good[0], make_ca(now, name="issuer").pem),
+        "cluster-cert was not signed by the first certificate of customer-ca-cert",
+    )
+    middle = make_ca(now, name="middle", issuer=root)
+    lowest = make_ca(now, name="lowest", issuer=middle)
+    yield (
+        "a chain in the wrong order",
+        (sign(lowest, csr, now), lowest.pem + root.pem + middle.pem),
+        "Certificate 1 of customer-ca-cert was not signed by the next one",
+    )
+    yield (
+        "a CA without CA:TRUE",
+        _self_issued(now, csr, extensions=(NO_CA,)),
+        "is not a CA certificate: basic constraints say CA:FALSE",
+    )
+    yield (
+        "an expired CA",
+        _self_issued(now, csr, starts=-30, lasts=-1),
+        "customer-ca-cert expired on",
+    )
+    yield (
+        "a certificate that is not valid yet",
+        (sign(issuer, csr, now, starts=30), good[1]),
+        "cluster-cert is not valid before",
+    )
+
+
+def _self_issued(now: float, csr: str, **ca: object) -> Pair:
+    """The certificate and the CA's, of a root like that."""
+    root = make_ca(now, **ca)  # type: ignore[arg-type]  # what make_ca takes
+    return sign(root, csr, now), root.pem
+
+
+def _sign_as_in_the_example(life: Life, kind: str) -> Pair:
+    """The cluster's certificate and the CA's, made by scripts/sign_csr.sh."""
+    directory = life.aws.scratch / f"pki-{len(life.steps)}"
+    directory.mkdir()
+    request: Path = directory / "cluster.csr"
+    request.write_text(read_secret(life, "cluster-csr"))
+    done = life.aws.run("scripts/sign_csr.sh", str(request), str(directory), kind)
+    life.expect(f"sign_csr.sh {done.stderr}", done.returncode, 0)
+    certificate, ca_certificate = directory / "cluster-cert.pem", directory / "customer-ca-cert.pem"
+    return certificate.read_text(), ca_certificate.read_text()
+
+
+def _store(life: Life, pair: Pair) -> None:
+    for kind, text in zip(("cluster-cert", "customer-ca-cert"), pair, strict=True):
+        store_secret(life, kind, text)
+
+
+def _expect_waiting(life: Life, status: str) -> None:
+    life.expect_stack(status)
+    life.expect_cluster(state="UNINITIALIZED", hsms=1, zones=1)
+
+
+def _expect_refused(life: Life, sentence: str) -> None:
+    """An update that says the certificates are ready is refused in these words, and undone."""
+    with life.untouched():
+        life.request(pExternallyProvidedCertsReady="true")
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        life.expect_reason(sentence)
