@@ -17,7 +17,7 @@ NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 
 
 def own_pki(life: Life) -> None:
-    """Your own PKI signs the request, by the RSA example; HSMs asked for meanwhile come after it."""
+    """Your own PKI signs the request, RSA; HSMs that were asked for meanwhile come afterwards."""
     with life.step("Create, and wait for certificates"):
         life.request(pUseExternalPkiProcess="true")
         _expect_waiting(life, "CREATE_COMPLETE")

@@ -1,0 +1,45 @@
+"""What people do by hand around a stack: its secrets read and stored, its client put to use."""
+
+from __future__ import annotations
+
+import json
+
+from rehearsal.life import Life
+
+# Virtual seconds within which Run Command is through with a script that waits for nothing.
+COMMAND_SECONDS = 30
+
+
+def secret_name(life: Life, kind: str) -> str:
+    """The name of one of the cluster's four secrets, such as "cluster-csr"."""
+    return f"/cloudhsm/{life.cluster()['ClusterId']}/{kind}"
+
+
+def read_secret(life: Life, kind: str) -> str:
+    """The text of one of the cluster's secrets."""
+    secrets = life.aws.client("secretsmanager")
+    return str(secrets.get_secret_value(SecretId=secret_name(life, kind))["SecretString"])
+
+
+def store_secret(life: Life, kind: str, text: str) -> None:
+    """Put a text into one of the cluster's secrets."""
+    secrets = life.aws.client("secretsmanager")
+    secrets.put_secret_value(SecretId=secret_name(life, kind), SecretString=text)
+
+
+def run_on_client(life: Life, script: str) -> str:
+    """Run a script on the client by Run Command; what it prints."""
+    ssm, name = life.aws.client("ssm"), "by-hand"
+    inputs = {"runCommand": ["set -eu", script]}
+    step = {"action": "aws:runShellScript", "name": "Run", "inputs": inputs}
+    document = {"schemaVersion": "2.2", "mainSteps": [step]}
+    instance = life.stack.outputs()["oClientInstanceId"]
+    ssm.create_document(Name=name, DocumentType="Command", Content=json.dumps(document))
+    command = ssm.send_command(DocumentName=name, InstanceIds=[instance])["Command"]
+    # Nothing jumps while the script runs, so it is over then.
+    life.control.advance(COMMAND_SECONDS)
+    done = ssm.get_command_invocation(CommandId=command["CommandId"], InstanceId=instance)
+    ssm.delete_document(Name=name)
+    what = f"{script!r} on the client ({done['StandardErrorContent'].strip()})"
+    life.expect(what, done["Status"], "Success")
+    return str(done["StandardOutputContent"]).strip()
