@@ -2,7 +2,8 @@
 
 Otherwise in ministack: a resource that takes time stops the whole server; a stack that is deleted
 while it is being created is worked on twice; a custom resource whose create failed is forgotten;
-what a resource needs is deleted although the resource itself could not be.
+what a resource needs is deleted although the resource itself could not be; an update can be
+cancelled while it cleans up.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Answer = tuple[int, dict[str, str], bytes]
 STACK = "AWS::CloudFormation::Stack"
 # A deletion overtakes these.
 CREATING = frozenset({"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"})
+CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 CANCELLED = "Resource creation cancelled"
 
 _stacks = ministack("services.cloudformation.stacks")
@@ -50,6 +52,7 @@ class Operations:
         self._roll_back = _stacks._roll_back_operation
         self._add_event = _stacks._add_event
         self._create_task = _stacks._create_stack_task_in_region
+        self._delete = _stacks._delete_resource
 
     def schedule(
         self, operation: Coroutine[Any, Any, None], stack: Stack | None, stack_id: str | None = None
@@ -119,6 +122,28 @@ class Operations:
             }
             raise
         return made
+
+    # --- Updating ---
+
+    def delete_resource(
+        self,
+        kind: str,
+        physical_id: str,
+        props: Stack,
+        stack_name: str = "",
+        logical_id: str | None = None,
+    ) -> None:
+        """Delete a resource; one that an update leaves behind, in the update's cleanup."""
+        stack = _package._stacks[stack_name]
+        if stack["StackStatus"] == "UPDATE_IN_PROGRESS":
+            self._turn(stack, CLEANUP)
+        if stack["StackStatus"] != CLEANUP:
+            self._delete(kind, physical_id, props, stack_name, logical_id)
+            return
+        about = (stack["StackId"], stack_name, logical_id or "", kind)
+        self.add_event(*about, "DELETE_IN_PROGRESS", "", physical_id)
+        self._delete(kind, physical_id, props, stack_name, logical_id)
+        self.add_event(*about, "DELETE_COMPLETE", "", physical_id)
 
     # --- Rolling back ---
 
@@ -321,6 +346,7 @@ def install(world: World, requests: Requests) -> None:
     # Every resource may wait in virtual time.
     _stacks._runs_on_worker_thread = lambda resource_type: True
     _stacks._provision_resource = operations.provision
+    _stacks._delete_resource = operations.delete_resource
     actions = _handlers._ACTION_HANDLERS
     delete, cancel = actions["DeleteStack"], actions["CancelUpdateStack"]
     actions["DeleteStack"] = lambda given: operations.delete_stack(delete, given)

@@ -43,6 +43,8 @@ NO_ANSWER = (
 )
 
 _custom = ministack("services.cloudformation.custom_resource")
+_provisioners = ministack("services.cloudformation.provisioners")
+_stacks = ministack("services.cloudformation.stacks")
 _responses = ministack("core.responses")
 _app = ministack("app")
 
@@ -90,8 +92,6 @@ class Requests:
         token = str(props.get("ServiceToken", ""))
         # Made up by CloudFormation for a resource that never said its own.
         fallback = physical_id or f"{stack_name}-{logical_id}-{os.urandom(6).hex().upper()}"
-        if old_props is not None and old_props.get("ServiceToken") != token:
-            raise ValueError("Modifying service token is not allowed.")
         function = function_at(token)
         if function is None or token.split(":")[3] != _responses.get_region():
             raise ValueError(f"Function not found: {token}")
@@ -218,10 +218,31 @@ def _flaw(body: bytes, event: Event) -> str | None:
     return None
 
 
+def _refuse_another_token() -> None:
+    """Refuse it where a refusal leaves nothing to roll back (F6.11)."""
+    known = _provisioners._custom_named_replacement_error
+
+    def refusal(
+        kind: str,
+        old: Mapping[str, Any],
+        new: Mapping[str, Any],
+        physical_id: str | None = None,
+    ) -> str | None:
+        custom = kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource"
+        if custom and old.get("ServiceToken") != new.get("ServiceToken"):
+            return "Modifying service token is not allowed."
+        found: str | None = known(kind, old, new, physical_id)
+        return found
+
+    _provisioners._custom_named_replacement_error = refusal
+    _stacks._custom_named_replacement_error = refusal
+
+
 def install(world: World) -> Requests:
     """Put our own protocol in the place of ministack's."""
     requests = Requests(world)
     _custom.invoke_custom_resource = requests.make
+    _refuse_another_token()
     shortcuts = _app._handle_post_body_shortcuts
     path_prefix = "/_ministack/cfn-response/"
 

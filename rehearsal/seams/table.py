@@ -70,6 +70,7 @@ TABLE: dict[str, dict[str, str]] = {
         "now_iso": "replaced: virtual time",
     },
     "services.cloudformation.provisioners": {
+        "_custom_named_replacement_error": "replaced: another ServiceToken is refused",
         "_CUSTOM_NAME_REPLACEMENT": "a document with a name of its own cannot be replaced",
         "_NAME_SEED": "a replacement gets another name",
         "_REPLACING_PROPERTIES": "which properties of our types mean a replacement",
@@ -81,7 +82,8 @@ TABLE: dict[str, dict[str, str]] = {
     "services.cloudformation.stacks": {
         "_add_event": "replaced: events come into the timeline",
         "_create_stack_task_in_region": "replaced: one operation of a stack at a time",
-        "_delete_resource": "deletes one resource",
+        "_custom_named_replacement_error": "replaced: as in provisioners",
+        "_delete_resource": "replaced: an update cleans up in a status of its own",
         "_delete_stack_async": "replaced: as in handlers",
         "_extract_deps": "what a resource needs",
         "_provision_resource": "replaced: a failed custom resource is remembered",
