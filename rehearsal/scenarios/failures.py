@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearsal.life import LEFT_BY_CLOUDHSM, Life
+from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
 
 
 def quota_refuses_hsms(life: Life) -> None:
@@ -14,27 +14,33 @@ def quota_refuses_hsms(life: Life) -> None:
             code="CloudHsmResourceLimitExceededException",
             message="The maximum number of HSMs has been reached.",
         )
-        life.deploy()
+        life.request()
         life.expect_stack("ROLLBACK_COMPLETE")
         life.expect_reason("CreateFirstHsm", "cluster-", "maximum number of HSMs")
+
+    with life.step("Delete"):
+        life.delete()
         # The log group comes with the first HSM.
-        life.expect_remaining("role AWSServiceRoleForCloudHSM", "stack hsm")
+        life.expect_remaining("role AWSServiceRoleForCloudHSM")
 
 
 def activation_fails(life: Life) -> None:
     """The script that activates the cluster fails: the creation is undone and says what it said."""
     with life.step("Create, but the activation fails"):
         life.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
-        life.deploy()
+        life.request()
         life.expect_stack("ROLLBACK_COMPLETE")
         life.expect_reason("ActivateCluster", "cluster-", "no route to HSM")
-        life.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_remaining(*LEFT_BY_CLOUDHSM)
 
 
 def update_is_cancelled(life: Life) -> None:
     """An update is cancelled while it adds HSMs: the old number of them is ACTIVE again."""
     with life.step("Create: 1 HSM per subnet"):
-        life.deploy()
+        life.request()
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
     with life.step("Grow to 2 per subnet, cancelled"):
@@ -45,3 +51,9 @@ def update_is_cancelled(life: Life) -> None:
         life.wait()
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        life.expect_one_request_at_a_time()
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
