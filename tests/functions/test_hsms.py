@@ -370,7 +370,10 @@ CLUSTER = "cluster-bbbbbbbbbbb"
 
 
 class Listing:
-    """AWS that shows a cluster, and key stores, as a test draws them."""
+    """AWS that shows a cluster, and key stores, as a test draws them.
+
+    A small letter is an HSM without an interface.
+    """
 
     def __init__(self, drawn: str, state: str, stores: list[Json]) -> None:
         listed, mapping = [], {}
@@ -382,9 +385,11 @@ class Listing:
                     "EniId": f"eni-{zone}{number}",
                     "EniIp": f"10.0.{ord(zone)}.{number}",
                     "AvailabilityZone": f"zone-{zone}",
-                    "State": STATES[letter],
+                    "State": STATES[letter.upper()],
                 }
                 listed.append(hsm)
+                if letter.islower():
+                    del hsm["EniId"], hsm["EniIp"]
         cluster = {"ClusterId": CLUSTER, "State": state, "SubnetMapping": mapping}
         # AWS promises no order.
         self._pages = {
@@ -588,6 +593,14 @@ def test_what_cannot_be_healed_is_named(decide: Callable[..., Json]) -> None:
     assert answer["Message"] == (
         "hsm-a2 in zone-a is DEGRADED like the one before: AWS gives no reason"
     )
+
+
+def test_an_hsm_that_never_got_an_interface_is_deleted_as_well(
+    decide: Callable[..., Json],
+) -> None:
+    # An HSM has nothing but its id for certain: botocore's model of the shape Hsm.
+    assert decide("a:d b:A", 1)["Next"] == "DELETE"
+    assert decide("a:d b:A", 0)["Next"] == "DELETE"
 
 
 def test_only_active_hsms_are_given_to_the_client(decide: Callable[..., Json]) -> None:

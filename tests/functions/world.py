@@ -87,10 +87,10 @@ class World:
         answer: Json = worker(step)({"Step": name_of(step), **event}, None)
         return answer
 
-    def answer(self, call: Callable[[], Any], operation: str, parameters: Mapping[str, Any]) -> Any:
+    def answer(self, call: Callable[[Json], Any], operation: str, parameters: Json) -> Any:
         """Answer a call of boto3; `call` is what moto and the model would do."""
         if self._depth:
-            return call()  # of the model itself, which moves in moto's network
+            return call(parameters)  # of the model itself, which moves in moto's network
         if not operation.startswith(_READING):
             self.changes.append(operation)
         if operation == "DescribeStacks":
@@ -100,9 +100,11 @@ class World:
         self._depth += 1
         try:
             if operation in _MODELLED:
-                return call()  # the model looks at the faults by itself
+                return call(parameters)  # the model looks at the faults by itself
             with self.faults.during(operation):
-                return call()
+                if operation.startswith("RevokeSecurityGroup"):
+                    parameters = self._with_descriptions(operation, parameters)
+                return call(parameters)
         except ApiError as refusal:
             raise_as_boto3(refusal, operation)
         finally:
@@ -121,6 +123,28 @@ class World:
             raise_as_boto3(refusal, "DescribeStacks")
         tags = [{"Key": key, "Value": value} for key, value in self.stack_tags.items()]
         return {"Stacks": [{"StackId": name, "StackStatus": self.stack_status, "Tags": tags}]}
+
+    def _with_descriptions(self, operation: str, parameters: Json) -> Json:
+        """moto revokes a rule only if its description is given, too; AWS needs none.
+
+        https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
+        """
+        direction = "IpPermissions" + ("Egress" if operation.endswith("Egress") else "")
+        try:
+            groups = self.ec2.describe_security_groups(GroupIds=[parameters["GroupId"]])
+        except ClientError:
+            return parameters
+        described = {
+            pair["GroupId"]: pair["Description"]
+            for rule in groups["SecurityGroups"][0][direction]
+            for pair in rule["UserIdGroupPairs"]
+            if "Description" in pair
+        }
+        given = copy.deepcopy(parameters)
+        for pair in (pair for rule in given["IpPermissions"] for pair in rule["UserIdGroupPairs"]):
+            if pair["GroupId"] in described:
+                pair["Description"] = described[pair["GroupId"]]
+        return given
 
     # --- What there is
 
@@ -337,8 +361,8 @@ def intercepted(world: World) -> Iterator[None]:
     # Every boto3 client makes its calls by this one method.
     original = BaseClient._make_api_call
 
-    def make_api_call(client: Any, operation: str, parameters: Mapping[str, Any]) -> Any:
-        return world.answer(lambda: original(client, operation, parameters), operation, parameters)
+    def make_api_call(client: Any, operation: str, parameters: Json) -> Any:
+        return world.answer(lambda given: original(client, operation, given), operation, parameters)
 
     BaseClient._make_api_call = make_api_call
     try:
