@@ -107,7 +107,11 @@ def check_secrets(event: Event) -> dict[str, Any]:
 
 
 def exists(name: str) -> bool:
-    """Whether there is such a secret, with or without a value."""
+    """Whether there is such a secret, with or without a value.
+
+    Asked before anything else: the permission to read or delete a secret hangs on its tags and on
+    the suffix of its ARN, so for one that does not exist access is denied rather than "not found".
+    """
     try:
         aws.client("secretsmanager").describe_secret(SecretId=name)
     except ClientError as problem:
@@ -118,23 +122,27 @@ def exists(name: str) -> bool:
 
 
 def delete_secrets(event: Event) -> dict[str, Any]:
-    """Delete the secrets of a cluster that is gone; those that its backups need are kept."""
+    """Delete the secrets of a cluster that is gone; those that its backups need are kept.
+
+    Not every cluster has all four: a restored one has two, one that failed early none.
+    """
     of = names(event["System"], event["ClusterId"])
     kept = (of.ca_certificate, of.password) if event["HasBackups"] else ()
     for name in astuple(of):
-        if name not in kept:
+        if name not in kept and exists(name):
             delete(name)
     return {}
 
 
 def read(name: str) -> str:
     """The text of a secret; raises SecretNotFoundError if there is no secret or no text in it."""
-    try:
-        text = aws.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString")
-    except ClientError as problem:
-        if aws.code_of(problem) != "ResourceNotFoundException":
-            raise
-        text = None
+    text = None
+    if exists(name):
+        try:
+            text = aws.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString")
+        except ClientError as problem:
+            if aws.code_of(problem) != "ResourceNotFoundException":
+                raise
     if not text:
         raise SecretNotFoundError(f"The secret {name} does not exist or holds no text.")
     return str(text)
