@@ -1,7 +1,7 @@
 """EC2's groups and network interfaces: who uses whom, and what AWS refuses because of it.
 
 Otherwise in ministack: a group in use is deleted, a rule may be added twice and taken away when it
-is not there, and most filters let everything pass.
+is not there, its description has to be given to take it away, and most filters let everything pass.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _lock = threading.Lock()
 
 def install(world: World) -> None:
     """Refuse what AWS refuses of groups, their rules and interfaces."""
+    _ec2._rules_match = _are_the_same
     actions = _ec2._ACTION_MAP
     actions["DeleteSecurityGroup"] = _unless(_group_in_use, actions["DeleteSecurityGroup"])
     for direction in PERMISSIONS:
@@ -114,8 +115,28 @@ def _given_rules(given: Mapping[str, Any]) -> tuple[Record | None, list[Record]]
     return group, _ec2._parse_ip_permissions(given, "IpPermissions")
 
 
+def _are_the_same(rule: Record, other: Record) -> bool:
+    """Whether two rules are the same, however they are described."""
+    return _identity(rule) == _identity(other)
+
+
+def _identity(rule: Record) -> tuple[object, ...]:
+    return (
+        *(rule.get(key) for key in ("IpProtocol", "FromPort", "ToPort")),
+        sorted(_sources(rule)),
+        *(
+            sorted(str(entry.get(key)) for entry in rule.get(family) or [])
+            for family, key in (
+                ("IpRanges", "CidrIp"),
+                ("Ipv6Ranges", "CidrIpv6"),
+                ("PrefixListIds", "PrefixListId"),
+            )
+        ),
+    )
+
+
 def _there(rule: Record, rules: Iterable[Record]) -> bool:
-    return any(_ec2._rules_match(rule, other) for other in rules)
+    return any(_are_the_same(rule, other) for other in rules)
 
 
 def _cannot_authorize(direction: str) -> Callable[[Mapping[str, Any]], ApiError | None]:

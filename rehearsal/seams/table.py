@@ -116,7 +116,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_parse_ip_permissions": "a request's rules",
         "_parse_member_list": "a request's list",
         "_resolve_iam_instance_profile": "an instance profile by name",
-        "_rules_match": "whether two rules are the same",
+        "_rules_match": "replaced: a rule is the same however it is described",
         "_security_groups": "store",
         "_sg_rule_id": "the id of a rule",
         "_subnets": "store",
