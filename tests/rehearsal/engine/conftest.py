@@ -8,6 +8,7 @@ import pytest
 
 from rehearsal.local_aws import LocalAws
 from tests.rehearsal.engine.support import Try
+from tests.rehearsal.engine.things import Things
 
 
 @pytest.fixture(scope="session", name="aws")
@@ -25,3 +26,9 @@ def _stack(aws: LocalAws) -> Iterator[Try]:
     if stack.id != stack.name and stack.status() != "DELETE_COMPLETE":
         stack.wait()
         stack.delete()
+
+
+@pytest.fixture(name="things")
+def _things(stack: Try) -> Things:
+    """The same stack, with custom resources in it."""
+    return Things(stack)

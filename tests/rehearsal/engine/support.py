@@ -76,27 +76,35 @@ class Try:
         self._cloudformation = aws.client("cloudformation")
         self.id = self.name
 
-    def create(self, resources: Json, wait: bool = True, **more: Any) -> str:
-        """Create the stack; the status it comes to rest in, or "" without waiting."""
-        parameters = more.pop("Parameters", {})
-        self.id = self._cloudformation.create_stack(
-            StackName=self.name,
-            TemplateBody=json.dumps({"Resources": resources, **more}),
-            Capabilities=["CAPABILITY_IAM"],
-            Parameters=_parameters(parameters),
-        )["StackId"]
+    def create(
+        self, resources: Json, given: Json | None = None, wait: bool = True, **sections: Any
+    ) -> str:
+        """Create the stack; the status it comes to rest in, or "" without waiting.
+
+        `given` are the values of its parameters, `sections` the template's other sections.
+        """
+        self.id = self._cloudformation.create_stack(**self._request(resources, given, sections))[
+            "StackId"
+        ]
         return self.wait() if wait else ""
 
-    def update(self, resources: Json, wait: bool = True, **more: Any) -> str:
-        """Update the stack."""
-        parameters = more.pop("Parameters", {})
-        self._cloudformation.update_stack(
-            StackName=self.name,
-            TemplateBody=json.dumps({"Resources": resources, **more}),
-            Capabilities=["CAPABILITY_IAM"],
-            Parameters=_parameters(parameters),
-        )
+    def update(
+        self, resources: Json, given: Json | None = None, wait: bool = True, **sections: Any
+    ) -> str:
+        """Update the stack; as for create."""
+        self._cloudformation.update_stack(**self._request(resources, given, sections))
         return self.wait() if wait else ""
+
+    def _request(self, resources: Json, given: Json | None, sections: Json) -> Json:
+        return {
+            "StackName": self.name,
+            "TemplateBody": json.dumps({"Resources": resources, **sections}),
+            "Capabilities": ["CAPABILITY_IAM"],
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": value}
+                for key, value in (given or {}).items()
+            ],
+        }
 
     def delete(self, wait: bool = True) -> str:
         """Delete the stack."""
@@ -200,10 +208,6 @@ class Try:
         except client.exceptions.ResourceNotFoundException:
             return []
         return [event["message"] for event in events]
-
-
-def _parameters(given: Json) -> list[Json]:
-    return [{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()]
 
 
 def refusal(call: Any, **given: Any) -> tuple[str, str]:

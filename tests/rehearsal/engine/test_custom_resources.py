@@ -1,93 +1,12 @@
 from __future__ import annotations
 
-import json
-from typing import Any
+import itertools
 
 import pytest
 
 from rehearsal.local_aws import LocalAws
-from tests.rehearsal.engine.support import Json, Try, fresh, function, role
-
-# Answers each request as its resource's property of the same name says, and prints it.
-CODE = """
-import json, time, urllib.request
-
-def handler(event, context):
-    print(json.dumps(event))
-    answer = {
-        "Status": "SUCCESS",
-        "PhysicalResourceId": event.get("PhysicalResourceId", "thing-1"),
-        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
-    }
-    how = event["ResourceProperties"].get(event["RequestType"], {})
-    time.sleep(float(how.get("Sleep", 0)))
-    if "Crash" in how:
-        raise RuntimeError(how["Crash"])
-    if "Silent" in how:
-        return
-    answer.update(how.get("Answer", {}))
-    answer = {name: value for name, value in answer.items() if value != "absent"}
-    body = how["Raw"].encode() if "Raw" in how else json.dumps(answer).encode()
-    headers = {"Content-Type": how.get("ContentType", "")}
-    request = urllib.request.Request(event["ResponseURL"], body, headers, method="PUT")
-    with urllib.request.urlopen(request):
-        pass
-"""
-
-
-class Things:
-    """A stack of a function and of custom resources behind it."""
-
-    def __init__(self, stack: Try) -> None:
-        self.stack = stack
-        self.function_name = fresh("asked")
-
-    def resources(self, things: Json) -> Json:
-        asked = {"FunctionName": self.function_name, "Timeout": 900}
-        resources = {
-            "FunctionRole": role("lambda", everything=True),
-            "Function": function(CODE, **asked),
-        }
-        for name, properties in things.items():
-            more = dict(properties)
-            attributes = {key: more.pop(key) for key in ("DependsOn",) if key in more}
-            token = {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}}
-            resources[name] = {
-                "Type": "Custom::Thing",
-                "Properties": {**token, **more},
-                **attributes,
-            }
-        return resources
-
-    def create(self, things: Json | None = None, /, **more: Any) -> str:
-        """A stack with these things, or with one called Thing that has these properties."""
-        return self.stack.create(self.resources(things or {"Thing": more}))
-
-    def update(self, things: Json | None = None, /, **more: Any) -> str:
-        return self.stack.update(self.resources(things or {"Thing": more}))
-
-    def requests(self) -> list[Json]:
-        """What the function was asked, earliest first."""
-        lines = self.stack.logs(f"/aws/lambda/{self.function_name}")
-        return [json.loads(line) for line in lines if line.startswith("{")]
-
-    def asked(self) -> list[str]:
-        return [request["RequestType"] for request in self.requests()]
-
-    def seconds(self, first: str, last: str, logical_id: str = "Thing") -> float:
-        """Virtual seconds between two statuses of a resource."""
-        at = {
-            event["event"]: event["at"]
-            for event in self.stack.aws.control.timeline()
-            if event["subject"] == logical_id and event.get("stack") == self.stack.name
-        }
-        return float(at[last] - at[first])
-
-
-@pytest.fixture(name="things")
-def _things(stack: Try) -> Things:
-    return Things(stack)
-
+from tests.rehearsal.engine.support import Json, Try, function
+from tests.rehearsal.engine.things import CODE, Things
 
 # --- What is asked ---
 
@@ -228,15 +147,9 @@ def test_a_service_timeout_is_a_second_to_an_hour(things: Things, seconds: int) 
 def test_a_function_that_fails_is_tried_again_after_one_and_two_minutes(things: Things) -> None:
     how = {"Crash": "no"}
     assert things.create(ServiceTimeout=1000, Create=how) == "ROLLBACK_COMPLETE"
-    invoked = [
-        event["at"]
-        for event in things.stack.aws.control.timeline()
-        if event["subject"] == things.function_name and event["event"] == "Invoked"
-    ]
+    invoked = things.invoked()
     # The fourth is the Delete.
-    assert [round(later - earlier) for earlier, later in zip(invoked, invoked[1:], strict=False)][
-        :2
-    ] == [60, 120]
+    assert [after - before for before, after in itertools.pairwise(invoked)][:2] == [60, 120]
     requests = things.requests()
     assert things.asked() == ["Create"] * 3 + ["Delete"]
     assert len({request["RequestId"] for request in requests[:3]}) == 1
