@@ -86,8 +86,7 @@ def _kms(operation: str, given: Parameters, scope: Scope) -> list[str] | None:
 _DOCUMENT_ACTIONS = frozenset(
     {"CreateDocument", "UpdateDocument", "DeleteDocument", "DescribeDocument", "GetDocument"}
 )
-
-
+_PARAMETER_ACTIONS = frozenset({"DeleteParameter", "GetParameter", "PutParameter"})
 _NO_RESOURCE_LEVEL = frozenset(
     {
         "CancelCommand",
@@ -110,6 +109,8 @@ def _ssm(operation: str, given: Parameters, scope: Scope) -> list[str] | None:
         return [_document(name, scope), *instances]
     if operation in _DOCUMENT_ACTIONS:
         return [_document(str(given.get("Name", "")), scope)]
+    if operation in _PARAMETER_ACTIONS:
+        return [scope.arn("ssm", f"parameter/{str(given.get('Name', '')).lstrip('/')}")]
     return ["*"] if operation in _NO_RESOURCE_LEVEL else None
 
 
@@ -214,10 +215,13 @@ def _events(operation: str, given: Parameters, scope: Scope) -> list[str] | None
 
 
 def _iam(operation: str, given: Parameters, scope: Scope) -> list[str] | None:
-    if operation != "CreateServiceLinkedRole":
-        return None
-    service = given.get("AWSServiceName", "")
-    return [f"arn:aws:iam::{scope.account}:role/aws-service-role/{service}/*"]
+    if operation == "GetInstanceProfile":
+        name = given.get("InstanceProfileName", "")
+        return [f"arn:aws:iam::{scope.account}:instance-profile/{name}"]
+    if operation == "CreateServiceLinkedRole":
+        service = given.get("AWSServiceName", "")
+        return [f"arn:aws:iam::{scope.account}:role/aws-service-role/{service}/*"]
+    return None
 
 
 _RULES: dict[str, Callable[[str, Parameters, Scope], list[str] | None]] = {
