@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rehearsal.chronicle import Event, Kind, Span, Track, duration, tracks, turns
+from rehearsal.local_aws import LocalAwsError
 from rehearsal.picture import meaning
 
 # Real seconds between two looks at the timeline.
@@ -98,7 +100,7 @@ class Display:
 
     def _show(self) -> None:
         # The local AWS may be gone already, or too busy to answer: then there is nothing to see.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, HTTPException, LocalAwsError):
             look = self._look()
             if self._live:
                 self._live.update(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import select
@@ -30,6 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 STACK_SECONDS = 180
 STOP_SECONDS = 5
+_SET_PARENT_DEATH_SIGNAL = 1
+_libc = ctypes.CDLL(None)
 
 
 class LocalAwsError(Exception):
@@ -155,8 +158,10 @@ class LocalAws:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                # A group of its own, so that its Lambda workers end with it.
+                # A group of its own, so that all that it started can be ended with it.
                 start_new_session=True,
+                # Nobody else would end it if this process were killed.
+                preexec_fn=_end_with_parent,
             )
         assert self._server.stdout is not None
         ready, _, _ = select.select([self._server.stdout], [], [], START_SECONDS)
@@ -245,6 +250,10 @@ def _cleared(environment: os._Environ[str]) -> dict[str, str]:
         for name, value in environment.items()
         if not name.startswith("AWS_") and name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from rehearsal.local_aws import LocalAws, LocalAwsError, until
+from rehearsal.local_aws import ROOT, LocalAws, LocalAwsError, until
 
 
 @pytest.fixture(scope="module", name="aws")
@@ -76,6 +79,26 @@ def test_nothing_is_left_of_it_in_the_end() -> None:
     with pytest.raises(ProcessLookupError):
         os.killpg(server, 0)
     assert not scratch.exists()
+
+
+def test_it_ends_with_a_process_that_was_killed() -> None:
+    program = """
+        import os, signal
+        from rehearsal.local_aws import LocalAws
+        with LocalAws() as aws:
+            print(aws.process_id, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    server = Path("/proc", done.stdout.strip())
+    until(lambda: not server.exists(), "the server went on", 10)
 
 
 def test_it_says_why_it_did_not_start() -> None:
