@@ -39,6 +39,9 @@ _requested: contextvars.ContextVar[str] = contextvars.ContextVar("requested", de
 _demands: contextvars.ContextVar[list[authorization.Demand] | None] = contextvars.ContextVar(
     "demands", default=None
 )
+_refused: contextvars.ContextVar[authorization.Demand | None] = contextvars.ContextVar(
+    "refused", default=None
+)
 _evaluated: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
     "evaluated", default=None
 )
@@ -105,9 +108,25 @@ def install(world: World) -> None:
             )
             denied = _decide(world, demand, decide)
             if denied is not None:
+                _refused.set(demand)
                 return denied
         return None
 
+    respond = _actions.access_denied_response
+
+    def respond_naming_the_demand(
+        service: str, action: str, principal: str, *rest: Any, **named: Any
+    ) -> Any:
+        refused = _refused.get()
+        if refused is not None and not named.get("error_code") and not named.get("message"):
+            action = refused.action
+            named["resource_arn"] = refused.resource
+            named["message"] = _actions.identity_denial_message(
+                action, principal, refused.resource, named.get("explicit_deny", False)
+            )
+        return respond(service, action, principal, *rest, **named)
+
+    _actions.access_denied_response = respond_naming_the_demand
     _actions.extract_resource_arn = extract_resource_arn
     _evaluator.evaluate = evaluate_and_note
     _evaluator.enforce = enforce_all

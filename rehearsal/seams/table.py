@@ -14,7 +14,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "core.iam_actions": {
         "SERVICE_TO_IAM_NAMESPACE": "CloudHSM's actions are called cloudhsm:",
-        "access_denied_response": "a planted refusal in the protocol of its service",
+        "access_denied_response": "replaced: names what was refused; a planted refusal too",
         "extract_iam_action": "which action a request asks for",
         "extract_resource_arn": "replaced: the resources that AWS authorizes",
         "identity_denial_message": "a denial in IAM's words",
