@@ -1,0 +1,212 @@
+"""A cluster of somebody's own making and its client, for scenarios whose subject is something else.
+
+Made through the API in less than a second of real time, so that a key store has a cluster of which
+our template knows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rehearsal import pki
+from rehearsal.local_aws import LocalAws
+
+Json = dict[str, Any]
+
+ADMIN_PASSWORD = "Planted0Admin0Password0Of0Ground"
+# Virtual seconds within which each step of AWS's is over, with the default timings.
+A_WHILE = 500
+CLIENT = "ground-client"
+INSTALL = "ground-install"
+IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+CLI = (
+    "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient/Amzn2023/"
+    "cloudhsm-cli-5.18.0-1.amzn2023.x86_64.rpm"
+)
+SDK3 = (
+    "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient/EL7/"
+    "cloudhsm-client-latest.el7.x86_64.rpm"
+)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a key store is put on: a cluster, its two secrets, and a client that may read them."""
+
+    aws: LocalAws
+    cluster_id: str
+    ca_certificate: str
+    admin_secret: str
+    ca_secret: str
+    client: str
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters of the key store template that speak of it."""
+        return {
+            "pCloudHsmClusterId": self.cluster_id,
+            "pCloudHsmAdminPasswordSecretName": self.admin_secret,
+            "pCloudHsmCustCaCertSecretName": self.ca_secret,
+            "pClientInstanceId": self.client,
+        }
+
+    def cluster(self) -> Json:
+        """The cluster as AWS describes it."""
+        return _cluster(self.aws, self.cluster_id)
+
+    def address(self) -> str:
+        """The address of an ACTIVE HSM."""
+        hsms = self.cluster()["Hsms"]
+        return str(next(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE"))
+
+    def command(self, operation: str, **given: str) -> Json:
+        """What an administrator's cloudhsm-cli would do, logged in with the right password."""
+        return self.aws.control.data_plane(
+            operation,
+            ip=self.address(),
+            ca=self.ca_certificate,
+            instance_id=self.client,
+            login_role="admin",
+            username="admin",
+            password=ADMIN_PASSWORD,
+            **given,
+        )
+
+    def say_admin_password(self, password: str) -> None:
+        """Put a password into the admin's secret, the right one or not."""
+        self.aws.client("secretsmanager").put_secret_value(
+            SecretId=self.admin_secret, SecretString=_admin(password)
+        )
+
+    def restored(self) -> Ground:
+        """Another cluster with the same certificate and users, restored from the newest backup."""
+        aws = self.aws
+        backups = aws.client("cloudhsmv2").describe_backups(
+            Filters={"clusterIds": [self.cluster_id], "states": ["READY"]}, SortAscending=False
+        )["Backups"]
+        cluster_id = _create_cluster(aws, SourceBackupId=backups[0]["BackupId"])
+        _create_hsms(aws, cluster_id, range(2))
+        aws.client("ec2").modify_instance_attribute(
+            InstanceId=self.client,
+            Groups=[_cluster(aws, each)["SecurityGroup"] for each in (self.cluster_id, cluster_id)],
+        )
+        return replace(self, cluster_id=cluster_id)
+
+
+def lay(aws: LocalAws, *, package: str = CLI) -> Ground:
+    """Make the cluster, activate it, and give it two HSMs and a client with this package."""
+    cluster_id = _create_cluster(aws)
+    client = _launch_client(aws, _cluster(aws, cluster_id)["SecurityGroup"])
+    _create_hsms(aws, cluster_id, range(1))
+    first = _cluster(aws, cluster_id)
+    now = aws.control.clock()["now"]
+    ca = pki.make_ca(now)
+    aws.client("cloudhsmv2").initialize_cluster(
+        ClusterId=cluster_id,
+        SignedCert=pki.sign(ca, first["Certificates"]["ClusterCsr"], now),
+        TrustAnchor=ca.pem,
+    )
+    aws.control.advance(A_WHILE)
+    aws.control.data_plane(
+        "activate",
+        ip=first["Hsms"][0]["EniIp"],
+        ca=ca.pem,
+        instance_id=client,
+        password=ADMIN_PASSWORD,
+    )
+    aws.control.advance(A_WHILE)
+    _create_hsms(aws, cluster_id, range(1, 2))
+    ground = Ground(
+        aws, cluster_id, ca.pem, f"/ground/{cluster_id}/admin", f"/ground/{cluster_id}/ca", client
+    )
+    secrets = aws.client("secretsmanager")
+    secrets.create_secret(Name=ground.admin_secret, SecretString=_admin(ADMIN_PASSWORD))
+    secrets.create_secret(Name=ground.ca_secret, SecretString=ca.pem)
+    _install(aws, client, package)
+    return ground
+
+
+def _admin(password: str) -> str:
+    return json.dumps({"username": "admin", "password": password})
+
+
+def _cluster(aws: LocalAws, cluster_id: str) -> Json:
+    found = aws.client("cloudhsmv2").describe_clusters(Filters={"clusterIds": [cluster_id]})
+    return dict(found["Clusters"][0])
+
+
+def _create_cluster(aws: LocalAws, **given: str) -> str:
+    made = aws.client("cloudhsmv2").create_cluster(
+        HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=aws.subnets[:2], **given
+    )
+    aws.control.advance(A_WHILE)
+    return str(made["Cluster"]["ClusterId"])
+
+
+def _create_hsms(aws: LocalAws, cluster_id: str, places: range) -> None:
+    zones = sorted(_cluster(aws, cluster_id)["SubnetMapping"])
+    for place in places:
+        aws.client("cloudhsmv2").create_hsm(ClusterId=cluster_id, AvailabilityZone=zones[place])
+    aws.control.advance(A_WHILE)
+
+
+def _launch_client(aws: LocalAws, cluster_group: str) -> str:
+    """An instance with the cluster's own group, which is how AWS's documentation lets one in."""
+    iam = aws.client("iam")
+    iam.create_role(RoleName=CLIENT, AssumeRolePolicyDocument=_policy(_assumed_by("ec2")))
+    iam.put_role_policy(
+        RoleName=CLIENT,
+        PolicyName=CLIENT,
+        PolicyDocument=_policy(
+            _allowed(["ssm:UpdateInstanceInformation", "ssmmessages:*"], "*"),
+            _allowed(
+                ["secretsmanager:GetSecretValue"], "arn:aws:secretsmanager:*:*:secret:/ground/*"
+            ),
+        ),
+    )
+    iam.create_instance_profile(InstanceProfileName=CLIENT)
+    iam.add_role_to_instance_profile(InstanceProfileName=CLIENT, RoleName=CLIENT)
+    launched = aws.client("ec2").run_instances(
+        ImageId=aws.client("ssm").get_parameter(Name=IMAGE)["Parameter"]["Value"],
+        MinCount=1,
+        MaxCount=1,
+        InstanceType="t3a.small",
+        SubnetId=aws.subnets[0],
+        SecurityGroupIds=[cluster_group],
+        IamInstanceProfile={"Name": CLIENT},
+    )
+    return str(launched["Instances"][0]["InstanceId"])
+
+
+def _assumed_by(service: str) -> Json:
+    principal = {"Service": f"{service}.amazonaws.com"}
+    return {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
+
+
+def _allowed(actions: list[str], resource: str) -> Json:
+    return {"Effect": "Allow", "Action": actions, "Resource": resource}
+
+
+def _policy(*statements: Json) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _install(aws: LocalAws, client: str, package: str) -> None:
+    """Install a client package, as an operator does by Run Command."""
+    ssm = aws.client("ssm")
+    script = [
+        "set -eu",
+        f"curl -fsS -o /root/client.rpm {package}",
+        "dnf install -y /root/client.rpm",
+    ]
+    step = {"action": "aws:runShellScript", "name": "Install", "inputs": {"runCommand": script}}
+    ssm.create_document(
+        Name=INSTALL,
+        DocumentType="Command",
+        Content=json.dumps({"schemaVersion": "2.2", "mainSteps": [step]}),
+    )
+    ssm.send_command(DocumentName=INSTALL, InstanceIds=[client])
+    # Nothing jumps while the script runs, so it is over then.
+    aws.control.advance(A_WHILE)
