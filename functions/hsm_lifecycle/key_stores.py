@@ -1,12 +1,14 @@
 """KMS CloudHSM key stores: checked, found, created, connected, changed, deleted.
 
 A key store has no tags (F4.9), so a claim in Parameter Store says which one this stack made: it is
-laid before the store is created, and completed once the store was connected.
+laid before the store is created, and completed once the store was connected. Where the answer to
+the creation was lost, the claim has no id yet; KMS itself then tells whose the store is.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import string
@@ -24,13 +26,19 @@ from hsm_lifecycle.errors import (
     KeyStoreNotFoundError,
     ParameterError,
     RefusedError,
+    SecretNotFoundError,
+    TransientError,
 )
+
+logger = logging.getLogger("hsm_lifecycle")
 
 _KEY_STORE_ID = re.compile(r"cks-[0-9a-f]{8,60}")
 _PASSWORD_LENGTH = 32  # kmsuser's is of 7 to 32 letters and digits (F4.15)
 _TRUST_ANCHOR_LENGTH = 5000  # F4.1
 _SECONDS_TO_CONNECT_AGAIN = 1260  # a connection takes up to 20 minutes (F4.19)
 _SECONDS_IN_ALL = 2700
+# CloudFormation's cleanup after an update deletes what a resource was before, by its old id.
+_CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
 # What to do about each ConnectionErrorCode, for the person who reads the stack event.
 # https://docs.aws.amazon.com/kms/latest/developerguide/fix-keystore.html
@@ -94,45 +102,74 @@ def _lay_claim(event: Event, **claimed: Any) -> None:
     )
 
 
-def _claimed(claim: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The key store that a claim speaks of: by its id, or as long as that is unknown by its name.
-
-    The answer to a creation may have been lost. Nobody else's store can be meant, because the name
-    was free when the claim was laid and the cluster takes one store only.
-    """
-    if claim is None:
-        return None
+def _claimed(event: Event, claim: dict[str, Any]) -> dict[str, Any] | None:
+    """The key store that a claim of this stack speaks of; None if there is none."""
+    if claim["KeyStoreId"]:
+        return find(claim["KeyStoreId"])
     for store in _all():
-        if store["CustomKeyStoreId"] == claim["KeyStoreId"] or (
-            not claim["KeyStoreId"]
-            and store["CustomKeyStoreName"] == claim["Name"]
-            and store.get("CloudHsmClusterId") == claim["ClusterId"]
-        ):
+        same_name = store["CustomKeyStoreName"] == claim["Name"]
+        if same_name and store["ConnectionState"] == "DISCONNECTED" and _is_ours(event, store):
+            _lay_claim(event, **{**claim, "KeyStoreId": store["CustomKeyStoreId"]})
             return store
     return None
+
+
+def _is_ours(event: Event, store: dict[str, Any]) -> bool:
+    """Whether this stack made a store of which it never learned.
+
+    Asked to create it once more, KMS gives the id of a DISCONNECTED store only to who says all
+    the same again, and kmsuser's password in it is known to nobody else (F4.2).
+    """
+    try:
+        again = aws.client("kms").create_custom_key_store(
+            CustomKeyStoreName=store["CustomKeyStoreName"],
+            CloudHsmClusterId=store["CloudHsmClusterId"],
+            TrustAnchorCertificate=_trust_anchor(event),
+            KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
+        )
+    except SecretNotFoundError:
+        return False
+    except ClientError as problem:
+        meant = aws.translated(problem)
+        if isinstance(meant, TransientError):
+            raise meant from problem
+        return False
+    return bool(again["CustomKeyStoreId"] == store["CustomKeyStoreId"])
 
 
 # ---- steps of more than one workflow
 
 
 def find_key_store(event: Event) -> dict[str, Any]:
-    """Find this stack's key store by its physical id when that is one, else by the claim."""
-    claim = _claim(event)
-    store = find(event["PhysicalResourceId"]) or _claimed(claim)
+    """Find this stack's key store by its physical id when that is one, else by the claim.
+
+    A creation that failed leaves a failed try behind, which is deleted whatever the stack says of
+    deletion. A request to delete what was replaced by it is stale, and about nothing any more.
+    """
+    status, claim = clusters.stack_of(event)["StackStatus"], _claim(event)
+    physical_id = event.get("PhysicalResourceId") or ""
+    is_stale = status == _CLEANUP and not _KEY_STORE_ID.fullmatch(physical_id)
+    store = None if is_stale else find(physical_id) or (claim and _claimed(event, claim))
     return {
         "Id": store["CustomKeyStoreId"] if store else "",
         "State": store["ConnectionState"] if store else "ABSENT",
-        "IsFailedTry": bool(claim and not claim["IsComplete"]),
+        "IsFailedTry": bool(claim) and (status == "ROLLBACK_IN_PROGRESS" or _is_incomplete(claim)),
+        "IsStale": is_stale,
         "Looks": event["Looks"] + 1,
     }
 
 
+def _is_incomplete(claim: dict[str, Any] | None) -> bool:
+    return claim is not None and not claim["IsComplete"]
+
+
 def describe_key_store(event: Event) -> dict[str, Any]:
-    """Describe the key store; one that is gone has the state ABSENT."""
+    """Describe the key store, and for how long it is waited for; one that is gone is ABSENT."""
     store = find(event["KeyStoreId"])
     return {
         "State": store["ConnectionState"] if store else "ABSENT",
         "ErrorCode": (store or {}).get("ConnectionErrorCode", ""),
+        "Seconds": _seconds_between(event["StartTime"], event["EnteredTime"]),
     }
 
 
@@ -159,7 +196,8 @@ def check_cluster(event: Event) -> dict[str, Any]:
             " KMS wants two in different ones. Raise pHsmsPerSubnet or use two subnets."
         )
     for store in _all():
-        if store.get("CloudHsmClusterId") == cluster_id and not _is_own(event, store):
+        is_own = store["CustomKeyStoreId"] == event["KeyStoreId"]
+        if store.get("CloudHsmClusterId") == cluster_id and not is_own:
             raise ClusterInUseError(
                 f"pCloudHsmClusterId: {cluster_id} has the key store {store['CustomKeyStoreId']}"
                 f" ({store['CustomKeyStoreName']}, {store['ConnectionState']}) already, and a"
@@ -168,15 +206,6 @@ def check_cluster(event: Event) -> dict[str, Any]:
     _trust_anchor(event)
     addresses = [hsm["EniIp"] for hsm in cluster["Hsms"] if hsm["State"] == "ACTIVE"]
     return {"IpAddresses": " ".join(sorted(addresses))}
-
-
-def _is_own(event: Event, store: dict[str, Any]) -> bool:
-    """Whether this stack made the store, by its physical id or by the claim."""
-    own = _claimed(_claim(event))
-    return store["CustomKeyStoreId"] in (
-        event.get("KeyStoreId"),
-        own and own["CustomKeyStoreId"],
-    )
 
 
 def _trust_anchor(event: Event) -> str:
@@ -192,28 +221,58 @@ def _trust_anchor(event: Event) -> str:
 def create_password(event: Event) -> dict[str, Any]:
     """Put a new random password for kmsuser where only the client and this function read it."""
     name, reader = event["PasswordSecretName"], _role_of(event["InstanceId"])
+    client, secret = aws.client("secretsmanager"), _password_secret(event)
     password = "".join(
         secrets.choice(string.ascii_letters + string.digits) for _ in range(_PASSWORD_LENGTH)
     )
-    client = aws.client("secretsmanager")
-    try:
+    if secret is None:
         client.create_secret(
             Name=name,
             SecretString=password,
             Tags=[{"Key": clusters.STACK_TAG, "Value": event["StackId"]}],
         )
-    except ClientError as problem:
-        if aws.code_of(problem) != "ResourceExistsException":
-            raise
+    elif not secret["IsOwn"]:
+        raise RefusedError(
+            f"The secret {name} exists and has not the tag {clusters.STACK_TAG} of this stack."
+            " Delete it, without recovery, if nobody needs it, and try again."
+        )
+    else:
         client.put_secret_value(SecretId=name, SecretString=password)
     client.put_resource_policy(SecretId=name, ResourcePolicy=_readable_by(reader))
     return {}
 
 
+def _password_secret(event: Event) -> dict[str, Any] | None:
+    """Whether kmsuser's password is this stack's own; None if there is none."""
+    name = event["PasswordSecretName"]
+    try:
+        secret = aws.client("secretsmanager").describe_secret(SecretId=name)
+    except ClientError as problem:
+        if aws.code_of(problem) != "ResourceNotFoundException":
+            raise
+        return None
+    if "DeletedDate" in secret:
+        # Secrets Manager takes a moment to forget one, and its name is taken until then.
+        raise TransientError(f"The secret {name} is still being deleted.")
+    tags = {tag["Key"]: tag["Value"] for tag in secret.get("Tags") or []}
+    return {"IsOwn": tags.get(clusters.STACK_TAG) == event["StackId"]}
+
+
 def _role_of(instance_id: str) -> str:
     """The ARN of the client's role."""
-    reservations = aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
-    profile = reservations[0]["Instances"][0].get("IamInstanceProfile") if reservations else None
+    try:
+        found = aws.client("ec2").describe_instances(InstanceIds=[instance_id])
+        instance = found["Reservations"][0]["Instances"][0]
+    except ClientError as problem:
+        if aws.code_of(problem) != "InvalidInstanceID.NotFound":
+            raise
+        instance = {"State": {"Name": "terminated"}}
+    if instance["State"]["Name"] in ("shutting-down", "terminated"):
+        raise ParameterError(
+            f"pClientInstanceId: {instance_id} is {instance['State']['Name']}. Name an instance"
+            " that has the CloudHSM CLI."
+        )
+    profile = instance.get("IamInstanceProfile")
     if not profile:
         raise ParameterError(
             f"pClientInstanceId: {instance_id} has no instance profile, so it can read no secret."
@@ -242,7 +301,9 @@ def _readable_by(role: str) -> str:
 
 def drop_password(event: Event) -> dict[str, Any]:
     """Delete kmsuser's password: KMS has changed it as it connected (F4.18)."""
-    secret_store.delete(event["PasswordSecretName"])
+    secret = _password_secret(event)
+    if secret and secret["IsOwn"]:
+        secret_store.delete(event["PasswordSecretName"])
     return {}
 
 
@@ -250,70 +311,36 @@ def drop_password(event: Event) -> dict[str, Any]:
 
 
 def claim_key_store(event: Event) -> dict[str, Any]:
-    """Refuse a name that is taken; else note that the store of this name is going to be ours.
-
-    What a former try of this very stack left DISCONNECTED or FAILED is gone on with.
-    """
+    """Refuse a name that is taken; else note that the store of this name is going to be ours."""
     name = event["Name"]
-    taken = next((store for store in _all() if store["CustomKeyStoreName"] == name), None)
-    if taken is None:
-        _lay_claim(event, Name=name, ClusterId=event["ClusterId"], KeyStoreId="", IsComplete=False)
-        return {}
-    if not _is_own(event, taken) or taken["ConnectionState"] not in ("DISCONNECTED", "FAILED"):
-        raise ParameterError(
-            f"pKeyStoreName: a key store named {name} exists ({taken['CustomKeyStoreId']},"
-            f" {taken['ConnectionState']}) and is left alone. Choose another name."
-        )
+    for store in _all():
+        if store["CustomKeyStoreName"] == name:
+            raise ParameterError(
+                f"pKeyStoreName: a key store named {name} exists ({store['CustomKeyStoreId']},"
+                f" {store['ConnectionState']}) and is left alone. Choose another name."
+            )
+    _lay_claim(event, Name=name, KeyStoreId="", IsComplete=False)
     return {}
 
 
 def create_key_store(event: Event) -> dict[str, Any]:
-    """Create the key store, unless this stack has made it already."""
-    claim = _claim(event)
-    made = _claimed(claim)
-    if made:
-        key_store_id = made["CustomKeyStoreId"]
-    else:
-        key_store_id = _refusing(
-            aws.client("kms").create_custom_key_store,
-            CustomKeyStoreName=event["Name"],
-            CloudHsmClusterId=event["ClusterId"],
-            TrustAnchorCertificate=_trust_anchor(event),
-            KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
-        )["CustomKeyStoreId"]
-    _lay_claim(
-        event,
-        Name=event["Name"],
-        ClusterId=event["ClusterId"],
-        KeyStoreId=key_store_id,
-        IsComplete=False,
+    """Create the key store; asked again, KMS gives the id of the same one (F4.2)."""
+    made = _refusing(
+        aws.client("kms").create_custom_key_store,
+        CustomKeyStoreName=event["Name"],
+        CloudHsmClusterId=event["ClusterId"],
+        TrustAnchorCertificate=_trust_anchor(event),
+        KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
     )
+    key_store_id = made["CustomKeyStoreId"]
+    _lay_claim(event, Name=event["Name"], KeyStoreId=key_store_id, IsComplete=False)
     return {"Id": key_store_id}
 
 
 def complete_claim(event: Event) -> dict[str, Any]:
     """Note that the store was connected: from now on it holds keys and is not a failed try."""
-    _lay_claim(
-        event,
-        Name=event["Name"],
-        ClusterId=event["ClusterId"],
-        KeyStoreId=event["KeyStoreId"],
-        IsComplete=True,
-    )
+    _lay_claim(event, Name=event["Name"], KeyStoreId=event["KeyStoreId"], IsComplete=True)
     return {}
-
-
-def report_key_store(event: Event) -> dict[str, Any]:
-    """Give what CloudFormation is to know of the key store."""
-    store = find(event["KeyStoreId"])
-    return {
-        "PhysicalResourceId": event["KeyStoreId"],
-        "Data": {
-            "KeyStoreId": event["KeyStoreId"] or clusters.NONE,
-            "State": store["ConnectionState"] if store else "ABSENT",
-            "Warnings": event.get("Warnings", clusters.NONE),
-        },
-    }
 
 
 # ---- steps of connect-key-store and disconnect-key-store
@@ -324,16 +351,20 @@ def connect_key_store(event: Event) -> dict[str, Any]:
     store = find(event["KeyStoreId"])
     if store and store["ConnectionState"] not in ("CONNECTED", "CONNECTING"):
         _refusing(aws.client("kms").connect_custom_key_store, CustomKeyStoreId=event["KeyStoreId"])
-    return {"Number": event["Attempts"] + 1}
+    return {**event["Connection"], "Number": event["Connection"]["Number"] + 1}
 
 
 def disconnect_key_store(event: Event) -> dict[str, Any]:
     """Ask KMS to disconnect; one that is disconnected or on its way is left alone (F4.6)."""
-    store = find(event["KeyStoreId"])
-    if store and store["ConnectionState"] not in ("DISCONNECTED", "DISCONNECTING"):
-        _refusing(
-            aws.client("kms").disconnect_custom_key_store, CustomKeyStoreId=event["KeyStoreId"]
-        )
+    try:
+        aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=event["KeyStoreId"])
+    except ClientError as problem:
+        # What became of it meanwhile, the next look will tell.
+        if aws.code_of(problem) not in (
+            "CustomKeyStoreInvalidStateException",
+            "CustomKeyStoreNotFoundException",
+        ):
+            raise
     return {}
 
 
@@ -343,13 +374,13 @@ def diagnose_connection(event: Event) -> dict[str, Any]:
     What was FAILED when it was found may be tried; what fails in our hands is repaired once, if
     kmsuser is the reason and there is time for another connection.
     """
-    code, attempts = event["ErrorCode"], event["Attempts"]
+    code, connection = event["ErrorCode"], event["Connection"]
     spent = _seconds_between(event["StartTime"], event["EnteredTime"])
     has_time = _SECONDS_IN_ALL - spent >= _SECONDS_TO_CONNECT_AGAIN
-    if code in _REPAIRABLE and not event["IsRepaired"] and has_time:
+    if code in _REPAIRABLE and not connection["IsRepaired"] and has_time:
         decision = "REPAIR"
     else:
-        decision = "CONNECT" if attempts == 0 else "FAIL"
+        decision = "CONNECT" if connection["Number"] == 0 else "FAIL"
     remedy = _REMEDIES.get(
         code, "See the KMS Developer Guide, Troubleshooting a CloudHSM key store."
     )
@@ -370,20 +401,63 @@ def update_password(event: Event) -> dict[str, Any]:
 
 
 def check_key_store_update(event: Event) -> dict[str, Any]:
-    """Say what of the key store differs from what is wanted."""
+    """Say what of the key store differs from what is wanted; refuse by name what cannot be.
+
+    In a rollback nothing is refused, because a rollback must pass.
+    """
     store, rollback = find(event["KeyStoreId"]), clusters.is_rollback(event)
-    if store is None and not rollback:
-        raise KeyStoreNotFoundError(
-            f"The key store {event['KeyStoreId']} no longer exists and an update cannot bring it"
-            " back. Delete this stack and create it again."
-        )
+    fault = _fault(event, store)
+    if fault and not rollback:
+        raise fault
+    if fault:
+        logger.warning("not restored by the rollback: %s", fault)
+    fit = None if fault else store
     return {
-        "IsThere": store is not None,
-        "NeedsName": store is not None and store["CustomKeyStoreName"] != event["Name"],
-        "NeedsMove": store is not None and store["CloudHsmClusterId"] != event["ClusterId"],
+        "IsFit": fit is not None,
+        "NeedsName": bool(fit and fit["CustomKeyStoreName"] != event["Name"]),
+        "NeedsMove": bool(fit and fit["CloudHsmClusterId"] != event["ClusterId"]),
         "Rollback": rollback,
-        "Warnings": clusters.NONE if store else "The key store no longer exists.",
+        "Warnings": str(fault) if fault else clusters.NONE,
     }
+
+
+def _fault(event: Event, store: dict[str, Any] | None) -> Exception | None:
+    """Why the key store cannot become what the properties say, if it cannot."""
+    if store is None:
+        return KeyStoreNotFoundError(
+            f"The key store {event['PhysicalResourceId']} no longer exists and an update cannot"
+            " bring it back. Delete this stack and create it again."
+        )
+    state, name, cluster_id = store["ConnectionState"], event["Name"], event["ClusterId"]
+    if store["CustomKeyStoreName"] != name:
+        if state not in ("CONNECTED", "DISCONNECTED"):
+            return ParameterError(
+                f"pKeyStoreName: the key store is {state}, and KMS renames it only when it is"
+                " CONNECTED or DISCONNECTED. Update pReconcile alone first."
+            )
+        for other in _all():
+            if other["CustomKeyStoreName"] == name:
+                return ParameterError(
+                    f"pKeyStoreName: a key store named {name} exists"
+                    f" ({other['CustomKeyStoreId']}). Choose another name."
+                )
+    former = store["CloudHsmClusterId"]
+    if former != cluster_id and not _are_related(former, cluster_id):
+        return ParameterError(
+            f"pCloudHsmClusterId: the key store can move from {former} only to a cluster restored"
+            f" from a backup of it, and {cluster_id} has another certificate."
+        )
+    return None
+
+
+def _are_related(former_id: str, cluster_id: str) -> bool:
+    """Whether both have one certificate; KMS judges where AWS no longer describes the former."""
+    certificates = [
+        cluster.get("Certificates", {}).get("ClusterCertificate")
+        for cluster in map(clusters.find, (former_id, cluster_id))
+        if cluster
+    ]
+    return len(certificates) < 2 or certificates[0] == certificates[1]
 
 
 def rename_key_store(event: Event) -> dict[str, Any]:
@@ -413,6 +487,19 @@ def move_key_store(event: Event) -> dict[str, Any]:
     return {}
 
 
+def report_key_store(event: Event) -> dict[str, Any]:
+    """Give what CloudFormation is to know of the key store."""
+    store = find(event["KeyStoreId"])
+    return {
+        "PhysicalResourceId": event["KeyStoreId"],
+        "Data": {
+            "KeyStoreId": event["KeyStoreId"] or clusters.NONE,
+            "State": store["ConnectionState"] if store else "ABSENT",
+            "Warnings": event["Warnings"],
+        },
+    }
+
+
 # ---- steps of delete-key-store
 
 
@@ -426,6 +513,17 @@ def delete_key_store(event: Event) -> dict[str, Any]:
             raise
         return {"IsKept": code == "CustomKeyStoreHasCMKsException"}
     return {"IsKept": False}
+
+
+def keep_key_store(event: Event) -> dict[str, Any]:
+    """Say, in the log as well, that the key store stays and how its keys can be used again."""
+    store = event["KeyStoreId"]
+    kept = (
+        f"The key store {store} is kept, disconnected. Connect it to use its keys: aws kms"
+        f" connect-custom-key-store --custom-key-store-id {store}"
+    )
+    logger.warning("%s", kept, extra={"key_store": store})
+    return {"Kept": kept}
 
 
 def drop_claim(event: Event) -> dict[str, Any]:

@@ -57,7 +57,6 @@ key_store = worker(
     key_stores.claim_key_store,
     key_stores.create_key_store,
     key_stores.complete_claim,
-    key_stores.report_key_store,
     key_stores.connect_key_store,
     key_stores.disconnect_key_store,
     key_stores.diagnose_connection,
@@ -65,6 +64,8 @@ key_store = worker(
     key_stores.check_key_store_update,
     key_stores.rename_key_store,
     key_stores.move_key_store,
+    key_stores.report_key_store,
     key_stores.delete_key_store,
+    key_stores.keep_key_store,
     key_stores.drop_claim,
 )
