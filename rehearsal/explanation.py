@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,8 @@ from rehearsal.life import Life
 
 Json = dict[str, Any]
 
-LOG_LINES = 12
+FUNCTIONS = "/aws/lambda/"
+LOG_LINES, LINE_WIDTH = 12, 400
 
 
 def explain(life: Life) -> Iterable[str]:
@@ -18,24 +20,44 @@ def explain(life: Life) -> Iterable[str]:
     yield f"stack {life.stack.name} is {life.stack.status() or 'not there'}"
     for reason in life.stack.reasons():
         yield f"  {reason}"
-    for track in tracks(life.control.timeline()):
+    events = life.control.timeline()
+    causes = {
+        f"{event['subject']}/{event['execution']}": f"{event['error']}: {event.get('cause')}"
+        for event in events
+        # A parent only repeats what its child says.
+        if event["service"] == "states" and event.get("error") not in (None, "States.TaskFailed")
+    }
+    for track in tracks(events):
         if track.kind is Kind.EXECUTION and track.outcome not in ("SUCCEEDED", None):
             at = duration(track.end or track.start)
             yield f"{track.outcome} at {at}: {track.label} in its state {track.spans[-1].state}"
+            if track.subject in causes:
+                yield f"  {causes[track.subject][:LINE_WIDTH]}"
         elif track.kind is Kind.EXECUTION and track.state:
             yield f"still running: {track.label} in its state {track.state}"
     yield from _last_logs(life)
 
 
 def _last_logs(life: Life) -> Iterable[str]:
+    """What functions wrote last, without what Lambda itself writes about every invocation."""
     logs = life.aws.client("logs")
-    lines: list[tuple[int, str, str]] = []
-    for page in logs.get_paginator("describe_log_groups").paginate(
-        logGroupNamePrefix="/aws/lambda/"
-    ):
+    lines: list[tuple[str, str]] = []
+    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=FUNCTIONS):
         for group in page["logGroups"]:
             name = group["logGroupName"]
             for event in logs.filter_log_events(logGroupName=name)["events"]:
-                lines.append((event["timestamp"], name, event["message"].rstrip()))
-    for _, name, message in sorted(lines)[-LOG_LINES:]:
-        yield f"{name.removeprefix('/aws/lambda/')}: {message[:400]}"
+                lines += _told(name.removeprefix(FUNCTIONS), event["message"])
+    return [line for _, line in sorted(lines)[-LOG_LINES:]]
+
+
+def _told(function: str, message: str) -> list[tuple[str, str]]:
+    """When and what a function told in this line of JSON; nothing if Lambda did."""
+    try:
+        line = json.loads(message)
+    except ValueError:
+        return [("", f"{function}: {message.rstrip()[:LINE_WIDTH]}")]
+    if str(line.get("type", "")).startswith("platform."):
+        return []
+    words = [line.get(key) for key in ("level", "message", "errorMessage")]
+    told = " ".join(str(word) for word in words if word)
+    return [(str(line.get("timestamp", "")), f"{function}: {told[:LINE_WIDTH]}")]
