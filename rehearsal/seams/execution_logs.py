@@ -36,6 +36,9 @@ def install(world: World) -> None:
         event = add_event(record, kind, details)
         machine = _states._state_machines.get(record["stateMachineArn"])
         if event and machine:
+            # The first event is there from the beginning, not added.
+            for each in record["events"][:1] if event["id"] == 2 else []:
+                _log(world, machine, record, each)
             _log(world, machine, record, event)
         return event
 
