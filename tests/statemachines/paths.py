@@ -46,7 +46,7 @@ USUAL: dict[str, Answer] = {
     "CheckCreation": ok(BackupSecrets={}),
     "CheckDeletion": ok(),
     "CheckKeyStoreUpdate": ok(
-        IsThere=True, NeedsName=False, NeedsMove=False, Rollback=False, Warnings="none"
+        IsFit=True, NeedsName=False, NeedsMove=False, Rollback=False, Warnings="none"
     ),
     "CheckSecrets": ok(),
     "CheckUpdate": ok(State="ACTIVE", Changeable=True, Rollback=False, Warnings="none"),
@@ -73,10 +73,13 @@ USUAL: dict[str, Answer] = {
     "DropClaim": ok(),
     "DropPassword": ok(),
     "FindCluster": ok(Id=CLUSTER, State="ACTIVE", KnownAs=CLUSTER, HasBackups=True, Looks=1),
-    "FindKeyStore": ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, Looks=1),
+    "FindKeyStore": ok(
+        Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Looks=1
+    ),
     "InitializeCluster": ok(),
     "InstallPackage": ok(),
     "IssueCertificate": ok(),
+    "KeepKeyStore": ok(Kept=f"The key store {KEY_STORE} is kept, disconnected."),
     "ModifyCluster": ok(),
     "MoveKeyStore": ok(),
     "RenameKeyStore": ok(),
@@ -119,7 +122,7 @@ KEY_STORE_REQUEST: dict[str, Any] = {
         "ClusterId": CLUSTER,
         "AdminPasswordSecretName": "/cloudhsm/admin",
         "CaCertificateSecretName": "/cloudhsm/ca",
-        "PasswordSecretName": "/cloudhsm-ks/kmsuser-password",
+        "PasswordSecretName": "/cloudhsm-ks/1/kmsuser-password",
         "Claim": "/hsm-lifecycle/cloudhsm-ks-1/key-store",
         "ClientInstanceId": CLIENT,
     },
@@ -138,8 +141,7 @@ ON_KEY_STORE = {
     "InstanceId": CLIENT,
     "AdminPasswordSecretName": "/cloudhsm/admin",
     "CaCertificateSecretName": "/cloudhsm/ca",
-    "PasswordSecretName": "/cloudhsm-ks/kmsuser-password",
-    "Claim": "/hsm-lifecycle/cloudhsm-ks-1/key-store",
+    "PasswordSecretName": "/cloudhsm-ks/1/kmsuser-password",
 }
 INPUTS: dict[str, dict[str, Any]] = {
     "handle-request": {
@@ -167,8 +169,8 @@ INPUTS: dict[str, dict[str, Any]] = {
     "update-key-store": KEY_STORE_REQUEST,
     "delete-key-store": KEY_STORE_REQUEST,
     "create-kms-user": ON_KEY_STORE,
-    "connect-key-store": {**ON_KEY_STORE, "Connection": {"Number": 0}, "Repair": {"IsDone": False}},
-    "disconnect-key-store": {"KeyStoreId": KEY_STORE, "ClusterId": CLUSTER},
+    "connect-key-store": ON_KEY_STORE,
+    "disconnect-key-store": {"KeyStoreId": KEY_STORE},
 }
 
 
@@ -267,14 +269,17 @@ def command(*statuses: str) -> list[Answer]:
     return [ok(Id="c-1", Status=status, Message=SAID) for status in statuses]
 
 
-def key_store(*states: str, code: str = "") -> list[Answer]:
+def key_store(*states: str, code: str = "", seconds: float = 0) -> list[Answer]:
     """One answer of DescribeKeyStore for each state."""
-    return [ok(State=state, ErrorCode=code if state == "FAILED" else "") for state in states]
+    return [
+        ok(State=state, ErrorCode=code if state == "FAILED" else "", Seconds=seconds)
+        for state in states
+    ]
 
 
 def connection(*numbers: int) -> list[Answer]:
     """One answer of ConnectKeyStore, in connect-key-store, for each time it was asked."""
-    return [ok(Number=number) for number in numbers]
+    return [ok(Number=number, IsRepaired=number > 1) for number in numbers]
 
 
 def diagnosis(decision: str) -> Answer:
@@ -897,28 +902,56 @@ RUN_ON_CLIENT = [
     ),
 ]
 
+_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Looks=1)
+_ABSENT = {"Id": "", "State": "ABSENT", "IsFailedTry": False, "IsStale": False}
+_NEW = {"FindKeyStore": [ok(**_ABSENT, Looks=1)]}
+_FORMER = [ok(Id=KEY_STORE, State="FAILED", IsFailedTry=True, IsStale=False, Looks=1)]
 CREATE_KEY_STORE = [
     Path(
         "create-key-store",
         "a key store that connects",
+        _NEW,
         output={"PhysicalResourceId": KEY_STORE},
         through=(
+            "FindKeyStore",
             "CheckCluster",
             "ClaimKeyStore",
             "CreateKmsUser",
             "CreateKeyStore",
-            "DisconnectKeyStore",
-            "UpdatePassword",
             "ConnectKeyStore",
             "DropPassword",
             "CompleteClaim",
             "ReportKeyStore",
         ),
+        without=("DisconnectKeyStore", "DeleteKeyStore"),
+    ),
+    Path(
+        "create-key-store",
+        "what a failed creation has left goes first",
+        {"FindKeyStore": _FORMER},
+        output={"PhysicalResourceId": KEY_STORE},
+        through=("DisconnectKeyStore", "DeleteKeyStore", "CheckCluster", "CreateKeyStore"),
+    ),
+    Path(
+        "create-key-store",
+        "what a failed creation has left may show late",
+        {"FindKeyStore": [ok(**_ABSENT | {"IsFailedTry": True}, Looks=1), *_FORMER]},
+        through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore", "CreateKeyStore"),
+        seconds=60,
+    ),
+    Path(
+        "create-key-store",
+        "what a failed creation has left is not replaced if it holds keys",
+        {"FindKeyStore": _FORMER, "DeleteKeyStore": [ok(IsKept=True)]},
+        status="FAILED",
+        error="KeyStoreHasKeys",
+        cause=("left a key store that holds keys", "connect-custom-key-store"),
+        without=("CheckCluster", "CreateKeyStore"),
     ),
     Path(
         "create-key-store",
         "nothing is made on a cluster that KMS would not take",
-        {"CheckCluster": [fails("ParameterError", f"pCloudHsmClusterId: no. [{CLUSTER}]")]},
+        {**_NEW, "CheckCluster": [fails("ParameterError", f"pCloudHsmClusterId: no. [{CLUSTER}]")]},
         status="FAILED",
         error="ParameterError",
         without=("ClaimKeyStore", "CreateKmsUser", "CreateKeyStore"),
@@ -926,7 +959,7 @@ CREATE_KEY_STORE = [
     Path(
         "create-key-store",
         "nothing is made under a name that is taken",
-        {"ClaimKeyStore": [fails("ParameterError", "pKeyStoreName: no.")]},
+        {**_NEW, "ClaimKeyStore": [fails("ParameterError", "pKeyStoreName: no.")]},
         status="FAILED",
         error="ParameterError",
         without=("CreateKmsUser", "CreateKeyStore"),
@@ -1027,6 +1060,15 @@ CONNECT_KEY_STORE = [
     ),
     Path(
         "connect-key-store",
+        "a key store that is not connected in time",
+        {"DescribeKeyStore": key_store("CONNECTING", seconds=2641)},
+        status="FAILED",
+        error="KeyStoreStuck",
+        cause=("The key store is still CONNECTING after 44 minutes", "pReconcile"),
+        through=("DescribeKeyStore", "KeyStoreStuck"),
+    ),
+    Path(
+        "connect-key-store",
         "a key store that connects for ever",
         {
             "DescribeKeyStore": [
@@ -1073,6 +1115,14 @@ DISCONNECT_KEY_STORE = [
     ),
     Path(
         "disconnect-key-store",
+        "a key store that is not disconnected in time",
+        {"DescribeKeyStore": key_store("DISCONNECTING", seconds=841)},
+        status="FAILED",
+        error="KeyStoreStuck",
+        cause=("The key store is still DISCONNECTING after 14 minutes",),
+    ),
+    Path(
+        "disconnect-key-store",
         "a key store that disconnects for ever",
         {"DescribeKeyStore": [forever(key_store("DISCONNECTING")[0])]},
         status="TIMED_OUT",
@@ -1114,16 +1164,14 @@ UPDATE_KEY_STORE = [
         "update-key-store",
         "a rollback passes without a key store",
         {
-            "FindKeyStore": [ok(Id="", State="ABSENT", IsFailedTry=False, Looks=1)],
-            "CheckKeyStoreUpdate": store_checked(IsThere=False, Rollback=True),
+            **_NEW,
+            "CheckKeyStoreUpdate": store_checked(IsFit=False, Rollback=True),
         },
         through=("CheckKeyStoreUpdate", "ReportKeyStore"),
         without=("ConnectKeyStore",),
     ),
 ]
 
-_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, Looks=1)
-_ABSENT = {"Id": "", "State": "ABSENT", "IsFailedTry": False}
 DELETE_KEY_STORE = [
     Path(
         "delete-key-store",
@@ -1151,7 +1199,7 @@ DELETE_KEY_STORE = [
     Path(
         "delete-key-store",
         "a key store that a failed creation has left",
-        {"FindKeyStore": [ok(Id=KEY_STORE, State="FAILED", IsFailedTry=True, Looks=1)]},
+        {"FindKeyStore": _FORMER},
         through=("DisconnectKeyStore", "DeleteKeyStore", "ReportDeletion"),
         without=("KeepKeyStore",),
     ),
@@ -1165,11 +1213,21 @@ DELETE_KEY_STORE = [
     ),
     Path(
         "delete-key-store",
+        "a request about what was replaced long ago",
+        {"FindKeyStore": [ok(**_ABSENT | {"IsStale": True}, Looks=1)]},
+        output={"PhysicalResourceId": KEY_STORE},
+        through=("FindKeyStore", "ReportDeletion"),
+        without=("WaitForLateKeyStore", "DropPassword", "DropClaim"),
+    ),
+    Path(
+        "delete-key-store",
         "a key store that shows late",
         {
             "FindKeyStore": [
                 ok(**_ABSENT, Looks=1),
-                ok(Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, Looks=2),
+                ok(
+                    Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, IsStale=False, Looks=2
+                ),
             ]
         },
         through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore"),
