@@ -202,27 +202,6 @@ class Life:
         self.expect("zones", len({hsm["AvailabilityZone"] for hsm in there}), zones)
         return cluster
 
-    def expect_one_request_at_a_time(self) -> None:
-        """Nothing that worked for one request of a stack was still running as the next began."""
-        running: dict[str, str] = {}
-        for event in self.control.timeline():
-            if event["service"] != "states":
-                continue
-            machine, execution = event["subject"], event["execution"]
-            if event["event"] == "ExecutionStarted":
-                system = machine.removesuffix("-handle-request")
-                # Another handle-request may still be answering; it changes nothing.
-                others = [
-                    name
-                    for name in running.values()
-                    if name.startswith(f"{system}-") and name != machine
-                ]
-                if system != machine:
-                    self.expect(f"running as a request began at {event['at']}", others, [])
-                running[f"{machine}/{execution}"] = machine
-            elif event["event"].startswith("Execution"):
-                del running[f"{machine}/{execution}"]
-
     def expect_remaining(self, *names: str) -> None:
         """Of all that came since the scenario began exactly this is left; {cluster} is the last."""
         clusters = self._clusters()

@@ -51,7 +51,6 @@ def update_is_cancelled(life: Life) -> None:
         life.wait()
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        life.expect_one_request_at_a_time()
 
     with life.step("Delete"):
         life.delete()

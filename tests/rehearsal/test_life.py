@@ -164,37 +164,3 @@ def test_time_goes_on_after_what_is_done_while_it_stands_still(
     with life.standing_still():
         assert [path for path, _ in control.asked][-1] == "/clock"
     assert control.asked[-1] == ("/advance", {"resume": True})
-
-
-def executions(*told: str) -> list[dict[str, Any]]:
-    """A timeline of '<machine> <execution> <event>', one after the other."""
-    return [
-        {"at": float(at), "service": "states", "subject": machine, "execution": name, "event": end}
-        for at, (machine, name, end) in enumerate(line.split() for line in told)
-    ]
-
-
-def test_requests_one_after_the_other_are_as_expected(life: Life, control: Answering) -> None:
-    control.answers["/timeline?since=0"] = executions(
-        "hsm-1-handle-request a ExecutionStarted",
-        "hsm-1-update-cluster a ExecutionStarted",
-        "hsm-1-update-cluster a ExecutionAborted",
-        "hsm-1-handle-request b ExecutionStarted",
-        "hsm-1-handle-request a ExecutionAborted",
-        "other-1-update-cluster c ExecutionStarted",
-        "hsm-1-handle-request b ExecutionSucceeded",
-        "hsm-1-handle-request d ExecutionStarted",
-    )
-    life.expect_one_request_at_a_time()
-
-
-def test_a_request_that_begins_while_another_one_s_workflow_runs_is_told(
-    life: Life, control: Answering
-) -> None:
-    control.answers["/timeline?since=0"] = executions(
-        "hsm-1-handle-request a ExecutionStarted",
-        "hsm-1-align-hsms x ExecutionStarted",
-        "hsm-1-handle-request b ExecutionStarted",
-    )
-    with pytest.raises(NotAsExpectedError, match="hsm-1-align-hsms"):
-        life.expect_one_request_at_a_time()
