@@ -73,9 +73,7 @@ USUAL: dict[str, Answer] = {
     "DropClaim": ok(),
     "DropPassword": ok(),
     "FindCluster": ok(Id=CLUSTER, State="ACTIVE", KnownAs=CLUSTER, HasBackups=True, Looks=1),
-    "FindKeyStore": ok(
-        Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Looks=1
-    ),
+    "FindKeyStore": ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Looks=1),
     "InitializeCluster": ok(),
     "InstallPackage": ok(),
     "IssueCertificate": ok(),
@@ -1225,9 +1223,7 @@ DELETE_KEY_STORE = [
         {
             "FindKeyStore": [
                 ok(**_ABSENT, Looks=1),
-                ok(
-                    Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, IsStale=False, Looks=2
-                ),
+                ok(Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, IsStale=False, Looks=2),
             ]
         },
         through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore"),
