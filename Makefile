@@ -48,7 +48,7 @@ lint: lint-python lint-types lint-templates lint-json lint-shell ## ruff, mypy, 
 
 .PHONY: test
 test: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests, all or TESTS=
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(TESTS)
 
 .PHONY: rehearse
 rehearse: $(ENVIRONMENT) $(REHEARSAL) ## live the whole life of a cluster on a local AWS, and watch it
