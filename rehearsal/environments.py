@@ -68,7 +68,8 @@ class Environment:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, str(PROGRAM), str(theirs.fileno())],
+                # Unbuffered: what a function has printed is there although it was killed.
+                [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
                 cwd=self._home / "task",
                 env={
                     **function.variables,
