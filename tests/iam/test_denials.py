@@ -1,0 +1,90 @@
+"""Take one action out of a role, and the creation fails in AWS's words, which name it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from rehearsal.life import CLUSTER_TEMPLATE, Life
+from rehearsal.local_aws import BUCKET, LocalAws
+from rehearsal.stacks import CAPABILITIES, package
+from tests.iam.lives import QUICK, decisions
+from tests.templates.template import branches
+from tests.templates.test_policies import as_list
+
+Json = dict[str, Any]
+
+EDITED = "templates/edited.json"
+_numbers = itertools.count(1)
+# The end of what IAM says.
+NO_POLICY = "policy allows the {} action"
+
+
+@pytest.fixture(scope="module", name="aws")
+def _aws() -> Iterator[LocalAws]:
+    with LocalAws(timings=QUICK) as aws:
+        yield aws
+
+
+def create_without(aws: LocalAws, role: str, action: str, **parameters: object) -> Life:
+    """A stack of the cluster template in which this role may not do this; how it went."""
+    packaged = package(aws, CLUSTER_TEMPLATE)
+    body = aws.client("s3").get_object(Bucket=BUCKET, Key=CLUSTER_TEMPLATE)["Body"].read()
+    template = yaml.safe_load(body)
+    take_out(template["Resources"][role]["Properties"], action)
+    aws.client("s3").put_object(Bucket=BUCKET, Key=EDITED, Body=json.dumps(template))
+    life = Life(aws).beside(f"try-{next(_numbers)}", **parameters)
+    aws.client("cloudformation").create_stack(
+        StackName=life.stack.name,
+        TemplateURL=packaged.replace(CLUSTER_TEMPLATE, EDITED),
+        Capabilities=CAPABILITIES,
+        Parameters=[
+            {"ParameterKey": name, "ParameterValue": value}
+            for name, value in life.stack.parameters.items()
+        ],
+    )
+    life.wait()
+    return life
+
+
+def take_out(role: Json, action: str) -> None:
+    """Take an action out of all statements of a role; a statement without any other goes too."""
+    for policy in role["Policies"]:
+        document = policy["PolicyDocument"]
+        statements = branches(document["Statement"])
+        for statement in statements:
+            statement["Action"] = [each for each in as_list(statement["Action"]) if each != action]
+        document["Statement"] = [each for each in statements if each["Action"]]
+
+
+@pytest.mark.parametrize(
+    ("role", "action", "reason"),
+    [
+        ("rFrontDoorRole", "states:ListExecutions", NO_POLICY),
+        ("rStateMachineRole", "lambda:InvokeFunction", NO_POLICY),
+        ("rStateMachineRole", "events:PutRule", "is not authorized to create managed-rule"),
+        ("rStateMachineRole", "logs:PutResourcePolicy", "to access the Log Destination"),
+        ("rClusterRole", "ec2:CreateSecurityGroup", NO_POLICY),
+        ("rCertificateRole", "secretsmanager:TagResource", NO_POLICY),
+        ("rClientRole", "ssm:SendCommand", NO_POLICY),
+        ("rClientInstanceRole", "ssmmessages:OpenDataChannel", "is Absent after 10 minutes"),
+    ],
+)
+def test_a_creation_fails_and_says_what_is_missing(
+    aws: LocalAws, role: str, action: str, reason: str
+) -> None:
+    life = create_without(aws, role, action)
+    # ROLLBACK_FAILED where the deletion misses it as well.
+    assert str(life.stack.status()).startswith("ROLLBACK_")
+    life.expect_reason(reason.format(action))
+
+
+def test_a_function_does_without_its_log_but_the_denial_is_on_record(aws: LocalAws) -> None:
+    create_without(aws, "rAnswerRole", "logs:PutLogEvents", pHsmsPerSubnet=0)
+    denied = {(each.role, each.action) for each in decisions(aws) if not each.allowed}
+    assert ("rAnswerRole", "logs:PutLogEvents") in denied
