@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rehearsal.seams import ministack
+from rehearsal.seams.iam import service_is_allowed
 from rehearsal.seams.lambda_functions import function_at, invoke_asynchronously
 
 if TYPE_CHECKING:
     from rehearsal.world import World
+
+SERVICE = "events.amazonaws.com"
 
 _events = ministack("services.eventbridge")
 _log = logging.getLogger("rehearsal")
@@ -35,7 +38,9 @@ def install(world: World) -> None:
 
     def dispatch(arn: str, payload: str) -> None:
         function = function_at(arn)
-        if function is None or not _permitted(function, _rule_arn.get()):
+        if function is None or not service_is_allowed(
+            function.get("policy") or {}, SERVICE, "lambda:InvokeFunction", _rule_arn.get()
+        ):
             _log.warning("EventBridge: %s may not invoke %s", _rule_arn.get(), arn)
             return
         world.timeline.note("events", _rule_arn.get().rpartition("/")[2], "Invoked", target=arn)
@@ -44,13 +49,3 @@ def install(world: World) -> None:
     _events._invoke_target = invoke_target_of
     _events._dispatch_to_lambda = dispatch
     _events._now_ts = world.clock.now
-
-
-def _permitted(function: Mapping[str, Any], rule: str) -> bool:
-    for statement in (function.get("policy") or {}).get("Statement", []):
-        principal = statement.get("Principal")
-        service = principal.get("Service") if isinstance(principal, dict) else principal
-        source = json.dumps(statement.get("Condition") or {})
-        if service == "events.amazonaws.com" and (rule in source or "SourceArn" not in source):
-            return True
-    return False

@@ -252,37 +252,40 @@ def role_allows_all(
 
 def role_trusts(role: str, service: str, source: str) -> bool:
     """Whether a service may assume a role on behalf of a resource (its ARN)."""
-    account = _responses.get_account_id()
     record = _iam._roles.get(role.rsplit("/", 1)[-1])
     if record is None:
         return False
     document = record["AssumeRolePolicyDocument"]
+    trust = json.loads(document) if isinstance(document, str) else document
+    return service_is_allowed(trust, service, "sts:AssumeRole", source)
+
+
+def service_is_allowed(policy: Mapping[str, Any], service: str, action: str, source: str) -> bool:
+    """Whether a resource's own policy lets a service act on it on behalf of another (its ARN)."""
+    account = _responses.get_account_id()
     question = _evaluator.EvalContext(
         principal_arn=f"arn:aws:iam::{account}:service/{service}",
         principal_type="Service",
         principal_account=account,
-        action="sts:AssumeRole",
-        resource_arn=record["Arn"],
+        action=action,
+        resource_arn="*",
         region=_responses.get_region(),
         service_context={"aws:sourceaccount": account, "aws:sourcearn": source},
     )
-    statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
+    statements = policy.get("Statement", [])
     applicable = [
-        statement
+        {**statement, "Resource": "*"}
         for statement in (statements if isinstance(statements, list) else [statements])
         if service in _services(statement)
     ]
-    policy = _evaluator.parse_policy_document(
-        # A trust policy has no Resource.
-        {"Statement": [{**statement, "Resource": "*"} for statement in applicable]}
-    )
-    return bool(_evaluator.evaluate(question, [policy]).decision == "Allow")
+    parsed = _evaluator.parse_policy_document({"Statement": applicable})
+    return bool(_evaluator.evaluate(question, [parsed]).decision == "Allow")
 
 
 def _services(statement: Mapping[str, Any]) -> list[str]:
     principal = statement.get("Principal")
-    named = principal.get("Service", []) if isinstance(principal, dict) else []
-    return [named] if isinstance(named, str) else list(named)
+    named = principal.get("Service", []) if isinstance(principal, dict) else principal
+    return [named] if isinstance(named, str) else list(named or [])
 
 
 class CallersRights:
