@@ -35,6 +35,7 @@ HANDLE, CREATE, UPDATE, DELETE, ALIGN, RUN = (
     )
 )
 CLUSTER = "cluster-2example3id"
+COMMENT = "hsm-lifecycle hsm-1-run-on-client:"
 OLD = f"update-{REQUEST}-0123456789ab"
 
 
@@ -293,14 +294,31 @@ def test_commands_of_the_stopped_work_are_cancelled_on_the_client(
         return {"CommandId": name, "Status": status, "Comment": comment, "InstanceIds": client}
 
     commands.listed = [
-        command("ours", "InProgress", "hsm-lifecycle a-child"),
-        command("ours-pending", "Pending", "hsm-lifecycle another"),
-        command("ours-of-yesterday", "Success", "hsm-lifecycle a-child"),
+        command("ours", "InProgress", f"{COMMENT}a-child"),
+        command("ours-pending", "Pending", f"{COMMENT}another"),
+        command("ours-of-yesterday", "Success", f"{COMMENT}a-child"),
         command("somebody-elses", "InProgress", "patching"),
     ]
     states.add(UPDATE, OLD)
     door.start(request("Update", answers.url), Context())
     assert commands.cancelled == [("ours", client), ("ours-pending", client)]
+
+
+def test_commands_of_another_stack_on_the_same_client_are_left_alone(
+    door: Any, states: Executions, commands: Commands, answers: endpoints.Endpoint
+) -> None:
+    # The key store's stack works on the client of the cluster's stack.
+    commands.listed = [
+        {
+            "CommandId": "theirs",
+            "Status": "InProgress",
+            "Comment": COMMENT.replace("hsm-1-", "hsm-ks-1-") + "a-child",
+            "InstanceIds": ["i-0123456789abcdef0"],
+        }
+    ]
+    states.add(UPDATE, OLD)
+    door.start(request("Update", answers.url), Context())
+    assert commands.cancelled == []
 
 
 def test_nothing_is_cancelled_on_the_client_when_nothing_ran(
@@ -310,7 +328,7 @@ def test_nothing_is_cancelled_on_the_client_when_nothing_ran(
         {
             "CommandId": "late",
             "Status": "InProgress",
-            "Comment": "hsm-lifecycle x",
+            "Comment": f"{COMMENT}a-child",
             "InstanceIds": ["i-0123456789abcdef0"],
         }
     ]
