@@ -39,7 +39,8 @@ TIMINGS = Timings()
 # AWS lets nobody see a deleted HSM of a cluster, or delete its cluster, before this.
 GONE = TIMINGS.delete_hsm + TIMINGS.deleted_hsm_visible + TIMINGS.deleted_hsm_lingers
 
-_MODELLED = {*CLOUDHSM_ACTIONS, *KEY_STORE_ACTIONS}
+# The model looks at the faults by itself.
+_MODELLED = {"cloudhsmv2": CLOUDHSM_ACTIONS, "kms": KEY_STORE_ACTIONS}
 _READING = ("Describe", "Get", "List")
 
 
@@ -87,7 +88,9 @@ class World:
         answer: Json = worker(step)({"Step": name_of(step), **event}, None)
         return answer
 
-    def answer(self, call: Callable[[Json], Any], operation: str, parameters: Json) -> Any:
+    def answer(
+        self, service: str, operation: str, parameters: Json, call: Callable[[Json], Any]
+    ) -> Any:
         """Answer a call of boto3; `call` is what moto and the model would do."""
         if self._depth:
             return call(parameters)  # of the model itself, which moves in moto's network
@@ -99,8 +102,8 @@ class World:
             return copy.deepcopy(self._stale)
         self._depth += 1
         try:
-            if operation in _MODELLED:
-                return call(parameters)  # the model looks at the faults by itself
+            if operation in _MODELLED.get(service, ()):
+                return call(parameters)
             with self.faults.during(operation):
                 if operation.startswith("RevokeSecurityGroup"):
                     parameters = self._with_descriptions(operation, parameters)
@@ -362,7 +365,10 @@ def intercepted(world: World) -> Iterator[None]:
     original = BaseClient._make_api_call
 
     def make_api_call(client: Any, operation: str, parameters: Json) -> Any:
-        return world.answer(lambda given: original(client, operation, given), operation, parameters)
+        service = client.meta.service_model.service_name
+        return world.answer(
+            service, operation, parameters, lambda given: original(client, operation, given)
+        )
 
     BaseClient._make_api_call = make_api_call
     try:
