@@ -16,13 +16,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rehearsal import laws
 from rehearsal.chronicle import duration, tracks
 from rehearsal.display import Display, Look, Step, summary
 from rehearsal.explanation import explain
 from rehearsal.life import Life, NotAsExpectedError, announce_to_nobody
 from rehearsal.local_aws import ROOT, Json, LocalAws
 from rehearsal.picture import Chapter, draw
-from rehearsal.scenarios import SCENARIOS, STANDARD, story
+from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, story
 
 LOG_WIDTH = 140
 PICTURES = ROOT / "build"
@@ -48,11 +49,12 @@ def rehearse(name: str, *, timings: Json | None = None, console: Console | None 
     """Run one scenario in a fresh local AWS, shown on the console if there is one."""
     began = time.monotonic()
     explanation: list[str] = []
-    with LocalAws(timings=timings) as aws:
+    with LocalAws(*ARGUMENTS.get(name, ()), timings=timings) as aws:
         with _shown(console, name, aws) as announce:
             life = Life(aws, announce)
             try:
                 SCENARIOS[name](life)
+                explanation = laws.broken(aws.control.timeline())
             except NotAsExpectedError as failure:
                 explanation = [str(failure), *explain(life)]
             except Exception:

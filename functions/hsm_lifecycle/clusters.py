@@ -225,6 +225,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "StateMessage": cluster.get("StateMessage") or "AWS gives no reason",
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
+        "Looks": event.get("Looks", 0) + 1,
     }
 
 

@@ -1,3 +1,93 @@
-"""One request overtakes another: CloudFormation loses patience, or the stack is deleted meanwhile."""
+"""One request overtakes another: time is up, nobody answers, or the stack is deleted meanwhile."""
 
 from __future__ import annotations
+
+from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
+
+# For `time_runs_out`: two HSMs one after the other are more than a workflow has time for.
+SLOW_HSMS = ("--timings", '{"create_hsm": 1487}')
+# The state machine tries so often to answer, and then Lambda for the rule of EventBridge.
+ATTEMPTS_TO_ANSWER = 7 + 3
+
+
+def time_runs_out(life: Life) -> None:
+    """HSMs take so long that the workflow's limit ends the update; the rollback waits for them."""
+    with life.step("Create: 1 HSM in 1 subnet"):
+        life.request(pSubnets=life.aws.subnets[0])
+        life.expect_stack("CREATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Grow to 2, but the second comes up DEGRADED"):
+        life.fault(hsm="DEGRADED")
+        life.request(pHsmsPerSubnet=2)
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        life.expect_reason("align-hsms did not end within its time limit")
+        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def nobody_answers(life: Life) -> None:
+    """No answer reaches CloudFormation, which gives up after an hour: all is as it was before."""
+    with life.step("Create, but nobody answers"):
+        _silence(life)
+        life.request()
+        life.expect_stack("ROLLBACK_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
+
+    with life.step("Delete, and create again"):
+        life.delete()
+        life.request(pSubnets=life.aws.subnets[0])
+        life.expect_stack("CREATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Grow to 2, but nobody answers"):
+        _silence(life)
+        life.request(pHsmsPerSubnet=2)
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def deletion_overtakes_creation(life: Life) -> None:
+    """The stack is deleted when CreateCluster was sent and its effect is still to come."""
+    with life.step("Create, and delete at CreateCluster"):
+        life.fault(late="CreateCluster", seconds=90)
+        life.fault(operation="CreateCluster", pause=True)
+        life.start()
+        with life.standing_still():
+            life.expect("clusters", _made(life), 0)
+            life.stack.start_delete()
+        life.wait()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect("clusters", _made(life), 1)
+        life.expect_remaining("role AWSServiceRoleForCloudHSM")
+
+    with life.step("Create, and delete at InitializeCluster"):
+        life.fault(operation="InitializeCluster", pause=True)
+        life.start()
+        with life.standing_still():
+            life.stack.start_delete()
+        life.wait()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_BY_CLOUDHSM)
+
+
+def _silence(life: Life) -> None:
+    life.fault({"lambda": "answer"}, times=ATTEMPTS_TO_ANSWER)
+
+
+def _made(life: Life) -> int:
+    """How many clusters were ever made, whatever became of them."""
+    return sum(
+        event["event"] == "CREATE_IN_PROGRESS"
+        for event in life.control.timeline()
+        if event["service"] == "cloudhsm" and event["subject"].startswith("cluster-")
+    )

@@ -214,6 +214,7 @@ def cluster(*states: str, **more: Any) -> list[Answer]:
             StateMessage=SAID,
             HsmType=more.get("hsm_type", "hsm2m.medium"),
             HsmIpAddresses="10.0.1.10",
+            Looks=more.get("looks", 1),
         )
         for state in states
     ]
@@ -504,18 +505,75 @@ UPDATE_CLUSTER = [
     Path(
         "update-cluster",
         "a change of the HSM type that AWS takes back",
-        {
-            "DescribeCluster": [
-                *cluster("MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"),
-                *cluster("ACTIVE", hsm_type="hsm1.medium"),
-            ]
-        },
+        {"DescribeCluster": cluster("MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")},
         status="FAILED",
         error="ModificationFailed",
         cause=(
             "AWS did not change the HSM type to hsm2m.medium (pHsmType)",
-            "the cluster is ACTIVE with hsm1.medium: it said so",
+            "the cluster is ROLLBACK_IN_PROGRESS with hsm2m.medium: it said so",
         ),
+        seconds=15,
+    ),
+    Path(
+        "update-cluster",
+        "a change of the HSM type that AWS has taken back",
+        {"DescribeCluster": cluster("ACTIVE", hsm_type="hsm1.medium")},
+        status="FAILED",
+        error="ModificationFailed",
+        cause=("the cluster is ACTIVE with hsm1.medium: it said so",),
+    ),
+    Path(
+        "update-cluster",
+        "the way back to the former HSM type is waited for",
+        {
+            "DescribeCluster": [
+                *cluster("ROLLBACK_IN_PROGRESS"),
+                *cluster("ACTIVE", hsm_type="hsm1.medium"),
+            ]
+        },
+        properties={"HsmType": "hsm1.medium"},
+        through=("WaitForCluster", "AlignHsms", "ReportCluster"),
+        seconds=15,
+    ),
+    Path(
+        "update-cluster",
+        "a rollback does not wait for ever",
+        {
+            **_IN_A_ROLLBACK,
+            "DescribeCluster": [
+                *cluster("MODIFY_IN_PROGRESS", looks=20),
+                *cluster("MODIFY_IN_PROGRESS", looks=21),
+            ],
+        },
+        through=("WaitForCluster", "NoteModification", "NoteFailure", "ReportCluster"),
+        seconds=15,
+    ),
+    *[
+        Path(
+            "update-cluster",
+            f"the client is {state}",
+            {"DescribeClient": [ok(State=state)]},
+            status="FAILED",
+            error="ClientTerminated",
+            cause=(f"{CLIENT} is {state}, and nothing was done.", "pClientAmiId"),
+            without=("TagCluster",),
+        )
+        for state in ("terminated", "shutting-down")
+    ],
+    Path(
+        "update-cluster",
+        "no HSM and so no client is needed",
+        {"DescribeCluster": cluster("ACTIVE")},
+        properties={"HsmsPerSubnet": "0"},
+        through=("IsClientNeeded", "TagCluster", "AlignHsms"),
+        without=("DescribeClient",),
+    ),
+    Path(
+        "update-cluster",
+        "a rollback does what it can without asking for the client",
+        {**_IN_A_ROLLBACK, "DescribeCluster": cluster("ACTIVE")},
+        through=("IsClientNeeded", "TagCluster", "AlignHsms"),
+        without=("DescribeClient",),
     ),
     Path(
         "update-cluster",
