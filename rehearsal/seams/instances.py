@@ -137,7 +137,7 @@ class Instances:
         instance_id, subnet = record["InstanceId"], _ec2._subnets[record["SubnetId"]]
         groups = [group["GroupId"] for group in record["SecurityGroups"]]
         box = Box(instance_id, self._environment(record))
-        interface = make_interface(subnet, groups, "", instance=instance_id)
+        interface = make_interface(self._world, subnet, groups, "", instance=instance_id)
         address = interface["PrivateIpAddress"]
         record.update(
             PrivateIpAddress=address,

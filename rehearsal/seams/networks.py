@@ -6,11 +6,13 @@ is not there, its description has to be given to take it away, and most filters 
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import itertools
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rehearsal.api import ApiError
@@ -45,12 +47,8 @@ def install(world: World) -> None:
     actions["DeleteNetworkInterface"] = _unless(
         _interface_in_use, actions["DeleteNetworkInterface"]
     )
-    actions["DescribeSecurityGroups"] = _describing(
-        actions["DescribeSecurityGroups"], "_security_groups", _GROUP_FILTERS
-    )
-    actions["DescribeNetworkInterfaces"] = _describing(
-        actions["DescribeNetworkInterfaces"], "_network_interfaces", _INTERFACE_FILTERS
-    )
+    for name, described in _DESCRIBED.items():
+        actions[name] = _describing(name, actions[name], described)
 
 
 def _unless(
@@ -213,39 +211,65 @@ _INTERFACE_FILTERS: dict[str, Filter] = {
 }
 
 
+@dataclass(frozen=True)
+class Described:
+    """What a Describe action describes, and how it can be filtered."""
+
+    store: str
+    identifier: str
+    listing: str
+    filters: Mapping[str, Filter]
+
+
+_DESCRIBED = {
+    "DescribeSecurityGroups": Described(
+        "_security_groups", "GroupId", "securityGroupInfo", _GROUP_FILTERS
+    ),
+    "DescribeNetworkInterfaces": Described(
+        "_network_interfaces", "NetworkInterfaceId", "networkInterfaceSet", _INTERFACE_FILTERS
+    ),
+}
+
+
 def _describing(
-    action: Callable[..., Answer], store: str, known: Mapping[str, Filter]
+    name: str, action: Callable[..., Answer], of: Described
 ) -> Callable[[Mapping[str, Any]], Answer]:
     """Describe only what passes the filters, and refuse a filter that is not rehearsed."""
-    noun = {"_security_groups": "GroupId", "_network_interfaces": "NetworkInterfaceId"}[store]
 
     def describe(given: Mapping[str, Any]) -> Answer:
         filters = _ec2._parse_filters(given)
-        unknown = [name for name in filters if name not in known and not name.startswith("tag:")]
-        if unknown:
-            answer: Answer = _ec2._error(
-                "InvalidParameterValue", f"The filter '{unknown[0]}' is not rehearsed", 400
-            )
-            return answer
-        ours = {name: values for name, values in filters.items() if name in known}
+        for each in filters:
+            if each not in of.filters and not each.startswith("tag:"):
+                refused: Answer = _ec2._error(
+                    "InvalidParameterValue", f"The filter '{each}' is not rehearsed", 400
+                )
+                return refused
+        ours = {each: set(values) for each, values in filters.items() if each in of.filters}
         if not ours:
             return action(given)
-        asked = set(_ec2._parse_member_list(given, noun))
+        asked = set(_ec2._parse_member_list(given, of.identifier))
         passing = [
-            record[noun]
-            for record in getattr(_ec2, store).values()
-            if (not asked or record[noun] in asked)
-            and all(set(known[name](record)) & set(values) for name, values in ours.items())
+            identifier
+            for identifier, record in getattr(_ec2, of.store).items()
+            if (not asked or identifier in asked)
+            and all(set(of.filters[each](record)) & values for each, values in ours.items())
         ]
-        rest = {key: value for key, value in given.items() if not key.startswith(("Filter.", noun))}
-        # No group or interface has this id, so that nothing passes where nothing may.
-        members = passing or []
-        if not members:
-            action_name = _ec2._p(given, "Action")
-            collection = {"GroupId": "securityGroupInfo"}.get(noun, "networkInterfaceSet")
-            empty: Answer = _ec2._xml(200, f"{action_name}Response", f"<{collection}/>")
+        if not passing:
+            empty: Answer = _ec2._xml(200, f"{name}Response", f"<{of.listing}/>")
             return empty
-        return action({**rest, **{f"{noun}.{i}": [member] for i, member in enumerate(members, 1)}})
+        # Filters by tag are ministack's.
+        rest = {
+            key: value
+            for key, value in given.items()
+            if not key.startswith((f"{of.identifier}.", "Filter."))
+        }
+        tags = [(each, values) for each, values in filters.items() if each not in of.filters]
+        for number, (each, values) in enumerate(tags, 1):
+            rest[f"Filter.{number}.Name"] = [each]
+            for place, value in enumerate(values, 1):
+                rest[f"Filter.{number}.Value.{place}"] = [value]
+        chosen = {f"{of.identifier}.{i}": [each] for i, each in enumerate(passing, 1)}
+        return action({**rest, **chosen})
 
     return describe
 
@@ -268,9 +292,15 @@ def free_address(subnet: Record) -> str:
 
 
 def make_interface(
-    subnet: Record, groups: Iterable[str], description: str, *, instance: str | None = None
+    world: World,
+    subnet: Record,
+    groups: Iterable[str],
+    description: str,
+    *,
+    instance: str | None = None,
 ) -> Record:
     """A network interface in use, by an instance or by AWS itself."""
+    now = dt.datetime.fromtimestamp(world.clock.now(), dt.UTC)
     with _lock:
         identifier = f"eni-{random.getrandbits(68):017x}"
         record = {
@@ -291,6 +321,7 @@ def make_interface(
                 "InstanceId": instance or "",
                 "DeviceIndex": 0,
                 "Status": "attached",
+                "AttachTime": f"{now:%Y-%m-%dT%H:%M:%S}.000Z",
             },
         }
         _ec2._network_interfaces[identifier] = record
@@ -310,6 +341,9 @@ def named_groups(group_ids: Iterable[str]) -> list[dict[str, str]]:
 
 class Network:
     """EC2 as CloudHSM uses it (the model's port)."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     def subnet(self, subnet_id: str) -> Subnet | None:
         """The subnet, or None if there is none of that id."""
@@ -357,7 +391,7 @@ class Network:
         taken = (each["PrivateIpAddress"] for each in _ec2._network_interfaces.values())
         if ip is not None and ip in taken:
             raise ApiError("InvalidIPAddress.InUse", f"Address {ip} is in use.")
-        interface = make_interface(subnet, [group_id], description)
+        interface = make_interface(self._world, subnet, [group_id], description)
         if ip is not None:
             interface["PrivateIpAddress"] = ip
         return interface["NetworkInterfaceId"], interface["PrivateIpAddress"]

@@ -16,6 +16,7 @@ from rehearsal.seams import ministack
 from rehearsal.seams.gateway import CONNECTION_LOST
 from rehearsal.seams.iam import CallersRights
 from rehearsal.seams.instances import Instances
+from rehearsal.seams.key_stores import with_keys_in_key_stores
 from rehearsal.seams.lambda_functions import ensure_log_group
 from rehearsal.seams.networks import Network
 
@@ -27,22 +28,10 @@ Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Answer]]
 Call = Callable[[str, dict[str, Any]], Any]
 
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
-# Of all the things that KMS does with a key, these ask the HSMs behind a key in a key store.
-KEY_USES = frozenset(
-    {
-        "Decrypt",
-        "Encrypt",
-        "GenerateDataKey",
-        "GenerateDataKeyWithoutPlaintext",
-        "ReEncrypt",
-    }
-)
-
 _app = ministack("app")
 _router = ministack("core.router")
 _responses = ministack("core.responses")
 _parameters = ministack("services.ssm")
-_kms = ministack("services.kms")
 
 IMAGES = {
     "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64": (
@@ -75,7 +64,7 @@ class Models:
         if (account, region) not in world.hsms:
             world.hsms[account, region] = hsm.Region(
                 world.clock,
-                Network(),
+                Network(world),
                 CallersRights(world),
                 Logs(),
                 region=region,
@@ -124,7 +113,7 @@ def install(world: World, models: Models) -> None:
     handlers["kms"] = _json_service(
         hsm.KEY_STORE_ACTIONS,
         lambda action, given: models.hsm().call(action, given),
-        _with_keys_in_key_stores(models, handlers["kms"]),
+        with_keys_in_key_stores(models.hsm, handlers["kms"]),
     )
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
@@ -138,9 +127,9 @@ def _json_service(
 ) -> Handler:
     async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
         action = _target(headers)
-        if action not in actions and otherwise:
-            return await otherwise(method, path, headers, body, query)
         try:
+            if action not in actions and otherwise:
+                return await otherwise(method, path, headers, body, query)
             return 200, dict(JSON), json.dumps(call(action, json.loads(body or b"{}"))).encode()
         except ApiError as refused:
             return _json_error(refused)
@@ -160,48 +149,6 @@ def _json_error(refused: ApiError) -> Answer:
         {**JSON, "x-amzn-errortype": refused.code, **lost},
         json.dumps(text).encode(),
     )
-
-
-def _with_keys_in_key_stores(models: Models, kms: Handler) -> Handler:
-    """KMS, where a key may live in a key store and then depends on its HSMs."""
-
-    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
-        action, given = _target(headers), json.loads(body or b"{}")
-        try:
-            if action == "CreateKey" and given.get("Origin") == "AWS_CLOUDHSM":
-                return await create(method, path, headers, given, query)
-            key = str(given.get("KeyId", "")).rpartition("/")[2]
-            state = models.hsm().key_state(key)
-            if state is None:
-                return await kms(method, path, headers, body, query)
-            if action in KEY_USES:
-                models.hsm().use_key(key)
-            answer = await kms(method, path, headers, body, query)
-            if answer[0] == 200 and action == "ScheduleKeyDeletion":
-                models.hsm().schedule_key_deletion(key, int(given.get("PendingWindowInDays", 30)))
-            if answer[0] == 200 and action == "CancelKeyDeletion":
-                models.hsm().cancel_key_deletion(key)
-            return answer
-        except ApiError as refused:
-            return _json_error(refused)
-
-    async def create(method: str, path: str, headers: Any, given: Any, query: Any) -> Answer:
-        store = given.pop("CustomKeyStoreId", "")
-        plain = json.dumps({**given, "Origin": "AWS_KMS"}).encode()
-        status, answer_headers, body = await kms(method, path, headers, plain, query)
-        if status != 200:
-            return status, answer_headers, body
-        answer = json.loads(body)
-        key = answer["KeyMetadata"]["KeyId"]
-        try:
-            models.hsm().create_key(store, key)
-        except ApiError:
-            del _kms._keys[key]
-            raise
-        answer["KeyMetadata"].update(Origin="AWS_CLOUDHSM", CustomKeyStoreId=store)
-        return status, answer_headers, json.dumps(answer).encode()
-
-    return handle
 
 
 def _failing_as_planted(world: World, service: str, handler: Handler) -> Handler:
