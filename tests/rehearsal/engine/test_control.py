@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+
+from rehearsal.local_aws import LocalAws, LocalAwsError
+from tests.rehearsal.engine.support import Json, Try, elapsed, function, role
+
+PARAMETER = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}
+
+
+def asked(aws: LocalAws, path: str, body: Json | None = None) -> str:
+    """What the control port says to a request that it refuses."""
+    with pytest.raises(LocalAwsError) as refused:
+        aws.control._ask(path, body)
+    return str(refused.value)
+
+
+def test_the_clock_moves_as_far_as_it_is_advanced(aws: LocalAws) -> None:
+    before = aws.control.clock()
+    aws.control.advance(100)
+    after = aws.control.clock()
+    assert after["elapsed"] - before["elapsed"] == 100
+    assert after["now"] - before["now"] == 100
+    assert after["jumps"] > before["jumps"]
+    assert not after["paused"]
+
+
+def test_the_timeline_can_be_read_from_a_moment_on(aws: LocalAws, stack: Try) -> None:
+    aws.control.advance(10)
+    began = elapsed(aws)
+    stack.create({"It": PARAMETER})
+    told = aws.control.timeline(since=began)
+    assert [(event["subject"], event["event"]) for event in told] == [
+        (stack.name, "CREATE_IN_PROGRESS"),
+        ("It", "CREATE_IN_PROGRESS"),
+        ("It", "CREATE_COMPLETE"),
+        (stack.name, "CREATE_COMPLETE"),
+    ]
+    assert all(event["at"] >= began for event in told)
+    assert {event["service"] for event in told} == {"cloudformation"}
+    assert told[1]["type"] == "AWS::SSM::Parameter"
+
+
+def test_the_inventory_shows_what_exists_and_no_more(aws: LocalAws, stack: Try) -> None:
+    before = aws.control.inventory()
+    resources = {
+        "It": PARAMETER,
+        "FunctionRole": role("lambda"),
+        "Function": function("def handler(e, c): pass"),
+    }
+    stack.create(resources)
+    during = aws.control.inventory()
+    assert {"name": stack.name, "status": "CREATE_COMPLETE"} in during["cloudformation"]["stacks"]
+    assert stack.physical_id("It") in during["ssm"]["parameters"]
+    assert stack.physical_id("Function") in during["lambda"]
+    assert stack.physical_id("FunctionRole") in during["iam"]["roles"]
+    stack.delete()
+    assert aws.control.inventory() == before
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {},
+        {"operation": "CreateHsm", "when": "sometime"},
+        {"nonsense": 1},
+        {"lambda": "x", "die": "slowly"},
+        {"deliver": "thrice", "request": "Create"},
+    ],
+)
+def test_a_fault_that_means_nothing_is_refused(aws: LocalAws, fault: Json) -> None:
+    assert "InvalidFault" in asked(aws, "/faults", fault)
+
+
+def test_a_path_that_is_not_there_is_refused(aws: LocalAws) -> None:
+    assert "NotFound" in asked(aws, "/nothing")
+    assert "NotFound" in asked(aws, "/nothing", {})
