@@ -137,7 +137,8 @@ TABLE: dict[str, dict[str, str]] = {
         "_roles": "store",
     },
     "services.kms": {
-        "_keys": "a key whose key store refuses it is not kept",
+        "_keys": "store",
+        "_resolve_key": "the key that a request is about",
     },
     "services.lambda_svc": {
         "_emit_lambda_logs": "replaced: functions log with the rights of their roles",
