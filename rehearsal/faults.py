@@ -7,6 +7,8 @@ A fault is a mapping whose first key of `KINDS` says what it is about:
         "ConnectionLost" drops the connection.
     {"operation": "CreateHsm", "pause": true}
         The clock pauses once that call's effect has happened.
+    {"late": "CreateCluster", "seconds": 90}
+        A call's answer is lost, and its effect comes so much later. Of CloudHSM and key stores.
     {"hsm": "DEGRADED"}
         A new HSM comes up DEGRADED.
     {"modify": "ROLLBACK"}
@@ -41,6 +43,7 @@ from rehearsal.api import ApiError
 # What may stand beside the key that names the kind.
 KINDS: dict[str, frozenset[str]] = {
     "operation": frozenset({"code", "message", "status", "when", "pause"}),
+    "late": frozenset({"seconds"}),
     "hsm": frozenset(),
     "modify": frozenset(),
     "connect": frozenset(),
@@ -112,6 +115,11 @@ class Faults:
             self.on_pause()
         if fault and "code" in fault:
             raise _error(fault)
+
+    def lateness(self, operation: str) -> float | None:
+        """By how many seconds an API call's effect comes after its answer was lost, if it does."""
+        fault = self._take("late", lambda details: details["late"] == operation)
+        return float(fault["seconds"]) if fault else None
 
     def hsm_state(self) -> str:
         """The state in which the next new HSM comes up."""
@@ -193,6 +201,8 @@ def _check(fault: Mapping[str, Any]) -> Planted:
             raise ValueError(f"{key} must be one of {', '.join(sorted(map(str, choices)))}")
     if kind == "operation" and "code" not in fault and not fault.get("pause"):
         raise ValueError(f"what should happen to {fault['operation']}? Give a code, or pause")
+    if kind == "late" and "seconds" not in fault:
+        raise ValueError(f"how late does {fault['late']} take effect? Give seconds")
     times, skip = fault.get("times", 1), fault.get("skip", 0)
     if not isinstance(times, int) or times < 1 or not isinstance(skip, int) or skip < 0:
         raise ValueError("times must be 1 or more, skip 0 or more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -130,12 +131,18 @@ class Region:
         """One request to the CloudHSM or KMS API; ApiError if it is refused or a fault says so."""
         with self._settled():
             answer: Answer | None = None
+            late = self.faults.lateness(action)
             try:
                 with self.faults.during(action):
-                    answer = self._operation(action)(params)
+                    if late is None:
+                        answer = self._operation(action)(params)
+                    else:
+                        self._put_off(late, action, params)
+                if answer is None:
+                    raise ApiError("ConnectionLost", f"{action} takes effect later.")
             except ApiError as failure:
                 if not action.startswith(READING):
-                    outcome = "refused" if answer is None else "answer lost"
+                    outcome = "refused" if answer is None and late is None else "answer lost"
                     self._note_failure(f"{action} {outcome}", action, params, failure)
                 raise
             return answer
@@ -243,6 +250,16 @@ class Region:
         """KMS Encrypt, Decrypt and so on: KMSInvalidStateException if the key's HSMs cannot."""
         with self._settled():
             self._keys.use(key_id)
+
+    def _put_off(self, seconds: float, action: str, params: Params) -> None:
+        """Have a request take effect later, with the rights of today's caller; or be refused."""
+        caller = contextvars.copy_context()
+
+        def act() -> None:
+            with contextlib.suppress(ApiError):
+                caller.run(self._operation(action), params)
+
+        self._estate.agenda.later(seconds, act)
 
     def _operation(self, action: str) -> Callable[[Params], Answer]:
         if action in self._operations:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rehearsal.life import Life
-from rehearsal.scenarios import clients, failures, own_pki, standard, superseded
+from rehearsal.scenarios import clients, failures, in_place, own_pki, packages, standard, superseded
 
 Scenario = Callable[[Life], None]
 
@@ -22,8 +22,14 @@ _ALL: tuple[Scenario, ...] = (
     clients.client_was_stopped,
     clients.client_was_terminated,
     clients.client_never_comes_online,
+    packages.package_is_swapped,
+    packages.package_of_ones_own,
+    in_place.retention_and_tags,
+    in_place.hsm_type_changes,
+    in_place.hsm_type_takes_too_long,
     superseded.time_runs_out,
-    superseded.nobody_answers,
+    superseded.nobody_answers_a_creation,
+    superseded.nobody_answers_an_update,
     superseded.deletion_overtakes_creation,
 )
 

@@ -30,16 +30,23 @@ def time_runs_out(life: Life) -> None:
         life.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def nobody_answers(life: Life) -> None:
-    """No answer reaches CloudFormation, which gives up after an hour: all is as it was before."""
+def nobody_answers_a_creation(life: Life) -> None:
+    """No answer reaches CloudFormation, which gives up: its rollback finds the cluster by tag."""
     with life.step("Create, but nobody answers"):
         _silence(life)
         life.request()
         life.expect_stack("ROLLBACK_COMPLETE")
         life.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
 
-    with life.step("Delete, and create again"):
+    with life.step("Delete"):
         life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def nobody_answers_an_update(life: Life) -> None:
+    """No answer reaches CloudFormation, which gives up after an hour: all is as it was before."""
+    with life.step("Create: 1 HSM in 1 subnet"):
         life.request(pSubnets=life.aws.subnets[0])
         life.expect_stack("CREATE_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=1, zones=1)

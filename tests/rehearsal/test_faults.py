@@ -143,3 +143,13 @@ def test_what_still_waits_can_be_seen() -> None:
     faults.plant({"connect": "X", "times": 2})
     faults.connect_code()
     assert faults.unused() == [{"connect": "X", "times": 1, "skip": 0}]
+
+
+def test_the_effect_of_a_call_comes_late_only_for_that_call() -> None:
+    faults = Faults()
+    faults.plant({"late": "CreateCluster", "seconds": 90})
+    assert faults.lateness("CreateHsm") is None
+    assert faults.lateness("CreateCluster") == 90
+    assert faults.lateness("CreateCluster") is None
+    with pytest.raises(ValueError, match="Give seconds"):
+        faults.plant({"late": "CreateCluster"})

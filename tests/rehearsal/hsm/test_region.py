@@ -84,6 +84,18 @@ def test_a_lost_answer_comes_after_the_effect(life: Life) -> None:
     assert life.events("") == ["CreateCluster answer lost"]
 
 
+def test_the_effect_of_a_call_whose_answer_is_lost_may_come_late(life: Life) -> None:
+    life.faults.plant({"late": "CreateCluster", "seconds": 90})
+    with pytest.raises(ApiError) as refusal:
+        life.create()
+    assert refusal.value.code == "ConnectionLost"
+    assert life.events("") == ["CreateCluster answer lost"]
+    life.clock.advance(89)
+    assert life.call("DescribeClusters")["Clusters"] == []
+    life.clock.advance(1)
+    assert len(life.call("DescribeClusters")["Clusters"]) == 1
+
+
 def test_a_pause_comes_after_the_effect(life: Life) -> None:
     seen: list[int] = []
     life.faults.on_pause = lambda: seen.append(len(life.network.groups))
