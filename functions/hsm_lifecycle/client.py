@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import TransientError
 
 _SECONDS_TO_DELIVER = 120
 _WORDS_OF_STDERR = 600  # characters; the stack event shows 240 in all
@@ -73,7 +73,7 @@ def describe_command(event: Event) -> dict[str, Any]:
     except ClientError as problem:
         if aws.code_of(problem) != "InvocationDoesNotExist":  # not yet (F6.25)
             raise
-        raise TransientError("SSM does not know the command yet.") from problem
+        return {"Id": event["CommandId"], "Status": "Running", "Message": "not known to SSM yet"}
     status = invocation["Status"]
     said = (invocation["StandardErrorContent"] or invocation["StandardOutputContent"]).strip()
     return {
@@ -83,12 +83,13 @@ def describe_command(event: Event) -> dict[str, Any]:
     }
 
 
-def cancel_commands(instance_id: str) -> None:
-    """Cancel what our workflows are still running on the client."""
+def cancel_commands(instance_id: str, machines: Iterable[str]) -> None:
+    """Cancel what these state machines are still running on the client, which others use too."""
+    ours = tuple(f"{_COMMENT_PREFIX}{machine}:" for machine in machines)
     ssm = aws.client("ssm", attempts=5)
     pages = ssm.get_paginator("list_commands").paginate(InstanceId=instance_id)
     for command in (command for page in pages for command in page["Commands"]):
-        if command["Status"] in _ON_THE_WAY and command["Comment"].startswith(_COMMENT_PREFIX):
+        if command["Status"] in _ON_THE_WAY and command["Comment"].startswith(ours):
             ssm.cancel_command(CommandId=command["CommandId"], InstanceIds=[instance_id])
 
 
@@ -96,8 +97,8 @@ _COMMENT_PREFIX = "hsm-lifecycle "
 
 
 def _comment(event: Event) -> str:
-    """At most 100 characters; the execution's name is unlike that of any other."""
-    return f"{_COMMENT_PREFIX}{event['ExecutionName']}"[:100]
+    """The machine and the execution that sent the command, in at most 100 characters."""
+    return f"{_COMMENT_PREFIX}{':'.join(event['ExecutionId'].split(':')[6:])}"[:100]
 
 
 def _sent(event: Event) -> str | None:

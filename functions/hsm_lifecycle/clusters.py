@@ -27,6 +27,8 @@ LOGICAL_ID_TAG = "hsm-lifecycle:logical-id"
 STACK_KEYS_TAG = "hsm-lifecycle:stack-tag-keys"
 NONE = "none"  # an output of CloudFormation is better not empty
 _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
+# Deleting the last HSM of such a cluster makes a backup, even if there was none before (F1.30).
+_ONCE_ACTIVE = ("ACTIVE", "DEGRADED", "MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 _DELETE_ATTEMPTS = 40  # 15 s apart: HSMs may linger for minutes after they are gone (F1.29)
 
 
@@ -113,7 +115,7 @@ def find_cluster(event: Event) -> dict[str, Any]:
         "Id": cluster_id,
         "State": cluster["State"] if cluster else "ABSENT",
         "KnownAs": known,
-        "HasBackups": has_backups(known),
+        "HasBackups": bool(cluster and cluster["State"] in _ONCE_ACTIVE) or has_backups(known),
         "Looks": event["Looks"] + 1,
     }
 

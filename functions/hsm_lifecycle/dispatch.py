@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, errors
 
 Event = Mapping[str, Any]
 Step = Callable[[Event], dict[str, Any]]
@@ -25,7 +25,7 @@ def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
         try:
             result = by_name[name](event)
         except Exception as problem:
-            meant = aws.translated(problem)
+            meant = foreseen(aws.translated(problem))
             raise type(meant)(sentence(name, meant, event)) from problem
         logger.info("%s done", name, extra={"step": name, "cluster": event.get("ClusterId")})
         return result
@@ -39,11 +39,18 @@ def name_of(step: Step) -> str:
     return "".join(word.capitalize() for word in step.__name__.split("_"))
 
 
+def foreseen(problem: Exception) -> Exception:
+    """An error of `errors`, whose name a state machine may match on; any other in its place."""
+    if type(problem).__module__ == errors.__name__:
+        return problem
+    return errors.UnexpectedError(f"{type(problem).__name__}: {problem}")
+
+
 def sentence(step: str, problem: Exception, event: Event) -> str:
     """What happened in which step, ending in [id] of what it happened to.
 
     The front door answers CloudFormation with that id, so that a failed creation is deleted.
     """
-    text = f"{step}: {problem}"
+    text = str(problem) if str(problem).startswith(f"{step}: ") else f"{step}: {problem}"
     made = event.get("KeyStoreId") or event.get("ClusterId")
     return text if not made or re.search(rf"\[{made}\]$", text) else f"{text} [{made}]"

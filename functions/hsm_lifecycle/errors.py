@@ -58,5 +58,5 @@ class SecretNotFoundError(Exception):
     """A secret that the step needs does not exist or has no value yet."""
 
 
-class ClientError(Exception):
-    """The client instance cannot be used; the message says which parameter to update."""
+class UnexpectedError(Exception):
+    """Something that nobody foresaw; the message names it, and the log has the traceback."""

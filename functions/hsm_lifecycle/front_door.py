@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import re
 import time
+import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +21,44 @@ from crhelper import CfnResource
 from hsm_lifecycle import aws, client
 from hsm_lifecycle.errors import SupersededError
 
-helper = CfnResource(json_logging=True, log_level="INFO", boto_level="ERROR", sleep_on_delete=0)
+Request = Mapping[str, Any]
+_SECONDS_TO_DELIVER = 20
+
+
+class _Helper(CfnResource):
+    """crhelper, but for three of its habits: it takes any HTTP status for a success, it tries to
+    connect for ever, and half a second before the function's time is over it answers FAILED, though
+    what it could not deliver may have been a success.
+    """
+
+    undelivered: Exception | None = None
+
+    def _send(self, status: str | None = None, reason: str = "", _: object = None) -> None:
+        super()._send(status, reason, self._deliver)  # type: ignore[misc]  # of crhelper, untyped
+
+    def _deliver(self, url: str, body: Mapping[str, Any], _ssl_verify: object) -> None:
+        """Put the answer once. crhelper would answer a failure to do so, so it is only noted."""
+        put = urllib.request.Request(
+            url, json.dumps(body).encode(), {"content-type": ""}, method="PUT"
+        )
+        try:
+            urllib.request.urlopen(put, timeout=_SECONDS_TO_DELIVER).close()
+            self.undelivered = None
+        except (OSError, http.client.HTTPException) as problem:  # OSError: any other status too
+            self.undelivered = problem
+
+    def _set_timeout(self) -> None:
+        """Answer nothing in place of the outcome: the machine repeats what took too long."""
+
+
+def deliver(event: Request, context: Any) -> None:
+    """Answer through crhelper; raises if the answer did not arrive."""
+    helper(event, context)
+    if helper.undelivered:
+        raise helper.undelivered
+
+
+helper = _Helper(json_logging=True, log_level="INFO", boto_level="ERROR", sleep_on_delete=0)
 
 _PAUSE = 2  # seconds between two looks at what still runs
 _LOOKS = 60
@@ -27,8 +66,6 @@ _LOOKS_UNTIL_ANSWERED = 15
 _SECONDS_OF_A_WORKER = 60  # a worker in flight goes on when its execution is stopped
 _REASON_LIMIT = 240  # crhelper keeps the end of anything longer
 _ATTEMPTS = 5
-
-Request = Mapping[str, Any]
 
 
 # ---- start
@@ -43,7 +80,10 @@ def start(request: Request, context: Any) -> None:
             begin(name, request)
     except Exception as problem:
         failure = {"Error": type(problem).__name__, "Cause": str(problem)}
-        helper({**request, "Failure": failure}, context)
+        for attempt in range(_ATTEMPTS):
+            with contextlib.suppress(OSError):
+                return deliver({**request, "Failure": failure}, context)
+            time.sleep(2**attempt)
 
 
 def execution_name(request: Request) -> str:
@@ -93,7 +133,9 @@ def make_way(request: Request) -> None:
         ]:
             stop(arn)
         if working and not stopped:
-            client.cancel_commands(os.environ["CLIENT_INSTANCE"])
+            client.cancel_commands(
+                os.environ["CLIENT_INSTANCE"], map(name_of, json.loads(os.environ["MACHINES"]))
+            )
             stopped = True
         time.sleep(_PAUSE)
     raise TimeoutError(f"The work of an earlier request does not stop: {(working + answering)[0]}.")
@@ -109,9 +151,9 @@ def running(machine: str) -> list[str]:
     ]
 
 
-def name_of(execution_arn: str) -> str:
-    """The name at the end of an execution's ARN."""
-    return execution_arn.rpartition(":")[2]
+def name_of(arn: str) -> str:
+    """The name at the end of the ARN of an execution or a machine."""
+    return arn.rpartition(":")[2]
 
 
 def stop(execution_arn: str) -> None:
@@ -157,7 +199,7 @@ def answer(outcome: Mapping[str, Any], context: Any) -> None:
     """
     if "detail" in outcome:
         outcome = unanswered(outcome["detail"])
-    helper({**outcome["Request"], **outcome}, context)
+    deliver({**outcome["Request"], **outcome}, context)
 
 
 def unanswered(execution: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,10 +270,9 @@ def parsed(text: str) -> dict[str, Any] | None:
         return value if isinstance(value, dict) else None
     except ValueError:
         plain = re.sub(r"\\+", "", text)
-        found = (
-            re.findall(r'"errorMessage"\s*:\s*"([^"]*)', plain) if plain.lstrip()[:1] == "{" else []
-        )
-        return {"errorMessage": found[-1]} if found else None
+        # A nested cause begins with a brace, so what is left is the innermost one.
+        found = re.findall(r'"(?:errorMessage|Cause)"\s*:\s*"([^"{][^"]*)', plain)
+        return {"errorMessage": found[-1]} if found and plain.lstrip()[:1] == "{" else None
 
 
 def ended_as(machine: str, described: Mapping[str, Any]) -> str:

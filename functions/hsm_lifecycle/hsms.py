@@ -72,7 +72,13 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
         state, message = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS", first["Message"]
     if state == "DEGRADED":
         message = f"{found[0]['HsmId']} in {found[0]['AvailabilityZone']} is DEGRADED: {message}"
-    return {"State": state, "Tried": first["Tried"], "Message": message, "Unseen": unseen}
+    zones = [hsm["AvailabilityZone"] for hsm in found]
+    return {
+        "State": state,
+        "Tried": list(dict.fromkeys([*first["Tried"], *zones])),
+        "Message": message,
+        "Unseen": unseen,
+    }
 
 
 def delete_first_hsm(event: Event) -> dict[str, Any]:
@@ -95,7 +101,8 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     cluster, known = _existing(event), event["Hsms"]
     hsms = _listed(cluster)
     unseen = _unseen(hsms, known["Created"], event["EnteredTime"])
-    replaced = list(known["Replaced"])
+    replaced = known["Replaced"]
+    going = {entry["EniId"] for entry in replaced}
     verdict = {"Zone": "", "EniId": "", "Message": ""}
     wanted = int(event["HsmsPerSubnet"])
 
@@ -114,7 +121,6 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     if cluster["State"].endswith("_IN_PROGRESS"):
         return decided("WAIT")
     zones = sorted(cluster["SubnetMapping"])
-    going = {entry["EniId"] for entry in replaced}
     for hsm in hsms:
         zone = hsm["AvailabilityZone"]
         if hsm["State"] != "DEGRADED" or hsm["EniId"] in going:
@@ -125,7 +131,6 @@ def describe_hsms(event: Event) -> dict[str, Any]:
                 "UNHEALTHY",
                 Message=f"{hsm['HsmId']} in {zone} is DEGRADED like the one before: {reason}",
             )
-        replaced.append({"Zone": zone, "EniId": hsm["EniId"]})
         return decided("DELETE", EniId=hsm["EniId"])
     for zone in zones:
         if len(_staying(hsms, zone)) + sum(hsm["Zone"] == zone for hsm in unseen) < wanted:
@@ -170,12 +175,14 @@ def create_hsm(event: Event) -> dict[str, Any]:
 
 def delete_hsm(event: Event) -> dict[str, Any]:
     """Delete the HSM that is too much or DEGRADED; one that is gone or going is left alone."""
-    hsms = _listed(clusters.own(event))
+    hsms, replaced = _listed(clusters.own(event)), list(event["Hsms"]["Replaced"])
     for hsm in hsms:
         if hsm["EniId"] == event["Hsms"]["EniId"] and hsm["State"] != "DELETE_IN_PROGRESS":
             with _Patience([other for other in hsms if other is not hsm]):
                 _delete(event["ClusterId"], hsm)
-    return dict(event["Hsms"])
+            if hsm["State"] == "DEGRADED":
+                replaced.append({"Zone": hsm["AvailabilityZone"], "EniId": hsm["EniId"]})
+    return {**event["Hsms"], "Replaced": replaced}
 
 
 class _Patience:
@@ -213,9 +220,11 @@ def _existing(event: Event) -> dict[str, Any]:
 
 
 def _listed(cluster: dict[str, Any]) -> list[dict[str, Any]]:
-    """The HSMs of the cluster in the order of their interfaces, without those that are gone."""
-    alive = [hsm for hsm in cluster["Hsms"] if hsm["State"] != "DELETED"]
-    return sorted(alive, key=lambda hsm: str(hsm.get("EniId")))
+    """The HSMs of the cluster as AWS lists them, without those that are gone.
+
+    Those listed last are deleted first, so that what has served for long stays if it can.
+    """
+    return [hsm for hsm in cluster["Hsms"] if hsm["State"] != "DELETED"]
 
 
 def _staying(hsms: list[dict[str, Any]], zone: str) -> list[dict[str, Any]]:
