@@ -73,6 +73,7 @@ class Stack:
     def __init__(self, aws: LocalAws, name: str, template: str, **parameters: object) -> None:
         self.aws, self.name, self.template = aws, name, template
         self.parameters = {key: str(value) for key, value in parameters.items()}
+        self.tags: dict[str, str] = {}
         self._cloudformation = aws.client("cloudformation")
         self._id = name
 
@@ -106,6 +107,7 @@ class Stack:
                 {"ParameterKey": key, "ParameterValue": value}
                 for key, value in self.parameters.items()
             ],
+            "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
         }
         try:
             if self.status() in (None, "DELETE_COMPLETE"):
