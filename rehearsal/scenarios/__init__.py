@@ -35,7 +35,12 @@ _ALL: tuple[Scenario, ...] = (
 
 SCENARIOS: dict[str, Scenario] = {told.__name__.replace("_", "-"): told for told in _ALL}
 # What `rehearsal serve` is to be told for a scenario that needs another AWS than today's.
-ARGUMENTS: dict[str, tuple[str, ...]] = {"time-runs-out": superseded.SLOW_HSMS}
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "package-is-swapped": ("--year", "2024"),
+    "hsm-type-changes": ("--year", "2024"),
+    "hsm-type-takes-too-long": ("--year", "2024"),
+    "time-runs-out": superseded.SLOW_HSMS,
+}
 STANDARD = "standard"
 
 
