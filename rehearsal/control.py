@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 Json = Any
 
-# What happens to HSMs and backups without a request of this account; methods of hsm.Region.
-ACTS = ("replace_hsm", "degrade_hsm", "plant_shared_backup")
+# What happens to HSMs, backups and users without a request that AWS sees; methods of hsm.Region.
+ACTS = ("replace_hsm", "degrade_hsm", "plant_shared_backup", "log_in", "log_out")
 
 
 class Control:
@@ -33,6 +33,7 @@ class Control:
             ("GET", "/timeline"): self.timeline,
             ("GET", "/inventory"): lambda query: inventory(world, account, world.region),
             ("GET", "/decisions"): lambda query: world.decisions.all(),
+            ("GET", "/processes"): lambda query: self.processes(),
             ("GET", "/faults"): lambda query: world.faults.unused(),
             ("POST", "/faults"): self.plant,
             ("POST", "/advance"): self.advance,
@@ -58,6 +59,12 @@ class Control:
                 model.settle()
         return self._world.timeline.events(float(query.get("since", 0)))
 
+    def processes(self) -> Json:
+        """The arguments of every process that a script started so far, by instance."""
+        with scope(self._account, self._world.region):
+            systems = self._world.ssms.get((self._account, self._world.region))
+            return systems.processes() if systems else {}
+
     def plant(self, faults: Json) -> Json:
         """Plant one fault or a list of them."""
         try:
@@ -77,8 +84,9 @@ class Control:
     def act(self, given: Json) -> Json:
         """Have AWS, or another account, do unasked what the model has a method for.
 
-        {"replace_hsm": {"hsm_id": "hsm-..."}}, {"degrade_hsm": {"hsm_id": "hsm-..."}} or
-        {"plant_shared_backup": {"admin_password": "..."}}.
+        {"replace_hsm": {"hsm_id": "hsm-..."}}, {"degrade_hsm": {"hsm_id": "hsm-..."}},
+        {"plant_shared_backup": {"admin_password": "..."}}, or
+        {"log_in": {"cluster_id": "cluster-...", "username": "kmsuser"}} and so {"log_out": ...}.
         """
         ((act, details),) = given.items()
         if act not in ACTS:

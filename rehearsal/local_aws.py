@@ -76,6 +76,11 @@ class Control:
         answer: list[Json] = self._ask("/decisions")
         return answer
 
+    def processes(self) -> dict[str, list[list[str]]]:
+        """The arguments of every process that a script started so far, by instance."""
+        answer: dict[str, list[list[str]]] = self._ask("/processes")
+        return answer
+
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant one fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})

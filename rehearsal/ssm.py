@@ -228,6 +228,12 @@ class Ssm:
         with self._lock:
             return sorted(self._documents)
 
+    def processes(self) -> dict[str, list[list[str]]]:
+        """The arguments of every process that scripts started, by instance: anybody there sees."""
+        return {
+            each: self._instances.box(each).commands() for each in sorted(self._instances.ids())
+        }
+
     def sleep_in(self, key: str, seconds: float) -> bool:
         """Let the script whose REHEARSAL_COMMAND is `key` sleep, at most until it is stopped.
 
