@@ -35,7 +35,7 @@ def forever(answer: Answer) -> Answer:
 # What a step is answered unless a row says otherwise.
 USUAL: dict[str, Answer] = {
     "ActivateCluster": ok(),
-    "ActivateOnClient": ok(Output={"Status": "Success"}),
+    "ActivateCluster": ok(Output={"Status": "Success"}),
     "AdmitClient": ok(),
     "AdoptSecrets": ok(),
     "AlignHsms": ok(),
@@ -242,7 +242,7 @@ def first_hsm(*states: str) -> list[Answer]:
     ]
 
 
-def hsms(*decisions: str) -> list[Answer]:
+def hsms(*decisions: str, addresses: str = "10.0.1.10") -> list[Answer]:
     """One answer of DescribeHsms for each decision."""
     return [
         ok(
@@ -252,7 +252,7 @@ def hsms(*decisions: str) -> list[Answer]:
             Message="hsm-1 in us-east-1a is DEGRADED like the one before: it said so.",
             Created=[],
             Replaced=[],
-            IpAddresses="10.0.1.10",
+            IpAddresses=addresses,
         )
         for decision in decisions
     ]
@@ -763,7 +763,7 @@ ACTIVATE_CLUSTER = [
             "InitializeCluster",
             "WaitForCluster",
             "ConfigureClient",
-            "ActivateOnClient",
+            "ActivateCluster",
             "WaitForCluster",
             "ReportActivation",
         ),
@@ -772,14 +772,14 @@ ACTIVATE_CLUSTER = [
         "activate-cluster",
         "a cluster that is initialized, from a client that may be new",
         {"DescribeCluster": cluster("INITIALIZED", "ACTIVE")},
-        through=("InstallPackage", "ConfigureClient", "ActivateOnClient", "ReportActivation"),
+        through=("InstallPackage", "ConfigureClient", "ActivateCluster", "ReportActivation"),
         without=("InitializeCluster",),
     ),
     Path(
         "activate-cluster",
         "a cluster that is active",
         {"DescribeCluster": cluster("ACTIVE")},
-        without=("InitializeCluster", "ActivateOnClient"),
+        without=("InitializeCluster", "ActivateCluster"),
     ),
     Path(
         "activate-cluster",
@@ -807,7 +807,7 @@ ACTIVATE_CLUSTER = [
         status="TIMED_OUT",
         error="States.Timeout",
         seconds=2800,
-        through=("ActivateOnClient", "WaitForCluster"),
+        through=("ActivateCluster", "WaitForCluster"),
     ),
 ]
 
@@ -866,7 +866,7 @@ ALIGN_HSMS = [
     Path(
         "align-hsms",
         "no HSM at all leaves the client alone",
-        {"DescribeHsms": hsms("ALIGNED")},
+        {"DescribeHsms": hsms("ALIGNED", addresses="")},
         given={"HsmsPerSubnet": "0"},
         without=("InstallPackage", "ConfigureClient"),
     ),
