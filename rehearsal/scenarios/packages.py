@@ -101,6 +101,7 @@ def _upload(life: Life, version: str) -> str:
         "Resource": f"arn:aws:s3:::{OWN_BUCKET}/*",
     }
     s3.create_bucket(Bucket=OWN_BUCKET)
+    s3.delete_public_access_block(Bucket=OWN_BUCKET)
     s3.put_bucket_policy(
         Bucket=OWN_BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [reading]})
     )
