@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rehearsal.life import Life
-from rehearsal.scenarios import clients, failures, in_place, own_pki, packages, standard, superseded
+from rehearsal.scenarios import (
+    clients,
+    failures,
+    in_place,
+    own_pki,
+    packages,
+    refusals,
+    standard,
+    superseded,
+)
 
 Scenario = Callable[[Life], None]
 
@@ -27,6 +36,8 @@ _ALL: tuple[Scenario, ...] = (
     in_place.retention_and_tags,
     in_place.hsm_type_changes,
     in_place.hsm_type_takes_too_long,
+    refusals.creation_is_refused,
+    refusals.update_is_refused,
     superseded.time_runs_out,
     superseded.nobody_answers_a_creation,
     superseded.nobody_answers_an_update,
