@@ -50,9 +50,10 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
                     f"{aws.code_of(problem)} in {zone}: {problem.response['Error']['Message']}"
                 )
         else:
+            untried = set(cluster["SubnetMapping"]) - set(tried)
             raise HsmNotCreatedError(
                 f"CreateHsm gave no HSM in {', '.join(tried)}"
-                f"{', and no time is left for other zones' if late else ''}. {refusal}"
+                f"{', and no time is left for other zones' if untried else ''}. {refusal}"
             )
     return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": refusal, "Unseen": 0}
 
@@ -67,11 +68,14 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
     found = _listed(cluster)
     unseen = 0 if found else first["Unseen"] + 1
     if found:
-        state, message = found[0]["State"], found[0].get("StateMessage") or first["Message"]
+        state = found[0]["State"]
     else:
-        state, message = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS", first["Message"]
+        state = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS"
+    # What AWS says of its deletion is not to stand in the place of why an HSM had to be deleted.
+    message = first["Message"]
     if state == "DEGRADED":
-        message = f"{found[0]['HsmId']} in {found[0]['AvailabilityZone']} is DEGRADED: {message}"
+        reason = found[0].get("StateMessage") or "AWS gives no reason"
+        message = f"{found[0]['HsmId']} in {found[0]['AvailabilityZone']} is DEGRADED: {reason}"
     zones = [hsm["AvailabilityZone"] for hsm in found]
     return {
         "State": state,
