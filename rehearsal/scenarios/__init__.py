@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rehearsal.life import Life
 from rehearsal.scenarios import (
     clients,
+    degraded,
     failures,
     in_place,
     own_pki,
@@ -36,6 +37,9 @@ _ALL: tuple[Scenario, ...] = (
     in_place.retention_and_tags,
     in_place.hsm_type_changes,
     in_place.hsm_type_takes_too_long,
+    degraded.first_hsm_degraded,
+    degraded.no_first_hsm,
+    degraded.hsms_degrade,
     refusals.creation_is_refused,
     refusals.update_is_refused,
     superseded.time_runs_out,
