@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 from cryptography import x509
@@ -19,6 +20,8 @@ _CERTIFICATE, _CA_CERTIFICATE = "cluster-cert", "customer-ca-cert"  # the ends o
 _LONGEST_CHAIN, _LARGEST_CHAIN = 4, 16384
 _RSA_SIZES = (2048, 3072, 4096)
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
+_HASHES = ("sha224", "sha256", "sha384", "sha512")
+_API_PATTERN = re.compile(r"[a-zA-Z0-9+-/=\s]*")  # of InitializeCluster's two strings (F1.16)
 _DAYS = 3652  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
 _BACKDATED = datetime.timedelta(days=1)  # clocks differ (F2.9)
 
@@ -128,8 +131,14 @@ def check(certificate_pem: str, ca_pem: str, request_pem: str) -> None:
     if not _is_issued_by(authorities[-1], authorities[-1]):
         raise CertificateError(f"The last certificate of {_CA_CERTIFICATE} is not self-signed.")
     for number, authority in enumerate(authorities):
+        if authority is not authorities[-1] and _is_issued_by(authority, authority):
+            raise CertificateError(
+                f"Certificate {number + 1} of {_CA_CERTIFICATE} is self-signed like the last;"
+                " only the root may be, which is the last."
+            )
         _check_authority(authority, number)
     for one, what in ((certificate, _CERTIFICATE), *((a, _CA_CERTIFICATE) for a in authorities)):
+        _check_hash(one, what)
         _check_dates(one, what)
 
 
@@ -156,6 +165,15 @@ def _check_authority(authority: x509.Certificate, below: int) -> None:
     ):
         raise CertificateError(
             f"{who} has a key that CloudHSM does not take: RSA 2048, 3072, 4096 or P-256, 384, 521."
+        )
+
+
+def _check_hash(certificate: x509.Certificate, what: str) -> None:
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is None or algorithm.name not in _HASHES:
+        raise CertificateError(
+            f"{what} is signed with {algorithm.name if algorithm else 'no hash'}; CloudHSM takes"
+            " SHA-224, SHA-256, SHA-384 or SHA-512."
         )
 
 
@@ -189,9 +207,15 @@ def _csr_of(cluster: dict[str, Any]) -> str:
 
 def _loaded(pem: str, what: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(pem.encode())
+        found = x509.load_pem_x509_certificates(pem.encode())
     except ValueError as problem:
         raise CertificateError(f"{what} is not a certificate in PEM.") from problem
+    if not _API_PATTERN.fullmatch(pem):
+        raise CertificateError(
+            f"{what} has text around the certificate, which CloudHSM does not take; leave only what"
+            " is between the lines BEGIN CERTIFICATE and END CERTIFICATE, these included."
+        )
+    return found
 
 
 def _draft(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.CertificateBuilder:

@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from hsm_lifecycle import aws, clusters
 from hsm_lifecycle.dispatch import Event
 
+_THERE = ("InvalidPermission.Duplicate",)
+_GONE = ("InvalidPermission.NotFound", "InvalidGroup.NotFound")
 _DESCRIPTION = "hsm-lifecycle client"
 _FIRST_PORT, _LAST_PORT = (
     2223,
@@ -21,13 +23,13 @@ def admit_client(event: Event) -> dict[str, Any]:
     ec2, theirs, ours = _groups(event, clusters.own(event))
     _revoke_former(ec2, theirs, ours)
     _unless(
-        "InvalidPermission.Duplicate",
+        _THERE,
         ec2.authorize_security_group_ingress,
         GroupId=theirs,
         IpPermissions=_ports(ours, Description=_DESCRIPTION),
     )
     _unless(
-        "InvalidPermission.Duplicate",
+        _THERE,
         ec2.authorize_security_group_egress,
         GroupId=ours,
         IpPermissions=_ports(theirs),
@@ -41,7 +43,7 @@ def _revoke_former(ec2: Any, theirs: str, ours: str) -> None:
     for pair in (pair for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
         if pair.get("Description") == _DESCRIPTION and pair["GroupId"] != ours:
             _unless(
-                "InvalidPermission.NotFound",
+                _GONE,
                 ec2.revoke_security_group_ingress,
                 GroupId=theirs,
                 IpPermissions=_ports(pair["GroupId"]),
@@ -55,18 +57,8 @@ def revoke_client(event: Event) -> dict[str, Any]:
         return {}
     clusters.own(event)
     ec2, theirs, ours = _groups(event, cluster)
-    _unless(
-        "InvalidPermission.NotFound",
-        ec2.revoke_security_group_ingress,
-        GroupId=theirs,
-        IpPermissions=_ports(ours),
-    )
-    _unless(
-        "InvalidPermission.NotFound",
-        ec2.revoke_security_group_egress,
-        GroupId=ours,
-        IpPermissions=_ports(theirs),
-    )
+    _unless(_GONE, ec2.revoke_security_group_ingress, GroupId=theirs, IpPermissions=_ports(ours))
+    _unless(_GONE, ec2.revoke_security_group_egress, GroupId=ours, IpPermissions=_ports(theirs))
     return {}
 
 
@@ -86,10 +78,10 @@ def _ports(group_id: str, **described: str) -> list[dict[str, Any]]:
     ]
 
 
-def _unless(excused: str, call: Any, **request: Any) -> None:
+def _unless(excused: tuple[str, ...], call: Any, **request: Any) -> None:
     """Make the call; what it would bring about may be so already."""
     try:
         call(**request)
     except ClientError as problem:
-        if aws.code_of(problem) != excused:
+        if aws.code_of(problem) not in excused:
             raise

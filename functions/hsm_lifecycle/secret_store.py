@@ -107,18 +107,18 @@ def check_secrets(event: Event) -> dict[str, Any]:
 
 
 def exists(name: str) -> bool:
-    """Whether there is such a secret, with or without a value.
+    """Whether there is such a secret, with or without a value, that is not to be deleted.
 
     Asked before anything else: the permission to read or delete a secret hangs on its tags and on
     the suffix of its ARN, so for one that does not exist access is denied rather than "not found".
     """
     try:
-        aws.client("secretsmanager").describe_secret(SecretId=name)
+        found = aws.client("secretsmanager").describe_secret(SecretId=name)
     except ClientError as problem:
         if aws.code_of(problem) != "ResourceNotFoundException":
             raise
         return False
-    return True
+    return "DeletedDate" not in found
 
 
 def delete_secrets(event: Event) -> dict[str, Any]:
