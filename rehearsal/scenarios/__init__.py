@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from rehearsal.life import Life
 from rehearsal.scenarios import (
+    backups,
+    behind_our_back,
     clients,
     degraded,
     failures,
@@ -37,6 +39,12 @@ _ALL: tuple[Scenario, ...] = (
     in_place.retention_and_tags,
     in_place.hsm_type_changes,
     in_place.hsm_type_takes_too_long,
+    backups.restored_from_a_backup,
+    backups.restored_from_another_account,
+    behind_our_back.hsms_come_and_go,
+    behind_our_back.secrets_are_deleted,
+    behind_our_back.cluster_is_deleted,
+    behind_our_back.security_group_is_in_use,
     degraded.first_hsm_degraded,
     degraded.no_first_hsm,
     degraded.hsms_degrade,
