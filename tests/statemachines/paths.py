@@ -68,7 +68,7 @@ USUAL: dict[str, Answer] = {
     "DeleteSecrets": ok(),
     "DescribeAgent": ok(PingStatus="Online", Looks=1),
     "DescribeClient": ok(State="running"),
-    "DescribeCommand": ok(Id="c-1", Status="Success", Message="done"),
+    "DescribeCommand": ok(Id="c-1", Job="InstallPackage", Status="Success", Message="done"),
     "DisconnectKeyStore": ok(),
     "DropClaim": ok(),
     "DropPassword": ok(),
@@ -265,7 +265,9 @@ def agent(*statuses: str) -> list[Answer]:
 
 def command(*statuses: str) -> list[Answer]:
     """One answer of DescribeCommand for each status."""
-    return [ok(Id="c-1", Status=status, Message=SAID) for status in statuses]
+    return [
+        ok(Id="c-1", Job="InstallPackage", Status=status, Message=SAID) for status in statuses
+    ]
 
 
 def key_store(*states: str, code: str = "", seconds: float = 0) -> list[Answer]:
