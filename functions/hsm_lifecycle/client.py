@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,10 @@ from hsm_lifecycle.dispatch import Event
 
 _SECONDS_TO_DELIVER = 120
 _WORDS_OF_STDERR = 600  # characters; the stack event shows 240 in all
+# What says no more than that it failed, and the long name that CloudFormation gives a document: the
+# stack event has room for neither.
+_AGENTS_OWN_WORDS = re.compile(r"failed to run commands: exit status \d+\s*$")
+_JOB = re.compile(r"-r([A-Z][A-Za-z]+)Document-")
 _ON_THE_WAY = ("Pending", "InProgress", "Delayed", "Cancelling")
 
 
@@ -75,11 +80,14 @@ def describe_command(event: Event) -> dict[str, Any]:
             raise
         return {"Id": event["CommandId"], "Status": "Running", "Message": "not known to SSM yet"}
     status = invocation["Status"]
-    said = (invocation["StandardErrorContent"] or invocation["StandardOutputContent"]).strip()
+    said = invocation["StandardErrorContent"] or invocation["StandardOutputContent"]
+    told = _AGENTS_OWN_WORDS.sub("", said).strip()
+    job = _JOB.search(invocation["DocumentName"])
     return {
         "Id": event["CommandId"],
+        "Job": job.group(1) if job else invocation["DocumentName"],
         "Status": "Running" if status in _ON_THE_WAY else status,
-        "Message": said[-_WORDS_OF_STDERR:] or invocation["StatusDetails"],
+        "Message": told[-_WORDS_OF_STDERR:] or invocation["StatusDetails"],
     }
 
 
