@@ -53,6 +53,7 @@ _ALL: tuple[Scenario, ...] = (
     superseded.time_runs_out,
     superseded.nobody_answers_a_creation,
     superseded.nobody_answers_an_update,
+    superseded.update_is_cancelled_anywhere,
     superseded.deletion_overtakes_creation,
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from rehearsal.by_hand import run_on_client
 from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
 
 # For `time_runs_out`: two HSMs one after the other are more than a workflow has time for.
-SLOW_HSMS = ("--timings", '{"create_hsm": 1487}')
+SLOW_HSMS = ("--timings", '{"create_hsm": 1613}')
 # The state machine tries so often to answer, and then Lambda for the rule of EventBridge.
 ATTEMPTS_TO_ANSWER = 7 + 3
+ANOTHER_IMAGE = "ami-0d12c3d4e5f6a7b83"
 
 
 def time_runs_out(life: Life) -> None:
@@ -21,7 +23,7 @@ def time_runs_out(life: Life) -> None:
         life.fault(hsm="DEGRADED")
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("align-hsms did not end within its time limit")
+        life.expect_reason("is still CREATE_IN_PROGRESS after 52 minutes")
         life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
     with life.step("Delete"):
@@ -56,6 +58,41 @@ def nobody_answers_an_update(life: Life) -> None:
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def update_is_cancelled_anywhere(life: Life) -> None:
+    """Cancelled while HSMs go, a script runs, backups or the client change: all is as before."""
+    with life.step("Create: 2 HSMs in 1 subnet"):
+        life.request(pSubnets=life.aws.subnets[0], pHsmsPerSubnet=2)
+        life.expect_stack("CREATE_COMPLETE")
+        client = life.stack.outputs()["oClientInstanceId"]
+
+    for what, operation, changes in (
+        ("an HSM is deleted", "DeleteHsm", {"pHsmsPerSubnet": 0}),
+        ("backups are kept for longer", "ModifyCluster", {"pBackupRetentionDays": 379}),
+        ("a script runs on the client", "SendCommand", {"pReconcile": "again"}),
+        ("a new client is configured", "SendCommand", {"pClientAmiId": ANOTHER_IMAGE}),
+    ):
+        with life.step(f"Cancelled while {what}"):
+            before, usual = life.cluster(), dict(life.stack.parameters)
+            life.fault(operation=operation, pause=True)
+            life.start(**changes)
+            with life.standing_still():
+                life.cancel()
+            life.wait()
+            life.stack.parameters = usual
+            life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+            after = life.expect_cluster(state="ACTIVE", hsms=2, zones=1)
+            for kept in ("BackupRetentionPolicy", "TagList", "Users"):
+                life.expect(kept, after[kept], before[kept])
+            life.expect("client", life.stack.outputs()["oClientInstanceId"], client)
+            answer = run_on_client(life, "/opt/cloudhsm/bin/cloudhsm-cli user list")
+            life.expect("error code of user list", '"error_code": 0' in answer, True)
 
     with life.step("Delete"):
         life.delete()
