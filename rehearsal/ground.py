@@ -18,8 +18,6 @@ Json = dict[str, Any]
 ADMIN_PASSWORD = "Planted0Admin0Password0Of0Ground"
 # Virtual seconds within which each step of AWS's is over, with the default timings.
 A_WHILE = 500
-CLIENT = "ground-client"
-INSTALL = "ground-install"
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 CLI = (
     "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient/Amzn2023/"
@@ -61,6 +59,16 @@ class Ground:
         hsms = self.cluster()["Hsms"]
         return str(next(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE"))
 
+    def user(self, name: str) -> Json:
+        """A user as `cloudhsm-cli user list` shows it."""
+        users = self.command("user-list")["data"]["users"]
+        return dict(next(user for user in users if user["username"] == name))
+
+    def add_hsm(self) -> None:
+        """Have a third HSM join, which takes a while."""
+        zone = self.cluster()["Hsms"][0]["AvailabilityZone"]
+        self.aws.client("cloudhsmv2").create_hsm(ClusterId=self.cluster_id, AvailabilityZone=zone)
+
     def command(self, operation: str, **given: str) -> Json:
         """What an administrator's cloudhsm-cli would do, logged in with the right password."""
         return self.aws.control.data_plane(
@@ -87,18 +95,21 @@ class Ground:
             Filters={"clusterIds": [self.cluster_id], "states": ["READY"]}, SortAscending=False
         )["Backups"]
         cluster_id = _create_cluster(aws, SourceBackupId=backups[0]["BackupId"])
-        _create_hsms(aws, cluster_id, range(2))
-        aws.client("ec2").modify_instance_attribute(
-            InstanceId=self.client,
-            Groups=[_cluster(aws, each)["SecurityGroup"] for each in (self.cluster_id, cluster_id)],
+        _create_hsms(aws, cluster_id, range(1))
+        _create_hsms(aws, cluster_id, range(1, 2))
+        theirs, ours = (
+            _cluster(aws, each)["SecurityGroup"] for each in (cluster_id, self.cluster_id)
         )
+        ec2 = aws.client("ec2")
+        ec2.authorize_security_group_ingress(GroupId=theirs, IpPermissions=[_to_hsms(ours)])
+        ec2.authorize_security_group_egress(GroupId=ours, IpPermissions=[_to_hsms(theirs)])
         return replace(self, cluster_id=cluster_id)
 
 
-def lay(aws: LocalAws, *, package: str = CLI) -> Ground:
+def lay(aws: LocalAws, *, name: str = "ground", package: str = CLI) -> Ground:
     """Make the cluster, activate it, and give it two HSMs and a client with this package."""
     cluster_id = _create_cluster(aws)
-    client = _launch_client(aws, _cluster(aws, cluster_id)["SecurityGroup"])
+    client = _launch_client(aws, name, _cluster(aws, cluster_id)["SecurityGroup"])
     _create_hsms(aws, cluster_id, range(1))
     first = _cluster(aws, cluster_id)
     now = aws.control.clock()["now"]
@@ -124,7 +135,7 @@ def lay(aws: LocalAws, *, package: str = CLI) -> Ground:
     secrets = aws.client("secretsmanager")
     secrets.create_secret(Name=ground.admin_secret, SecretString=_admin(ADMIN_PASSWORD))
     secrets.create_secret(Name=ground.ca_secret, SecretString=ca.pem)
-    _install(aws, client, package)
+    _install(aws, client, f"{name}-install", package)
     return ground
 
 
@@ -152,13 +163,13 @@ def _create_hsms(aws: LocalAws, cluster_id: str, places: range) -> None:
     aws.control.advance(A_WHILE)
 
 
-def _launch_client(aws: LocalAws, cluster_group: str) -> str:
+def _launch_client(aws: LocalAws, name: str, cluster_group: str) -> str:
     """An instance with the cluster's own group, which is how AWS's documentation lets one in."""
     iam = aws.client("iam")
-    iam.create_role(RoleName=CLIENT, AssumeRolePolicyDocument=_policy(_assumed_by("ec2")))
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(_assumed_by("ec2")))
     iam.put_role_policy(
-        RoleName=CLIENT,
-        PolicyName=CLIENT,
+        RoleName=name,
+        PolicyName=name,
         PolicyDocument=_policy(
             _allowed(["ssm:UpdateInstanceInformation", "ssmmessages:*"], "*"),
             _allowed(
@@ -166,8 +177,8 @@ def _launch_client(aws: LocalAws, cluster_group: str) -> str:
             ),
         ),
     )
-    iam.create_instance_profile(InstanceProfileName=CLIENT)
-    iam.add_role_to_instance_profile(InstanceProfileName=CLIENT, RoleName=CLIENT)
+    iam.create_instance_profile(InstanceProfileName=name)
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
     launched = aws.client("ec2").run_instances(
         ImageId=aws.client("ssm").get_parameter(Name=IMAGE)["Parameter"]["Value"],
         MinCount=1,
@@ -175,9 +186,14 @@ def _launch_client(aws: LocalAws, cluster_group: str) -> str:
         InstanceType="t3a.small",
         SubnetId=aws.subnets[0],
         SecurityGroupIds=[cluster_group],
-        IamInstanceProfile={"Name": CLIENT},
+        IamInstanceProfile={"Name": name},
     )
     return str(launched["Instances"][0]["InstanceId"])
+
+
+def _to_hsms(group: str) -> Json:
+    pairs = [{"GroupId": group}]
+    return {"IpProtocol": "tcp", "FromPort": 2223, "ToPort": 2225, "UserIdGroupPairs": pairs}
 
 
 def _assumed_by(service: str) -> Json:
@@ -193,7 +209,7 @@ def _policy(*statements: Json) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
-def _install(aws: LocalAws, client: str, package: str) -> None:
+def _install(aws: LocalAws, client: str, document: str, package: str) -> None:
     """Install a client package, as an operator does by Run Command."""
     ssm = aws.client("ssm")
     script = [
@@ -203,10 +219,10 @@ def _install(aws: LocalAws, client: str, package: str) -> None:
     ]
     step = {"action": "aws:runShellScript", "name": "Install", "inputs": {"runCommand": script}}
     ssm.create_document(
-        Name=INSTALL,
+        Name=document,
         DocumentType="Command",
         Content=json.dumps({"schemaVersion": "2.2", "mainSteps": [step]}),
     )
-    ssm.send_command(DocumentName=INSTALL, InstanceIds=[client])
+    ssm.send_command(DocumentName=document, InstanceIds=[client])
     # Nothing jumps while the script runs, so it is over then.
     aws.control.advance(A_WHILE)

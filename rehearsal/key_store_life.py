@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -17,6 +18,8 @@ Json = dict[str, Any]
 KEY_STORE_TEMPLATE = "build/rehearsal/templates/cloudhsm-key-store.yml"
 # What KMS makes for itself with the first key store, and does not take away.
 LEFT_BY_KMS = "role AWSServiceRoleForKeyManagementServiceCustomKeyStores"
+# Virtual seconds within which KMS has connected or disconnected, with the default timings.
+A_WHILE = 900
 PLAINTEXT = b"to be or not to be"
 
 
@@ -51,24 +54,52 @@ class KeyStoreLife(Life):
         self._kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
         self.control.advance(8 * 86400)
 
+    def connect_by_hand(self) -> None:
+        """Connect the DISCONNECTED key store, and wait for what becomes of it."""
+        self._kms.connect_custom_key_store(CustomKeyStoreId=self.store()["CustomKeyStoreId"])
+        self.control.advance(A_WHILE)
+
+    def disconnect_by_hand(self) -> None:
+        """Disconnect the key store, unless it is, and wait until it is DISCONNECTED."""
+        store = self.store()
+        if store["ConnectionState"] != "DISCONNECTED":
+            self._kms.disconnect_custom_key_store(CustomKeyStoreId=store["CustomKeyStoreId"])
+            self.control.advance(A_WHILE)
+
     # Expecting
 
     def store(self) -> Json:
         """The key store that is called as this stack wants it, as the inventory has it."""
         name = self.stack.parameters["pKeyStoreName"]
-        stores = [each for each in self.stores() if each["CustomKeyStoreName"] == name]
+        stores = [
+            each
+            for each in self.control.inventory()["kms"]["key_stores"]
+            if each["CustomKeyStoreName"] == name
+        ]
         self.expect("key stores of this name", len(stores), 1)
-        return stores[0]
-
-    def stores(self) -> list[Json]:
-        """Every key store there is."""
-        return list(self.control.inventory()["kms"]["key_stores"])
+        return dict(stores[0])
 
     def expect_store(self, state: str) -> Json:
         """The key store is in this state."""
         store = self.store()
         self.expect("key store", store["ConnectionState"], state)
         return store
+
+    @contextmanager
+    def staying_connected(self, store_id: str) -> Iterator[None]:
+        """Whatever is asked for inside, the key store is CONNECTED and never leaves that state."""
+        before = self._states_of(store_id)
+        yield
+        self.expect("key store", before[-1], "CONNECTED")
+        self.expect("states of the key store", self._states_of(store_id)[len(before) :], [])
+
+    def _states_of(self, store_id: str) -> list[str]:
+        events = (e["event"] for e in self.control.timeline() if e["subject"] == store_id)
+        return [str(event) for event in events if event.isupper()]
+
+    def attempts(self) -> int:
+        """How often KMS was asked to connect a key store so far."""
+        return sum(e["event"] == "ConnectCustomKeyStore" for e in self.control.timeline())
 
     def expect_unusable(self, key: str) -> None:
         """KMS refuses to use a key, because of the state of its key store."""
@@ -79,16 +110,10 @@ class KeyStoreLife(Life):
         else:
             raise NotAsExpectedError(f"key {key}: expected a refusal, but it encrypts")
 
-    def events_of(self, subject: str) -> list[str]:
-        """What happened to a key store or cluster so far."""
-        return [
-            str(event["event"]) for event in self.control.timeline() if event["subject"] == subject
-        ]
-
     def refused_logins(self, user: str) -> int:
-        """How often the HSMs have refused a login of this user."""
+        """How often the HSMs have refused a login of this user so far."""
         return sum(
-            event["event"] == "LoginRefused" and event.get("user") == user
+            event["event"] == "LoginRefused" and event["user"] == user
             for event in self.control.timeline()
         )
 
@@ -97,3 +122,18 @@ def on_ground(life: Life, **parameters: object) -> tuple[KeyStoreLife, Ground]:
     """A key store to be on a new cluster of somebody's own making."""
     laid = ground.lay(life.aws)
     return KeyStoreLife(life, {**laid.parameters, **parameters}), laid
+
+
+def on_cluster(life: Life, **parameters: object) -> KeyStoreLife:
+    """A key store to be on the cluster of a life's own stack, as the outputs name it."""
+    outputs = life.stack.outputs()
+    return KeyStoreLife(
+        life,
+        {
+            "pCloudHsmClusterId": outputs["oClusterId"],
+            "pCloudHsmAdminPasswordSecretName": outputs["oAdminPasswordSecretName"],
+            "pCloudHsmCustCaCertSecretName": outputs["oCustomerCaCertSecretName"],
+            "pClientInstanceId": outputs["oClientInstanceId"],
+            **parameters,
+        },
+    )
