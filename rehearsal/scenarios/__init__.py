@@ -12,6 +12,7 @@ from rehearsal.scenarios import (
     degraded,
     failures,
     in_place,
+    key_stores,
     own_pki,
     packages,
     refusals,
@@ -55,6 +56,16 @@ _ALL: tuple[Scenario, ...] = (
     superseded.nobody_answers_an_update,
     superseded.update_is_cancelled_anywhere,
     superseded.deletion_overtakes_creation,
+    key_stores.key_store,
+    key_stores.key_store_reconnected,
+    key_stores.key_store_renamed,
+    key_stores.key_store_moved,
+    key_stores.key_store_kept,
+    key_stores.foreign_key_store,
+    key_stores.stale_admin_password,
+    key_stores.kmsuser_on_some_hsms,
+    key_stores.client_without_cli,
+    key_stores.cluster_in_use,
 )
 
 SCENARIOS: dict[str, Scenario] = {told.__name__.replace("_", "-"): told for told in _ALL}
