@@ -43,3 +43,21 @@ def run_on_client(life: Life, script: str) -> str:
     what = f"{script!r} on the client ({done['StandardErrorContent'].strip()})"
     life.expect(what, done["Status"], "Success")
     return str(done["StandardOutputContent"]).strip()
+
+
+def last_warnings(life: Life) -> str:
+    """What the latest update says in its workflow's output that it could not do."""
+    updates = [
+        event
+        for event in life.control.timeline()
+        if event["event"] == "ExecutionSucceeded" and event["subject"].endswith("-update-cluster")
+    ]
+    machine, name = updates[-1]["subject"], updates[-1]["execution"]
+    states = life.aws.client("stepfunctions")
+    arns = {
+        each["name"]: each["stateMachineArn"]
+        for each in states.list_state_machines()["stateMachines"]
+    }
+    arn = f"{arns[machine].replace(':stateMachine:', ':execution:')}:{name}"
+    output = json.loads(states.describe_execution(executionArn=arn)["output"])
+    return str(output["Data"]["Warnings"])

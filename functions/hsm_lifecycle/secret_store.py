@@ -94,14 +94,14 @@ def _backup_secrets(event: Event) -> tuple[tuple[str, str], tuple[str, str]]:
 def check_secrets(event: Event) -> dict[str, Any]:
     """Say which of the two lasting secrets of an active cluster is gone: nobody can restore it."""
     of = names(event["System"], event["ClusterId"])
-    for name, remedy in (
-        (of.ca_certificate, "Copy /opt/cloudhsm/etc/customerCA.crt of a client into a new one"),
-        (of.password, "Put the admin's password into a new one, as {username, password}"),
+    for name, content in (
+        (of.ca_certificate, "customerCA.crt of a client"),
+        (of.password, "the admin's password"),
     ):
         if not exists(name):
             raise SecretNotFoundError(
-                f"The secret {name} is gone. {remedy}, with the tag {clusters.STACK_TAG} of this"
-                " stack, then update pReconcile."
+                f"The secret {name} is gone. Store {content} anew with this stack's tag"
+                f" {clusters.STACK_TAG}, then update pReconcile."
             )
     return {}
 

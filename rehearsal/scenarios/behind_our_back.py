@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rehearsal.by_hand import read_secret, run_on_client, secret_name
+from rehearsal.by_hand import last_warnings, read_secret, run_on_client, secret_name
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
 
 # Virtual seconds within which AWS has made or deleted an HSM or a cluster.
@@ -67,7 +67,7 @@ def secrets_are_deleted(life: Life) -> None:
         _delete_secret(life, "initial-crypto-officer-password")
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("initial-crypto-officer-password is gone", "pReconcile")
+        life.expect_reason("initial-crypto-officer-password is gone. Store the admin's password")
         _put_back(life, "initial-crypto-officer-password", password)
         life.request(pHsmsPerSubnet=1, pReconcile="password")
         life.expect_stack("UPDATE_COMPLETE")
@@ -76,7 +76,7 @@ def secrets_are_deleted(life: Life) -> None:
         _delete_secret(life, "customer-ca-cert")
         life.request(pReconcile="CA certificate is gone")
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("customer-ca-cert is gone", "/opt/cloudhsm/etc/customerCA.crt")
+        life.expect_reason("customer-ca-cert is gone. Store customerCA.crt of a client")
         kept = run_on_client(life, "cat /opt/cloudhsm/etc/customerCA.crt")
         _put_back(life, "customer-ca-cert", kept)
         life.request(pReconcile="CA certificate")
@@ -107,7 +107,7 @@ def cluster_is_deleted(life: Life) -> None:
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_reason("no longer exists", "from a backup")
-        warnings = life.stack.outputs()["oWarnings"]
+        warnings = last_warnings(life)
         life.expect(f"warning: {warnings}", "no longer exists" in warnings, True)
 
     with life.step("Delete"):

@@ -80,7 +80,7 @@ def hsms_degrade(life: Life) -> None:
     with life.step("An ACTIVE one has become DEGRADED"):
         lost = life.cluster()["Hsms"][0]
         life.control.act("degrade_hsm", hsm_id=lost["HsmId"])
-        life.request(pReconcile="degraded")
+        life.request(pHsmsPerSubnet=2, pReconcile="degraded")
         life.expect_stack("UPDATE_COMPLETE")
         cluster = life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         there = [hsm["HsmId"] for hsm in cluster["Hsms"] if hsm["State"] == "ACTIVE"]

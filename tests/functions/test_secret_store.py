@@ -263,8 +263,8 @@ def test_the_two_secrets_that_last_are_enough(world: World) -> None:
 @pytest.mark.parametrize(
     ("end", "remedy"),
     [
-        ("customer-ca-cert", "Copy /opt/cloudhsm/etc/customerCA.crt"),
-        ("initial-crypto-officer-password", "Put the admin's password into a new one"),
+        ("customer-ca-cert", "Store customerCA.crt of a client anew"),
+        ("initial-crypto-officer-password", "Store the admin's password anew"),
     ],
 )
 def test_a_secret_that_is_gone_is_named_with_what_to_do(
