@@ -48,6 +48,7 @@ _ALL: tuple[Scenario, ...] = (
     behind_our_back.security_group_is_in_use,
     degraded.first_hsm_degraded,
     degraded.no_first_hsm,
+    degraded.no_time_for_another_zone,
     degraded.hsms_degrade,
     refusals.creation_is_refused,
     refusals.update_is_refused,
@@ -74,6 +75,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "package-is-swapped": ("--year", "2024"),
     "hsm-type-changes": ("--year", "2024"),
     "hsm-type-takes-too-long": ("--year", "2024"),
+    "no-time-for-another-zone": superseded.SLOW_HSMS,
     "time-runs-out": superseded.SLOW_HSMS,
 }
 STANDARD = "standard"
