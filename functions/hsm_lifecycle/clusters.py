@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, secret_store
+from hsm_lifecycle import aws, deadlines, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     ClusterInUseError,
@@ -221,10 +221,13 @@ def create_cluster(event: Event) -> dict[str, Any]:
 def describe_cluster(event: Event) -> dict[str, Any]:
     """Describe the cluster; one that is gone has the state DELETED."""
     cluster = find(event["ClusterId"]) or {"State": "DELETED"}
+    state, message = cluster["State"], cluster.get("StateMessage") or "AWS gives no reason"
+    if state.endswith("_IN_PROGRESS") or state in ("UNINITIALIZED", "INITIALIZED"):
+        deadlines.check(event, f"The cluster is still {state} ({message})")
     return {
         "Id": event["ClusterId"],
-        "State": cluster["State"],
-        "StateMessage": cluster.get("StateMessage") or "AWS gives no reason",
+        "State": state,
+        "StateMessage": message,
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
         "Looks": event.get("Looks", 0) + 1,

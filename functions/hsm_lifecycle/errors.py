@@ -58,5 +58,9 @@ class SecretNotFoundError(Exception):
     """A secret that the step needs does not exist or has no value yet."""
 
 
+class OutOfTimeError(Exception):
+    """AWS was still at work when the time that CloudFormation gives a request was nearly over."""
+
+
 class UnexpectedError(Exception):
     """Something that nobody foresaw; the message names it, and the log has the traceback."""

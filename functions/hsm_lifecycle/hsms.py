@@ -6,12 +6,11 @@ the interface stays (F1.27).
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, clusters
+from hsm_lifecycle import aws, clusters, deadlines
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterNotFoundError, HsmBusyError, HsmNotCreatedError
 from hsm_lifecycle.properties import ClusterProperties
@@ -33,7 +32,8 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
     cluster, tried = clusters.own(event), list(event["FirstHsm"]["Tried"])
     refusal = event["FirstHsm"]["Message"]
     if not _listed(cluster):
-        late = _seconds_between(event["StartTime"], event["EnteredTime"]) > _SECONDS_TO_TRY_AGAIN
+        spent = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
+        late = spent > _SECONDS_TO_TRY_AGAIN
         for zone in _zones_in_order(event, cluster):
             if zone in tried or (tried and late):
                 continue
@@ -76,6 +76,8 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
     if state == "DEGRADED":
         reason = found[0].get("StateMessage") or "AWS gives no reason"
         message = f"{found[0]['HsmId']} in {found[0]['AvailabilityZone']} is DEGRADED: {reason}"
+    if state in _MOVING:
+        deadlines.check(event, f"The first HSM is still {state} ({message or 'no reason given'})")
     zones = [hsm["AvailabilityZone"] for hsm in found]
     return {
         "State": state,
@@ -111,6 +113,8 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     wanted = int(event["HsmsPerSubnet"])
 
     def decided(decision: str, **named: str) -> dict[str, Any]:
+        if decision not in ("ALIGNED", "UNHEALTHY"):
+            deadlines.check(event, _still(cluster, hsms))
         return {
             "Next": decision,
             **verdict,
@@ -148,6 +152,14 @@ def describe_hsms(event: Event) -> dict[str, Any]:
                 return decided("UNHEALTHY", Message=store)
             return decided("DELETE", EniId=_staying(hsms, zone)[-1]["EniId"])
     return decided("ALIGNED" if all(hsm["State"] == "ACTIVE" for hsm in hsms) else "WAIT")
+
+
+def _still(cluster: dict[str, Any], hsms: list[dict[str, Any]]) -> str:
+    """What keeps the HSMs from being as many as are wanted."""
+    for hsm in hsms:
+        if hsm["State"] in _MOVING:
+            return f"{hsm['HsmId']} in {hsm['AvailabilityZone']} is still {hsm['State']}"
+    return f"The cluster is {cluster['State']} and has still {len(hsms)} HSMs"
 
 
 def _store_that_needs_two_zones(
@@ -248,7 +260,8 @@ def _unseen(
     return [
         entry
         for entry in created
-        if entry["EniId"] not in seen and _seconds_between(entry["At"], now) < _SECONDS_UNSEEN
+        if entry["EniId"] not in seen
+        and deadlines.seconds_between(entry["At"], now) < _SECONDS_UNSEEN
     ]
 
 
@@ -264,11 +277,6 @@ def _zones_in_order(event: Event, cluster: dict[str, Any]) -> list[str]:
 
 def _position(order: list[str], subnet_id: str) -> int:
     return order.index(subnet_id) if subnet_id in order else 0
-
-
-def _seconds_between(earlier: str, later: str) -> float:
-    """Seconds between two times of a state machine, such as 2026-01-31T12:00:00.000Z."""
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
 
 
 def _create(cluster_id: str, zone: str) -> dict[str, Any]:

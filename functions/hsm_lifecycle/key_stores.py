@@ -13,12 +13,11 @@ import re
 import secrets
 import string
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, clusters, secret_store
+from hsm_lifecycle import aws, clusters, deadlines, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     ClusterInUseError,
@@ -169,7 +168,7 @@ def describe_key_store(event: Event) -> dict[str, Any]:
     return {
         "State": store["ConnectionState"] if store else "ABSENT",
         "ErrorCode": (store or {}).get("ConnectionErrorCode", ""),
-        "Seconds": _seconds_between(event["StartTime"], event["EnteredTime"]),
+        "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
     }
 
 
@@ -375,7 +374,7 @@ def diagnose_connection(event: Event) -> dict[str, Any]:
     kmsuser is the reason and there is time for another connection.
     """
     code, connection = event["ErrorCode"], event["Connection"]
-    spent = _seconds_between(event["StartTime"], event["EnteredTime"])
+    spent = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
     has_time = _SECONDS_IN_ALL - spent >= _SECONDS_TO_CONNECT_AGAIN
     if code in _REPAIRABLE and not connection["IsRepaired"] and has_time:
         decision = "REPAIR"
@@ -555,7 +554,3 @@ def _refusing(call: Any, **request: Any) -> Any:
         if parameter is None:
             raise
         raise RefusedError(f"{parameter}: {aws.translated(problem)}") from problem
-
-
-def _seconds_between(earlier: str, later: str) -> float:
-    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()

@@ -126,6 +126,7 @@ KEY_STORE_REQUEST: dict[str, Any] = {
     },
 }
 ON_CLUSTER = {
+    "StartTime": "2026-11-23T12:00:00.000Z",
     "ClusterId": CLUSTER,
     "StackId": STACK,
     "System": "cloudhsm",
@@ -468,7 +469,7 @@ CREATE_FIRST_HSM = [
         {"DescribeFirstHsm": [forever(first_hsm("CREATE_IN_PROGRESS")[0])]},
         status="TIMED_OUT",
         error="States.Timeout",
-        seconds=2800,
+        seconds=3200,
     ),
 ]
 
@@ -808,7 +809,7 @@ ACTIVATE_CLUSTER = [
         {"DescribeCluster": [forever(cluster("INITIALIZED")[0])]},
         status="TIMED_OUT",
         error="States.Timeout",
-        seconds=2800,
+        seconds=3200,
         through=("ActivateCluster", "WaitForCluster"),
     ),
 ]
@@ -878,7 +879,7 @@ ALIGN_HSMS = [
         {"DescribeHsms": [forever(hsms("WAIT")[0])]},
         status="TIMED_OUT",
         error="States.Timeout",
-        seconds=2800,
+        seconds=3200,
     ),
 ]
 

@@ -1,0 +1,69 @@
+"""Waiting has an end: in words, which say what AWS was still doing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hsm_lifecycle import clusters, hsms
+from hsm_lifecycle.errors import OutOfTimeError
+from tests.functions.world import ZONES, World
+
+BEGUN = "2026-11-23T12:00:00.000Z"
+IN_TIME, TOO_LATE = "2026-11-23T12:52:00.000Z", "2026-11-23T12:52:01.000Z"
+OLD = {"StartTime": BEGUN, "EnteredTime": TOO_LATE}
+YOUNG = {"StartTime": BEGUN, "EnteredTime": IN_TIME}
+FIRST = {"Tried": [ZONES[0]], "Message": "", "Unseen": 0}
+KNOWN: dict[str, list[object]] = {"Created": [], "Replaced": []}
+
+
+def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(world: World) -> None:
+    made = world.hsm.create_cluster(
+        HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=world.subnets[:2]
+    )
+    cluster_id = made["Cluster"]["ClusterId"]
+    assert world.run(clusters.describe_cluster, ClusterId=cluster_id, **YOUNG)
+    with pytest.raises(
+        OutOfTimeError,
+        match=rf"^DescribeCluster: The cluster is still CREATE_IN_PROGRESS \(Cluster creation .*\)"
+        rf" after 52 minutes\. .* \[{cluster_id}\]$",
+    ):
+        world.run(clusters.describe_cluster, ClusterId=cluster_id, **OLD)
+
+
+def test_a_cluster_that_nothing_is_waited_for_is_described_however_late(world: World) -> None:
+    active = world.restored(ZONES[0])
+    for cluster_id, state in ((active, "ACTIVE"), ("cluster-2222222222a", "DELETED")):
+        described = world.run(clusters.describe_cluster, ClusterId=cluster_id, **OLD)
+        assert described["State"] == state
+
+
+def test_a_first_hsm_on_its_way_is_given_up(world: World) -> None:
+    cluster_id = world.uninitialized()
+    event = {"ClusterId": cluster_id, "FirstHsm": FIRST}
+    world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
+    assert world.run(hsms.describe_first_hsm, **event, **YOUNG)["State"] == "CREATE_IN_PROGRESS"
+    with pytest.raises(OutOfTimeError, match=r"^DescribeFirstHsm: The first HSM is still CREATE"):
+        world.run(hsms.describe_first_hsm, **event, **OLD)
+
+
+def test_a_first_hsm_that_is_up_is_taken_however_late(world: World) -> None:
+    event = {"ClusterId": world.with_csr(), "FirstHsm": FIRST}
+    assert world.run(hsms.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
+
+
+def test_hsms_that_are_not_aligned_are_given_up(world: World) -> None:
+    cluster_id = world.restored(ZONES[0])
+    event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": KNOWN}
+    with pytest.raises(OutOfTimeError, match="The cluster is ACTIVE and has still 1 HSMs after 52"):
+        world.run(hsms.describe_hsms, **event, **OLD)
+    made = world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
+    words = f"{made['HsmId']} in {ZONES[1]} is still CREATE_IN_PROGRESS after 52 minutes"
+    with pytest.raises(OutOfTimeError, match=re.escape(words)):
+        world.run(hsms.describe_hsms, **event, **OLD)
+
+
+def test_hsms_that_are_aligned_are_enough_however_late(world: World) -> None:
+    event = {"ClusterId": world.restored(*ZONES), "HsmsPerSubnet": "1", "Hsms": KNOWN}
+    assert world.run(hsms.describe_hsms, **event, **OLD)["Next"] == "ALIGNED"
