@@ -46,6 +46,7 @@ class Life:
         self.steps: list[Step] = []
         self._began = began
         self._before = things(self.control.inventory())
+        self._beside: list[Life] = []
         self.stack = Stack(
             aws,
             "hsm",
@@ -110,7 +111,8 @@ class Life:
     def beside(self, name: str, **parameters: object) -> Life:
         """Another stack of the same template in the same AWS; its names begin otherwise."""
         other = Life(self.aws, self._began)
-        other.steps, other._before = self.steps, self._before
+        other.steps = self.steps
+        self._beside.append(other)
         other.stack = Stack(
             self.aws,
             name,
@@ -186,8 +188,13 @@ class Life:
         ]
 
     def cluster(self) -> Json:
-        """The one cluster that came since the scenario began and is still there."""
-        clusters = [cluster for cluster in self._clusters() if cluster["State"] != "DELETED"]
+        """The one cluster of this stack's time that is still there, and not of one beside it."""
+        others = [cluster["ClusterId"] for other in self._beside for cluster in other._clusters()]
+        clusters = [
+            cluster
+            for cluster in self._clusters()
+            if cluster["State"] != "DELETED" and cluster["ClusterId"] not in others
+        ]
         self.expect("clusters", len(clusters), 1)
         return clusters[0]
 

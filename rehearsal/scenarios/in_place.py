@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
+
+Json = dict[str, Any]
 
 # Virtual seconds in which AWS changes the HSM type of two HSMs (F1.43).
 A_WHILE = 3600
@@ -121,7 +125,7 @@ def _expect_retention(life: Life, days: int) -> None:
     life.expect("retention", life.cluster()["BackupRetentionPolicy"], kept)
 
 
-def _expect_type(life: Life, hsm_type: str) -> dict[str, object]:
+def _expect_type(life: Life, hsm_type: str) -> Json:
     """The cluster and its one HSM are of this type."""
     cluster = life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
     types = [cluster["HsmType"], *(hsm["HsmType"] for hsm in cluster["Hsms"])]
