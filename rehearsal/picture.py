@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ TITLE, CHAPTERS, LEGEND = 66, 40, 84
 CHARACTER = 6.9
 # Virtual seconds between two lines of the grid: the first of these that gives at most twenty.
 GRID = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+# A time in which nothing happens, longer than IDLE virtual seconds, is drawn as if it were FOLDED.
+IDLE, FOLDED = 7200, 300
 # A resource of a stack that is made sooner than this (virtual seconds) has no row of its own.
 BRIEF = 5
 
@@ -81,7 +84,12 @@ def draw(
     title: str, subtitle: str, tracks: Iterable[Track], chapters: Sequence[Chapter], until: float
 ) -> str:
     """The SVG of a run that took `until` virtual seconds."""
-    drawing = _Drawing(max(until, 1.0))
+    tracks = list(tracks)
+    moments = {chapter.start for chapter in chapters} | {chapter.end for chapter in chapters}
+    for track in tracks:
+        for span in track.spans:
+            moments |= {span.start, until if span.end is None else span.end}
+    drawing = _Drawing(max(until, 1.0), moments)
     for name, kinds in SECTIONS:
         drawing.section(name, [track for track in tracks if track.kind in kinds])
     return drawing.svg(title, subtitle, chapters)
@@ -90,13 +98,26 @@ def draw(
 class _Drawing:
     """Sections come from the top down; what lies behind them once their height is known."""
 
-    def __init__(self, until: float) -> None:
+    def __init__(self, until: float, moments: Iterable[float]) -> None:
         self.until = until
+        known = sorted({0.0, *moments, until})
+        self._folds = [
+            (start, end) for start, end in itertools.pairwise(known) if end - start > IDLE
+        ]
         self.y = float(TITLE + CHAPTERS)
         self.body: list[str] = []
 
     def x(self, at: float) -> float:
-        return GUTTER + min(at, self.until) / self.until * (WIDTH - GUTTER - MARGIN)
+        share = self._drawn(min(at, self.until)) / self._drawn(self.until)
+        return GUTTER + share * (WIDTH - GUTTER - MARGIN)
+
+    def _drawn(self, at: float) -> float:
+        """A moment, without what was folded before."""
+        gone = 0.0
+        for start, end in self._folds:
+            share = min(max(at - start, 0.0) / (end - start), 1.0)
+            gone += share * (end - start - FOLDED)
+        return at - gone
 
     def section(self, name: str, tracks: Iterable[Track]) -> None:
         rows = _rows(track for track in tracks if self._is_worth_a_bar(track))
@@ -198,9 +219,11 @@ class _Drawing:
             yield _text(left + 6, top + 31, _short(lasted, room), 'fill="#5b6b7a"')
 
     def _grid(self) -> Iterable[str]:
-        apart = next((gap for gap in GRID if self.until / gap <= 20), GRID[-1])
+        apart = next((gap for gap in GRID if self._drawn(self.until) / gap <= 20), GRID[-1])
         top, bottom = TITLE + CHAPTERS, self.y + 8
         for number in range(math.floor(self.until / apart) + 1):
+            if any(start < number * apart < end for start, end in self._folds):
+                continue
             x = self.x(number * apart)
             yield (
                 f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom:.0f}"'

@@ -167,6 +167,22 @@ def test_time_runs_along_the_bottom() -> None:
     assert {"0:00", "5:00", "15:00"} <= set(texts(picture(until=1000 * 6)))
 
 
+def test_a_long_time_in_which_nothing_happens_is_folded() -> None:
+    week = 7 * 86400
+    store = track(
+        Kind.KEY_STORE, "keys", ("CONNECTED", 0), ("DISCONNECTING", 600), ends=("GONE", 1200)
+    )
+    late = track(Kind.CLUSTER, "late", ("ACTIVE", week), ends=("GONE", week + 600))
+    drawn = picture(store, late, until=week + 600)
+    widths = [float(attributes["width"]) for _, attributes in bars(drawn)]
+    assert widths == pytest.approx([widths[0]] * 3, abs=0.2)
+    assert widths[0] > 300
+    times = texts(drawn)
+    assert "20:00" in times
+    assert "168:10:00" in times
+    assert "24:00:00" not in times
+
+
 def test_every_colour_is_explained() -> None:
     assert {shade.words for shade in (ARRIVING, READY, GOOD, LEAVING, BACK, BAD)} <= set(
         texts(picture())
