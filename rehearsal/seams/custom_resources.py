@@ -149,6 +149,7 @@ class Requests:
                 "cloudformation",
                 late["LogicalResourceId"],
                 "DeliveredAgain",
+                stack=late["StackId"].split("/")[1],
                 request=late["RequestType"],
             )
             invoke_asynchronously(function, late)
