@@ -10,7 +10,7 @@ from rehearsal.scenarios import (
     behind_our_back,
     clients,
     degraded,
-    failures,
+    failing_creations,
     in_place,
     key_stores,
     own_pki,
@@ -24,9 +24,12 @@ Scenario = Callable[[Life], None]
 
 _ALL: tuple[Scenario, ...] = (
     standard.standard,
-    failures.quota_refuses_hsms,
-    failures.activation_fails,
-    failures.update_is_cancelled,
+    failing_creations.quota_is_used_up,
+    failing_creations.quota_is_nearly_used_up,
+    failing_creations.activation_fails,
+    failing_creations.creation_takes_too_long,
+    failing_creations.creation_is_asked_for_twice,
+    superseded.update_is_cancelled,
     own_pki.own_pki,
     own_pki.own_pki_with_a_chain,
     own_pki.own_pki_refused,
@@ -72,6 +75,9 @@ _ALL: tuple[Scenario, ...] = (
 SCENARIOS: dict[str, Scenario] = {told.__name__.replace("_", "-"): told for told in _ALL}
 # What `rehearsal serve` is to be told for a scenario that needs another AWS than today's.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "quota-is-used-up": failing_creations.NO_HSM,
+    "quota-is-nearly-used-up": failing_creations.ONE_HSM,
+    "creation-takes-too-long": failing_creations.SLOW_INITIALIZATION,
     "package-is-swapped": ("--year", "2024"),
     "hsm-type-changes": ("--year", "2024"),
     "hsm-type-takes-too-long": ("--year", "2024"),

@@ -65,6 +65,29 @@ def nobody_answers_an_update(life: Life) -> None:
         life.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
+def update_is_cancelled(life: Life) -> None:
+    """An update is cancelled while it adds HSMs: the old number of them is ACTIVE again."""
+    with life.step("Create: 1 HSM per subnet"):
+        life.request()
+        life.expect_stack("CREATE_COMPLETE")
+        before = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
+    with life.step("Grow to 2 per subnet, cancelled"):
+        life.fault(operation="CreateHsm", pause=True)
+        life.start(pHsmsPerSubnet=2)
+        with life.standing_still():
+            life.cancel()
+        life.wait()
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        after = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        life.expect("cluster id", after["ClusterId"], before["ClusterId"])
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
 def update_is_cancelled_anywhere(life: Life) -> None:
     """Cancelled while HSMs go, a script runs, backups or the client change: all is as before."""
     with life.step("Create: 2 HSMs in 1 subnet"):
