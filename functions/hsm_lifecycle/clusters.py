@@ -29,6 +29,7 @@ NONE = "none"  # an output of CloudFormation is better not empty
 _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
 # Deleting the last HSM of such a cluster makes a backup, even if there was none before (F1.30).
 _ONCE_ACTIVE = ("ACTIVE", "DEGRADED", "MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+_ACCEPTED_DELETIONS = 3  # each lasts minutes, until AWS takes it back (F1.29)
 _DELETE_ATTEMPTS = 40  # 15 s apart: HSMs may linger for minutes after they are gone (F1.29)
 
 
@@ -371,13 +372,19 @@ def key_stores_on(cluster_id: str) -> list[dict[str, Any]]:
 
 
 def delete_cluster(event: Event) -> dict[str, Any]:
-    """Delete the cluster; refused for too long, it says what AWS said."""
-    attempt = int(event["Attempt"]) + 1
+    """Delete the cluster; refused for too long or taken back too often, it says what AWS said."""
+    attempt, accepted = int(event["Attempt"]) + 1, int(event["Accepted"])
     cluster = find(event["ClusterId"])
     if cluster and cluster["State"] != "DELETE_IN_PROGRESS":
         own(event)
+        if accepted >= _ACCEPTED_DELETIONS:
+            raise ClusterNotDeletedError(
+                f"AWS began to delete it {accepted} times, and it came back {cluster['State']}:"
+                f" {cluster.get('StateMessage') or 'AWS gives no reason'}"
+            )
         try:
             aws.client("cloudhsmv2").delete_cluster(ClusterId=event["ClusterId"])
+            accepted += 1
         except ClientError as refusal:
             if aws.code_of(refusal) != "CloudHsmInvalidRequestException":
                 raise
@@ -386,7 +393,7 @@ def delete_cluster(event: Event) -> dict[str, Any]:
                     f"AWS refused {attempt} times: {refusal.response['Error']['Message']}"
                     f" (the cluster is {cluster['State']}: {cluster.get('StateMessage')})"
                 ) from refusal
-    return {"Attempt": attempt}
+    return {"Attempt": attempt, "Accepted": accepted}
 
 
 def report_cluster(event: Event) -> dict[str, Any]:

@@ -67,10 +67,8 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
     cluster, first = _existing(event), event["FirstHsm"]
     found = _listed(cluster)
     unseen = 0 if found else first["Unseen"] + 1
-    if found:
-        state = found[0]["State"]
-    else:
-        state = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS"
+    unlisted = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS"
+    state = found[0]["State"] if found else unlisted
     # What AWS says of its deletion is not to stand in the place of why an HSM had to be deleted.
     message = first["Message"]
     if state == "DEGRADED":

@@ -674,7 +674,7 @@ DELETE_CLUSTER = [
         "a cluster that AWS does not delete at the first time of asking",
         {
             "DescribeCluster": cluster("ACTIVE", *_DELETED),
-            "DeleteCluster": [ok(Attempt=1), ok(Attempt=2)],
+            "DeleteCluster": [ok(Attempt=1, Accepted=0), ok(Attempt=2, Accepted=1)],
         },
         through=("DeleteCluster", "WaitForCluster", "DeleteCluster", "DeleteSecrets"),
     ),
