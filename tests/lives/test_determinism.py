@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -46,7 +49,29 @@ def moved(story: list[Moment], seconds: float, *, after: float) -> list[Moment]:
     return [(at + seconds if at > after else at, *rest) for at, *rest in story]  # type: ignore[misc]
 
 
-def test_two_runs_are_the_same_though_they_hinder_each_other() -> None:
+def spin(parent: int) -> None:
+    """Keep a processor busy for as long as the parent lives."""
+    while os.getppid() == parent:
+        pass
+
+
+@pytest.fixture(name="loaded_machine")
+def _loaded_machine() -> Iterator[None]:
+    """A machine whose processors all have something else to do."""
+    processes = multiprocessing.get_context("spawn")
+    spinning = [
+        processes.Process(target=spin, args=(os.getpid(),)) for _ in range(os.cpu_count() or 1)
+    ]
+    for process in spinning:
+        process.start()
+    yield
+    for process in spinning:
+        process.kill()
+        process.join()
+
+
+@pytest.mark.usefixtures("loaded_machine")
+def test_two_runs_are_the_same_though_they_hinder_each_other_on_a_loaded_machine() -> None:
     with ThreadPoolExecutor(2) as both:
         one, other = both.map(life_and_death, [{}, {}])
     assert one == other
