@@ -12,6 +12,7 @@ import boto3
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
+from moto.backends import get_backend
 
 from rehearsal.moto_extension import extended_moto
 from tests.functions.world import Clock, World, intercepted
@@ -54,19 +55,29 @@ def _boto3_client() -> Callable[..., Any]:
     return client
 
 
+@pytest.fixture(scope="module", name="moto")
+def _moto() -> Iterator[None]:
+    """moto for all tests of a module: to start it takes longer than most of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        # No test looks for an image, and moto would make hundreds of them.
+        patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+        with mock_aws():
+            yield
+
+
 @pytest.fixture(name="make_world")
 def _make_world(
-    quick_keys: None, boto3_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    moto: None, quick_keys: None, boto3_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., World]]:
     """Make a world; the arguments say how to read what AWS leaves open (`rehearsal.hsm.Region`)."""
-    # No test looks for an image, and moto would make hundreds of them each time.
-    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     monkeypatch.setattr(boto3, "client", boto3_client)
     with contextlib.ExitStack() as stack:
 
         def make(**arguments: Any) -> World:
+            # The rest cannot be mixed up: each world has a VPC and a model of its own.
+            for service in ("iam", "secretsmanager", "ssm"):
+                get_backend(service).reset()
             clock = Clock()
-            stack.enter_context(mock_aws())
             world = World(clock, stack.enter_context(extended_moto(clock, **arguments)))
             stack.enter_context(intercepted(world))
             return world
