@@ -18,7 +18,7 @@ from hsm_lifecycle.errors import (
     ForeignClusterError,
     ParameterError,
 )
-from hsm_lifecycle.properties import ClusterProperties
+from hsm_lifecycle.properties import FIXED, MODIFIABLE, ClusterProperties
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -167,16 +167,17 @@ def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
 
 
 def _backup(wanted: ClusterProperties) -> dict[str, Any] | None:
-    """The backup of this account by its id, or the one shared with it by its ARN."""
-    shared = wanted.backup != wanted.backup_id
-    request: dict[str, Any] = (
-        {"Shared": True} if shared else {"Filters": {"backupIds": [wanted.backup_id]}}
-    )
-    pages = aws.client("cloudhsmv2").get_paginator("describe_backups").paginate(**request)
-    for backup in (backup for page in pages for backup in page["Backups"]):
-        if wanted.backup in (backup["BackupId"], backup.get("BackupArn")):
-            found: dict[str, Any] = backup
-            return found
+    """The backup of this account, or the one shared with it, which only its ARN names."""
+    cloudhsm = aws.client("cloudhsmv2")
+    requests: list[dict[str, Any]] = [{"Filters": {"backupIds": [wanted.backup_id]}}]
+    if wanted.backup != wanted.backup_id:
+        requests.append({"Shared": True})
+    for request in requests:
+        for page in cloudhsm.get_paginator("describe_backups").paginate(**request):
+            for backup in page["Backups"]:
+                if wanted.backup in (backup["BackupId"], backup.get("BackupArn")):
+                    found: dict[str, Any] = backup
+                    return found
     return None
 
 
@@ -283,17 +284,19 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
                         f" {store['CustomKeyStoreId']}"
                     )
                 ]
+    compared = {
+        "pSubnets": (_listed(cluster["SubnetMapping"].values()), _listed(wanted.subnet_ids)),
+        "pMode": (cluster.get("Mode", "FIPS"), wanted.mode),
+        "pNetworkType": (cluster.get("NetworkType", "IPV4"), wanted.network_type),
+        "pBackupId": (cluster.get("SourceBackupId") or NONE, wanted.backup_id or NONE),
+    }
     return [
         ParameterError(
             f"{parameter}: the cluster has {actual}, which AWS cannot change to {asked}."
             " Create a new stack, from a backup if it is to hold the same keys."
         )
-        for parameter, actual, asked in (
-            ("pSubnets", _listed(cluster["SubnetMapping"].values()), _listed(wanted.subnet_ids)),
-            ("pMode", cluster.get("Mode", "FIPS"), wanted.mode),
-            ("pNetworkType", cluster.get("NetworkType", "IPV4"), wanted.network_type),
-            ("pBackupId", cluster.get("SourceBackupId") or NONE, wanted.backup_id or NONE),
-        )
+        for parameter in FIXED
+        for actual, asked in [compared[parameter]]
         if actual != asked
     ]
 
@@ -303,10 +306,11 @@ def tag_cluster(event: Event) -> dict[str, Any]:
     present, wanted = tags_of(own(event)), wanted_tags(event)
     dropped = set(present.get(STACK_KEYS_TAG, "").split()) - set(wanted)
     cloudhsm, cluster_id = aws.client("cloudhsmv2"), event["ClusterId"]
-    if not wanted.items() <= present.items():
-        cloudhsm.tag_resource(ResourceId=cluster_id, TagList=_tag_list(wanted))
+    # In this order, because the tags also say which ones the stack had.
     if dropped & set(present):
         cloudhsm.untag_resource(ResourceId=cluster_id, TagKeyList=sorted(dropped & set(present)))
+    if not wanted.items() <= present.items():
+        cloudhsm.tag_resource(ResourceId=cluster_id, TagList=_tag_list(wanted))
     return {}
 
 
@@ -331,14 +335,19 @@ def modify_cluster(event: Event) -> dict[str, Any]:
     """Change what AWS can change in place: the retention of backups, and the HSM type."""
     cluster, wanted = own(event), ClusterProperties.parse(event["ResourceProperties"])
     retention = {"Type": "DAYS", "Value": str(wanted.backup_retention_days)}
-    for parameter, differs, change in (
-        (
-            "pBackupRetentionDays",
+    asked: dict[str, tuple[bool, dict[str, Any]]] = {
+        "pBackupRetentionDays": (
             cluster.get("BackupRetentionPolicy") != retention,
             {"BackupRetentionPolicy": retention},
         ),
-        ("pHsmType", cluster["HsmType"] != wanted.hsm_type, {"HsmType": wanted.hsm_type}),
-    ):
+        "pHsmType": (
+            # While one change is under way, another is refused; it may be the very one asked for.
+            cluster["HsmType"] != wanted.hsm_type and not cluster["State"].endswith("_IN_PROGRESS"),
+            {"HsmType": wanted.hsm_type},
+        ),
+    }
+    for parameter in MODIFIABLE:
+        differs, change = asked[parameter]
         if differs:
             try:
                 aws.client("cloudhsmv2").modify_cluster(ClusterId=event["ClusterId"], **change)

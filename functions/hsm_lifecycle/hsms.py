@@ -119,6 +119,7 @@ def describe_hsms(event: Event) -> dict[str, Any]:
             **named,
             "Created": unseen,
             "Replaced": replaced,
+            "Deleted": known["Deleted"],
             "IpAddresses": " ".join(
                 sorted(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE")
             ),
@@ -129,7 +130,7 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     zones = sorted(cluster["SubnetMapping"])
     for hsm in hsms:
         zone = hsm["AvailabilityZone"]
-        if hsm["State"] != "DEGRADED" or hsm["EniId"] in going:
+        if hsm["State"] != "DEGRADED" or _handle(hsm) in going:
             continue
         if wanted and any(entry["Zone"] == zone for entry in replaced):
             reason = hsm.get("StateMessage") or "AWS gives no reason"
@@ -137,7 +138,9 @@ def describe_hsms(event: Event) -> dict[str, Any]:
                 "UNHEALTHY",
                 Message=f"{hsm['HsmId']} in {zone} is DEGRADED like the one before: {reason}",
             )
-        return decided("DELETE", EniId=hsm["EniId"])
+        return decided("DELETE", EniId=_handle(hsm))
+    gone = {entry["EniId"] for entry in known["Deleted"]}
+    hsms = [hsm for hsm in hsms if _handle(hsm) not in gone]
     for zone in zones:
         if len(_staying(hsms, zone)) + sum(hsm["Zone"] == zone for hsm in unseen) < wanted:
             return decided("CREATE", Zone=zone)
@@ -148,8 +151,9 @@ def describe_hsms(event: Event) -> dict[str, Any]:
             store = _store_that_needs_two_zones(event["ClusterId"], cluster, wanted)
             if store:
                 return decided("UNHEALTHY", Message=store)
-            return decided("DELETE", EniId=_staying(hsms, zone)[-1]["EniId"])
-    return decided("ALIGNED" if all(hsm["State"] == "ACTIVE" for hsm in hsms) else "WAIT")
+            return decided("DELETE", EniId=_handle(_staying(hsms, zone)[-1]))
+    is_quiet = all(hsm["State"] == "ACTIVE" for hsm in _listed(cluster))
+    return decided("ALIGNED" if is_quiet and len(hsms) == len(_listed(cluster)) else "WAIT")
 
 
 def _still(cluster: dict[str, Any], hsms: list[dict[str, Any]]) -> str:
@@ -181,7 +185,7 @@ def create_hsm(event: Event) -> dict[str, Any]:
     hsms = _listed(cluster)
     if len(_staying(hsms, zone)) >= int(event["HsmsPerSubnet"]):
         return dict(known)
-    with _Patience(hsms):
+    with _Patience(hsms, _unseen(hsms, known["Created"], event["EnteredTime"])):
         made = _create(event["ClusterId"], zone)
     entry = {"Zone": zone, "EniId": made.get("EniId", ""), "At": event["EnteredTime"]}
     return {**known, "Created": [*known["Created"], entry]}
@@ -189,14 +193,15 @@ def create_hsm(event: Event) -> dict[str, Any]:
 
 def delete_hsm(event: Event) -> dict[str, Any]:
     """Delete the HSM that is too much or DEGRADED; one that is gone or going is left alone."""
-    hsms, replaced = _listed(clusters.own(event)), list(event["Hsms"]["Replaced"])
+    hsms, known = _listed(clusters.own(event)), event["Hsms"]
+    replaced, deleted = list(known["Replaced"]), list(known["Deleted"])
     for hsm in hsms:
-        if hsm["EniId"] == event["Hsms"]["EniId"] and hsm["State"] != "DELETE_IN_PROGRESS":
+        if _handle(hsm) == event["Hsms"]["EniId"] and hsm["State"] != "DELETE_IN_PROGRESS":
             with _Patience([other for other in hsms if other is not hsm]):
                 _delete(event["ClusterId"], hsm)
-            if hsm["State"] == "DEGRADED":
-                replaced.append({"Zone": hsm["AvailabilityZone"], "EniId": hsm["EniId"]})
-    return {**event["Hsms"], "Replaced": replaced}
+            entry = {"Zone": hsm["AvailabilityZone"], "EniId": _handle(hsm)}
+            (replaced if hsm["State"] == "DEGRADED" else deleted).append(entry)
+    return {**event["Hsms"], "Replaced": replaced, "Deleted": deleted}
 
 
 class _Patience:
@@ -205,8 +210,12 @@ class _Patience:
     Whether AWS takes two such requests at once is not documented (F1.31).
     """
 
-    def __init__(self, others: list[dict[str, Any]]) -> None:
-        self._moving = [hsm for hsm in others if hsm["State"] in _MOVING]
+    def __init__(
+        self, others: list[dict[str, Any]], unseen: list[dict[str, str]] | None = None
+    ) -> None:
+        self._moving = [
+            f"{hsm['HsmId']} is {hsm['State']}" for hsm in others if hsm["State"] in _MOVING
+        ] + [f"The HSM just created in {entry['Zone']} is not listed yet" for entry in unseen or []]
 
     def __enter__(self) -> None:
         return None
@@ -218,8 +227,7 @@ class _Patience:
             and aws.code_of(problem) == "CloudHsmInvalidRequestException"
         ):
             raise HsmBusyError(
-                f"{self._moving[0]['HsmId']} is {self._moving[0]['State']}:"
-                f" {problem.response['Error']['Message']}"
+                f"{self._moving[0]}: {problem.response['Error']['Message']}"
             ) from problem
 
 
@@ -285,4 +293,10 @@ def _create(cluster_id: str, zone: str) -> dict[str, Any]:
 
 
 def _delete(cluster_id: str, hsm: dict[str, Any]) -> None:
-    aws.client("cloudhsmv2").delete_hsm(ClusterId=cluster_id, EniId=hsm["EniId"])
+    named = {"EniId": hsm["EniId"]} if hsm.get("EniId") else {"HsmId": hsm["HsmId"]}
+    aws.client("cloudhsmv2").delete_hsm(ClusterId=cluster_id, **named)
+
+
+def _handle(hsm: dict[str, Any]) -> str:
+    """What an HSM is known by: its interface, or its id if it never got one."""
+    return str(hsm.get("EniId") or hsm["HsmId"])

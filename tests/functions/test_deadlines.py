@@ -15,7 +15,7 @@ IN_TIME, TOO_LATE = "2026-11-23T12:52:00.000Z", "2026-11-23T12:52:01.000Z"
 OLD = {"StartTime": BEGUN, "EnteredTime": TOO_LATE}
 YOUNG = {"StartTime": BEGUN, "EnteredTime": IN_TIME}
 FIRST = {"Tried": [ZONES[0]], "Message": "", "Unseen": 0}
-KNOWN: dict[str, list[object]] = {"Created": [], "Replaced": []}
+KNOWN: dict[str, list[object]] = {"Created": [], "Replaced": [], "Deleted": []}
 
 
 def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(world: World) -> None:

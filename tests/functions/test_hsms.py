@@ -431,6 +431,7 @@ def _decide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Json]:
                     "Replaced": [
                         {"Zone": f"zone-{eni[0]}", "EniId": f"eni-{eni}"} for eni in replaced or []
                     ],
+                    "Deleted": [],
                 },
             }
         )
@@ -574,8 +575,6 @@ def test_what_took_too_long_to_be_listed_is_no_longer_waited_for(
         ("a:GD b:A", 1, ["a1"], "UNHEALTHY"),
         # Each zone for itself.
         ("a:XA b:D", 1, ["a1"], "DELETE eni-b1"),
-        # AWS has replaced it behind the same interface.
-        ("a:A b:A", 1, ["a1"], "ALIGNED"),
         # None is wanted, so there is nothing to be healthy.
         ("a:XD b:", 0, ["a1"], "DELETE eni-a2"),
     ],
@@ -648,7 +647,7 @@ def test_a_cluster_that_vanishes_is_no_reason_to_wait(world: World) -> None:
             ClusterId=UNKNOWN,
             HsmsPerSubnet="1",
             EnteredTime=moment(),
-            Hsms={"Created": [], "Replaced": []},
+            Hsms={"Created": [], "Replaced": [], "Deleted": []},
         )
 
 
@@ -656,7 +655,7 @@ def test_a_cluster_that_vanishes_is_no_reason_to_wait(world: World) -> None:
 
 
 def known(**more: Any) -> Json:
-    return {"Created": [], "Replaced": [], "Zone": "", "EniId": "", **more}
+    return {"Created": [], "Replaced": [], "Deleted": [], "Zone": "", "EniId": "", **more}
 
 
 def created(world: World, cluster_id: str, zone: str, wanted: int = 1, **more: Any) -> Json:
@@ -941,7 +940,7 @@ class Alignment:
     def align(self, wanted: int) -> Json:
         """The loop, to its end or for as long as its state machine may take."""
         life = self.life
-        known: Json = {"Created": [], "Replaced": []}
+        known: Json = {"Created": [], "Replaced": [], "Deleted": []}
         begin = life.clock.now()
         while (spent := life.clock.now() - begin) < 2800:
             event: Json = {

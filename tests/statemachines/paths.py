@@ -35,7 +35,6 @@ def forever(answer: Answer) -> Answer:
 # What a step is answered unless a row says otherwise.
 USUAL: dict[str, Answer] = {
     "ActivateCluster": ok(),
-    "ActivateCluster": ok(Output={"Status": "Success"}),
     "AdmitClient": ok(),
     "AdoptSecrets": ok(),
     "AlignHsms": ok(),
@@ -56,14 +55,14 @@ USUAL: dict[str, Answer] = {
     "ConnectKeyStore": ok(),
     "CreateCluster": ok(Id=CLUSTER, State="CREATE_IN_PROGRESS"),
     "CreateFirstHsm": ok(State="CREATE_IN_PROGRESS", Tried=["us-east-1a"], Message="", Unseen=0),
-    "CreateHsm": ok(Next="CREATE", Created=[], Replaced=[]),
+    "CreateHsm": ok(Next="CREATE", Created=[], Replaced=[], Deleted=[]),
     "CreateKeyStore": ok(Id=KEY_STORE),
     "CreateKmsUser": ok(),
     "CreatePassword": ok(),
     "CreateSecrets": ok(),
     "DeleteCluster": ok(Attempt=1),
     "DeleteFirstHsm": ok(State="DEGRADED", Tried=["us-east-1a"], Message=SAID, Unseen=0),
-    "DeleteHsm": ok(Next="DELETE", Created=[], Replaced=[]),
+    "DeleteHsm": ok(Next="DELETE", Created=[], Replaced=[], Deleted=[]),
     "DeleteKeyStore": ok(IsKept=False),
     "DeleteSecrets": ok(),
     "DescribeAgent": ok(PingStatus="Online", Looks=1),
@@ -157,7 +156,11 @@ INPUTS: dict[str, dict[str, Any]] = {
         "FirstHsm": {"Tried": [], "Message": "", "Unseen": 0},
     },
     "activate-cluster": ON_CLUSTER,
-    "align-hsms": {**ON_CLUSTER, "HsmsPerSubnet": "1", "Hsms": {"Created": [], "Replaced": []}},
+    "align-hsms": {
+        **ON_CLUSTER,
+        "HsmsPerSubnet": "1",
+        "Hsms": {"Created": [], "Replaced": [], "Deleted": []},
+    },
     "run-on-client": {
         "ClusterId": CLUSTER,
         "InstanceId": CLIENT,
@@ -253,6 +256,7 @@ def hsms(*decisions: str, addresses: str = "10.0.1.10") -> list[Answer]:
             Message="hsm-1 in us-east-1a is DEGRADED like the one before: it said so.",
             Created=[],
             Replaced=[],
+            Deleted=[],
             IpAddresses=addresses,
         )
         for decision in decisions
@@ -266,9 +270,7 @@ def agent(*statuses: str) -> list[Answer]:
 
 def command(*statuses: str) -> list[Answer]:
     """One answer of DescribeCommand for each status."""
-    return [
-        ok(Id="c-1", Job="InstallPackage", Status=status, Message=SAID) for status in statuses
-    ]
+    return [ok(Id="c-1", Job="InstallPackage", Status=status, Message=SAID) for status in statuses]
 
 
 def key_store(*states: str, code: str = "", seconds: float = 0) -> list[Answer]:
