@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from scripts import describe_errors, describe_templates, draw_statemachines
+from scripts import describe_changes, describe_errors, describe_templates, draw_statemachines
 
 
 def blocks() -> dict[Path, dict[str, str]]:
@@ -16,7 +16,12 @@ def blocks() -> dict[Path, dict[str, str]]:
     found = describe_templates.all_templates()
     docs = Path("docs")
     return {
-        Path("README.md"): {"parameters": describe_templates.parameters(found)},
+        Path("README.md"): {
+            "parameters": describe_templates.parameters(found),
+            "which parameter may change": describe_changes.changes(
+                found, describe_changes.PROPERTIES.read_text()
+            ),
+        },
         docs / "internals.md": {
             "state machines": draw_statemachines.chapter(machines),
             "permissions": describe_templates.permissions(found),

@@ -8,6 +8,10 @@ from typing import Any
 
 from hsm_lifecycle.errors import ParameterError
 
+# The parameters that AWS can change in no cluster: an update of them is refused.
+FIXED = ("pSubnets", "pMode", "pNetworkType", "pBackupId")
+# Those that ModifyCluster changes in place.
+MODIFIABLE = ("pBackupRetentionDays", "pHsmType")
 HSMS_PER_CLUSTER = 28  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/limits.html
 
 

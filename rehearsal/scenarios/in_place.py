@@ -97,7 +97,7 @@ def hsm_type_takes_too_long(life: Life) -> None:
     with life.step("hsm2m.medium: longer than CloudFormation waits"):
         life.request(pHsmType="hsm2m.medium")
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("update-cluster did not end within its time limit")
+        life.expect_reason("is still MODIFY_IN_PROGRESS", "minutes")
         life.expect("cluster", life.cluster()["State"], "MODIFY_IN_PROGRESS")
 
     with life.step("Two hours later, once more"):

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from rehearsal.by_hand import read_secret, secret_name, store_secret
-from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
+from rehearsal.life import LEFT_WITH_BACKUPS, Life
 from rehearsal.pki import make_ca, sign
 
 Pair = tuple[str, str]
@@ -111,15 +111,20 @@ def own_pki_refused(life: Life) -> None:
 
 
 def own_pki_given_up(life: Life) -> None:
-    """A cluster that still waits for its certificates is deleted: no secret of it is kept."""
+    """The operator's PKI is not to be had after all: an update has the certificate issued here."""
     with life.step("Create, and wait for certificates"):
         life.request(pUseExternalPkiProcess="true")
         _expect_waiting(life, "CREATE_COMPLETE")
 
+    with life.step("Without an own PKI"):
+        life.request(pUseExternalPkiProcess="false")
+        life.expect_stack("UPDATE_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
     with life.step("Delete"):
         life.delete()
         life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_BY_CLOUDHSM)
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
 def _unfit(life: Life) -> Iterator[tuple[str, Pair, str]]:
