@@ -70,16 +70,17 @@ class Ground:
         self.aws.client("cloudhsmv2").create_hsm(ClusterId=self.cluster_id, AvailabilityZone=zone)
 
     def command(self, operation: str, **given: str) -> Json:
-        """What an administrator's cloudhsm-cli would do, logged in with the right password."""
+        """What cloudhsm-cli would do, logged in as the admin unless told otherwise."""
+        login = {"login_role": "admin", "username": "admin", "password": ADMIN_PASSWORD}
         return self.aws.control.data_plane(
             operation,
-            ip=self.address(),
-            ca=self.ca_certificate,
-            instance_id=self.client,
-            login_role="admin",
-            username="admin",
-            password=ADMIN_PASSWORD,
-            **given,
+            **{
+                "ip": self.address(),
+                "ca": self.ca_certificate,
+                "instance_id": self.client,
+                **login,
+                **given,
+            },
         )
 
     def say_admin_password(self, password: str) -> None:

@@ -101,6 +101,24 @@ class KeyStoreLife(Life):
         """How often KMS was asked to connect a key store so far."""
         return sum(e["event"] == "ConnectCustomKeyStore" for e in self.control.timeline())
 
+    def failures(self) -> list[str]:
+        """The ConnectionErrorCode of every connection that has failed so far."""
+        return [str(e["code"]) for e in self.control.timeline() if e["event"] == "FAILED"]
+
+    def output(self, machine: str) -> str:
+        """What the last execution of a machine, such as update-key-store, has given as JSON."""
+        ended = [
+            event
+            for event in self.control.timeline()
+            if event["event"] == "ExecutionSucceeded" and event["subject"].endswith(machine)
+        ]
+        account = self.aws.client("sts").get_caller_identity()["Account"]
+        arn = f"arn:aws:states:{self.aws.region}:{account}:execution"
+        execution = self.aws.client("stepfunctions").describe_execution(
+            executionArn=f"{arn}:{ended[-1]['subject']}:{ended[-1]['execution']}"
+        )
+        return str(execution["output"])
+
     def expect_unusable(self, key: str) -> None:
         """KMS refuses to use a key, because of the state of its key store."""
         try:

@@ -408,8 +408,6 @@ def check_key_store_update(event: Event) -> dict[str, Any]:
     fault = _fault(event, store)
     if fault and not rollback:
         raise fault
-    if fault:
-        logger.warning("not restored by the rollback: %s", fault)
     fit = None if fault else store
     return {
         "IsFit": fit is not None,
@@ -488,13 +486,15 @@ def move_key_store(event: Event) -> dict[str, Any]:
 
 def report_key_store(event: Event) -> dict[str, Any]:
     """Give what CloudFormation is to know of the key store."""
-    store = find(event["KeyStoreId"])
+    store, warnings = find(event["KeyStoreId"]), event["Warnings"]
+    if warnings != clusters.NONE:
+        logger.warning("%s", warnings, extra={"key_store": event["KeyStoreId"]})
     return {
         "PhysicalResourceId": event["KeyStoreId"],
         "Data": {
             "KeyStoreId": event["KeyStoreId"] or clusters.NONE,
             "State": store["ConnectionState"] if store else "ABSENT",
-            "Warnings": event["Warnings"],
+            "Warnings": warnings,
         },
     }
 

@@ -154,7 +154,7 @@ def key_store_kept(life: Life) -> None:
         store.expect_stack("DELETE_COMPLETE")
         store.expect_store("DISCONNECTED")
         store.expect_unusable(key)
-        _expect_kept(life, kept)
+        _expect_kept(store, kept)
         store.expect_remaining("key store keys", f"key {key}", LEFT_BY_KMS)
 
     with store.step("By hand: connect, and use the key again"):
@@ -162,15 +162,12 @@ def key_store_kept(life: Life) -> None:
         store.use_key(key)
 
 
-def _expect_kept(life: Life, store_id: str) -> None:
+def _expect_kept(store: KeyStoreLife, store_id: str) -> None:
     """The state KeepKeyStore and the output of its execution say that the key store is kept."""
-    kept = [e for e in life.control.timeline() if e.get("state") == "KeepKeyStore"]
-    life.expect("executions that keep", len(kept), 1)
-    arn = f"arn:aws:states:{life.aws.region}:123456789012:execution"
-    execution = life.aws.client("stepfunctions").describe_execution(
-        executionArn=f"{arn}:{kept[0]['subject']}:{kept[0]['execution']}"
-    )
-    life.expect("said in the output", _sentence(store_id) in execution["output"], True)
+    kept = [e for e in store.control.timeline() if e.get("state") == "KeepKeyStore"]
+    store.expect("executions that keep", len(kept), 1)
+    output = store.output("delete-key-store")
+    store.expect("said in the output", _sentence(store_id) in output, True)
 
 
 def _expect_logged(life: Life, group: str, store_id: str) -> None:

@@ -1,0 +1,245 @@
+"""What becomes of a key store that does not connect, is kept, or is overtaken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from rehearsal import ground
+from rehearsal.ground import Ground
+from rehearsal.key_store_life import KeyStoreLife
+from rehearsal.life import Life
+from rehearsal.local_aws import LocalAws, LocalAwsError
+
+Cause = Callable[[KeyStoreLife, Ground], None]
+
+# Short, because how long the workflow waits is not the subject.
+TIMINGS = {"connect": 31, "disconnect": 7}
+TO_BE_DELETED = {"pDeleteKeyStoreUponStackDeletion": "true"}
+SOMEBODYS_PASSWORD = "Kmsuser0Of0Somebody0Else"
+
+# F4.20: each ConnectionErrorCode, and what the stack event has to say about it.
+REMEDIES = {
+    "CLUSTER_NOT_FOUND": "restore it from a backup, then update pCloudHsmClusterId",
+    "INSUFFICIENT_CLOUDHSM_HSMS": "add HSMs",
+    "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET": "Free an address in each subnet",
+    "INTERNAL_ERROR": "update pReconcile to try again",
+    "INVALID_CREDENTIALS": "look for who else changes it",
+    "NETWORK_ERRORS": "wait a few minutes, then update pReconcile",
+    "SUBNET_NOT_FOUND": "restore the cluster from a backup in new subnets",
+    "USER_LOCKED_OUT": "look for who uses it",
+    "USER_LOGGED_IN": "log out, then update pReconcile",
+    "USER_NOT_FOUND": "see its coverage in cloudhsm-cli user list",
+}
+REPAIRABLE = ("INVALID_CREDENTIALS", "USER_LOCKED_OUT", "USER_NOT_FOUND")
+
+
+@pytest.fixture(scope="module", name="laid")
+def _laid() -> Iterator[Ground]:
+    """A cluster for all tests of this file, in an account where a key store was made before."""
+    with LocalAws(timings=TIMINGS) as aws:
+        laid = ground.lay(aws)
+        made = aws.client("kms").create_custom_key_store(
+            CustomKeyStoreName="first",
+            CloudHsmClusterId=laid.cluster_id,
+            TrustAnchorCertificate=laid.ca_certificate,
+            KeyStorePassword=SOMEBODYS_PASSWORD,
+        )
+        aws.client("kms").delete_custom_key_store(CustomKeyStoreId=made["CustomKeyStoreId"])
+        yield laid
+
+
+@pytest.fixture(scope="module", name="connected")
+def _connected(laid: Ground) -> Iterator[KeyStoreLife]:
+    """A key store that is CONNECTED before and after each test that asks for it."""
+    store = KeyStoreLife(Life(laid.aws), {**laid.parameters, **TO_BE_DELETED})
+    store.request()
+    store.expect_store("CONNECTED")
+    yield store
+    store.expect_store("CONNECTED")
+    store.delete()
+    store.expect_remaining()
+
+
+def found_disconnected(store: KeyStoreLife, **changes: object) -> None:
+    """Disconnect the key store by hand and have the stack look after it."""
+    store.disconnect_by_hand()
+    store.request(pReconcile=str(store.control.clock()["elapsed"]), **changes)
+
+
+# ---- connections that fail
+
+
+# Before the others, because a cluster can have one key store.
+def test_a_creation_that_cannot_connect_leaves_nothing(laid: Ground) -> None:
+    store = KeyStoreLife(Life(laid.aws), laid.parameters, "new")
+    store.fault(connect="NETWORK_ERRORS")
+    store.request()
+    store.expect_stack("ROLLBACK_COMPLETE")
+    store.expect_reason("NETWORK_ERRORS", REMEDIES["NETWORK_ERRORS"])
+    store.delete()
+    store.expect_remaining()
+
+
+@pytest.mark.parametrize("code", REMEDIES)
+def test_a_connection_that_fails_is_told_with_its_code_and_the_remedy(
+    connected: KeyStoreLife, code: str
+) -> None:
+    attempts = connected.attempts()
+    connected.fault(connect=code, times=2 if code in REPAIRABLE else 1)
+    found_disconnected(connected)
+    connected.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    connected.expect_reason(f"KMS could not connect the key store: {code}. ", REMEDIES[code])
+    # The rollback, too, found it DISCONNECTED.
+    connected.expect_store("CONNECTED")
+    assert connected.attempts() - attempts == (3 if code in REPAIRABLE else 2)
+
+
+@pytest.mark.parametrize("code", REPAIRABLE)
+def test_a_connection_that_fails_for_kmsusers_sake_is_repaired(
+    connected: KeyStoreLife, code: str
+) -> None:
+    attempts = connected.attempts()
+    connected.fault(connect=code)
+    found_disconnected(connected)
+    connected.expect_stack("UPDATE_COMPLETE")
+    connected.expect_store("CONNECTED")
+    assert connected.attempts() - attempts == 2
+
+
+def password_is_changed(store: KeyStoreLife, laid: Ground) -> None:
+    laid.command(
+        "user-change-password",
+        new_username="kmsuser",
+        new_password=SOMEBODYS_PASSWORD,
+        role="crypto-user",
+    )
+
+
+def user_is_deleted(store: KeyStoreLife, laid: Ground) -> None:
+    laid.command("user-delete", new_username="kmsuser", role="crypto-user")
+
+
+def user_is_locked_out(store: KeyStoreLife, laid: Ground) -> None:
+    for _ in range(5):
+        with suppress(LocalAwsError):
+            laid.command(
+                "user-change-password",
+                login_role="crypto-user",
+                username="kmsuser",
+                password="Guessed0Password",
+                new_username="kmsuser",
+                new_password=SOMEBODYS_PASSWORD,
+                role="crypto-user",
+            )
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("INVALID_CREDENTIALS", password_is_changed),
+        ("USER_LOCKED_OUT", user_is_locked_out),
+        ("USER_NOT_FOUND", user_is_deleted),
+    ],
+)
+def test_what_somebody_does_to_kmsuser_is_repaired(
+    connected: KeyStoreLife, laid: Ground, code: str, cause: Cause
+) -> None:
+    connected.disconnect_by_hand()
+    cause(connected, laid)
+    found_disconnected(connected)
+    connected.expect_stack("UPDATE_COMPLETE")
+    connected.expect_store("CONNECTED")
+    assert connected.failures()[-1] == code
+
+
+def somebody_logs_in(store: KeyStoreLife, laid: Ground) -> None:
+    store.control.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
+
+
+def somebody_logs_out(store: KeyStoreLife, laid: Ground) -> None:
+    store.control.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
+
+
+def group_is_closed(store: KeyStoreLife, laid: Ground) -> None:
+    _change_group(laid, "revoke")
+
+
+def group_is_opened(store: KeyStoreLife, laid: Ground) -> None:
+    _change_group(laid, "authorize")
+
+
+def _change_group(laid: Ground, verb: str) -> None:
+    group = laid.cluster()["SecurityGroup"]
+    change: Any = getattr(laid.aws.client("ec2"), f"{verb}_security_group_ingress")
+    change(
+        GroupId=group,
+        IpPermissions=[
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 2223,
+                "ToPort": 2225,
+                "UserIdGroupPairs": [{"GroupId": group}],
+            }
+        ],
+    )
+
+
+def hsms_fail(store: KeyStoreLife, laid: Ground) -> None:
+    for hsm in laid.cluster()["Hsms"]:
+        store.control.act("degrade_hsm", hsm_id=hsm["HsmId"])
+
+
+def hsms_are_replaced(store: KeyStoreLife, laid: Ground) -> None:
+    for hsm in laid.cluster()["Hsms"]:
+        store.control.act("replace_hsm", hsm_id=hsm["HsmId"])
+
+
+@pytest.mark.parametrize(
+    ("code", "cause", "remedy"),
+    [
+        ("USER_LOGGED_IN", somebody_logs_in, somebody_logs_out),
+        ("NETWORK_ERRORS", group_is_closed, group_is_opened),
+        ("INSUFFICIENT_CLOUDHSM_HSMS", hsms_fail, hsms_are_replaced),
+    ],
+)
+def test_what_happens_while_it_connects_is_told_and_the_remedy_is_one(
+    connected: KeyStoreLife, laid: Ground, code: str, cause: Cause, remedy: Cause
+) -> None:
+    connected.disconnect_by_hand()
+    connected.fault(operation="ConnectCustomKeyStore", pause=True)
+    connected.start(pReconcile=code)
+    with connected.standing_still():
+        cause(connected, laid)
+    connected.wait()
+    # Nor can the rollback connect it, and that is no reason for it to fail.
+    connected.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    connected.expect_reason(code, REMEDIES[code])
+    connected.expect_store("DISCONNECTED")
+    assert "could not restore the key store" in connected.output("update-key-store")
+
+    remedy(connected, laid)
+    connected.request(pReconcile=f"{code}, and now")
+    connected.expect_stack("UPDATE_COMPLETE")
+    connected.expect_store("CONNECTED")
+
+
+def test_a_connection_that_never_ends_is_ended() -> None:
+    with LocalAws(timings={"connect": 90000}) as aws:
+        store = KeyStoreLife(Life(aws), ground.lay(aws).parameters)
+        store.request()
+        store.expect_stack("ROLLBACK_COMPLETE")
+        store.expect_reason("KeyStoreStuck", "still CONNECTING after 44 minutes", "pReconcile")
+        connecting = [
+            event["at"]
+            for event in store.control.timeline()
+            if event["subject"] == "cloudhsm-ks-1-connect-key-store"
+            and event["event"].startswith("Execution")
+        ]
+        assert len(connecting) == 2
+        assert connecting[1] - connecting[0] <= 2700
+        store.delete()
+        store.expect_remaining("role AWSServiceRoleForKeyManagementServiceCustomKeyStores")
