@@ -50,6 +50,8 @@ def demands(action: str, given: Parameters, scope: Scope) -> list[Demand] | None
     if resources is None:
         return None
     context = _request_tags(given)
+    if action == "iam:CreateServiceLinkedRole":
+        context["iam:AWSServiceName"] = given.get("AWSServiceName", "")
     found = [Demand(action, resource, context) for resource in resources]
     # "If you include tags in the secret, you also need secretsmanager:TagResource" (CreateSecret).
     if action == "secretsmanager:CreateSecret" and given.get("Tags"):
