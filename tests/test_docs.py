@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.scenarios import SCENARIOS
+
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
@@ -85,6 +87,12 @@ def test_every_document_is_reached_from_another() -> None:
     documents = {path.relative_to(ROOT).as_posix() for path in DOCUMENTS}
     assert documents - decisions - {"README.md"} <= reached
     assert "docs/decisions" in reached
+
+
+def test_every_scenario_stands_for_some_turn_of_a_life_and_no_other_does() -> None:
+    rows = re.findall(r"^\| .* \| (`.*`) \|$", (ROOT / "docs/testing.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)}
+    assert named == set(SCENARIOS)
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.name[:4])
