@@ -413,6 +413,7 @@ def _decide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Json]:
         *,
         created: list[tuple[str, int]] | None = None,
         replaced: list[str] | None = None,
+        deleted: list[str] | None = None,
         state: str = "ACTIVE",
         stores: list[Json] | None = None,
     ) -> Json:
@@ -431,7 +432,9 @@ def _decide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Json]:
                     "Replaced": [
                         {"Zone": f"zone-{eni[0]}", "EniId": f"eni-{eni}"} for eni in replaced or []
                     ],
-                    "Deleted": [],
+                    "Deleted": [
+                        {"Zone": f"zone-{eni[0]}", "EniId": f"eni-{eni}"} for eni in deleted or []
+                    ],
                 },
             }
         )
@@ -583,6 +586,25 @@ def test_a_degraded_hsm_is_replaced_once_in_each_zone(
     decide: Callable[..., Json], drawn: str, wanted: int, replaced: list[str], decision: str
 ) -> None:
     assert said(decide(drawn, wanted, replaced=replaced)) == decision
+
+
+@pytest.mark.parametrize(
+    ("drawn", "decision"),
+    [
+        # The list does not show it yet.
+        ("a:AA b:A", "WAIT"),
+        ("a:AAA b:A", "DELETE eni-a3"),
+        ("a:AA b:", "CREATE zone-b"),
+        # It does.
+        ("a:AG b:A", "WAIT"),
+        ("a:AX b:A", "ALIGNED"),
+        ("a:A b:A", "ALIGNED"),
+    ],
+)
+def test_an_hsm_that_was_deleted_counts_no_more(
+    decide: Callable[..., Json], drawn: str, decision: str
+) -> None:
+    assert said(decide(drawn, 1, deleted=["a2"])) == decision
 
 
 def test_what_cannot_be_healed_is_named(decide: Callable[..., Json]) -> None:
