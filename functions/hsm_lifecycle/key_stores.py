@@ -224,6 +224,11 @@ def create_password(event: Event) -> dict[str, Any]:
     password = "".join(
         secrets.choice(string.ascii_letters + string.digits) for _ in range(_PASSWORD_LENGTH)
     )
+    if secret and secret["IsDeleted"]:
+        raise TransientError(
+            f"The secret {name} is still being deleted. If that does not end soon: aws"
+            f" secretsmanager delete-secret --force-delete-without-recovery --secret-id {name}"
+        )
     if secret is None:
         client.create_secret(
             Name=name,
@@ -242,7 +247,7 @@ def create_password(event: Event) -> dict[str, Any]:
 
 
 def _password_secret(event: Event) -> dict[str, Any] | None:
-    """Whether kmsuser's password is this stack's own; None if there is none."""
+    """Whether kmsuser's password is this stack's own, and going; None if there is none."""
     name = event["PasswordSecretName"]
     try:
         secret = aws.client("secretsmanager").describe_secret(SecretId=name)
@@ -250,11 +255,12 @@ def _password_secret(event: Event) -> dict[str, Any] | None:
         if aws.code_of(problem) != "ResourceNotFoundException":
             raise
         return None
-    if "DeletedDate" in secret:
-        # Secrets Manager takes a moment to forget one, and its name is taken until then.
-        raise TransientError(f"The secret {name} is still being deleted.")
     tags = {tag["Key"]: tag["Value"] for tag in secret.get("Tags") or []}
-    return {"IsOwn": tags.get(clusters.STACK_TAG) == event["StackId"]}
+    return {
+        "IsOwn": tags.get(clusters.STACK_TAG) == event["StackId"],
+        # Secrets Manager takes a moment to forget one, and its name is taken until then.
+        "IsDeleted": "DeletedDate" in secret,
+    }
 
 
 def _role_of(instance_id: str) -> str:
@@ -301,7 +307,7 @@ def _readable_by(role: str) -> str:
 def drop_password(event: Event) -> dict[str, Any]:
     """Delete kmsuser's password: KMS has changed it as it connected (F4.18)."""
     secret = _password_secret(event)
-    if secret and secret["IsOwn"]:
+    if secret and secret["IsOwn"] and not secret["IsDeleted"]:
         secret_store.delete(event["PasswordSecretName"])
     return {}
 
@@ -460,12 +466,14 @@ def _are_related(former_id: str, cluster_id: str) -> bool:
 def rename_key_store(event: Event) -> dict[str, Any]:
     """Give the key store its new name; KMS may want it disconnected for that, which we never do."""
     try:
-        aws.client("kms").update_custom_key_store(
-            CustomKeyStoreId=event["KeyStoreId"], NewCustomKeyStoreName=event["Name"]
+        _refusing(
+            aws.client("kms").update_custom_key_store,
+            CustomKeyStoreId=event["KeyStoreId"],
+            NewCustomKeyStoreName=event["Name"],
         )
     except ClientError as problem:
         if aws.code_of(problem) != "CustomKeyStoreInvalidStateException":
-            raise aws.translated(problem) from problem
+            raise
         raise ParameterError(
             "pKeyStoreName: KMS renames this store only while it is disconnected, which would make"
             " its keys unusable, so it was not done. Disconnect it yourself and update again."
