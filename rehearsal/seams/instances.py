@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rehearsal.api import ApiError
 from rehearsal.box import Box
 from rehearsal.seams import ministack
-from rehearsal.seams.iam import role_allows_all
+from rehearsal.seams.iam import role_allows_all, role_trusts
 from rehearsal.seams.networks import make_interface
 
 if TYPE_CHECKING:
@@ -102,10 +102,13 @@ class Instances:
         )
 
     def _role(self, instance_id: str) -> str | None:
+        """The role that an instance works with, unless the role does not trust EC2."""
         profile = (_ec2._instances.get(instance_id) or {}).get("IamInstanceProfile") or {}
         found = _iam._lookup_instance_profile(arn=profile.get("Arn", "")) or {}
         for role in found.get("Roles") or []:
-            return str(role if isinstance(role, str) else role["RoleName"])
+            name = str(role if isinstance(role, str) else role["RoleName"])
+            trusted = not self._world.auth or role_trusts(name, "ec2.amazonaws.com", instance_id)
+            return name if trusted else None
         return None
 
     def _credentials(self, instance_id: str) -> dict[str, str]:

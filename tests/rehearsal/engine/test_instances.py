@@ -125,6 +125,13 @@ def test_its_agent_never_registers_without_the_rights_to(client: Client, missing
     assert client.agent() is None
 
 
+def test_a_role_that_does_not_trust_ec2_is_of_no_use_to_it(client: Client) -> None:
+    made = {**around(), "InstanceRole": role("lambda", AGENT), "Client": instance()}
+    assert client.create(made) == "CREATE_COMPLETE"
+    client.aws.control.advance(1000)
+    assert client.agent() is None
+
+
 def test_it_takes_time_to_stop_and_to_start_again(client: Client) -> None:
     client.create()
     client.ec2.stop_instances(InstanceIds=[client.id])
