@@ -34,6 +34,7 @@ class Control:
             ("GET", "/inventory"): lambda query: inventory(world, account, world.region),
             ("GET", "/decisions"): lambda query: world.decisions.all(),
             ("GET", "/processes"): lambda query: self.processes(),
+            ("GET", "/answers"): lambda query: list(world.answers),
             ("GET", "/faults"): lambda query: world.faults.unused(),
             ("POST", "/faults"): self.plant,
             ("POST", "/advance"): self.advance,

@@ -81,6 +81,11 @@ class Control:
         answer: dict[str, list[list[str]]] = self._ask("/processes")
         return answer
 
+    def answers(self) -> list[str]:
+        """Everything that custom resources have answered CloudFormation so far."""
+        answer: list[str] = self._ask("/answers")
+        return answer
+
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant one fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})

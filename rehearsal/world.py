@@ -51,6 +51,8 @@ class World:
     timeline: Timeline
     decisions: Decisions
     environments: Pool
+    # What custom resources have answered CloudFormation, as it came.
+    answers: list[str] = field(default_factory=list)
     # By account and Region.
     hsms: dict[tuple[str, str], hsm.Region] = field(default_factory=dict)
     ssms: dict[tuple[str, str], ssm.Ssm] = field(default_factory=dict)

@@ -173,6 +173,7 @@ class Requests:
 
     def answer(self, key: str, body: bytes) -> None:
         """Somebody sent an answer; whoever waits notices it a little later."""
+        self._world.answers.append(body.decode(errors="replace"))
         with self._lock:
             request = self._waiting.get(key)
         if request is None or request.answer is not None or request.problem:

@@ -1,0 +1,148 @@
+"""No password is told anywhere: known ones are planted, and looked for wherever one could look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rehearsal import ground
+from rehearsal.ground import ADMIN_PASSWORD, Ground
+from rehearsal.key_store_life import KeyStoreLife
+from rehearsal.life import Life
+from rehearsal.local_aws import LocalAws
+from tests.lives.told import arguments_told, everything_told
+
+PASSWORD_SECRET = "/cloudhsm-ks/1/kmsuser-password"
+STALE_PASSWORD = "Stale0Admin0Password0Planted"
+
+
+@pytest.fixture(scope="module", name="laid")
+def _laid() -> Iterator[Ground]:
+    with LocalAws(timings={"connect": 31, "disconnect": 7}) as aws:
+        yield ground.lay(aws)
+
+
+@pytest.fixture(scope="module", name="passwords")
+def _passwords(laid: Ground) -> list[str]:
+    """kmsuser's passwords, each read from its secret; a connection that failed is among them."""
+    store = KeyStoreLife(Life(laid.aws), laid.parameters)
+    passwords = [_while_it_is_used(store, "CreateCustomKeyStore", "")]
+    store.expect_stack("CREATE_COMPLETE")
+
+    # kmsuser is gone, and the admin's password is stale.
+    store.disconnect_by_hand()
+    laid.command("user-delete", new_username="kmsuser", role="crypto-user")
+    laid.say_admin_password(STALE_PASSWORD)
+    store.request(pReconcile="stale")
+    store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    store.expect_reason("Login failed")
+    passwords.append(_password(store))
+
+    laid.say_admin_password(ADMIN_PASSWORD)
+    passwords.append(_while_it_is_used(store, "UpdateCustomKeyStore", "right"))
+    store.expect_stack("UPDATE_COMPLETE")
+    store.expect_store("CONNECTED")
+    assert len(set(passwords)) == 3
+    assert {len(password) for password in passwords} == {32}
+    return passwords
+
+
+def _while_it_is_used(store: KeyStoreLife, operation: str, reconcile: str) -> str:
+    """The password that KMS is told by this operation."""
+    store.fault(operation=operation, pause=True)
+    store.start(pReconcile=reconcile)
+    with store.standing_still():
+        password = _password(store)
+    store.wait()
+    return password
+
+
+def _password(store: KeyStoreLife) -> str:
+    secrets = store.aws.client("secretsmanager")
+    return str(secrets.get_secret_value(SecretId=PASSWORD_SECRET)["SecretString"])
+
+
+def test_no_password_is_told_anywhere(laid: Ground, passwords: list[str]) -> None:
+    secret = [*passwords, ADMIN_PASSWORD, STALE_PASSWORD]
+    told = list(everything_told(laid.aws))
+    assert [where for where, text in told if any(each in text for each in secret)] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("history of", "CreateKmsUser"),
+        ("execution ", "kmsuser-password"),
+        ("log /aws/lambda/cloudhsm-ks-1-key-store", "CreatePassword done"),
+        ("log /aws/vendedlogs/states/cloudhsm-ks-1", "CreatePassword"),
+        ("command of keys-rCreateKmsUserDocument", PASSWORD_SECRET),
+        ("output of keys-rCreateKmsUserDocument", "kmsuser is ready."),
+        ("output of keys-rCreateKmsUserDocument", "Login failed"),
+        ("parameter /hsm-lifecycle/cloudhsm-ks-1/key-store", "IsComplete"),
+        ("events of keys", "Login failed"),
+        ("answer to CloudFormation", "Login failed"),
+        ("timeline", "LoginRefused"),
+    ],
+)
+def test_it_was_looked_for_in_places_where_much_is_told(
+    laid: Ground, passwords: list[str], place: str, words: str
+) -> None:
+    assert any(
+        where.startswith(place) and words in text for where, text in everything_told(laid.aws)
+    )
+
+
+def test_processes_on_the_client_show_it_in_the_call_of_the_cli_alone(
+    laid: Ground, passwords: list[str]
+) -> None:
+    processes = list(arguments_told(laid.aws))
+    telling = [
+        arguments
+        for arguments in processes
+        if any(each in " ".join(arguments) for each in passwords)
+    ]
+    assert len(telling) == 3
+    for program, *_, option, _ in telling:
+        assert (program, option) == ("cloudhsm-cli", "--password")
+    admins = (ADMIN_PASSWORD, STALE_PASSWORD)
+    assert not any(each in argument for one in processes for argument in one for each in admins)
+
+
+def test_the_password_is_gone_once_the_key_store_is_connected(
+    laid: Ground, passwords: list[str]
+) -> None:
+    assert PASSWORD_SECRET not in laid.aws.control.inventory()["secretsmanager"]
+
+
+def test_kmsusers_password_is_never_the_admins_nor_left_to_who_made_it(
+    laid: Ground, passwords: list[str]
+) -> None:
+    assert ADMIN_PASSWORD not in passwords
+    for password in passwords:
+        with pytest.raises(Exception, match="Login failed"):
+            laid.command(
+                "user-change-password",
+                login_role="crypto-user",
+                username="kmsuser",
+                password=password,
+                new_username="kmsuser",
+                new_password="Never0Accepted",
+                role="crypto-user",
+            )
+
+
+def test_the_client_may_read_it_by_the_policy_of_the_secret_alone(
+    laid: Ground, passwords: list[str]
+) -> None:
+    decisions = [
+        decision
+        for decision in laid.aws.control.decisions()
+        if decision["principal"] == "ground"
+        and decision["action"] == "secretsmanager:GetSecretValue"
+        and "kmsuser-password" in decision["resource"]
+    ]
+    assert decisions
+    assert {(decision["allowed"], decision["statement"]) for decision in decisions} == {
+        (True, None)
+    }
