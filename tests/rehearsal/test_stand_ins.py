@@ -6,6 +6,7 @@ import http.server
 import json
 import re
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,7 +64,8 @@ def test_every_stand_in_has_a_module_and_every_module_is_called() -> None:
 
 def test_the_shell_scripts_are_clean() -> None:
     scripts = sorted(map(str, boxes.STAND_INS.glob("*.sh")))
-    checked = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    checked = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
     assert checked.stdout == ""
     assert len(scripts) == 2
 
