@@ -203,7 +203,7 @@ def test_a_script_that_takes_too_long_is_killed_with_all_it_started(box: Box) ->
     outcome = box.run(BASH + f"echo begun; {endless} & {endless}", timeout=0.5)
     assert outcome.exit_code < 0
     assert outcome.stdout == "begun\n"
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert box.run("ps -C sleep").exit_code == 1
 
 
@@ -250,7 +250,7 @@ def test_a_box_goes_when_the_process_that_made_it_is_killed(temporary: Path) -> 
     environment = {**os.environ, "TMPDIR": str(temporary)}
     made = subprocess.run([sys.executable, "-c", program], env=environment, check=False)
     assert made.returncode == -9
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     find = ["pgrep", "-f", "sleep 97654[3]"]
     while subprocess.run(find, stdout=subprocess.DEVNULL, check=False).returncode == 0 or list(
         temporary.iterdir()
