@@ -42,7 +42,7 @@ def test_thirty_seconds_of_a_waiting_cli_are_one(aws: LocalAws) -> None:
     program = "import time; time.sleep(30)"
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", program], env=aws.env, check=True)
-    assert 1 <= time.monotonic() - began < 60
+    assert 1 <= time.monotonic() - began < 20
 
 
 def test_nothing_of_a_real_account_reaches_the_cli(
