@@ -7,6 +7,7 @@ function sleeps.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -32,6 +33,8 @@ PROGRAM = Path(__file__).parent / "lambda_site" / "environment.py"
 # A function that works without sleeping takes no virtual time; so many real seconds are enough.
 PATIENCE = 120
 
+_unpacking = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Function:
@@ -54,26 +57,35 @@ class Outcome:
     stream: str
 
 
+def _unpacked(code: bytes, home: Path) -> Path:
+    """Where this code is unpacked, once for all environments: a function only reads its own."""
+    task = home / f"task-{hashlib.sha256(code).hexdigest()}"
+    with _unpacking:
+        if not task.exists():
+            with zipfile.ZipFile(io.BytesIO(code)) as archive:
+                archive.extractall(task)
+    return task
+
+
 class Environment:
-    """One process, and the directory it runs in."""
+    """One process, and what it has printed."""
 
     def __init__(self, function: Function, code: bytes, home: Path, when: str) -> None:
         self.function = function
         # Lambda names a log stream after the day and the environment.
         self.stream = f"{when}/[$LATEST]{uuid.uuid4().hex}"
         self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
-        with zipfile.ZipFile(io.BytesIO(code)) as archive:
-            archive.extractall(self._home / "task")
+        task = _unpacked(code, home)
         self._log = (self._home / "log").open("w+b", buffering=0)
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 # Unbuffered: what a function has printed is there although it was killed.
                 [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
-                cwd=self._home / "task",
+                cwd=task,
                 env={
                     **function.variables,
-                    "LAMBDA_TASK_ROOT": str(self._home / "task"),
+                    "LAMBDA_TASK_ROOT": str(task),
                     "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
                     "PYTHONDONTWRITEBYTECODE": "1",
                     "_HANDLER": function.handler,
@@ -228,6 +240,8 @@ class Pool:
         for environment in doomed:
             with contextlib.suppress(OSError, ValueError):
                 environment.kill()
+        for task in self._home.glob("task-*"):
+            shutil.rmtree(task, ignore_errors=True)
 
     def _end(self, environment: Environment) -> None:
         with self._lock:

@@ -155,7 +155,7 @@ def _failing_as_planted(world: World, service: str, handler: Handler) -> Handler
     """The handler of a service, whose calls fail where a fault says so."""
 
     async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
-        action = _target(headers) or _query_action(body, query)
+        action = _target(headers) or _query_action(headers, body, query)
         try:
             with world.faults.during(action):
                 return await handler(method, path, headers, body, query)
@@ -165,9 +165,12 @@ def _failing_as_planted(world: World, service: str, handler: Handler) -> Handler
     return handle
 
 
-def _query_action(body: bytes, query: Mapping[str, Any]) -> str:
+def _query_action(headers: Any, body: bytes, query: Mapping[str, Any]) -> str:
     if "Action" in query:
         return str(query["Action"][0])
+    # What is uploaded may be large, and is no form.
+    if not headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return ""
     return parse_qs((body or b"").decode("utf-8", "replace")).get("Action", [""])[0]
 
 
