@@ -314,30 +314,6 @@ def test_integrations_that_are_not_rehearsed_fail(stack: Try, resource: str, giv
 # --- Parallel, Map ---
 
 
-def test_branches_take_their_time_side_by_side(aws: LocalAws, stack: Try) -> None:
-    branches = [{"StartAt": "W", "States": {"W": wait(seconds)}} for seconds in (100, 250, 30)]
-    made(stack, {"Both": {"Type": "Parallel", "Branches": branches, "End": True}})
-    began = elapsed(aws)
-    assert stack.run("Machine")["status"] == "SUCCEEDED"
-    assert elapsed(aws) - began == 250
-
-
-def test_items_take_their_time_side_by_side(aws: LocalAws, stack: Try) -> None:
-    state = {
-        "Type": "Map",
-        "ItemsPath": "$.Seconds",
-        "ItemProcessor": {
-            "StartAt": "W",
-            "States": {"W": {"Type": "Wait", "SecondsPath": "$", "End": True}},
-        },
-        "End": True,
-    }
-    made(stack, {"Each": state})
-    began = elapsed(aws)
-    assert stack.run("Machine", {"Seconds": [10, 90, 40]})["status"] == "SUCCEEDED"
-    assert elapsed(aws) - began == 90
-
-
 # --- Quotas ---
 
 
