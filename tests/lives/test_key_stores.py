@@ -70,18 +70,112 @@ def found_disconnected(store: KeyStoreLife, **changes: object) -> None:
     store.request(pReconcile=str(store.control.clock()["elapsed"]), **changes)
 
 
+# ---- key stores that stay and go
+# Before the others, because a cluster can have one key store.
+
+
+@pytest.fixture(name="store")
+def _store(laid: Ground) -> Iterator[KeyStoreLife]:
+    """A key store to be; nothing of it is left but what the test has taken away itself."""
+    store = KeyStoreLife(Life(laid.aws), laid.parameters, "new")
+    yield store
+    store.expect_remaining()
+
+
+def is_removed_by_hand(store: KeyStoreLife) -> None:
+    kms = store.aws.client("kms")
+    kms.delete_custom_key_store(CustomKeyStoreId=store.store()["CustomKeyStoreId"])
+
+
+def test_a_key_store_without_keys_is_kept_as_well_unless_its_deletion_is_asked_for(
+    store: KeyStoreLife,
+) -> None:
+    store.request()
+    store.delete()
+    store.expect_stack("DELETE_COMPLETE")
+    store.expect_store("DISCONNECTED")
+    store.expect_remaining("key store new")
+    is_removed_by_hand(store)
+
+
+def test_a_key_that_awaits_its_deletion_keeps_its_key_store(store: KeyStoreLife) -> None:
+    store.request(pDeleteKeyStoreUponStackDeletion="true")
+    key = store.make_key()
+    store.aws.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    store.delete()
+    store.expect_stack("DELETE_COMPLETE")
+    store.expect_store("DISCONNECTED")
+    store.expect_remaining("key store new", f"key {key}")
+    store.control.advance(8 * 86400)
+    is_removed_by_hand(store)
+
+
+def test_what_shall_become_of_it_can_be_said_later(store: KeyStoreLife) -> None:
+    store.request()
+    store_id = store.store()["CustomKeyStoreId"]
+    with store.staying_connected(store_id):
+        store.request(pDeleteKeyStoreUponStackDeletion="true")
+        store.expect_stack("UPDATE_COMPLETE")
+    store.delete()
+    store.expect_stack("DELETE_COMPLETE")
+
+
+def test_a_deletion_that_overtakes_the_creation_finds_what_is_just_being_made(
+    store: KeyStoreLife,
+) -> None:
+    store.fault(operation="CreateCustomKeyStore", pause=True)
+    store.start()
+    with store.standing_still():
+        store.stack.start_delete()
+    store.wait()
+    store.expect_stack("DELETE_COMPLETE")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"operation": "PutParameter", "skip": 2, "when": "after", "code": "InvalidRequest"},
+        {"lambda": "answer", "times": 7},
+    ],
+    ids=["its last step failed", "nobody answered"],
+)
+def test_a_creation_that_fails_when_all_is_done_is_taken_back(
+    store: KeyStoreLife, fault: dict[str, Any]
+) -> None:
+    store.fault(fault)
+    store.request()
+    store.expect_stack("ROLLBACK_COMPLETE")
+    store.delete()
+    store.expect_remaining()
+    store.request(pDeleteKeyStoreUponStackDeletion="true")
+    store.expect_stack("CREATE_COMPLETE")
+    store.delete()
+    store.expect_stack("DELETE_COMPLETE")
+
+
+def test_a_key_store_that_is_gone_is_told_and_its_stack_can_be_deleted(
+    store: KeyStoreLife,
+) -> None:
+    store.request()
+    store_id = store.store()["CustomKeyStoreId"]
+    store.disconnect_by_hand()
+    is_removed_by_hand(store)
+    store.request(pReconcile="gone")
+    store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    store.expect_reason("KeyStoreNotFoundError", store_id, "no longer exists")
+    store.delete()
+    store.expect_stack("DELETE_COMPLETE")
+
+
 # ---- connections that fail
 
 
-# Before the others, because a cluster can have one key store.
-def test_a_creation_that_cannot_connect_leaves_nothing(laid: Ground) -> None:
-    store = KeyStoreLife(Life(laid.aws), laid.parameters, "new")
+def test_a_creation_that_cannot_connect_leaves_nothing(store: KeyStoreLife) -> None:
     store.fault(connect="NETWORK_ERRORS")
     store.request()
     store.expect_stack("ROLLBACK_COMPLETE")
     store.expect_reason("NETWORK_ERRORS", REMEDIES["NETWORK_ERRORS"])
     store.delete()
-    store.expect_remaining()
 
 
 @pytest.mark.parametrize("code", REMEDIES)
