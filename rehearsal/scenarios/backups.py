@@ -67,6 +67,9 @@ def restored_from_another_account(life: Life) -> None:
     life.aws.client("cloudhsmv2").describe_backups()
     shared = life.control.act("plant_shared_backup", admin_password=SHARED_PASSWORD)
     with life.step("Create, but its secrets are not here"):
+        life.expect_refusal(
+            "keeps its certificate", pBackupId=shared["BackupArn"], pUseExternalPkiProcess="true"
+        )
         life.request(pBackupId=shared["BackupArn"])
         life.expect_stack("ROLLBACK_COMPLETE")
         life.expect_reason("pBackupCaCertSecretName", "customer-ca-cert does not exist")

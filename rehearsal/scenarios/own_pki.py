@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from rehearsal.by_hand import read_secret, secret_name, store_secret
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
+from rehearsal.local_aws import ROOT
 from rehearsal.pki import make_ca, sign
 
 Pair = tuple[str, str]
+PAGE = ROOT / "docs" / "external-pki.md"
 NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 
 
 def own_pki(life: Life) -> None:
-    """Your own PKI signs the request, RSA; HSMs that were asked for meanwhile come afterwards."""
+    """Your own PKI signs the request, as the page says; HSMs that were asked for come after it."""
     with life.step("Create, and wait for certificates"):
         life.request(pUseExternalPkiProcess="true")
         _expect_waiting(life, "CREATE_COMPLETE")
@@ -34,8 +37,8 @@ def own_pki(life: Life) -> None:
         _expect_waiting(life, "UPDATE_COMPLETE")
 
     with life.step("Sign, store, update"):
-        certificate, ca_certificate = _sign_as_in_the_example(life, "rsa")
-        _store(life, (certificate, ca_certificate))
+        _do_as_the_page_says(life)
+        certificate = read_secret(life, "cluster-cert")
         life.request(pExternallyProvidedCertsReady="true")
         life.expect_stack("UPDATE_COMPLETE")
         cluster = life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
@@ -169,6 +172,17 @@ def _self_issued(now: float, csr: str, **ca: object) -> Pair:
     """The certificate and the CA's, of a root like that."""
     root = make_ca(now, **ca)  # type: ignore[arg-type]  # what make_ca takes
     return sign(root, csr, now), root.pem
+
+
+def _do_as_the_page_says(life: Life) -> None:
+    """Take the request, sign it and store what comes of it, by the page's own commands."""
+    place = life.aws.scratch / "as-the-page-says"
+    place.mkdir()
+    (place / "scripts").symlink_to(ROOT / "scripts")
+    commands = "".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL))
+    script = f"cd {place}; CSR_SECRET={secret_name(life, 'cluster-csr')}\n{commands}"
+    done = life.aws.run("bash", "-euc", script)
+    life.expect(f"the page's commands {done.stderr}", done.returncode, 0)
 
 
 def _sign_as_in_the_example(life: Life, kind: str) -> Pair:
