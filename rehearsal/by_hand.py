@@ -27,6 +27,13 @@ def store_secret(life: Life, kind: str, text: str) -> None:
     secrets.put_secret_value(SecretId=secret_name(life, kind), SecretString=text)
 
 
+def delete_secret(life: Life, kind: str) -> None:
+    """Delete one of the cluster's secrets for good."""
+    life.aws.client("secretsmanager").delete_secret(
+        SecretId=secret_name(life, kind), ForceDeleteWithoutRecovery=True
+    )
+
+
 def run_on_client(life: Life, script: str) -> str:
     """Run a script on the client by Run Command; what it prints."""
     ssm, name = life.aws.client("ssm"), "by-hand"

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from rehearsal.by_hand import last_warnings, read_secret, run_on_client, secret_name
+from rehearsal.by_hand import (
+    delete_secret,
+    last_warnings,
+    read_secret,
+    run_on_client,
+    secret_name,
+)
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
 
 # Virtual seconds within which AWS has made or deleted an HSM or a cluster.
@@ -58,13 +64,13 @@ def secrets_are_deleted(life: Life) -> None:
         password = read_secret(life, "initial-crypto-officer-password")
 
     with life.step("The request and the certificate: not needed any more"), life.untouched():
-        _delete_secret(life, "cluster-csr")
-        _delete_secret(life, "cluster-cert")
+        delete_secret(life, "cluster-csr")
+        delete_secret(life, "cluster-cert")
         life.request(pReconcile="not needed")
         life.expect_stack("UPDATE_COMPLETE")
 
     with life.step("The admin's password"), life.untouched():
-        _delete_secret(life, "initial-crypto-officer-password")
+        delete_secret(life, "initial-crypto-officer-password")
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_reason("initial-crypto-officer-password is gone. Store the admin's password")
@@ -73,7 +79,7 @@ def secrets_are_deleted(life: Life) -> None:
         life.expect_stack("UPDATE_COMPLETE")
 
     with life.step("The CA certificate"), life.untouched():
-        _delete_secret(life, "customer-ca-cert")
+        delete_secret(life, "customer-ca-cert")
         life.request(pReconcile="CA certificate is gone")
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_reason("customer-ca-cert is gone. Store customerCA.crt of a client")
@@ -154,12 +160,6 @@ def _close_way(life: Life) -> None:
     )
     ec2.revoke_security_group_egress(
         GroupId=ours, IpPermissions=[{**PORTS, "UserIdGroupPairs": [{"GroupId": theirs}]}]
-    )
-
-
-def _delete_secret(life: Life, kind: str) -> None:
-    life.aws.client("secretsmanager").delete_secret(
-        SecretId=secret_name(life, kind), ForceDeleteWithoutRecovery=True
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from rehearsal.by_hand import read_secret, secret_name, store_secret
+from rehearsal.by_hand import delete_secret, read_secret, secret_name, store_secret
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
 from rehearsal.local_aws import ROOT
 from rehearsal.pki import make_ca, sign
@@ -57,10 +57,18 @@ def own_pki(life: Life) -> None:
 
 
 def own_pki_with_a_chain(life: Life) -> None:
-    """A PKI of an RSA root and two ECDSA authorities below it signs the request."""
+    """A PKI of an RSA root and two ECDSA authorities signs the request, which had been deleted."""
     with life.step("Create, and wait for certificates"):
         life.request(pUseExternalPkiProcess="true")
         _expect_waiting(life, "CREATE_COMPLETE")
+
+    with life.step("Secrets are deleted, and made again"):
+        for kind in ("cluster-csr", "cluster-cert", "initial-crypto-officer-password"):
+            delete_secret(life, kind)
+        life.request(pReconcile="secrets")
+        _expect_waiting(life, "UPDATE_COMPLETE")
+        csr = life.cluster()["Certificates"]["ClusterCsr"]
+        life.expect("stored request", read_secret(life, "cluster-csr"), csr)
 
     with life.step("Sign, store, update"):
         now = life.control.clock()["now"]

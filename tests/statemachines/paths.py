@@ -610,7 +610,7 @@ UPDATE_CLUSTER = [
         "a cluster that still waits for its certificate",
         {"DescribeCluster": cluster("UNINITIALIZED")},
         properties={"UseExternalPkiProcess": "true"},
-        through=("CreateFirstHsm", "StoreCsr", "ReportCluster"),
+        through=("CreateFirstHsm", "CreateSecrets", "StoreCsr", "ReportCluster"),
         without=("IssueCertificate", "ActivateCluster", "AlignHsms"),
     ),
     Path(

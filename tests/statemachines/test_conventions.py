@@ -60,6 +60,7 @@ CATCHES = {
             "ModifyCluster",
             "CheckSecrets",
             "CreateFirstHsm",
+            "CreateSecrets",
             "StoreCsr",
             "IssueCertificate",
             "ActivateCluster",
