@@ -142,6 +142,8 @@ def _followed(
 def _described(model: hsm.Region, answer: dict[str, Any]) -> dict[str, Any]:
     """CreateKey's or DescribeKey's answer with what the store has to do with the key."""
     metadata = answer["KeyMetadata"]
+    # Its material is in the HSMs, and KMS has no id for it.
+    metadata.pop("CurrentKeyMaterialId", None)
     store = _kms._keys[metadata["KeyId"]]["CustomKeyStoreId"]
     stores = model.call("DescribeCustomKeyStores", {"CustomKeyStoreId": store})["CustomKeyStores"]
     # A key that its owner has disabled is Disabled as long as it could be used otherwise.

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rehearsal.local_aws import LocalAws, LocalAwsError
 from tests.rehearsal.engine.support import Json, Try, elapsed, function, role
+from tests.rehearsal.engine.things import Things
 
 PARAMETER = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}
 
@@ -75,3 +78,10 @@ def test_a_fault_that_means_nothing_is_refused(aws: LocalAws, fault: Json) -> No
 def test_a_path_that_is_not_there_is_refused(aws: LocalAws) -> None:
     assert "NotFound" in asked(aws, "/nothing")
     assert "NotFound" in asked(aws, "/nothing", {})
+
+
+def test_what_custom_resources_answer_is_kept(aws: LocalAws, things: Things) -> None:
+    before = len(aws.control.answers())
+    things.create()
+    told = [json.loads(answer) for answer in aws.control.answers()[before:]]
+    assert [answer["Status"] for answer in told] == ["SUCCESS"]
