@@ -182,8 +182,15 @@ def _backup(wanted: ClusterProperties) -> dict[str, Any] | None:
 
 
 def check_subnets(subnet_ids: tuple[str, ...]) -> None:
-    """One VPC and one subnet for each Availability Zone (F1.12); raises ParameterError."""
-    subnets = aws.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
+    """One VPC and one subnet for each Availability Zone (F1.12); raises an error otherwise."""
+    for place, subnet_id in enumerate(subnet_ids):
+        if subnet_id in subnet_ids[:place]:
+            raise ParameterError(f"pSubnets: {subnet_id} is given twice.")
+    try:
+        subnets = aws.client("ec2").describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
+    except ClientError as problem:
+        meant = aws.translated(problem)
+        raise type(meant)(f"pSubnets: {meant}") from problem
     if len({subnet["VpcId"] for subnet in subnets}) > 1:
         raise ParameterError("pSubnets: the subnets are of more than one VPC; a cluster has one.")
     zones: dict[str, str] = {}

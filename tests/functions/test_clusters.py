@@ -289,9 +289,15 @@ def test_one_subnet_is_enough(world: World) -> None:
     clusters.check_subnets((world.subnets[0],))
 
 
+def test_a_subnet_that_is_given_twice_is_refused(world: World) -> None:
+    first, second, _ = world.subnets
+    with pytest.raises(ParameterError, match=rf"^pSubnets: {second} is given twice\.$"):
+        clusters.check_subnets((first, second, second))
+
+
 def test_a_subnet_that_does_not_exist_is_refused_in_the_words_of_aws(world: World) -> None:
     properties = world.properties(SubnetIds=["subnet-00000000"])
-    with pytest.raises(RefusedError, match=r"DescribeSubnets: .*subnet-00000000"):
+    with pytest.raises(RefusedError, match=r"pSubnets: DescribeSubnets: .*subnet-00000000"):
         world.run(clusters.check_creation, **of_stack(ResourceProperties=properties))
 
 
