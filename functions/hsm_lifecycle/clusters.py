@@ -25,6 +25,7 @@ logger = logging.getLogger("hsm_lifecycle")
 STACK_TAG = "hsm-lifecycle:stack-id"
 LOGICAL_ID_TAG = "hsm-lifecycle:logical-id"
 STACK_KEYS_TAG = "hsm-lifecycle:stack-tag-keys"
+MOST_TAGS = 50  # https://docs.aws.amazon.com/cloudhsm/latest/APIReference/API_CreateCluster.html
 NONE = "none"  # an output of CloudFormation is better not empty
 _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
 # Deleting the last HSM of such a cluster makes a backup, even if there was none before (F1.30).
@@ -135,6 +136,8 @@ def check_creation(event: Event) -> dict[str, Any]:
             " false; its signing request is then in a secret, and an update goes on from there."
         )
     check_subnets(wanted.subnet_ids)
+    if crowd := _crowd({*wanted_tags(event), STACK_TAG, LOGICAL_ID_TAG}):
+        raise crowd
     return {"BackupSecrets": _check_backup(wanted) if wanted.backup else {}}
 
 
@@ -279,6 +282,9 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
         ]
     if not is_own(cluster, event):
         return [_foreign()]
+    present, tags = tags_of(cluster), wanted_tags(event)
+    if crowd := _crowd({*present, *tags} - _dropped(present, tags)):
+        return [crowd]
     wanted = ClusterProperties.parse(event["ResourceProperties"])
     if wanted.hsms_per_subnet == 0:
         for store in key_stores_on(event["ClusterId"]):
@@ -311,11 +317,11 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
 def tag_cluster(event: Event) -> dict[str, Any]:
     """Bring the tags of the stack in step; tags that the stack never had are left alone."""
     present, wanted = tags_of(own(event)), wanted_tags(event)
-    dropped = set(present.get(STACK_KEYS_TAG, "").split()) - set(wanted)
+    dropped = _dropped(present, wanted) & set(present)
     cloudhsm, cluster_id = aws.client("cloudhsmv2"), event["ClusterId"]
     # In this order, because the tags also say which ones the stack had.
-    if dropped & set(present):
-        cloudhsm.untag_resource(ResourceId=cluster_id, TagKeyList=sorted(dropped & set(present)))
+    if dropped:
+        cloudhsm.untag_resource(ResourceId=cluster_id, TagKeyList=sorted(dropped))
     if not wanted.items() <= present.items():
         cloudhsm.tag_resource(ResourceId=cluster_id, TagList=_tag_list(wanted))
     return {}
@@ -326,12 +332,33 @@ def wanted_tags(event: Event) -> dict[str, str]:
 
     A tag's value has 256 characters; keys beyond that stay when the stack drops them.
     """
-    tags = {tag["Key"]: tag["Value"] for tag in stack_of(event).get("Tags") or []}
+    # Tags that AWS itself puts on a stack, as Service Catalog does, nobody else may put on anything.
+    tags = {
+        tag["Key"]: tag["Value"]
+        for tag in stack_of(event).get("Tags") or []
+        if not tag["Key"].lower().startswith("aws:")
+    }
     keys = ""
     for key in sorted(tags):
         if " " not in key and len(keys) + len(key) < 256:
             keys = f"{keys} {key}".strip()
     return {**tags, STACK_KEYS_TAG: keys}
+
+
+def _dropped(present: dict[str, str], wanted: dict[str, str]) -> set[str]:
+    """The keys of the tags that the stack once had and has no more."""
+    return set(present.get(STACK_KEYS_TAG, "").split()) - set(wanted)
+
+
+def _crowd(keys: set[str]) -> ParameterError | None:
+    """Why the cluster cannot have the tags of these keys, if they are too many for AWS."""
+    if len(keys) <= MOST_TAGS:
+        return None
+    ours = len(keys & {STACK_TAG, LOGICAL_ID_TAG, STACK_KEYS_TAG})
+    return ParameterError(
+        f"Tags of the stack: with them the cluster would have {len(keys)} tags, {ours} of which"
+        f" say whose it is; AWS allows {MOST_TAGS}. Deploy with fewer."
+    )
 
 
 def _tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
@@ -425,7 +452,8 @@ def report_cluster(event: Event) -> dict[str, Any]:
             "HsmIpAddresses": ",".join(_active_addresses(cluster)) or NONE,
             "AdminPasswordSecretName": of.password,
             "CustomerCaCertSecretName": of.ca_certificate,
-            "CsrSecretName": of.csr,
+            # A restored cluster has its certificate from the start, and made no request for one.
+            "CsrSecretName": NONE if cluster.get("SourceBackupId") else of.csr,
             "NextStep": _next_step(cluster["State"], of),
             "Warnings": event.get("Warnings", NONE),
         },

@@ -301,6 +301,18 @@ def test_a_subnet_that_does_not_exist_is_refused_in_the_words_of_aws(world: Worl
         world.run(clusters.check_creation, **of_stack(ResourceProperties=properties))
 
 
+def test_more_tags_than_a_cluster_can_have_are_refused_before_anything_is_made(
+    world: World,
+) -> None:
+    event = of_stack(ResourceProperties=world.properties())
+    world.stack_tags = {f"key-{number}": "" for number in range(47)}
+    world.run(clusters.check_creation, **event)
+    world.stack_tags["one-more"] = ""
+    with pytest.raises(ParameterError, match=r"Tags of the stack: .* 51 tags, 3 of which"):
+        world.run(clusters.check_creation, **event)
+    assert world.changes == []
+
+
 # ---- check_creation from a backup
 
 
@@ -499,6 +511,11 @@ def test_the_keys_of_the_stacks_tags_are_a_tag_themselves(world: World) -> None:
     }
 
 
+def test_tags_that_aws_keeps_to_itself_stay_on_the_stack(world: World) -> None:
+    world.stack_tags = {"a": "1", "aws:servicecatalog:productArn": "arn:aws:catalog:product"}
+    assert clusters.wanted_tags(of_stack()) == {"a": "1", "hsm-lifecycle:stack-tag-keys": "a"}
+
+
 def test_a_stack_without_tags_has_no_keys(world: World) -> None:
     assert clusters.wanted_tags(of_stack()) == {"hsm-lifecycle:stack-tag-keys": ""}
 
@@ -683,6 +700,22 @@ def test_in_a_rollback_what_aws_cannot_change_is_a_warning(
     assert answer["Rollback"] is True
     assert answer["Changeable"] is True
     assert all(word in answer["Warnings"] for word in words)
+
+
+def test_an_update_to_more_tags_than_a_cluster_can_have_is_refused(world: World) -> None:
+    world.stack_tags = {"dropped": ""}
+    cluster_id = created(world)["Id"]
+    by_hand = [{"Key": "backup", "Value": "weekly"}]
+    world.hsm.tag_resource(ResourceId=cluster_id, TagList=by_hand)
+    world.stack_tags = {f"key-{number}": "" for number in range(46)}
+    assert updated(world, cluster_id)["Warnings"] == "none"
+    world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+    assert len(world.tags(cluster_id)) == 50
+    world.stack_tags["one-more"] = ""
+    with pytest.raises(ParameterError, match=r"Tags of the stack: .* 51 tags, 3 of which"):
+        updated(world, cluster_id)
+    world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert "AWS allows 50" in updated(world, cluster_id)["Warnings"]
 
 
 def test_a_restored_cluster_keeps_its_backup_by_id_or_arn(world: World) -> None:
@@ -1011,7 +1044,7 @@ def reported(world: World, cluster_id: str, **more: Any) -> Json:
 
 
 def test_an_active_cluster_is_reported_with_all_that_others_need(world: World) -> None:
-    cluster_id = world.restored(ZONES[0], ZONES[1])
+    cluster_id = world.active(ZONES[1])
     addresses = sorted(hsm["EniIp"] for hsm in world.listed(cluster_id))
     assert reported(world, cluster_id) == {
         "PhysicalResourceId": cluster_id,
@@ -1027,6 +1060,12 @@ def test_an_active_cluster_is_reported_with_all_that_others_need(world: World) -
             "Warnings": "none",
         },
     }
+
+
+def test_a_restored_cluster_has_no_signing_request_to_report(world: World) -> None:
+    data = reported(world, world.restored(ZONES[0], ZONES[1]))["Data"]
+    assert data["CsrSecretName"] == "none"
+    assert data["CustomerCaCertSecretName"] != "none"
 
 
 def test_a_cluster_that_waits_for_certificates_says_what_to_do_with_its_request(
