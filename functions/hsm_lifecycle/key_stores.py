@@ -61,7 +61,9 @@ _REMEDIES = {
     "USER_NOT_FOUND": "kmsuser is not on every HSM even after it was created: see its coverage in"
     " cloudhsm-cli user list, then update pReconcile.",
 }
+# These are repaired once, so the remedies above speak of what was done in vain.
 _REPAIRABLE = ("INVALID_CREDENTIALS", "USER_LOCKED_OUT", "USER_NOT_FOUND")
+_NOT_REPAIRED = "No time was left to set kmsuser up anew: update pReconcile to have it done."
 
 
 # ---- what there is
@@ -283,8 +285,13 @@ def _role_of(instance_id: str) -> str:
             f"pClientInstanceId: {instance_id} has no instance profile, so it can read no secret."
         )
     name = profile["Arn"].rpartition("/")[2]
-    roles = aws.client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-    return str(roles["Roles"][0]["Arn"])
+    found = aws.client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+    if not found["Roles"]:
+        raise ParameterError(
+            f"pClientInstanceId: the instance profile {name} of {instance_id} has no role, so the"
+            " client can read no secret. Add the client's role to it and try again."
+        )
+    return str(found["Roles"][0]["Arn"])
 
 
 def _readable_by(role: str) -> str:
@@ -389,6 +396,8 @@ def diagnose_connection(event: Event) -> dict[str, Any]:
     remedy = _REMEDIES.get(
         code, "See the KMS Developer Guide, Troubleshooting a CloudHSM key store."
     )
+    if code in _REPAIRABLE and not connection["IsRepaired"]:
+        remedy = _NOT_REPAIRED
     return {"Next": decision, "Message": f"{code}. {remedy}"}
 
 
@@ -464,7 +473,13 @@ def _are_related(former_id: str, cluster_id: str) -> bool:
 
 
 def rename_key_store(event: Event) -> dict[str, Any]:
-    """Give the key store its new name; KMS may want it disconnected for that, which we never do."""
+    """Give the key store its new name, unless it has it already.
+
+    KMS may want it disconnected for that, which we never do.
+    """
+    store = find(event["KeyStoreId"])
+    if store and store["CustomKeyStoreName"] == event["Name"]:
+        return {}
     try:
         _refusing(
             aws.client("kms").update_custom_key_store,

@@ -519,6 +519,17 @@ def test_a_client_without_a_profile_cannot_read_the_password(world: World) -> No
     assert world.secret_names() == []
 
 
+def test_a_profile_without_a_role_is_named(world: World) -> None:
+    instance, _ = make_instance(world)
+    boto3.client("iam").remove_role_from_instance_profile(
+        InstanceProfileName="client-profile", RoleName="client"
+    )
+    words = f"pClientInstanceId: the instance profile client-profile of {instance} has no role"
+    with pytest.raises(ParameterError, match=words):
+        password_created(world, instance)
+    assert world.secret_names() == []
+
+
 def test_a_client_that_is_gone_is_refused_by_the_parameters_name(world: World) -> None:
     instance, _ = make_instance(world)
     world.ec2.terminate_instances(InstanceIds=[instance])
@@ -903,11 +914,20 @@ def test_what_was_failed_when_it_was_found_is_tried_once(world: World, code: str
     assert diagnosed(world, code, 1)["Next"] == "FAIL"
 
 
+@pytest.mark.parametrize("code", KMSUSER_CODES)
+def test_a_repair_in_vain_is_told_only_where_there_was_one(world: World, code: str) -> None:
+    late = diagnosed(world, code, 1, 1441)
+    assert late["Next"] == "FAIL"
+    assert "No time was left to set kmsuser up anew" in late["Message"]
+    assert "even after" in diagnosed(world, code, 2, repaired=True)["Message"]
+
+
+@pytest.mark.parametrize("repaired", [False, True])
 @pytest.mark.parametrize("code", CODES)
 def test_every_code_of_kms_has_a_remedy_that_fits_into_a_stack_event(
-    world: World, code: str
+    world: World, code: str, repaired: bool
 ) -> None:
-    message = diagnosed(world, code, 1)["Message"]
+    message = diagnosed(world, code, 1, repaired=repaired)["Message"]
     assert message.startswith(f"{code}. ")
     assert "Developer Guide" not in message
     assert re.search(r"pReconcile|pCloudHsmClusterId", message)
@@ -1079,8 +1099,9 @@ def renamed(world: World, key_store_id: str, name: str) -> Json:
 @pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED"])
 def test_a_key_store_is_renamed_as_it_is(world: World, cluster: str, wanted: str) -> None:
     key_store_id = store_in(world, cluster, wanted)
-    for _ in range(2):
+    for changes in (["UpdateCustomKeyStore"], []):
         assert renamed(world, key_store_id, "new") == {}
+        assert world.changes == changes
     store = world.store(key_store_id)
     assert (store["CustomKeyStoreName"], store["ConnectionState"]) == ("new", wanted)
 
