@@ -31,6 +31,7 @@ _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern
 # Deleting the last HSM of such a cluster makes a backup, even if there was none before (F1.30).
 _ONCE_ACTIVE = ("ACTIVE", "DEGRADED", "MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 _ACCEPTED_DELETIONS = 3  # each lasts minutes, until AWS takes it back (F1.29)
+_LOOKS_UNSEEN = 4  # 15 s apart: a list may not show at once what was just created
 _DELETE_ATTEMPTS = 40  # 15 s apart: HSMs may linger for minutes after they are gone (F1.29)
 
 
@@ -227,12 +228,18 @@ def create_cluster(event: Event) -> dict[str, Any]:
             TagList=_tag_list(tags),
             **restored,
         )["Cluster"]
-    return {"Id": made["ClusterId"], "State": made["State"]}
+    return {"Id": made["ClusterId"], "State": made["State"], "Unseen": 0}
 
 
 def describe_cluster(event: Event) -> dict[str, Any]:
-    """Describe the cluster; one that is gone has the state DELETED."""
-    cluster = find(event["ClusterId"]) or {"State": "DELETED"}
+    """Describe the cluster; one that is gone has the state DELETED.
+
+    One that was just created is believed in for a few looks without being seen; whoever has not
+    just created it counts no looks.
+    """
+    found = find(event["ClusterId"])
+    unseen = 0 if found else event.get("Unseen", _LOOKS_UNSEEN) + 1
+    cluster = found or {"State": "DELETED" if unseen > _LOOKS_UNSEEN else "CREATE_IN_PROGRESS"}
     state, message = cluster["State"], cluster.get("StateMessage") or "AWS gives no reason"
     if state.endswith("_IN_PROGRESS") or state in ("UNINITIALIZED", "INITIALIZED"):
         deadlines.check(event, f"The cluster is still {state} ({message})")
@@ -243,6 +250,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
         "Looks": event.get("Looks", 0) + 1,
+        "Unseen": unseen,
     }
 
 

@@ -449,7 +449,7 @@ def test_a_cluster_is_created_from_a_backup(world: World) -> None:
 def test_to_create_twice_makes_one_cluster(world: World) -> None:
     first = created(world)
     world.wait(TIMINGS.create_cluster)
-    assert created(world) == {"Id": first["Id"], "State": "UNINITIALIZED"}
+    assert created(world) == {"Id": first["Id"], "State": "UNINITIALIZED", "Unseen": 0}
     assert world.changes == []
     assert len(world.cluster_ids()) == 1
 
@@ -608,7 +608,19 @@ def test_a_cluster_is_described_by_what_the_machines_branch_on(world: World) -> 
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "",
         "Looks": 1,
+        "Unseen": 0,
     }
+
+
+def test_a_cluster_just_created_is_believed_in_until_it_is_listed(world: World) -> None:
+    with world.lagging():
+        looks = [created(world)]
+        for _ in range(5):
+            of_look = of_cluster(looks[0]["Id"], Unseen=looks[-1]["Unseen"])
+            looks.append(world.run(clusters.describe_cluster, **of_look))
+    assert [look["State"] for look in looks] == ["CREATE_IN_PROGRESS"] * 5 + ["DELETED"]
+    seen = world.run(clusters.describe_cluster, ClusterId=looks[0]["Id"], Unseen=4)
+    assert (seen["State"], seen["Unseen"]) == ("CREATE_IN_PROGRESS", 0)
 
 
 def test_the_services_own_message_is_passed_on(world: World) -> None:
@@ -635,6 +647,7 @@ def test_a_cluster_that_is_gone_is_described_as_deleted(world: World) -> None:
         "HsmType": "none",
         "HsmIpAddresses": "",
         "Looks": 1,
+        "Unseen": 5,
     }
 
 

@@ -53,7 +53,7 @@ USUAL: dict[str, Answer] = {
     "CompleteClaim": ok(),
     "ConfigureClient": ok(),
     "ConnectKeyStore": ok(),
-    "CreateCluster": ok(Id=CLUSTER, State="CREATE_IN_PROGRESS"),
+    "CreateCluster": ok(Id=CLUSTER, State="CREATE_IN_PROGRESS", Unseen=0),
     "CreateFirstHsm": ok(State="CREATE_IN_PROGRESS", Tried=["us-east-1a"], Message="", Unseen=0),
     "CreateHsm": ok(Next="CREATE", Created=[], Replaced=[], Deleted=[]),
     "CreateKeyStore": ok(Id=KEY_STORE),
@@ -219,6 +219,7 @@ def cluster(*states: str, **more: Any) -> list[Answer]:
             HsmType=more.get("hsm_type", "hsm2m.medium"),
             HsmIpAddresses="10.0.1.10",
             Looks=more.get("looks", 1),
+            Unseen=0,
         )
         for state in states
     ]
