@@ -340,7 +340,7 @@ def wanted_tags(event: Event) -> dict[str, str]:
 
     A tag's value has 256 characters; keys beyond that stay when the stack drops them.
     """
-    # Tags that AWS itself puts on a stack, as Service Catalog does, nobody else may put on anything.
+    # Tags that AWS itself puts on a stack, as Service Catalog does, nobody else may put anywhere.
     tags = {
         tag["Key"]: tag["Value"]
         for tag in stack_of(event).get("Tags") or []

@@ -107,6 +107,7 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     unseen = _unseen(hsms, known["Created"], event["EnteredTime"])
     replaced = known["Replaced"]
     going = {entry["EniId"] for entry in replaced}
+    replacements = {entry["By"] for entry in replaced} - {""}
     verdict = {"Zone": "", "EniId": "", "Message": ""}
     wanted = int(event["HsmsPerSubnet"])
 
@@ -132,7 +133,7 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         zone = hsm["AvailabilityZone"]
         if hsm["State"] != "DEGRADED" or _handle(hsm) in going:
             continue
-        if wanted and any(entry["Zone"] == zone for entry in replaced):
+        if wanted and {hsm["HsmId"], _handle(hsm)} & replacements:
             reason = hsm.get("StateMessage") or "AWS gives no reason"
             return decided(
                 "UNHEALTHY",
@@ -188,7 +189,12 @@ def create_hsm(event: Event) -> dict[str, Any]:
     with _Patience(hsms, _unseen(hsms, known["Created"], event["EnteredTime"])):
         made = _create(event["ClusterId"], zone)
     entry = {"Zone": zone, "EniId": made.get("EniId", ""), "At": event["EnteredTime"]}
-    return {**known, "Created": [*known["Created"], entry]}
+    replaced = [dict(former) for former in known["Replaced"]]
+    for former in replaced:
+        if former["Zone"] == zone and not former["By"]:
+            former["By"] = _handle(made)
+            break
+    return {**known, "Created": [*known["Created"], entry], "Replaced": replaced}
 
 
 def delete_hsm(event: Event) -> dict[str, Any]:
@@ -200,7 +206,10 @@ def delete_hsm(event: Event) -> dict[str, Any]:
             with _Patience([other for other in hsms if other is not hsm]):
                 _delete(event["ClusterId"], hsm)
             entry = {"Zone": hsm["AvailabilityZone"], "EniId": _handle(hsm)}
-            (replaced if hsm["State"] == "DEGRADED" else deleted).append(entry)
+            if hsm["State"] == "DEGRADED":
+                replaced.append({**entry, "By": ""})
+            else:
+                deleted.append(entry)
     return {**event["Hsms"], "Replaced": replaced, "Deleted": deleted}
 
 

@@ -412,7 +412,7 @@ def _decide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Json]:
         wanted: int,
         *,
         created: list[tuple[str, int]] | None = None,
-        replaced: list[str] | None = None,
+        replaced: list[tuple[str, str]] | None = None,
         deleted: list[str] | None = None,
         state: str = "ACTIVE",
         stores: list[Json] | None = None,
@@ -430,7 +430,12 @@ def _decide(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Json]:
                         for eni, ago in created or []
                     ],
                     "Replaced": [
-                        {"Zone": f"zone-{eni[0]}", "EniId": f"eni-{eni}"} for eni in replaced or []
+                        {
+                            "Zone": f"zone-{eni[0]}",
+                            "EniId": f"eni-{eni}",
+                            "By": by and f"eni-{by}",
+                        }
+                        for eni, by in replaced or []
                     ],
                     "Deleted": [
                         {"Zone": f"zone-{eni[0]}", "EniId": f"eni-{eni}"} for eni in deleted or []
@@ -571,19 +576,26 @@ def test_what_took_too_long_to_be_listed_is_no_longer_waited_for(
     ("drawn", "wanted", "replaced", "decision"),
     [
         # Deleted, though the list does not show it yet.
-        ("a:D b:A", 1, ["a1"], "CREATE zone-a"),
-        ("a:DC b:A", 1, ["a1"], "WAIT"),
+        ("a:D b:A", 1, [("a1", "")], "CREATE zone-a"),
+        ("a:DC b:A", 1, [("a1", "a2")], "WAIT"),
         # The replacement is as bad: once is enough.
-        ("a:XD b:A", 1, ["a1"], "UNHEALTHY"),
-        ("a:GD b:A", 1, ["a1"], "UNHEALTHY"),
-        # Each zone for itself.
-        ("a:XA b:D", 1, ["a1"], "DELETE eni-b1"),
+        ("a:XD b:A", 1, [("a1", "a2")], "UNHEALTHY"),
+        ("a:GD b:A", 1, [("a1", "a2")], "UNHEALTHY"),
+        # Each HSM for itself.
+        ("a:XA b:D", 1, [("a1", "a2")], "DELETE eni-b1"),
+        ("a:GD b:AA", 2, [("a1", "")], "DELETE eni-a2"),
+        ("a:GGD b:AA", 2, [("a1", "a3"), ("a2", "")], "UNHEALTHY"),
+        ("a:GGA b:AA", 2, [("a1", "a3"), ("a2", "")], "CREATE zone-a"),
         # None is wanted, so there is nothing to be healthy.
-        ("a:XD b:", 0, ["a1"], "DELETE eni-a2"),
+        ("a:XD b:", 0, [("a1", "a2")], "DELETE eni-a2"),
     ],
 )
-def test_a_degraded_hsm_is_replaced_once_in_each_zone(
-    decide: Callable[..., Json], drawn: str, wanted: int, replaced: list[str], decision: str
+def test_a_degraded_hsm_is_replaced_once(
+    decide: Callable[..., Json],
+    drawn: str,
+    wanted: int,
+    replaced: list[tuple[str, str]],
+    decision: str,
 ) -> None:
     assert said(decide(drawn, wanted, replaced=replaced)) == decision
 
@@ -608,7 +620,7 @@ def test_an_hsm_that_was_deleted_counts_no_more(
 
 
 def test_what_cannot_be_healed_is_named(decide: Callable[..., Json]) -> None:
-    answer = decide("a:XD b:A", 1, replaced=["a1"])
+    answer = decide("a:XD b:A", 1, replaced=[("a1", "a2")])
     assert answer["Message"] == (
         "hsm-a2 in zone-a is DEGRADED like the one before: AWS gives no reason"
     )
@@ -1021,8 +1033,8 @@ def test_from_whatever_is_there_the_hsms_come_to_be_as_many_as_are_wanted(
 ) -> None:
     lost = []
     for drawn in pictures():
-        # One is replaced in each zone; one at a time could not come to two that arrive.
-        if (wanted and "DD" in drawn) or (not concurrent and drawn.count("C") > 1):
+        # One at a time could not come to two that arrive, nor replace more than two in time.
+        if not concurrent and (drawn.count("C") > 1 or (wanted and drawn.count("D") > 2)):
             continue
         alignment = make_alignment(drawn, concurrent=concurrent)
         try:
@@ -1070,6 +1082,15 @@ def test_one_that_comes_up_degraded_is_replaced(
     alignment.life.faults.plant({"hsm": "DEGRADED"})
     assert alignment.align(1)["Next"] == "ALIGNED"
     assert alignment.counts() == [1, 1]
+
+
+def test_two_that_come_up_degraded_in_one_zone_are_replaced(
+    make_alignment: Callable[..., Alignment],
+) -> None:
+    alignment = make_alignment("a:AA b:")
+    alignment.life.faults.plant({"hsm": "DEGRADED", "times": 2})
+    assert alignment.align(2)["Next"] == "ALIGNED"
+    assert alignment.counts() == [2, 2]
 
 
 @pytest.mark.parametrize("concurrent", [True, False])
