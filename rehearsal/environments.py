@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import select
 import shutil
 import signal
 import socket
@@ -67,34 +68,65 @@ def _unpacked(code: bytes, home: Path) -> Path:
     return task
 
 
-class Environment:
-    """One process, and what it has printed."""
+class Runtime:
+    """The process that environments are forked from; started with the first of them."""
 
-    def __init__(self, function: Function, code: bytes, home: Path, when: str) -> None:
-        self.function = function
-        # Lambda names a log stream after the day and the environment.
-        self.stream = f"{when}/[$LATEST]{uuid.uuid4().hex}"
-        self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
-        task = _unpacked(code, home)
-        self._log = (self._home / "log").open("w+b", buffering=0)
-        ours, theirs = socket.socketpair()
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    def fork(self, variables: Mapping[str, str], channel: int, log: int) -> int:
+        """A new environment's process descriptor; it reads from and prints to these descriptors."""
+        with self._lock:
+            if self._process is None:
+                self._start()
+            request = json.dumps({"variables": {**variables}}).encode()
+            socket.send_fds(self._requests, [request], [channel, log])
+            _, handles, _, _ = socket.recv_fds(self._requests, 1, 1)
+        return handles[0]
+
+    def _start(self) -> None:
+        # Every message whole: requests carry descriptors.
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 # Unbuffered: what a function has printed is there although it was killed.
                 [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
-                cwd=task,
-                env={
-                    **function.variables,
-                    "LAMBDA_TASK_ROOT": str(task),
-                    "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    "_HANDLER": function.handler,
-                },
+                env=base_variables(),
                 stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
+                stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+
+    def close(self) -> None:
+        """End the process; its environments end when they are let go of."""
+        with self._lock:
+            if self._process:
+                self._requests.close()
+                self._process.wait()
+                self._process = None
+
+
+class Environment:
+    """One process, and what it has printed."""
+
+    def __init__(
+        self, runtime: Runtime, function: Function, code: bytes, home: Path, when: str
+    ) -> None:
+        self.function = function
+        # Lambda names a log stream after the day and the environment.
+        self.stream = f"{when}/[$LATEST]{uuid.uuid4().hex}"
+        self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
+        variables = {
+            **function.variables,
+            "LAMBDA_TASK_ROOT": str(_unpacked(code, home)),
+            "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
+            "_HANDLER": function.handler,
+        }
+        self._log = (self._home / "log").open("w+b", buffering=0)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = runtime.fork(variables, theirs.fileno(), self._log.fileno())
         self._socket = ours
         self._socket.settimeout(PATIENCE)
         self._lines = self._socket.makefile("r", encoding="utf-8")
@@ -144,21 +176,30 @@ class Environment:
     @property
     def alive(self) -> bool:
         """Whether it can take another invocation."""
-        return self._ready and self._process.poll() is None
+        return self._ready and not self._ended(0)
 
     def kill(self) -> None:
         """End the process, whatever it does."""
-        if self._process.poll() is None:
-            self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        self._end()
+        os.close(self._process)
         self._lines.close()
         self._socket.close()
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def _end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+        self._ended(None)
+
+    def _ended(self, seconds: float | None) -> bool:
+        """Whether the process has ended, or ends within so many real seconds; None: wait for it."""
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+
     def _timed_out(self, request_id: str) -> Json:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
+        self._end()
         problem = f"Task timed out after {self.function.timeout:.2f} seconds"
         return {
             "errorType": "Sandbox.Timedout",
@@ -167,7 +208,7 @@ class Environment:
 
     def _outcome(self, result: Any, error: Json | None) -> Outcome:
         if error and not self._ready:
-            self._process.wait()
+            self._ended(None)
         self._log.seek(self._read)
         log = self._log.read()
         self._read += len(log)
@@ -179,7 +220,7 @@ class Environment:
     def _receive(self) -> Json:
         line = self._lines.readline()
         if not line:
-            self._process.wait()
+            self._ended(None)
             raise EOFError
         message: Json = json.loads(line)
         return message
@@ -197,6 +238,7 @@ class Pool:
 
     def __init__(self, home: Path) -> None:
         self._home = home
+        self._runtime = Runtime()
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
         self._lock = threading.Lock()
@@ -212,7 +254,7 @@ class Pool:
         for each in stale:
             self._end(each)
         if environment is None:
-            environment = Environment(function, code, self._home, when)
+            environment = Environment(self._runtime, function, code, self._home, when)
             with self._lock:
                 self._all.add(environment)
         return environment
@@ -240,6 +282,7 @@ class Pool:
         for environment in doomed:
             with contextlib.suppress(OSError, ValueError):
                 environment.kill()
+        self._runtime.close()
         for task in self._home.glob("task-*"):
             shutil.rmtree(task, ignore_errors=True)
 

@@ -1,14 +1,17 @@
-"""One Lambda execution environment: runs a handler, again and again, as the Python runtime does.
+"""Lambda execution environments: each runs a handler, again and again, as the Python runtime does.
 
-A process of its own, started with the number of a socket on which it reads what to do and writes
-what came of it, one JSON object a line. It knows nothing of the rehearsal's package: what a
-function can import is its zip and the runtime. time.sleep takes virtual time: the other side is
-asked to let it pass.
+This program is the runtime. It is started with the number of a socket on which it is asked for
+environments, and forks one for each, because a new Python would spend most of its time importing
+the SDK. An environment reads from a socket of its own what to do, and writes what came of it, one
+JSON object a line. None of this knows anything of the rehearsal's package: what a function can
+import is its zip and the runtime. time.sleep takes virtual time: the other side is asked to let
+it pass.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import importlib
 import json
 import logging
@@ -23,7 +26,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
+import boto3  # noqa: F401  # what every function imports first, so that it is here already
+
 Json = dict[str, Any]
+
+# The longest request for an environment, in bytes; its variables are at most 4 KB on AWS.
+LONGEST_REQUEST = 65536
 
 
 class Channel:
@@ -111,7 +119,58 @@ class Context:
         return max(0, int((self._end - time.monotonic() - self._slept()) * 1000))
 
 
-def main(number: int) -> NoReturn:
+def main(number: int) -> None:
+    """Fork an environment for each request, and give out a descriptor of its process."""
+    # What is here stays, in every environment: the collector need not look at it again.
+    gc.freeze()
+    with socket.socket(fileno=number) as requests:
+        while True:
+            request, descriptors, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 2)
+            if not request:
+                return
+            _reap()
+            process = os.fork()
+            if not process:
+                requests.close()
+                _become(json.loads(request), *descriptors)
+            # Until it is reaped nobody else can have its number.
+            handle = os.pidfd_open(process)
+            socket.send_fds(requests, [b"\n"], [handle])
+            for descriptor in (*descriptors, handle):
+                os.close(descriptor)
+
+
+def _reap() -> None:
+    """Let go of the environments that have ended."""
+    while True:
+        try:
+            process, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not process:
+            return
+
+
+def _become(request: Json, channel: int, log: int) -> NoReturn:
+    """Be an environment, with nothing of the runtime's own environment or standard streams."""
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    os.environ.clear()
+    os.environ.update(request["variables"])
+    time.tzset()
+    task = os.environ["LAMBDA_TASK_ROOT"]
+    os.chdir(task)
+    # Not this program's directory: a function imports from its own.
+    sys.path[0] = task
+    try:
+        _serve(channel)
+    finally:
+        # Never back into the loop that forked it.
+        os._exit(1)
+
+
+def _serve(number: int) -> NoReturn:
     """Serve invocations until the other side is gone."""
     channel = Channel(number)
     slept = 0.0
@@ -191,6 +250,4 @@ def _die_if(told: bool) -> None:
 
 
 if __name__ == "__main__":
-    # Not this directory: a function imports from its own.
-    sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
     main(int(sys.argv[1]))

@@ -6,16 +6,9 @@ name=${0##*/}
 printf '%s\037' "$#" "$name" "$@" >> /run/rehearsal/calls
 
 case $name in
-aws)
+aws | cloud-init | cloudhsm-cli | configure | configure-cli | curl | date | dnf | jq | rpm | \
+  sha256sum | sleep | systemctl | uname | yum)
   # On AWS, Region and credentials come from the instance and not from a script's environment.
-  # shellcheck source=/dev/null # written by box.py
-  . /run/rehearsal/environment
-  HOME=/root
-  export HOME
-  exec "$REHEARSAL_PYTHON" -I -m awscli "$@"
-  ;;
-cloud-init | cloudhsm-cli | configure | configure-cli | curl | date | dnf | jq | rpm | sha256sum | \
-  sleep | systemctl | uname | yum)
   # shellcheck source=/dev/null # written by box.py
   . /run/rehearsal/environment
   exec "$REHEARSAL_PYTHON" -ESs /run/rehearsal/stand_ins/stand_in.py "$name" "$@"

@@ -178,6 +178,30 @@ def test_region_endpoint_and_credentials_are_known_to_the_cli_alone(
     assert ["/eu-north-1/" in credentials[0], "/eu-west-3/" in credentials[1]] == [True, True]
 
 
+def test_each_call_of_the_cli_has_its_own_environment_directory_and_exit_code(
+    make_box: Callable[..., Box], secrets_manager: tuple[str, list[str]]
+) -> None:
+    endpoint, credentials = secrets_manager
+    box = make_box(AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="B")
+    box.write("/opt/secret", "sesame")
+    ask = "aws secretsmanager put-secret-value --secret-id x --secret-string file://secret"
+    asked = box.run(
+        BASH + f"set +e; export AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1\n{ask}; echo $?\n"
+        f"cd /opt; {ask} > /dev/null; echo $?\n"
+        f"export AWS_REGION=eu-west-2 AWS_DEFAULT_REGION=eu-west-2; {ask} > /dev/null; echo $?\n"
+        "aws secretsmanager 2> /dev/null; echo $?\n"
+    )
+    assert asked.stdout == "255\n0\n0\n2\n"
+    assert "Unable to load paramfile" in asked.stderr
+    assert ["/eu-west-1/" in credentials[0], "/eu-west-2/" in credentials[1]] == [True, True]
+
+
+def test_the_cli_still_runs_when_every_process_was_ended(box: Box) -> None:
+    assert box.run("aws --version").exit_code == 0
+    box.halt()
+    assert box.run("aws --version").exit_code == 0
+
+
 def test_every_command_that_runs_is_noted_with_its_arguments(box: Box) -> None:
     box.run(BASH + "sed 's/x/y\\\n z/' < /dev/null; tr -d '\\n' < /dev/null; cat /dev/null ''")
     assert box.commands() == [

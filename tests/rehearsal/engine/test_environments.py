@@ -31,10 +31,11 @@ FUNCTION = Function(
 )
 
 
-def zipped(code: str) -> bytes:
+def zipped(code: str, **modules: str) -> bytes:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as content:
-        content.writestr("index.py", code)
+        for name, text in {"index": code, **modules}.items():
+            content.writestr(f"{name}.py", text)
     return archive.getvalue()
 
 
@@ -103,6 +104,35 @@ def test_another_revision_needs_another_environment(bench: Bench) -> None:
 def test_two_invocations_at_a_time_need_two_environments(bench: Bench) -> None:
     code = "def handler(event, context): return 1"
     assert bench.take(code) is not bench.take(code)
+
+
+def test_an_environment_has_nothing_of_another_or_of_the_runtime(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the machine")
+    code = (
+        "import os, mark\ndef handler(event, context): return [os.getcwd(), mark.S, {**os.environ}]"
+    )
+    seen = []
+    for mark in ("one", "other"):
+        function = replace(FUNCTION, arn=mark, variables={**FUNCTION.variables, mark: mark})
+        archive = zipped(code, mark=f"S = '{mark}'")
+        environment = bench.pool.take(function, archive, "2026/11/23")
+        with bench.clock.busy():
+            seen.append(environment.invoke(None, "request", bench.clock, lambda _: False).result)
+    (one, one_mark, ones), (other, other_mark, others) = seen
+    assert one != other
+    assert (one_mark, other_mark) == ("one", "other")
+    own = {"LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_STREAM_NAME", "_HANDLER", *FUNCTION.variables}
+    assert (ones.keys(), others.keys()) == (own | {"one"}, own | {"other"})
+
+
+def test_a_function_can_run_programs_and_learn_how_they_ended(bench: Bench) -> None:
+    code = (
+        "import subprocess\n"
+        "def handler(event, context): return subprocess.run(['sh', '-c', 'exit 3']).returncode"
+    )
+    assert bench.invoke(code).result == 3
 
 
 def test_sleeping_takes_virtual_time(bench: Bench) -> None:
