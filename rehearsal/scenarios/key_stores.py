@@ -119,10 +119,11 @@ def key_store_moved(life: Life) -> None:
             store.expect_reason("pCloudHsmClusterId", unrelated.cluster_id, "backup")
         store.use_key(key)
 
-    with store.step("Move to a restored cluster"):
-        store.request(**restored.parameters)
+    with store.step("Move to a restored cluster, by another name"):
+        store.request(**restored.parameters, pKeyStoreName="moved keys")
         store.expect_stack("UPDATE_COMPLETE")
         moved = store.expect_store("CONNECTED")
+        store.expect("name", moved["CustomKeyStoreName"], "moved keys")
         store.expect("store", moved["CustomKeyStoreId"], store_id)
         store.expect("cluster", moved["CloudHsmClusterId"], restored.cluster_id)
         store.use_key(key)

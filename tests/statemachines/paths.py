@@ -1216,6 +1216,24 @@ UPDATE_KEY_STORE = [
     ),
     Path(
         "update-key-store",
+        "another name and another cluster, which is checked before anything changes",
+        {"CheckKeyStoreUpdate": store_checked(NeedsName=True, NeedsMove=True)},
+        through=("CreateKmsUser", "MoveKeyStore", "RenameKeyStore", "ConnectKeyStore"),
+    ),
+    Path(
+        "update-key-store",
+        "another name, and another cluster that will not do",
+        {
+            "CheckKeyStoreUpdate": store_checked(NeedsName=True, NeedsMove=True),
+            "CreateKmsUser": [fails("ParameterError", f"pCloudHsmClusterId: no. [{KEY_STORE}]")],
+        },
+        status="FAILED",
+        error="ParameterError",
+        cause=("pCloudHsmClusterId: no.",),
+        without=("RenameKeyStore", "DisconnectKeyStore"),
+    ),
+    Path(
+        "update-key-store",
         "a key store that is gone",
         {"CheckKeyStoreUpdate": [fails("KeyStoreNotFoundError")]},
         status="FAILED",
