@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import logging
 import os
 import re
 import time
@@ -16,6 +17,7 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from crhelper import CfnResource
 
 from hsm_lifecycle import aws, client
@@ -23,6 +25,8 @@ from hsm_lifecycle.errors import SupersededError
 
 Request = Mapping[str, Any]
 _SECONDS_TO_DELIVER = 20
+
+logger = logging.getLogger("hsm_lifecycle")
 
 
 class _Helper(CfnResource):
@@ -73,17 +77,38 @@ _ATTEMPTS = 5
 
 def start(request: Request, context: Any) -> None:
     """The ServiceToken. Whatever goes wrong here is answered here: nobody else would."""
+    fallback = {"Fallback": unknown()} if is_rollback(request) else {}
     try:
         name = execution_name(request)
         if not is_known(name):  # Lambda may deliver an event twice
             make_way(request)
-            begin(name, request)
+            begin(name, request, fallback)
     except Exception as problem:
         failure = {"Error": type(problem).__name__, "Cause": str(problem)}
         for attempt in range(_ATTEMPTS):
             with contextlib.suppress(OSError):
-                return deliver({**request, "Failure": failure}, context)
+                return deliver({**request, **fallback, "Failure": failure}, context)
             time.sleep(2**attempt)
+
+
+def is_rollback(request: Request) -> bool:
+    """Whether this is the rollback of an update, which must pass; False if nobody can tell."""
+    if request["RequestType"] != "Update":
+        return False
+    try:
+        stacks = aws.client("cloudformation", attempts=_ATTEMPTS).describe_stacks(
+            StackName=request["StackId"]
+        )
+    except (BotoCoreError, ClientError) as problem:
+        # The workflow asks again, and for longer; only what it cannot answer itself then fails.
+        logger.warning("not known whether this is a rollback: %s", problem)
+        return False
+    return bool(stacks["Stacks"][0]["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS")
+
+
+def unknown() -> dict[str, str]:
+    """Every attribute of the resource: an output that finds none would fail the rollback."""
+    return dict.fromkeys(os.environ["ATTRIBUTES"].split(), "unknown")
 
 
 def execution_name(request: Request) -> str:
@@ -167,7 +192,7 @@ def stop(execution_arn: str) -> None:
         )
 
 
-def begin(name: str, request: Request) -> None:
+def begin(name: str, request: Request, fallback: Mapping[str, Any]) -> None:
     """Start handle-request. Only its own input holds the ResponseURL, which is as good as a key."""
     bare = {key: value for key, value in request.items() if key != "ResponseURL"}
     _states().start_execution(
@@ -178,6 +203,7 @@ def begin(name: str, request: Request) -> None:
                 "LifecycleArn": os.environ[request["RequestType"].upper()],
                 "Request": bare,
                 "ResponseURL": request["ResponseURL"],
+                **fallback,
             },
             sort_keys=True,
         ),
@@ -218,9 +244,18 @@ def unanswered(execution: Mapping[str, Any]) -> dict[str, Any]:
 @helper.update
 @helper.delete
 def reply(event: Mapping[str, Any], _context: Any) -> str | None:
-    """crhelper sends what this returns as the physical id, and what it raises as the reason."""
+    """crhelper sends what this returns as the physical id, and what it raises as the reason.
+
+    A rollback passes whatever failed in it, because what it failed to do can be made up for by an
+    update, and a stack that is UPDATE_ROLLBACK_FAILED takes none.
+    """
     given: str | None = event.get("PhysicalResourceId")
     failure = event.get("Failure")
+    if failure and "Fallback" in event:
+        warning = f"The rollback did not finish, update pReconcile: {innermost_cause(failure)}"
+        logger.warning("%s", warning)
+        helper.Data.update({**event["Fallback"], "Warnings": warning})
+        return given
     if failure:
         helper.PhysicalResourceId = given or half_made(failure) or ""
         raise RuntimeError(innermost_cause(failure))

@@ -98,6 +98,19 @@ class Executions:
 
 
 @dataclass
+class Stacks:
+    """A client of CloudFormation that describes the one stack there is, unless it refuses."""
+
+    status: str = "UPDATE_IN_PROGRESS"
+    refusal: Exception | None = None
+
+    def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
+        if self.refusal:
+            raise self.refusal
+        return {"Stacks": [{"StackId": StackName, "StackStatus": self.status}]}
+
+
+@dataclass
 class Commands:
     """A client of Systems Manager that lists and cancels commands."""
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import crhelper.utils
 import pytest
+from botocore.exceptions import ClientError
 
 from hsm_lifecycle import errors
 from tests.functions import endpoint as endpoints
-from tests.functions.executions import Commands, Executions
+from tests.functions.executions import Commands, Executions, Stacks
 from tests.templates.template import TEMPLATES
 
 STACK = (
@@ -67,13 +68,22 @@ def commands() -> Commands:
 
 
 @pytest.fixture
+def stacks() -> Stacks:
+    return Stacks()
+
+
+@pytest.fixture
 def slept() -> list[float]:
     return []
 
 
 @pytest.fixture
 def door(
-    monkeypatch: pytest.MonkeyPatch, states: Executions, commands: Commands, slept: list[float]
+    monkeypatch: pytest.MonkeyPatch,
+    states: Executions,
+    commands: Commands,
+    stacks: Stacks,
+    slept: list[float],
 ) -> Any:
     """front_door, as it is loaded in a Lambda, with fakes behind aws.client."""
     variables = {
@@ -84,12 +94,13 @@ def door(
         "DELETE": DELETE,
         "MACHINES": json.dumps([CREATE, UPDATE, DELETE, ALIGN, RUN]),
         "CLIENT_INSTANCE": "i-0123456789abcdef0",
+        "ATTRIBUTES": "ClusterId State Warnings",
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     # crhelper makes its clients as it is loaded, for which it has to know the Region.
     module = importlib.reload(importlib.import_module("hsm_lifecycle.front_door"))
-    services = {"stepfunctions": states, "ssm": commands}
+    services = {"stepfunctions": states, "ssm": commands, "cloudformation": stacks}
     monkeypatch.setattr(module.aws, "client", lambda service, attempts=1: services[service])
 
     def sleep(seconds: float) -> None:
@@ -233,6 +244,81 @@ def test_the_front_door_goes_on_answering_because_nobody_else_would(
     answers.statuses = [503, 503]
     door.start(request("Create", answers.url), Context())
     assert [answer["Status"] for answer in answers.answers] == ["FAILED"] * 3
+
+
+# ---- rollbacks
+
+
+def test_what_fails_in_a_rollback_is_a_warning_because_a_rollback_must_pass(
+    door: Any, states: Executions, stacks: Stacks, answers: endpoints.Endpoint
+) -> None:
+    stacks.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    door.start(request("Update", answers.url), Context())
+    given = json.loads(states.started[0]["input"])
+    cause = described(Error="TransientError", Cause=f"FindCluster: Throttling. [{CLUSTER}]")
+    door.answer({**given, "Failure": failed("States.TaskFailed", cause)}, Context())
+    assert answers.answer["Status"] == "SUCCESS"
+    assert answers.answer["PhysicalResourceId"] == CLUSTER
+    # Each output of the stack finds its attribute.
+    assert answers.answer["Data"] == {
+        "ClusterId": "unknown",
+        "State": "unknown",
+        "Warnings": "The rollback did not finish, update pReconcile: TransientError: FindCluster:"
+        f" Throttling. [{CLUSTER}]",
+    }
+
+
+def test_what_a_rollback_reports_is_not_touched(
+    door: Any, states: Executions, stacks: Stacks, answers: endpoints.Endpoint
+) -> None:
+    stacks.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    door.start(request("Update", answers.url), Context())
+    given = json.loads(states.started[0]["input"])
+    door.answer({**given, "Outcome": succeeded(State="ACTIVE")}, Context())
+    assert answers.answer["Data"] == {"State": "ACTIVE"}
+
+
+def test_a_rollback_that_the_front_door_cannot_begin_passes_too(
+    door: Any, states: Executions, stacks: Stacks, answers: endpoints.Endpoint
+) -> None:
+    stacks.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    states.refusal = RuntimeError("no")
+    door.start(request("Update", answers.url), Context())
+    assert answers.answer["Status"] == "SUCCESS"
+    assert answers.answer["Data"]["Warnings"].endswith("RuntimeError: no")
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("Update", "UPDATE_IN_PROGRESS"),
+        ("Create", "UPDATE_ROLLBACK_IN_PROGRESS"),
+        ("Create", "ROLLBACK_IN_PROGRESS"),
+        ("Delete", "UPDATE_ROLLBACK_IN_PROGRESS"),
+    ],
+)
+def test_nothing_but_the_rollback_of_an_update_passes_when_it_fails(
+    door: Any,
+    states: Executions,
+    stacks: Stacks,
+    answers: endpoints.Endpoint,
+    kind: str,
+    status: str,
+) -> None:
+    stacks.status = status
+    states.refusal = RuntimeError("no")
+    door.start(request(kind, answers.url), Context())
+    assert answers.answer["Status"] == "FAILED"
+
+
+def test_an_update_of_which_nobody_can_tell_begins_and_is_not_taken_for_a_rollback(
+    door: Any, states: Executions, stacks: Stacks, answers: endpoints.Endpoint
+) -> None:
+    stacks.refusal = ClientError({"Error": {"Code": "Throttling"}}, "DescribeStacks")
+    door.start(request("Update", answers.url), Context())
+    given = json.loads(states.started[0]["input"])
+    door.answer({**given, "Failure": failed("Sad", f"No. [{CLUSTER}]")}, Context())
+    assert answers.answer["Status"] == "FAILED"
 
 
 # ---- making way

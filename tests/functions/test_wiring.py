@@ -363,6 +363,17 @@ def test_functions_are_given_the_environment_that_they_read(template: Template) 
         assert variables == (read if logical_id == "rFrontDoorFunction" else set()), logical_id
 
 
+@in_every_template
+def test_the_front_door_knows_every_attribute_that_an_output_shows(template: Template) -> None:
+    variables = template.resources["rFrontDoorFunction"]["Properties"]["Environment"]["Variables"]
+    shown = [
+        value["Fn::GetAtt"][1]
+        for value in (output["Value"] for output in template.outputs.values())
+        if value.get("Fn::GetAtt", [None])[0] == template.custom_resource
+    ]
+    assert variables["ATTRIBUTES"].split() == shown
+
+
 def test_no_worker_reads_the_environment() -> None:
     for name, tree in source.MODULES.items():
         if name != "front_door":

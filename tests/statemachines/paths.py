@@ -585,7 +585,51 @@ UPDATE_CLUSTER = [
         "update-cluster",
         "a change of the HSM type that fails does not stop a rollback",
         {**_IN_A_ROLLBACK, "DescribeCluster": cluster("ACTIVE", hsm_type="hsm1.medium")},
-        through=("NoteModification", "NoteFailure", "ReportCluster"),
+        through=("NoteModification", "AlignHsms", "NoteFailure", "ReportCluster"),
+    ),
+    *[
+        Path(
+            "update-cluster",
+            f"a rollback does without {state} what it still can, and says so",
+            {
+                "CheckUpdate": checked(Rollback=True, State=was),
+                "DescribeCluster": cluster("ACTIVE"),
+                state: [fails("RefusedError")],
+            },
+            through=(state, "AlignHsms", "NoteFailure", "ReportCluster"),
+            without=("UpdateFailed",),
+        )
+        for state, was in (
+            ("TagCluster", "ACTIVE"),
+            ("AdmitClient", "ACTIVE"),
+            ("ModifyCluster", "ACTIVE"),
+            ("DescribeCluster", "DEGRADED"),
+            ("CheckSecrets", "ACTIVE"),
+        )
+    ],
+    Path(
+        "update-cluster",
+        "a rollback of which several steps fail tries each",
+        {
+            **_IN_A_ROLLBACK,
+            "TagCluster": [fails("RefusedError")],
+            "AdmitClient": [fails("RefusedError")],
+            "ModifyCluster": [fails("RefusedError")],
+            "DescribeCluster": [fails("RefusedError")],
+            "CheckSecrets": [fails("RefusedError")],
+            "AlignHsms": [fails("States.TaskFailed")],
+        },
+        through=("TagCluster", "AdmitClient", "ModifyCluster", "AlignHsms", "ReportCluster"),
+    ),
+    Path(
+        "update-cluster",
+        "a rollback makes no HSMs for a cluster that takes none yet, as far as anybody knows",
+        {
+            "CheckUpdate": checked(Rollback=True, State="UNINITIALIZED"),
+            "DescribeCluster": [fails("RefusedError")],
+        },
+        through=("DescribeCluster", "NoteFailure", "ReportCluster"),
+        without=("CreateFirstHsm", "AlignHsms"),
     ),
     Path(
         "update-cluster",
@@ -1250,6 +1294,29 @@ UPDATE_KEY_STORE = [
         through=("CheckKeyStoreUpdate", "ReportKeyStore"),
         without=("ConnectKeyStore",),
     ),
+    *[
+        Path(
+            "update-key-store",
+            f"a rollback does without {state} what it still can, and says so",
+            {
+                "CheckKeyStoreUpdate": store_checked(
+                    Rollback=True, NeedsName=True, NeedsMove=state != "RenameKeyStore"
+                ),
+                state: [fails("RefusedError")],
+            },
+            through=(state, *then, "NoteFailure", "ReportKeyStore"),
+            without=("UpdateFailed", *without),
+        )
+        for state, then, without in (
+            ("CreateKmsUser", ("RenameKeyStore", "ConnectKeyStore"), ("DisconnectKeyStore",)),
+            ("DisconnectKeyStore", ("RenameKeyStore", "ConnectKeyStore"), ("MoveKeyStore",)),
+            ("MoveKeyStore", ("RenameKeyStore", "ConnectKeyStore", "DropPassword"), ()),
+            ("RenameKeyStore", ("ConnectKeyStore", "DropPassword"), ()),
+            ("ConnectKeyStore", (), ("DropPassword", "CompleteClaim")),
+            ("DropPassword", ("CompleteClaim",), ()),
+            ("CompleteClaim", (), ()),
+        )
+    ],
 ]
 
 DELETE_KEY_STORE = [

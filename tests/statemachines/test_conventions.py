@@ -58,6 +58,7 @@ CATCHES = {
             "TagCluster",
             "AdmitClient",
             "ModifyCluster",
+            "DescribeCluster",
             "CheckSecrets",
             "CreateFirstHsm",
             "CreateSecrets",

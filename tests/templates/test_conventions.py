@@ -122,7 +122,9 @@ def test_the_front_doors_are_the_same_but_for_the_machines_and_the_client_behind
         return [
             line
             for line in text.splitlines()
-            if not re.search(r"StateMachine\b|:stateMachine:|:execution:|CLIENT_INSTANCE:", line)
+            if not re.search(
+                r"StateMachine\b|:stateMachine:|:execution:|(CLIENT_INSTANCE|ATTRIBUTES):", line
+            )
         ]
 
     first, *others = TEMPLATES
