@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from rehearsal.local_aws import LocalAws
+from rehearsal import stacks
+from rehearsal.local_aws import ROOT, LocalAws
 from rehearsal.stacks import DeployError, Stack
 
 NOBODY = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
@@ -83,6 +85,21 @@ def test_one_need_not_wait_for_a_stack(stack: Stack) -> None:
     assert stack.wait() == "CREATE_COMPLETE"
     stack.start(pDays=30)
     assert stack.wait() == "UPDATE_COMPLETE"
+
+
+def test_the_functions_are_built_anew_before_they_are_packaged(stack: Stack) -> None:
+    zipped = ROOT / stacks.BUILT[0]
+    os.utime(zipped, (0, 0))
+    stack.start()
+    assert zipped.stat().st_mtime > 0
+
+
+def test_what_make_cannot_build_is_told_in_its_words(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacks, "BUILT", ("no-such-file",))
+    with pytest.raises(DeployError, match="No rule to make target 'no-such-file'"):
+        stack.start()
 
 
 def test_what_is_refused_beforehand_is_told_in_the_cli_s_words(stack: Stack) -> None:
