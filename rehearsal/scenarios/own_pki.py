@@ -109,6 +109,20 @@ def own_pki_refused(life: Life) -> None:
         life.control.act("replace_hsm", hsm_id=life.cluster()["Hsms"][0]["HsmId"])
         _expect_refused(life, "is of another key than the cluster's signing request")
 
+    with life.step("The first HSM turns DEGRADED: another HSM, and its request"):
+        _store(life, _sign_as_in_the_example(life, "ec"))
+        lost = life.cluster()["Hsms"][0]
+        life.control.act("degrade_hsm", hsm_id=lost["HsmId"])
+        life.request(pExternallyProvidedCertsReady="true")
+        _expect_waiting(life, "UPDATE_ROLLBACK_COMPLETE")
+        life.expect_reason("is of another key than the cluster's signing request")
+        there = [hsm for hsm in life.cluster()["Hsms"] if hsm["State"] == "ACTIVE"]
+        life.expect(
+            "the lost one is there", lost["HsmId"] in [hsm["HsmId"] for hsm in there], False
+        )
+        csr = life.cluster()["Certificates"]["ClusterCsr"]
+        life.expect("stored request", read_secret(life, "cluster-csr"), csr)
+
     with life.step("Sign that one"):
         _store(life, _sign_as_in_the_example(life, "ec"))
         life.request(pExternallyProvidedCertsReady="true")
