@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws
 from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import TransientError
 
 _SECONDS_TO_DELIVER = 120
 _WORDS_OF_STDERR = 600  # characters; the stack event shows 240 in all
@@ -39,8 +40,13 @@ def start_client(event: Event) -> dict[str, Any]:
 
 
 def stop_client(event: Event) -> dict[str, Any]:
-    """Stop the instance that was found stopped."""
-    aws.client("ec2").stop_instances(InstanceIds=[event["InstanceId"]])
+    """Stop the instance that was found stopped; one that is still booting, a little later."""
+    try:
+        aws.client("ec2").stop_instances(InstanceIds=[event["InstanceId"]])
+    except ClientError as problem:
+        if aws.code_of(problem) != "IncorrectInstanceState":
+            raise
+        raise TransientError(str(aws.translated(problem))) from problem
     return {}
 
 

@@ -60,6 +60,15 @@ def client_was_stopped(life: Life) -> None:
         life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_stopped_again(life, client)
 
+    with life.step("Grow to 3 per subnet, but Systems Manager refuses the document"):
+        refusal = {"code": "InvalidDocument", "message": "The document is gone."}
+        life.fault(operation="SendCommand", **refusal)
+        life.request(pHsmsPerSubnet=3)
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        life.expect_reason("SendCommand: InvalidDocument: The document is gone.")
+        life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+        _expect_stopped_again(life, client)
+
     with life.step("Grow to 3 per subnet, but the agent has lost its way"):
         life.fault(agent="offline")
         life.request(pHsmsPerSubnet=3)

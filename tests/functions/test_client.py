@@ -82,7 +82,6 @@ def test_an_instance_that_is_stopped_is_started_and_stopped_again(
         ("RequestLimitExceeded", TransientError),
         ("UnauthorizedOperation", TransientError),
         ("InsufficientInstanceCapacity", RefusedError),
-        ("IncorrectInstanceState", RefusedError),
     ],
 )
 def test_what_ec2_refuses_is_told_in_its_words(
@@ -96,6 +95,15 @@ def test_what_ec2_refuses_is_told_in_its_words(
     world.faults.plant({"operation": operation, "code": code, "message": "words of AWS"})
     with pytest.raises(error, match=rf"{operation}: {code}: words of AWS \[{CLUSTER}\]$"):
         world.run(step, **of(instance))
+
+
+def test_an_instance_that_is_still_booting_is_stopped_a_little_later(
+    world: World, instance: str
+) -> None:
+    world.faults.plant({"operation": "StopInstances", "code": "IncorrectInstanceState"})
+    with pytest.raises(TransientError, match="StopInstances: IncorrectInstanceState"):
+        world.run(client.stop_client, **of(instance))
+    assert world.run(client.stop_client, **of(instance)) == {}
 
 
 def test_a_start_whose_answer_was_lost_has_happened(world: World, instance: str) -> None:

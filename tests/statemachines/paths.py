@@ -998,6 +998,58 @@ RUN_ON_CLIENT = [
         cause=("ended as TimedOut",),
         through=("StartClient", "SendCommand", "StopClient"),
     ),
+    *[
+        Path(
+            "run-on-client",
+            f"{state} is refused, and a client that was stopped is left stopped",
+            {
+                "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
+                state: answers,
+            },
+            status="FAILED",
+            error="RefusedError",
+            cause=("It went wrong.",),
+            through=("StartClient", state, "StopClient"),
+        )
+        for state, answers in (
+            ("DescribeClient", [ok(State="stopped"), fails("RefusedError")]),
+            ("DescribeAgent", [fails("RefusedError")]),
+            ("SendCommand", [fails("RefusedError")]),
+            ("DescribeCommand", [fails("RefusedError")]),
+        )
+    ],
+    Path(
+        "run-on-client",
+        "a client whose start nobody can tell of is left stopped",
+        {"DescribeClient": [ok(State="stopped")], "StartClient": [fails("RefusedError")]},
+        status="FAILED",
+        error="RefusedError",
+        through=("StartClient", "StopClient"),
+        without=("SendCommand",),
+    ),
+    Path(
+        "run-on-client",
+        "what failed first is told, even if the client cannot be stopped",
+        {
+            "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
+            "SendCommand": [fails("RefusedError", f"The document is gone. [{CLUSTER}]")],
+            "StopClient": [fails("RefusedError")],
+        },
+        status="FAILED",
+        error="RefusedError",
+        cause=("The document is gone.",),
+    ),
+    Path(
+        "run-on-client",
+        "a client that cannot be stopped again is told of",
+        {
+            "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
+            "StopClient": [fails("RefusedError")],
+        },
+        status="FAILED",
+        error="ClientNotStopped",
+        cause=(f"The client instance {CLIENT} was found stopped and could not be stopped again.",),
+    ),
     Path(
         "run-on-client",
         "a document that runs for ever",

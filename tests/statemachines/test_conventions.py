@@ -49,6 +49,12 @@ LIMITS = {"handle-request": 3540}  # the time to answer is its own
 
 # Every Catch decides or compensates; all other failures end the execution.
 CATCHES = {
+    **{
+        ("run-on-client", state): "a client that was found stopped is left stopped"
+        for state in ("DescribeClient", "DescribeAgent", "SendCommand", "DescribeCommand")
+    },
+    ("run-on-client", "StartClient"): "it may have started though nobody said so",
+    ("run-on-client", "StopClient"): "what failed before is told first",
     ("handle-request", "RunLifecycle"): "whatever becomes of the lifecycle, it is answered",
     ("align-hsms", "CreateHsm"): "refused while another HSM arrives: wait, and try again (F1.31)",
     ("align-hsms", "DeleteHsm"): "refused while another HSM leaves: wait, and try again (F1.31)",
