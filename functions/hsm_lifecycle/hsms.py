@@ -107,13 +107,14 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     unseen = _unseen(hsms, known["Created"], event["EnteredTime"])
     replaced = known["Replaced"]
     going = {entry["EniId"] for entry in replaced}
+    gone = {entry["EniId"] for entry in known["Deleted"]}
     replacements = {entry["By"] for entry in replaced} - {""}
     verdict = {"Zone": "", "EniId": "", "Message": ""}
     wanted = int(event["HsmsPerSubnet"])
 
     def decided(decision: str, **named: str) -> dict[str, Any]:
         if decision not in ("ALIGNED", "UNHEALTHY"):
-            deadlines.check(event, _still(cluster, hsms))
+            deadlines.check(event, _still(cluster, going | gone))
         return {
             "Next": decision,
             **verdict,
@@ -140,7 +141,6 @@ def describe_hsms(event: Event) -> dict[str, Any]:
                 Message=f"{hsm['HsmId']} in {zone} is DEGRADED like the one before: {reason}",
             )
         return decided("DELETE", EniId=_handle(hsm))
-    gone = {entry["EniId"] for entry in known["Deleted"]}
     hsms = [hsm for hsm in hsms if _handle(hsm) not in gone]
     for zone in zones:
         if len(_staying(hsms, zone)) + sum(hsm["Zone"] == zone for hsm in unseen) < wanted:
@@ -157,11 +157,16 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     return decided("ALIGNED" if is_quiet and len(hsms) == len(_listed(cluster)) else "WAIT")
 
 
-def _still(cluster: dict[str, Any], hsms: list[dict[str, Any]]) -> str:
+def _still(cluster: dict[str, Any], deleted: set[str]) -> str:
     """What keeps the HSMs from being as many as are wanted."""
+    hsms = _listed(cluster)
     for hsm in hsms:
         if hsm["State"] in _MOVING:
             return f"{hsm['HsmId']} in {hsm['AvailabilityZone']} is still {hsm['State']}"
+    for hsm in hsms:
+        if _handle(hsm) in deleted:
+            where = f"{hsm['HsmId']} in {hsm['AvailabilityZone']}"
+            return f"{where} was to be deleted and is still {hsm['State']}"
     return f"The cluster is {cluster['State']} and has still {len(hsms)} HSMs"
 
 

@@ -53,6 +53,37 @@ def test_a_first_hsm_that_is_up_is_taken_however_late(world: World) -> None:
     assert world.run(hsms.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
 
 
+@pytest.mark.parametrize("noted", ["Deleted", "Replaced"])
+def test_an_hsm_that_aws_does_not_delete_is_named_when_it_is_given_up(
+    world: World, noted: str
+) -> None:
+    cluster_id = world.restored(*ZONES, ZONES[0])
+    kept = world.listed(cluster_id)[-1]
+    entry = {"Zone": ZONES[0], "EniId": kept["EniId"], "By": ""}
+    known = {**KNOWN, noted: [entry]}
+    event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": known}
+    assert world.run(hsms.describe_hsms, **event, **YOUNG)
+    with pytest.raises(
+        OutOfTimeError,
+        match=rf"^DescribeHsms: {kept['HsmId']} in {ZONES[0]} was to be deleted and is still ACTIVE"
+        rf" after 52 minutes\. .* \[{cluster_id}\]$",
+    ):
+        world.run(hsms.describe_hsms, **event, **OLD)
+
+
+def test_an_hsm_that_is_deleted_for_ever_is_given_up(world: World) -> None:
+    cluster_id = world.restored(*ZONES, ZONES[0])
+    going = world.listed(cluster_id)[-1]
+    world.hsm.delete_hsm(ClusterId=cluster_id, EniId=going["EniId"])
+    known = {**KNOWN, "Deleted": [{"Zone": ZONES[0], "EniId": going["EniId"]}]}
+    event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": known}
+    assert world.run(hsms.describe_hsms, **event, **YOUNG)["Next"] == "WAIT"
+    with pytest.raises(
+        OutOfTimeError, match=rf"^DescribeHsms: {going['HsmId']} in .* is still DELETE_IN_PROGRESS"
+    ):
+        world.run(hsms.describe_hsms, **event, **OLD)
+
+
 def test_hsms_that_are_not_aligned_are_given_up(world: World) -> None:
     cluster_id = world.restored(ZONES[0])
     event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": KNOWN}
