@@ -295,16 +295,16 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
         return [crowd]
     wanted = ClusterProperties.parse(event["ResourceProperties"])
     if wanted.hsms_per_subnet == 0:
-        for store in key_stores_on(event["ClusterId"]):
-            if store["ConnectionState"] != "DISCONNECTED":
-                return [
-                    ClusterInUseError(
-                        f"pHsmsPerSubnet: KMS key store {store['CustomKeyStoreId']} is"
-                        f" {store['ConnectionState']} and needs HSMs. Disconnect it first: aws kms"
-                        f" disconnect-custom-key-store --custom-key-store-id"
-                        f" {store['CustomKeyStoreId']}"
-                    )
-                ]
+        store = key_store_that_needs_hsms(event["ClusterId"])
+        if store:
+            return [
+                ClusterInUseError(
+                    f"pHsmsPerSubnet: KMS key store {store['CustomKeyStoreId']} is"
+                    f" {store['ConnectionState']} and needs HSMs. Disconnect it first: aws kms"
+                    f" disconnect-custom-key-store --custom-key-store-id"
+                    f" {store['CustomKeyStoreId']}"
+                )
+            ]
     compared = {
         "pSubnets": (_listed(cluster["SubnetMapping"].values()), _listed(wanted.subnet_ids)),
         "pMode": (cluster.get("Mode", "FIPS"), wanted.mode),
@@ -420,6 +420,18 @@ def key_stores_on(cluster_id: str) -> list[dict[str, Any]]:
     pages = aws.client("kms").get_paginator("describe_custom_key_stores").paginate()
     stores = (store for page in pages for store in page["CustomKeyStores"])
     return [store for store in stores if store.get("CloudHsmClusterId") == cluster_id]
+
+
+def key_store_that_needs_hsms(cluster_id: str) -> dict[str, Any] | None:
+    """The KMS key store for which the cluster must keep HSMs in two zones; None if there is none.
+
+    KMS wants them for the keys of a CONNECTED one (F4.11) and looks for them while it is CONNECTING
+    (F4.20). That it does without in any other state but DISCONNECTED is said nowhere.
+    """
+    for store in key_stores_on(cluster_id):
+        if store["ConnectionState"] != "DISCONNECTED":
+            return store
+    return None
 
 
 def delete_cluster(event: Event) -> dict[str, Any]:

@@ -149,9 +149,17 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         return decided("WAIT")
     for zone in zones:
         if len(_staying(hsms, zone)) > wanted:
-            store = _store_that_needs_two_zones(event["ClusterId"], cluster, wanted)
+            keeps_two_zones = wanted and len(cluster["SubnetMapping"]) > 1
+            store = (
+                None if keeps_two_zones else clusters.key_store_that_needs_hsms(event["ClusterId"])
+            )
             if store:
-                return decided("UNHEALTHY", Message=store)
+                return decided(
+                    "UNHEALTHY",
+                    Message=f"KMS key store {store['CustomKeyStoreId']} is"
+                    f" {store['ConnectionState']} and needs HSMs in two Availability Zones, so none"
+                    " was deleted.",
+                )
             return decided("DELETE", EniId=_handle(_staying(hsms, zone)[-1]))
     is_quiet = all(hsm["State"] == "ACTIVE" for hsm in _listed(cluster))
     return decided("ALIGNED" if is_quiet and len(hsms) == len(_listed(cluster)) else "WAIT")
@@ -168,21 +176,6 @@ def _still(cluster: dict[str, Any], deleted: set[str]) -> str:
             where = f"{hsm['HsmId']} in {hsm['AvailabilityZone']}"
             return f"{where} was to be deleted and is still {hsm['State']}"
     return f"The cluster is {cluster['State']} and has still {len(hsms)} HSMs"
-
-
-def _store_that_needs_two_zones(
-    cluster_id: str, cluster: dict[str, Any], wanted: int
-) -> str | None:
-    """Why HSMs must stay: a CONNECTED key store has keys in use, for which KMS wants two zones."""
-    if wanted and len(cluster["SubnetMapping"]) > 1:
-        return None
-    for store in clusters.key_stores_on(cluster_id):
-        if store["ConnectionState"] == "CONNECTED":
-            return (
-                f"KMS key store {store['CustomKeyStoreId']} is CONNECTED and needs HSMs in two"
-                " Availability Zones, so none was deleted."
-            )
-    return None
 
 
 def create_hsm(event: Event) -> dict[str, Any]:

@@ -652,6 +652,10 @@ def store(state: str, cluster_id: str = CLUSTER) -> Json:
     [
         ("a:A b:A", 0, [store("CONNECTED")], "UNHEALTHY"),
         ("a:AA", 1, [store("CONNECTED")], "UNHEALTHY"),
+        ("a:A b:A", 0, [store("CONNECTING")], "UNHEALTHY"),
+        ("a:AA", 1, [store("FAILED")], "UNHEALTHY"),
+        ("a:A b:A", 0, [store("DISCONNECTING")], "UNHEALTHY"),
+        ("a:AA", 1, [store("DISCONNECTED")], "DELETE eni-a2"),
         ("a:AA b:A", 1, [store("CONNECTED")], "DELETE eni-a2"),
         ("a:A b:A", 0, [store("DISCONNECTED")], "DELETE eni-a1"),
         ("a:A b:A", 0, [store("CONNECTED", UNKNOWN)], "DELETE eni-a1"),
@@ -662,15 +666,15 @@ def store(state: str, cluster_id: str = CLUSTER) -> Json:
         ("a:A b:", 1, [store("CONNECTED")], "CREATE zone-b"),
     ],
 )
-def test_a_connected_key_store_keeps_its_hsms_in_two_zones(
+def test_a_key_store_that_is_not_disconnected_keeps_its_hsms_in_two_zones(
     decide: Callable[..., Json], drawn: str, wanted: int, stores: list[Json], decision: str
 ) -> None:
     answer = decide(drawn, wanted, stores=stores)
     assert said(answer) == decision
     if decision == "UNHEALTHY":
         assert answer["Message"] == (
-            "KMS key store cks-1234567890abcdef0 is CONNECTED and needs HSMs in two Availability"
-            " Zones, so none was deleted."
+            f"KMS key store cks-1234567890abcdef0 is {stores[0]['ConnectionState']} and needs HSMs"
+            " in two Availability Zones, so none was deleted."
         )
 
 
