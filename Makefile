@@ -46,9 +46,10 @@ format: $(ENVIRONMENT) ## format the Python files and mend what ruff can mend
 .PHONY: lint
 lint: lint-python lint-types lint-templates lint-json lint-shell ## ruff, mypy, cfn-lint, JSON, ShellCheck; changes nothing
 
+# A life in a local AWS waits almost as often as it works: three share two processors well.
 .PHONY: test
 test: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests, all or TESTS=
-	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(TESTS)
 
 .PHONY: rehearse
 rehearse: $(ENVIRONMENT) $(REHEARSAL) ## live the whole life of a cluster on a local AWS, and watch it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import gc
 import json
 import os
 import shutil
@@ -90,6 +91,8 @@ def _serve(given: argparse.Namespace, home: Path) -> None:
     }
     application = gateway_seam.holding(world, installed.application)
     config = _config(gateway, secure, certificate, key)
+    # What is here now stays: the collector need not look at it again and again.
+    gc.freeze()
     try:
         asyncio.run(_run(application, config, json.dumps(ready)))
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import socket
@@ -45,6 +46,11 @@ def _demand_loopback(host: str | bytes) -> None:
 
 
 sys.addaudithook(refuse_network)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay to the end: the collector need not look at them again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

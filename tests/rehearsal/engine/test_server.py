@@ -139,7 +139,7 @@ def test_it_ends_when_it_is_asked_to_and_leaves_nothing(
     server: Server, tmp_path: Path, number: int
 ) -> None:
     invoke(server)
-    assert len(group_of(server.process.pid)) == 2
+    assert len(group_of(server.process.pid)) == 3
     code, seconds = server.end(number)
     assert (code, seconds < 20) == (0, True)
     assert group_of(server.process.pid) == []
