@@ -16,6 +16,7 @@ from rehearsal.pki import make_ca, sign
 
 Pair = tuple[str, str]
 PAGE = ROOT / "docs" / "external-pki.md"
+BEFORE = "The cluster was activated before."
 NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 
 
@@ -90,7 +91,7 @@ def own_pki_with_a_chain(life: Life) -> None:
 
 
 def own_pki_refused(life: Life) -> None:
-    """Certificates that will not do are refused one by one, until an ECDSA root's are good."""
+    """Certificates that will not do are refused one by one; then the activation is what fails."""
     with life.step("Create, and wait for certificates"):
         life.request(pUseExternalPkiProcess="true")
         _expect_waiting(life, "CREATE_COMPLETE")
@@ -123,11 +124,27 @@ def own_pki_refused(life: Life) -> None:
         csr = life.cluster()["Certificates"]["ClusterCsr"]
         life.expect("stored request", read_secret(life, "cluster-csr"), csr)
 
-    with life.step("Sign that one"):
+    with life.step("Sign that one, but the activation fails"):
         _store(life, _sign_as_in_the_example(life, "ec"))
+        life.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
+        life.request(pExternallyProvidedCertsReady="true")
+        _expect_initialized_once(life, "ActivateCluster", "no route to HSM")
+
+    with life.step("Update again: it is activated, but nobody hears of it"):
+        # Each command is looked at twice: the CLI's installation, its configuration, and this one.
+        refusal = {"code": "InvalidPluginName", "message": "The result is gone."}
+        life.fault(operation="GetCommandInvocation", skip=5, **refusal)
+        life.request(pExternallyProvidedCertsReady="true")
+        _expect_initialized_once(life, "GetCommandInvocation", "The result is gone.")
+        life.expect("activations", _count(life, "activate"), 1)
+
+    with life.step("Update again: it was activated before"):
         life.request(pExternallyProvidedCertsReady="true")
         life.expect_stack("UPDATE_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        life.expect("last activation", _last_words(life, "ActivateCluster"), BEFORE)
+        for once in ("InitializeCluster", "activate"):
+            life.expect(f"calls of {once}", _count(life, once), 1)
 
     with life.step("Delete"):
         life.delete()
@@ -227,6 +244,33 @@ def _store(life: Life, pair: Pair) -> None:
 def _expect_waiting(life: Life, status: str) -> None:
     life.expect_stack(status)
     life.expect_cluster(state="UNINITIALIZED", hsms=1, zones=1)
+
+
+def _expect_initialized_once(life: Life, *words: str) -> None:
+    """An update failed after the initialization, which nothing takes back, and was undone."""
+    life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    life.expect_reason(*words)
+    life.expect_cluster(state="INITIALIZED", hsms=1, zones=1)
+    life.expect("initializations", _count(life, "InitializeCluster"), 1)
+
+
+def _count(life: Life, event: str) -> int:
+    return sum(each["event"] == event for each in life.control.timeline())
+
+
+def _last_words(life: Life, document: str) -> str:
+    """What the script of this document, named in part, printed when it ran last."""
+    ssm = life.aws.client("ssm")
+    commands = [
+        command
+        for command in ssm.list_commands()["Commands"]
+        if document in command["DocumentName"]
+    ]
+    last = max(commands, key=lambda command: command["RequestedDateTime"])
+    [found] = ssm.list_command_invocations(CommandId=last["CommandId"], Details=True)[
+        "CommandInvocations"
+    ]
+    return str(found["CommandPlugins"][0]["Output"]).strip()
 
 
 def _expect_refused(life: Life, sentence: str) -> None:
