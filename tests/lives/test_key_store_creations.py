@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from rehearsal import ground
-from rehearsal.ground import Ground
+from rehearsal.ground import ADMIN_PASSWORD, Ground
 from rehearsal.key_store_life import LEFT_BY_KMS, KeyStoreLife
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws, until
@@ -229,3 +229,15 @@ def test_without_the_policy_of_its_secret_the_client_cannot_read_the_password(
     assert denied == ["secretsmanager:GetSecretValue"]
     assert tries.delete()["status"] == "SUCCEEDED"
     tries.store.expect_remaining()
+
+
+def test_a_login_that_fails_in_words_unknown_to_us_is_not_tried_for_ever(tries: Tries) -> None:
+    laid, control = tries.laid, tries.store.control
+    control.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
+    for words in 3 * ["User kmsuser is logged in"] + 2 * ["store a new version of the secret"]:
+        ended = tries.create()
+        assert ended["status"] == "FAILED"
+        assert words in ended["cause"]
+    control.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
+    laid.say_admin_password(ADMIN_PASSWORD)
+    is_created(tries)

@@ -20,6 +20,8 @@ Cause = Callable[[KeyStoreLife, Ground], None]
 TIMINGS = {"connect": 31, "disconnect": 7}
 TO_BE_DELETED = {"pDeleteKeyStoreUponStackDeletion": "true"}
 SOMEBODYS_PASSWORD = "Kmsuser0Of0Somebody0Else"
+STALE_PASSWORD = "Stale0Admin0Password"
+TELLS_TO_STORE = "Store the right password of admin in a new version of the secret"
 
 # F4.20: each ConnectionErrorCode, and what the stack event has to say about it.
 REMEDIES = {
@@ -248,6 +250,31 @@ def test_what_somebody_does_to_kmsuser_is_repaired(
     connected.expect_stack("UPDATE_COMPLETE")
     connected.expect_store("CONNECTED")
     assert connected.failures()[-1] == code
+
+
+def test_a_stale_password_of_the_admin_is_refused_once_however_often_one_deploys(
+    connected: KeyStoreLife, laid: Ground
+) -> None:
+    refused = connected.refused_logins("admin")
+    connected.disconnect_by_hand()
+    user_is_deleted(connected, laid)
+    laid.say_admin_password(STALE_PASSWORD)
+    for attempt in range(3):
+        # Its rollback, too, would set kmsuser up anew.
+        connected.request(pReconcile=f"stale {attempt}")
+        connected.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        connected.expect_reason(
+            "CreateKmsUser", f"Login failed. {TELLS_TO_STORE}", laid.admin_secret
+        )
+        connected.expect_store("DISCONNECTED")
+        assert connected.refused_logins("admin") - refused == 1
+        assert laid.user("admin")["locked"] == "false"
+
+    laid.say_admin_password(ground.ADMIN_PASSWORD)
+    connected.request(pReconcile="right")
+    connected.expect_stack("UPDATE_COMPLETE")
+    connected.expect_store("CONNECTED")
+    assert connected.refused_logins("admin") - refused == 1
 
 
 def somebody_logs_in(store: KeyStoreLife, laid: Ground) -> None:
