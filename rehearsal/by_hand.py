@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from rehearsal.life import Life
+
+Json = dict[str, Any]
 
 # Virtual seconds within which Run Command is through with a script that waits for nothing.
 COMMAND_SECONDS = 30
@@ -50,6 +53,21 @@ def run_on_client(life: Life, script: str) -> str:
     what = f"{script!r} on the client ({done['StandardErrorContent'].strip()})"
     life.expect(what, done["Status"], "Success")
     return str(done["StandardOutputContent"]).strip()
+
+
+def create_crypto_user(life: Life, name: str) -> list[Json]:
+    """Create a crypto user on the client, as the admin; all users of the cluster then."""
+    admin = json.loads(read_secret(life, "initial-crypto-officer-password"))
+    user = f"--username {name} --role crypto-user --password Planted0By0Hand"
+    run_on_client(
+        life,
+        f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
+        f"/opt/cloudhsm/bin/cloudhsm-cli user create {user}",
+    )
+    users = list(life.cluster()["Users"])
+    [made] = [user for user in users if user["username"] == name]
+    life.expect(f"coverage of {name}", made["cluster-coverage"], "full")
+    return users
 
 
 def last_warnings(life: Life) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
-from rehearsal.by_hand import read_secret, run_on_client
+from rehearsal.by_hand import create_crypto_user, read_secret, run_on_client
 from rehearsal.key_store_life import LEFT_BY_KMS, on_cluster
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
 
+A_DAY = 86400  # virtual seconds
 SHARED_PASSWORD = "Admin0Of0Another0Account"
 KEPT = ("customer-ca-cert", "initial-crypto-officer-password")
 
@@ -24,16 +25,22 @@ def restored_from_a_backup(life: Life) -> None:
         store.expect_store("CONNECTED")
         key = store.make_key()
 
+    with life.step("Create a crypto user; a day later it is in the backup"):
+        create_crypto_user(life, "orders")
+        life.control.advance(A_DAY)
+        users = [user["username"] for user in life.cluster()["Users"]]
+
     with life.step("Restore its latest backup"):
         backups = life.aws.client("cloudhsmv2").describe_backups(
-            Filters={"clusterIds": [original["ClusterId"]], "states": ["READY"]}
+            Filters={"clusterIds": [original["ClusterId"]], "states": ["READY"]},
+            SortAscending=False,
         )["Backups"]
         restored = life.beside("restored", pBackupId=backups[0]["BackupId"])
         restored.request()
         restored.expect_stack("CREATE_COMPLETE")
         copy = restored.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        names = [user["username"] for user in copy["Users"]]
-        life.expect("users", names, [user["username"] for user in original["Users"]])
+        covered = {user["username"]: user["cluster-coverage"] for user in copy["Users"]}
+        life.expect("users", covered, dict.fromkeys(users, "full"))
         life.expect("secrets", [read_secret(restored, kind) for kind in KEPT], secrets)
         life.expect("initializations", _initializations(life), 1)
         answer = run_on_client(restored, "/opt/cloudhsm/bin/cloudhsm-cli user list")

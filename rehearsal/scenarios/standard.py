@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rehearsal.by_hand import create_crypto_user
 from rehearsal.key_store_life import LEFT_BY_KMS, KeyStoreLife, on_cluster
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
 
@@ -18,6 +19,9 @@ def standard(life: Life) -> None:
         life.expect_stack("UPDATE_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
 
+    with life.step("On the client: create a crypto user"):
+        users = create_crypto_user(life, "orders")
+
     with life.step("Shrink to 0"):
         life.deploy(pHsmsPerSubnet=0)
         life.expect_stack("UPDATE_COMPLETE")
@@ -28,7 +32,7 @@ def standard(life: Life) -> None:
         life.expect_stack("UPDATE_COMPLETE")
         back = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         life.expect("cluster id", back["ClusterId"], created["ClusterId"])
-        life.expect("users", back["Users"], created["Users"])
+        life.expect("users", back["Users"], users)
 
     _key_store(life, on_cluster(life, pDeleteKeyStoreUponStackDeletion="true"))
 
