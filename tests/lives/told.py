@@ -78,7 +78,7 @@ def _of_systems_manager(aws: LocalAws) -> Iterator[Told]:
     for page in ssm.get_paginator("list_command_invocations").paginate(Details=True):
         yield "invocations", _text(page["CommandInvocations"])
     for name in aws.control.inventory()["ssm"]["parameters"]:
-        yield f"parameter {name}", _text(ssm.get_parameter(Name=name))
+        yield f"parameter {name}", _text(ssm.get_parameter(Name=name, WithDecryption=True))
     for name in aws.control.inventory()["ssm"]["documents"]:
         yield f"document {name}", _text(ssm.get_document(Name=name))
 
