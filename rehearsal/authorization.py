@@ -61,11 +61,20 @@ def demands(action: str, given: Parameters, scope: Scope) -> list[Demand] | None
 
 
 def _request_tags(given: Parameters) -> dict[str, Any]:
-    tags = given.get("TagList") or given.get("Tags") or []
+    tags = given.get("TagList") or given.get("Tags") or _tags_of_query(given)
     named = {tag["Key"]: tag.get("Value", "") for tag in tags if "Key" in tag}
     keys = list(named) or given.get("TagKeyList") or given.get("TagKeys") or []
     context: dict[str, Any] = {f"aws:RequestTag/{key}": value for key, value in named.items()}
     return {**context, "aws:TagKeys": keys} if keys else context
+
+
+def _tags_of_query(given: Parameters) -> list[dict[str, str]]:
+    """The tags in a request to EC2: Tag.1.Key, Tag.1.Value, Tag.2.Key, ..."""
+    numbers = [key.split(".")[1] for key in given if key.startswith("Tag.") and key.endswith("Key")]
+    return [
+        {"Key": given[f"Tag.{number}.Key"], "Value": given.get(f"Tag.{number}.Value", "")}
+        for number in numbers
+    ]
 
 
 def _cloudhsm(operation: str, given: Parameters, scope: Scope) -> list[str]:
@@ -166,6 +175,9 @@ def _ec2(operation: str, given: Parameters, scope: Scope) -> list[str]:
         return ["*"]
     if operation in ("StartInstances", "StopInstances", "RebootInstances", "TerminateInstances"):
         return each("InstanceId", "instance") or ["*"]
+    if operation in ("CreateTags", "DeleteTags"):
+        # Of all that has tags, our roles tag instances.
+        return each("ResourceId", "instance")
     if operation in _GROUP_RULE_ACTIONS:
         return each("GroupId", "security-group") or ["*"]
     if operation == "CreateSecurityGroup":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -24,9 +24,7 @@ _ON_THE_WAY = ("Pending", "InProgress", "Delayed", "Cancelling")
 def describe_client(event: Event) -> dict[str, Any]:
     """Describe the instance; one that nobody remembers is terminated."""
     try:
-        reservations = aws.client("ec2").describe_instances(InstanceIds=[event["InstanceId"]])
-        instance = reservations["Reservations"][0]["Instances"][0]
-        return {"State": instance["State"]["Name"]}
+        return {"State": _instance(event["InstanceId"])["State"]["Name"]}
     except ClientError as problem:
         if aws.code_of(problem) != "InvalidInstanceID.NotFound":
             raise
@@ -34,20 +32,60 @@ def describe_client(event: Event) -> dict[str, Any]:
 
 
 def start_client(event: Event) -> dict[str, Any]:
-    """Start the instance that its owner has stopped."""
-    aws.client("ec2").start_instances(InstanceIds=[event["InstanceId"]])
+    """Start the instance that its owner has stopped, and mark it, should nobody get to stop it."""
+    ec2, instances = aws.client("ec2"), [event["InstanceId"]]
+    ec2.create_tags(Resources=instances, Tags=[{"Key": _STARTED_BY, "Value": _machine(event)}])
+    ec2.start_instances(InstanceIds=instances)
     return {}
 
 
 def stop_client(event: Event) -> dict[str, Any]:
     """Stop the instance that was found stopped; one that is still booting, a little later."""
     try:
-        aws.client("ec2").stop_instances(InstanceIds=[event["InstanceId"]])
+        _stop(_instance(event["InstanceId"]))
     except ClientError as problem:
         if aws.code_of(problem) != "IncorrectInstanceState":
             raise
         raise TransientError(str(aws.translated(problem))) from problem
     return {}
+
+
+def stop_started(machines: Iterable[str]) -> bool:
+    """Stop what these state machines have started and not stopped; False while one still boots."""
+    done = True
+    for instance in _started(machines):
+        if instance["State"]["Name"] == "pending":
+            done = False
+        else:
+            _stop(instance)
+    return done
+
+
+def _started(machines: Iterable[str]) -> list[dict[str, Any]]:
+    """The instances that carry the mark of one of these machines."""
+    reservations = aws.client("ec2").describe_instances(
+        Filters=[
+            {"Name": f"tag:{_STARTED_BY}", "Values": list(machines)},
+            {
+                "Name": "instance-state-name",
+                "Values": ["pending", "running", "stopping", "stopped"],
+            },
+        ]
+    )["Reservations"]
+    return [instance for reservation in reservations for instance in reservation["Instances"]]
+
+
+def _instance(instance_id: str) -> dict[str, Any]:
+    reservations = aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+    return dict(reservations[0]["Instances"][0])
+
+
+def _stop(instance: Mapping[str, Any]) -> None:
+    ec2, instances = aws.client("ec2"), [instance["InstanceId"]]
+    ec2.stop_instances(InstanceIds=instances)
+    # The role may take away no tag but this, and so nothing from an instance that is without it.
+    if any(tag["Key"] == _STARTED_BY for tag in instance.get("Tags", [])):
+        ec2.delete_tags(Resources=instances, Tags=[{"Key": _STARTED_BY}])
 
 
 def describe_agent(event: Event) -> dict[str, Any]:
@@ -108,6 +146,13 @@ def cancel_commands(instance_id: str, machines: Iterable[str]) -> None:
 
 
 _COMMENT_PREFIX = "hsm-lifecycle "
+# The tag of an instance that was found stopped, from its start until it is stopped again.
+_STARTED_BY = "hsm-lifecycle:started-by"
+
+
+def _machine(event: Event) -> str:
+    """The name of the state machine that a step works for."""
+    return str(event["ExecutionId"].split(":")[6])
 
 
 def _comment(event: Event) -> str:

@@ -67,6 +67,7 @@ helper = _Helper(json_logging=True, log_level="INFO", boto_level="ERROR", sleep_
 _PAUSE = 2  # seconds between two looks at what still runs
 _LOOKS = 60
 _LOOKS_UNTIL_ANSWERED = 15
+_LOOKS_AT_CLIENT = 30
 _SECONDS_OF_A_WORKER = 60  # a worker in flight goes on when its execution is stopped
 _REASON_LIMIT = 240  # crhelper keeps the end of anything longer
 _ATTEMPTS = 5
@@ -147,7 +148,7 @@ def make_way(request: Request) -> None:
         ]
         if not answering + working:
             time.sleep(_SECONDS_OF_A_WORKER if stopped else 0)
-            return
+            return leave_client_as_found()
         at_work = {name_of(arn) for arn in working}
         if request["RequestType"] != "Delete" and any(
             name_of(arn).startswith("delete-") for arn in answering + working
@@ -158,12 +159,30 @@ def make_way(request: Request) -> None:
         ]:
             stop(arn)
         if working and not stopped:
-            client.cancel_commands(
-                os.environ["CLIENT_INSTANCE"], map(name_of, json.loads(os.environ["MACHINES"]))
-            )
+            client.cancel_commands(os.environ["CLIENT_INSTANCE"], machines())
             stopped = True
         time.sleep(_PAUSE)
     raise TimeoutError(f"The work of an earlier request does not stop: {(working + answering)[0]}.")
+
+
+def leave_client_as_found() -> None:
+    """Stop the client that an earlier request had started when it was stopped or timed out itself.
+
+    A client that stays on is no reason for the request to fail; the next one tries again.
+    """
+    try:
+        for _ in range(_LOOKS_AT_CLIENT):
+            if client.stop_started(machines()):
+                return
+            time.sleep(_PAUSE)
+        logger.warning("the client was found stopped, and is still starting")
+    except (BotoCoreError, ClientError) as problem:
+        logger.warning("the client was found stopped, and is not: %s", problem)
+
+
+def machines() -> list[str]:
+    """The names of the machines of this stack that work on something."""
+    return [name_of(machine) for machine in json.loads(os.environ["MACHINES"])]
 
 
 def running(machine: str) -> list[str]:

@@ -69,6 +69,16 @@ def client_was_stopped(life: Life) -> None:
         life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_stopped_again(life, client)
 
+    with life.step("Grow to 3 per subnet, cancelled while a script is to run"):
+        life.fault(operation="SendCommand", pause=True)
+        life.start(pHsmsPerSubnet=3)
+        with life.standing_still():
+            life.cancel()
+        life.wait()
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+        _expect_stopped_again(life, client)
+
     with life.step("Grow to 3 per subnet, but the agent has lost its way"):
         life.fault(agent="offline")
         life.request(pHsmsPerSubnet=3)

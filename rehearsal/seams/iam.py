@@ -205,6 +205,9 @@ def _resource_tags(world: World, arn: str) -> dict[str, str]:
         region = world.hsms.get((parts[4], parts[3]))
         tags = region.tags_of(resource.partition("/")[2]) if region else {}
         return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+    if service == "ec2" and resource.startswith("instance/"):
+        marks = ministack("services.ec2")._tags.get(resource.partition("/")[2], [])
+        return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in marks}
     if service == "secretsmanager":
         _, secret = ministack("services.secretsmanager")._resolve(arn)
         tags = {tag["Key"]: tag["Value"] for tag in (secret or {}).get("Tags", [])}

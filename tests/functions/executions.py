@@ -1,4 +1,4 @@
-"""Step Functions and Run Command as the front door meets them: what runs, and ends when stopped."""
+"""Step Functions, Run Command and EC2 as the front door meets them: what runs, and how it ends."""
 
 from __future__ import annotations
 
@@ -128,3 +128,39 @@ class Commands:
 
     def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
         self.cancelled.append((CommandId, InstanceIds))
+
+
+@dataclass
+class Instances:
+    """A client of EC2 that knows which state machine has started which instance."""
+
+    started_by: dict[str, str] = field(default_factory=dict)
+    # The state of each instance at each look, and from then on the last one.
+    states: dict[str, list[str]] = field(default_factory=dict)
+    stopped: list[str] = field(default_factory=list)
+    refusal: Exception | None = None
+
+    def describe_instances(self, *, Filters: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.refusal:
+            raise self.refusal
+        wanted = {each["Name"]: each["Values"] for each in Filters}
+        found = []
+        for instance, machine in self.started_by.items():
+            seen = self.states[instance]
+            state = seen.pop(0) if len(seen) > 1 else seen[0]
+            if (
+                machine in wanted["tag:hsm-lifecycle:started-by"]
+                and state in wanted["instance-state-name"]
+            ):
+                tags = [{"Key": "hsm-lifecycle:started-by", "Value": machine}]
+                found.append({"InstanceId": instance, "State": {"Name": state}, "Tags": tags})
+        return {"Reservations": [{"Instances": found}]}
+
+    def stop_instances(self, *, InstanceIds: list[str]) -> None:
+        self.stopped += InstanceIds
+        self.states.update((instance, ["stopping"]) for instance in InstanceIds)
+
+    def delete_tags(self, *, Resources: list[str], Tags: list[dict[str, str]]) -> None:
+        assert Tags == [{"Key": "hsm-lifecycle:started-by"}]
+        for instance in Resources:
+            self.started_by.pop(instance)

@@ -23,6 +23,7 @@ from tests.functions.world import ACCOUNT, TIMINGS, Json, World
 UNKNOWN = "i-0123456789abcdef0"
 CLUSTER = "cluster-aaaaaaaaaaa"
 MACHINE = "cloudhsm-1-run-on-client"
+EXECUTION = f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{MACHINE}:e-1"
 
 
 # ---- The instance
@@ -35,7 +36,15 @@ def _instance(world: World) -> str:
 
 
 def of(instance_id: str, **more: Any) -> Json:
-    return {"InstanceId": instance_id, "ClusterId": CLUSTER, **more}
+    given = {"InstanceId": instance_id, "ClusterId": CLUSTER, "ExecutionId": EXECUTION}
+    return {**given, **more}
+
+
+def marks(world: World, instance_id: str) -> dict[str, str]:
+    """The tags of an instance."""
+    described = world.ec2.describe_instances(InstanceIds=[instance_id])
+    tags = described["Reservations"][0]["Instances"][0].get("Tags", [])
+    return {tag["Key"]: tag["Value"] for tag in tags}
 
 
 def described(world: World, instance_id: str) -> str:
@@ -60,12 +69,34 @@ def test_an_instance_that_is_stopped_is_started_and_stopped_again(
     world: World, instance: str
 ) -> None:
     world.ec2.stop_instances(InstanceIds=[instance])
-    assert world.run(client.start_client, **of(instance)) == {}
-    assert described(world, instance) == "running"
-    assert world.run(client.start_client, **of(instance)) == {}
-    assert world.run(client.stop_client, **of(instance)) == {}
-    assert described(world, instance) == "stopped"
-    assert world.run(client.stop_client, **of(instance)) == {}
+    for _ in range(2):
+        assert world.run(client.start_client, **of(instance)) == {}
+        assert described(world, instance) == "running"
+        assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
+    for _ in range(2):
+        assert world.run(client.stop_client, **of(instance)) == {}
+        assert described(world, instance) == "stopped"
+        assert marks(world, instance) == {}
+
+
+def test_an_instance_is_marked_before_it_is_started(world: World, instance: str) -> None:
+    world.ec2.stop_instances(InstanceIds=[instance])
+    world.faults.plant({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
+    with pytest.raises(RefusedError):
+        world.run(client.start_client, **of(instance))
+    assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
+
+
+@pytest.mark.parametrize(
+    ("machine", "state"), [(MACHINE, "stopped"), ("cloudhsm-ks-1-run-on-client", "running")]
+)
+def test_what_was_started_and_not_stopped_is_found_by_its_mark(
+    world: World, instance: str, machine: str, state: str
+) -> None:
+    world.run(client.start_client, **of(instance))
+    assert client.stop_started([machine, "cloudhsm-1-align-hsms"])
+    assert described(world, instance) == state
+    assert client.stop_started([machine])
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import errors
 from tests.functions import endpoint as endpoints
-from tests.functions.executions import Commands, Executions, Stacks
+from tests.functions.executions import Commands, Executions, Instances, Stacks
 from tests.templates.template import TEMPLATES
 
 STACK = (
@@ -36,6 +36,8 @@ HANDLE, CREATE, UPDATE, DELETE, ALIGN, RUN = (
     )
 )
 CLUSTER = "cluster-2example3id"
+CLIENT = "i-0123456789abcdef0"
+RUNNER = "hsm-1-run-on-client"
 COMMENT = "hsm-lifecycle hsm-1-run-on-client:"
 OLD = f"update-{REQUEST}-0123456789ab"
 
@@ -68,6 +70,11 @@ def commands() -> Commands:
 
 
 @pytest.fixture
+def instances() -> Instances:
+    return Instances()
+
+
+@pytest.fixture
 def stacks() -> Stacks:
     return Stacks()
 
@@ -82,6 +89,7 @@ def door(
     monkeypatch: pytest.MonkeyPatch,
     states: Executions,
     commands: Commands,
+    instances: Instances,
     stacks: Stacks,
     slept: list[float],
 ) -> Any:
@@ -93,14 +101,19 @@ def door(
         "UPDATE": UPDATE,
         "DELETE": DELETE,
         "MACHINES": json.dumps([CREATE, UPDATE, DELETE, ALIGN, RUN]),
-        "CLIENT_INSTANCE": "i-0123456789abcdef0",
+        "CLIENT_INSTANCE": CLIENT,
         "ATTRIBUTES": "ClusterId State Warnings",
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     # crhelper makes its clients as it is loaded, for which it has to know the Region.
     module = importlib.reload(importlib.import_module("hsm_lifecycle.front_door"))
-    services = {"stepfunctions": states, "ssm": commands, "cloudformation": stacks}
+    services = {
+        "stepfunctions": states,
+        "ssm": commands,
+        "ec2": instances,
+        "cloudformation": stacks,
+    }
     monkeypatch.setattr(module.aws, "client", lambda service, attempts=1: services[service])
 
     def sleep(seconds: float) -> None:
@@ -361,9 +374,14 @@ def test_after_stopping_it_waits_longer_than_a_worker_in_flight_can_run(
 
 
 def test_the_whole_of_making_way_fits_into_the_front_door_s_own_limit(
-    door: Any, states: Executions, answers: endpoints.Endpoint, slept: list[float]
+    door: Any,
+    states: Executions,
+    instances: Instances,
+    answers: endpoints.Endpoint,
+    slept: list[float],
 ) -> None:
     states.add(UPDATE, OLD, looks_to_stop=59)
+    instances.started_by, instances.states = {CLIENT: RUNNER}, {CLIENT: ["pending"]}
     door.start(request("Update", answers.url), Context())
     assert len(states.started) == 1
     for template in TEMPLATES:
@@ -374,10 +392,8 @@ def test_the_whole_of_making_way_fits_into_the_front_door_s_own_limit(
 def test_commands_of_the_stopped_work_are_cancelled_on_the_client(
     door: Any, states: Executions, commands: Commands, answers: endpoints.Endpoint
 ) -> None:
-    client = ["i-0123456789abcdef0"]
-
     def command(name: str, status: str, comment: str) -> dict[str, Any]:
-        return {"CommandId": name, "Status": status, "Comment": comment, "InstanceIds": client}
+        return {"CommandId": name, "Status": status, "Comment": comment, "InstanceIds": [CLIENT]}
 
     commands.listed = [
         command("ours", "InProgress", f"{COMMENT}a-child"),
@@ -387,7 +403,7 @@ def test_commands_of_the_stopped_work_are_cancelled_on_the_client(
     ]
     states.add(UPDATE, OLD)
     door.start(request("Update", answers.url), Context())
-    assert commands.cancelled == [("ours", client), ("ours-pending", client)]
+    assert commands.cancelled == [("ours", [CLIENT]), ("ours-pending", [CLIENT])]
 
 
 def test_commands_of_another_stack_on_the_same_client_are_left_alone(
@@ -399,7 +415,7 @@ def test_commands_of_another_stack_on_the_same_client_are_left_alone(
             "CommandId": "theirs",
             "Status": "InProgress",
             "Comment": COMMENT.replace("hsm-1-", "hsm-ks-1-") + "a-child",
-            "InstanceIds": ["i-0123456789abcdef0"],
+            "InstanceIds": [CLIENT],
         }
     ]
     states.add(UPDATE, OLD)
@@ -415,11 +431,40 @@ def test_nothing_is_cancelled_on_the_client_when_nothing_ran(
             "CommandId": "late",
             "Status": "InProgress",
             "Comment": f"{COMMENT}a-child",
-            "InstanceIds": ["i-0123456789abcdef0"],
+            "InstanceIds": [CLIENT],
         }
     ]
     door.start(request("Update", answers.url), Context())
     assert commands.cancelled == []
+
+
+def test_a_client_that_was_found_stopped_is_stopped_again_once_nothing_works_on_it(
+    door: Any, states: Executions, instances: Instances, answers: endpoints.Endpoint
+) -> None:
+    instances.started_by = {CLIENT: RUNNER, "i-theirs": RUNNER.replace("hsm-1-", "hsm-ks-1-")}
+    instances.states = {CLIENT: ["pending", "running"], "i-theirs": ["running"]}
+    states.add(RUN, "a-grandchild")
+    door.start(request("Update", answers.url), Context())
+    assert instances.stopped == [CLIENT]
+    assert [*instances.started_by] == ["i-theirs"]
+    assert len(states.started) == 1
+
+
+def test_it_is_stopped_as_well_when_what_started_it_is_long_over(
+    door: Any, instances: Instances, answers: endpoints.Endpoint, slept: list[float]
+) -> None:
+    instances.started_by, instances.states = {CLIENT: RUNNER}, {CLIENT: ["running"]}
+    door.start(request("Delete", answers.url), Context())
+    assert instances.stopped == [CLIENT]
+    assert slept == []
+
+
+def test_a_client_that_nobody_can_stop_holds_up_no_request(
+    door: Any, states: Executions, instances: Instances, answers: endpoints.Endpoint
+) -> None:
+    instances.refusal = ClientError({"Error": {"Code": "UnauthorizedOperation"}}, "Describe")
+    door.start(request("Update", answers.url), Context())
+    assert len(states.started) == 1
 
 
 def test_a_request_that_is_only_being_answered_is_left_to_it(

@@ -1056,7 +1056,7 @@ RUN_ON_CLIENT = [
         {"DescribeCommand": [forever(command("Running")[0])]},
         status="TIMED_OUT",
         error="States.Timeout",
-        seconds=1200,
+        seconds=1260,
     ),
 ]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hsm_lifecycle import client
 from tests.statemachines.machine import MACHINES, Machine, State, child, is_nested, ways
 from tests.templates.template import ROOT, TEMPLATES, Template, references, words
 
@@ -46,6 +47,10 @@ OTHER_RETRIES = {
 
 LIFECYCLE_LIMIT, SHARED_LIMIT = 3300, 3200
 LIMITS = {"handle-request": 3540}  # the time to answer is its own
+
+# What run-on-client has to wait for besides: the instance itself, and that a command reaches it.
+SECONDS_TO_BOOT = SECONDS_TO_STOP = 60
+SECONDS_TO_DELIVER = client._SECONDS_TO_DELIVER
 
 # Every Catch decides or compensates; all other failures end the execution.
 CATCHES = {
@@ -311,6 +316,23 @@ def test_who_runs_another_waits_longer_than_it_and_less_than_itself_may_take(
     for stem in children:
         assert stem is not None
         assert MACHINES[stem].body["TimeoutSeconds"] < state["TimeoutSeconds"], stem
+
+
+def test_a_script_that_never_ends_is_ended_while_there_is_time_to_stop_the_client() -> None:
+    machine = MACHINES["run-on-client"]
+    (looks,) = [
+        choice["NumericLessThan"]
+        for choice in machine.states["IsAgentOnline"]["Choices"]
+        if "NumericLessThan" in choice
+    ]
+    until_online = SECONDS_TO_BOOT + looks * machine.states["WaitForAgent"]["Seconds"]
+    until_ended = SECONDS_TO_DELIVER + max(
+        int(step["inputs"]["timeoutSeconds"])
+        for template in TEMPLATES
+        for document in template.of_type("AWS::SSM::Document").values()
+        for step in document["Content"]["mainSteps"]
+    )
+    assert until_online + until_ended + SECONDS_TO_STOP <= machine.body["TimeoutSeconds"]
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=repr)

@@ -145,6 +145,18 @@ def test_the_keys_of_tags_that_are_taken_away_are_a_condition_key() -> None:
     assert found.context == {"aws:TagKeys": ["a"]}
 
 
+@pytest.mark.parametrize("verb", ["Create", "Delete"])
+def test_tags_are_put_on_an_instance_and_taken_away_by_its_arn_and_their_keys(verb: str) -> None:
+    given = {"ResourceId.1": "i-1", "Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
+    (found,) = demands(f"ec2:{verb}Tags", given, SCOPE) or []
+    assert found.resource == f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"
+    assert found.context == {
+        "aws:RequestTag/a": "x",
+        "aws:RequestTag/b": "",
+        "aws:TagKeys": ["a", "b"],
+    }
+
+
 def test_what_is_not_known_here_is_left_to_ministack() -> None:
     assert demands("s3:GetObject", {}, SCOPE) is None
     assert demands("ssm:GetInventory", {}, SCOPE) is None

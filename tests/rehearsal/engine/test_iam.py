@@ -242,6 +242,24 @@ def test_a_cluster_may_be_known_by_its_tags(actor: Actor) -> None:
     actor.aws.control.advance(300)
 
 
+def test_an_instance_may_be_known_by_its_tags(actor: Actor) -> None:
+    ec2 = actor.aws.client("ec2")
+    made = {}
+    for value in ("mine", "yours"):
+        made[value] = ec2.run_instances(
+            ImageId="ami-00000001", MinCount=1, MaxCount=1, SubnetId=actor.aws.subnets[0]
+        )["Instances"][0]["InstanceId"]
+        ec2.create_tags(Resources=[made[value]], Tags=[{"Key": "stack", "Value": value}])
+    actor.aws.control.advance(120)
+    condition = {"aws:ResourceTag/stack": "mine"}
+    actor.may(allow("It", "ec2:StopInstances", StringEquals=condition))
+    client = actor.client("ec2")
+    client.stop_instances(InstanceIds=[made["mine"]])
+    code, _ = refusal(client.stop_instances, InstanceIds=[made["yours"]])
+    assert code == "UnauthorizedOperation"
+    ec2.terminate_instances(InstanceIds=[*made.values()])
+
+
 def test_a_request_may_be_known_by_the_tags_it_sets(actor: Actor) -> None:
     condition = {"aws:RequestTag/stack": "mine"}
     actor.may(allow("It", "cloudhsm:CreateCluster", StringEquals=condition))
