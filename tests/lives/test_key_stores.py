@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ Cause = Callable[[KeyStoreLife, Ground], None]
 # Short, because how long the workflow waits is not the subject.
 TIMINGS = {"connect": 31, "disconnect": 7}
 TO_BE_DELETED = {"pDeleteKeyStoreUponStackDeletion": "true"}
+PASSWORD_SECRET = "/cloudhsm-ks/1/kmsuser-password"
 SOMEBODYS_PASSWORD = "Kmsuser0Of0Somebody0Else"
 STALE_PASSWORD = "Stale0Admin0Password"
 TELLS_TO_STORE = "Store the right password of admin in a new version of the secret"
@@ -54,9 +56,18 @@ def _laid() -> Iterator[Ground]:
         yield laid
 
 
+@pytest.fixture(scope="module", name="restored")
+def _restored(laid: Ground) -> Ground:
+    """Another cluster, to which a key store on the first one can move."""
+    return laid.restored()
+
+
 @pytest.fixture(scope="module", name="connected")
-def _connected(laid: Ground) -> Iterator[KeyStoreLife]:
-    """A key store that is CONNECTED before and after each test that asks for it."""
+def _connected(laid: Ground, restored: Ground) -> Iterator[KeyStoreLife]:
+    """A key store that is CONNECTED before and after each test that asks for it.
+
+    The restored cluster comes first, so that it is not taken for something that the store has left.
+    """
     store = KeyStoreLife(Life(laid.aws), {**laid.parameters, **TO_BE_DELETED})
     store.request()
     store.expect_store("CONNECTED")
@@ -346,6 +357,80 @@ def test_what_happens_while_it_connects_is_told_and_the_remedy_is_one(
     connected.request(pReconcile=f"{code}, and now")
     connected.expect_stack("UPDATE_COMPLETE")
     connected.expect_store("CONNECTED")
+
+
+# ---- changes that fail or are cancelled when they have begun
+
+
+@contextmanager
+def rolled_back(store: KeyStoreLife) -> Iterator[None]:
+    """What is asked for inside fails, and all is as before: name, cluster, state, and a key."""
+    before, parameters, key = store.store(), dict(store.stack.parameters), store.make_key()
+    yield
+    store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    store.stack.parameters = parameters
+    after = store.expect_store("CONNECTED")
+    for what in ("CustomKeyStoreId", "CustomKeyStoreName", "CloudHsmClusterId"):
+        assert after[what] == before[what]
+    assert json.loads(store.output("update-key-store"))["Data"]["Warnings"] == "none"
+    assert PASSWORD_SECRET not in store.control.inventory()["secretsmanager"]
+    store.use_key(key)
+    store.delete_key(key)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pCloudHsmClusterId": "the restored one"},
+        {"pCloudHsmClusterId": "the restored one", "pKeyStoreName": "moved"},
+        {"pKeyStoreName": "renamed"},
+    ],
+    ids=["moved", "moved and renamed", "renamed"],
+)
+def test_what_was_changed_and_then_cannot_be_connected_is_changed_back(
+    connected: KeyStoreLife, restored: Ground, changes: dict[str, str]
+) -> None:
+    wanted = {**changes}
+    if "pCloudHsmClusterId" in wanted:
+        wanted["pCloudHsmClusterId"] = restored.cluster_id
+    with rolled_back(connected):
+        connected.disconnect_by_hand()
+        updates = updates_of(connected)
+        connected.fault(connect="INTERNAL_ERROR")
+        connected.request(**wanted)
+        connected.expect_reason("INTERNAL_ERROR")
+        # It was changed, and changed back.
+        assert updates_of(connected) - updates == 2 * len(wanted)
+
+
+def updates_of(store: KeyStoreLife) -> int:
+    """How often KMS was told something else of the key store so far."""
+    return sum(event["event"] == "UpdateCustomKeyStore" for event in store.control.timeline())
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["SendCommand", "DisconnectCustomKeyStore", "UpdateCustomKeyStore", "ConnectCustomKeyStore"],
+)
+def test_a_move_that_is_cancelled_is_taken_back(
+    connected: KeyStoreLife, restored: Ground, operation: str
+) -> None:
+    with rolled_back(connected):
+        connected.fault(operation=operation, pause=True)
+        connected.start(pCloudHsmClusterId=restored.cluster_id)
+        with connected.standing_still():
+            connected.cancel()
+        connected.wait()
+
+
+def test_a_rename_that_is_cancelled_is_taken_back(connected: KeyStoreLife) -> None:
+    with rolled_back(connected):
+        connected.disconnect_by_hand()
+        connected.fault(operation="UpdateCustomKeyStore", pause=True)
+        connected.start(pKeyStoreName="renamed")
+        with connected.standing_still():
+            connected.cancel()
+        connected.wait()
 
 
 def test_a_connection_that_never_ends_is_ended() -> None:
