@@ -45,12 +45,12 @@ def run_on_client(life: Life, script: str) -> str:
     document = {"schemaVersion": "2.2", "mainSteps": [step]}
     instance = life.stack.outputs()["oClientInstanceId"]
     ssm.create_document(Name=name, DocumentType="Command", Content=json.dumps(document))
-    # Time stands still until the advance begins, which so takes the same from run to run.
-    life.control.pause_after("SendCommand")
+    # Time would go on by itself, how far would depend on how quick we are.
+    life.control.pause()
     command = ssm.send_command(DocumentName=name, InstanceIds=[instance])["Command"]
-    with life.standing_still():
-        # Nothing jumps while the script runs, so it is over then.
-        life.control.advance(COMMAND_SECONDS)
+    # Nothing jumps while the script runs, so it is over then.
+    life.control.advance(COMMAND_SECONDS)
+    life.control.resume()
     done = ssm.get_command_invocation(CommandId=command["CommandId"], InstanceId=instance)
     ssm.delete_document(Name=name)
     what = f"{script!r} on the client ({done['StandardErrorContent'].strip()})"

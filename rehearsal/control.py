@@ -75,7 +75,9 @@ class Control:
         return self._world.faults.unused()
 
     def advance(self, given: Json) -> Json:
-        """Move virtual time on by so many seconds, and let it go on if it was paused."""
+        """Move virtual time on by so many seconds; have it stand still first, or go on at last."""
+        if given.get("pause"):
+            self._world.clock.pause()
         if given.get("resume"):
             self._world.clock.resume()
         if given.get("seconds"):

@@ -109,6 +109,8 @@ class Ground:
 
 def lay(aws: LocalAws, *, name: str = "ground", package: str = CLI) -> Ground:
     """Make the cluster, activate it, and give it two HSMs and a client with this package."""
+    # Time would go on by itself, how far would depend on how quick we are.
+    aws.control.pause()
     cluster_id = _create_cluster(aws)
     client = _launch_client(aws, name, _cluster(aws, cluster_id)["SecurityGroup"])
     _create_hsms(aws, cluster_id, range(1))
@@ -137,6 +139,7 @@ def lay(aws: LocalAws, *, name: str = "ground", package: str = CLI) -> Ground:
     secrets.create_secret(Name=ground.admin_secret, SecretString=_admin(ADMIN_PASSWORD))
     secrets.create_secret(Name=ground.ca_secret, SecretString=ca.pem)
     _install(aws, client, f"{name}-install", package)
+    aws.control.resume()
     return ground
 
 

@@ -111,6 +111,10 @@ class Control:
         """Return once virtual time stands still because of `pause_after`."""
         until(lambda: self.clock()["paused"], "virtual time was never paused")
 
+    def pause(self) -> None:
+        """Have virtual time stand still, but for `advance`."""
+        self._ask("/advance", {"pause": True})
+
     def resume(self) -> None:
         """Let virtual time go on."""
         self._ask("/advance", {"resume": True})

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from rehearsal import laws
 from rehearsal.digest import Moment, digest
+from rehearsal.key_store_life import on_ground
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws
+from rehearsal.scenarios import SCENARIOS, STANDARD
 
 Timings = dict[str, Any]
 
@@ -38,6 +41,22 @@ def life_and_death(timings: Timings) -> list[Moment]:
         life.wait()
         life.expect_stack("DELETE_COMPLETE")
         return digest(life.control.timeline())
+
+
+def rehearsal(timings: Timings) -> list[Moment]:
+    with LocalAws(timings=timings) as aws:
+        SCENARIOS[STANDARD](Life(aws))
+        timeline = aws.control.timeline()
+        assert not laws.broken(timeline)
+        return digest(timeline)
+
+
+def connection(timings: Timings) -> list[Moment]:
+    with LocalAws(timings=timings) as aws:
+        store, _ = on_ground(Life(aws))
+        store.request()
+        store.expect_store("CONNECTED")
+        return digest(aws.control.timeline())
 
 
 def milestones(story: list[Moment]) -> list[Moment]:
@@ -76,6 +95,25 @@ def test_two_runs_are_the_same_though_they_hinder_each_other_on_a_loaded_machine
         one, other = both.map(life_and_death, [{}, {}])
     assert one == other
     assert len(one) > 500
+
+
+def test_two_rehearsals_are_the_same_however_often_the_cli_looks_for_the_end() -> None:
+    with ThreadPoolExecutor(2) as both:
+        one, other = both.map(rehearsal, [{}, {}])
+    assert one == other
+    assert len(one) > 2000
+
+
+def test_a_connection_that_takes_a_second_longer_for_the_same_look_moves_nothing_else() -> None:
+    with ThreadPoolExecutor(2) as both:
+        story, longer = both.map(connection, [{"connect": 872}, {"connect": 873}])
+    gone, come = sorted(set(story) - set(longer)), sorted(set(longer) - set(story))
+    # KMS logs in when it has connected.
+    assert [moment[1:] for moment in gone] == [
+        ("cloudhsm", "cluster-*", "Login"),
+        ("kms", "cks-*", "CONNECTED"),
+    ]
+    assert come == [(at + 1, *rest) for at, *rest in gone]
 
 
 @pytest.fixture(scope="module", name="story")

@@ -28,6 +28,17 @@ def test_the_clock_moves_as_far_as_it_is_advanced(aws: LocalAws) -> None:
     assert not after["paused"]
 
 
+def test_time_that_is_made_to_stand_still_moves_as_far_as_it_is_advanced(aws: LocalAws) -> None:
+    aws.control.pause()
+    before = aws.control.clock()
+    assert before["paused"]
+    aws.control.advance(100)
+    assert aws.control.clock()["elapsed"] - before["elapsed"] == 100
+    assert aws.control.clock()["paused"]
+    aws.control.resume()
+    assert not aws.control.clock()["paused"]
+
+
 def test_the_timeline_can_be_read_from_a_moment_on(aws: LocalAws, stack: Try) -> None:
     aws.control.advance(10)
     began = elapsed(aws)
