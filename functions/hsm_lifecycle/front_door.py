@@ -65,9 +65,9 @@ def deliver(event: Request, context: Any) -> None:
 helper = _Helper(json_logging=True, log_level="INFO", boto_level="ERROR", sleep_on_delete=0)
 
 _PAUSE = 2  # seconds between two looks at what still runs
-_LOOKS = 60
+_LOOKS = 30
 _LOOKS_UNTIL_ANSWERED = 15
-_LOOKS_AT_CLIENT = 30
+_LOOKS_AT_CLIENT = 10
 _SECONDS_OF_A_WORKER = 60  # a worker in flight goes on when its execution is stopped
 _REASON_LIMIT = 240  # crhelper keeps the end of anything longer
 _ATTEMPTS = 5

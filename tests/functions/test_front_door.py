@@ -380,7 +380,7 @@ def test_the_whole_of_making_way_fits_into_the_front_door_s_own_limit(
     answers: endpoints.Endpoint,
     slept: list[float],
 ) -> None:
-    states.add(UPDATE, OLD, looks_to_stop=59)
+    states.add(UPDATE, OLD, looks_to_stop=29)
     instances.started_by, instances.states = {CLIENT: RUNNER}, {CLIENT: ["pending"]}
     door.start(request("Update", answers.url), Context())
     assert len(states.started) == 1

@@ -314,7 +314,7 @@ HANDLE_REQUEST = [
         "handle-request",
         "a lifecycle that never ends is answered before CloudFormation gives up",
         {"RunLifecycle": [takes(5000)]},
-        seconds=3420,
+        seconds=3320,
     ),
     Path(
         "handle-request",
