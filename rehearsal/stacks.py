@@ -91,6 +91,8 @@ class Stack:
         self.aws, self.name, self.template = aws, name, template
         self.parameters = {key: str(value) for key, value in parameters.items()}
         self.tags: dict[str, str] = {}
+        # Words of the template, and what shall stand there instead from the next request on.
+        self.edits: dict[str, str] = {}
         self._cloudformation = aws.client("cloudformation")
         self._id = name
 
@@ -118,7 +120,7 @@ class Stack:
         self._change(changes)
         request = {
             "StackName": self.name,
-            "TemplateURL": package(self.aws, self.template),
+            "TemplateURL": self._edited(package(self.aws, self.template)),
             "Capabilities": CAPABILITIES,
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value}
@@ -133,6 +135,18 @@ class Stack:
                 self._cloudformation.update_stack(**request)
         except ClientError as refused:
             raise DeployError(str(refused)) from refused
+
+    def _edited(self, url: str) -> str:
+        if not self.edits:
+            return url
+        s3, edited = self.aws.client("s3"), f"edited/{self.template}"
+        text = s3.get_object(Bucket=BUCKET, Key=self.template)["Body"].read().decode()
+        for words, others in self.edits.items():
+            if words not in text:
+                raise DeployError(f"{self.template} has no {words!r}")
+            text = text.replace(words, others)
+        s3.put_object(Bucket=BUCKET, Key=edited, Body=text.encode())
+        return url.replace(self.template, edited)
 
     def cancel(self) -> None:
         """Cancel the update that is under way."""

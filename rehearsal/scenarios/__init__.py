@@ -58,6 +58,7 @@ _ALL: tuple[Scenario, ...] = (
     superseded.time_runs_out,
     superseded.nobody_answers_a_creation,
     superseded.nobody_answers_an_update,
+    superseded.cloudformation_gives_up,
     superseded.update_is_cancelled_anywhere,
     superseded.deletion_overtakes_creation,
     key_stores.key_store,

@@ -9,6 +9,7 @@ from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
 SLOW_HSMS = ("--timings", '{"create_hsm": 1613}')
 # The state machine tries so often to answer, and then Lambda for the rule of EventBridge.
 ATTEMPTS_TO_ANSWER = 7 + 3
+FIVE_MINUTES = 300
 ANOTHER_IMAGE = "ami-0d12c3d4e5f6a7b83"
 
 
@@ -58,6 +59,29 @@ def nobody_answers_an_update(life: Life) -> None:
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_WITH_BACKUPS)
+
+
+def cloudformation_gives_up(life: Life) -> None:
+    """CloudFormation gives up while HSMs are being made: the rollback takes over, with the old."""
+    with life.step("Create: 1 HSM in 1 subnet"):
+        life.request(pSubnets=life.aws.subnets[0])
+        life.expect_stack("CREATE_COMPLETE")
+        before = life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+    with life.step("Grow to 2, but CloudFormation waits for five minutes only"):
+        # The hour that it waits in truth is longer than any workflow of ours may take.
+        life.stack.edits = {"ServiceTimeout: 3600": f"ServiceTimeout: {FIVE_MINUTES}"}
+        life.request(pHsmsPerSubnet=2)
+        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        life.expect_reason("did not receive a response")
+        life.expect("workflows that were stopped", _stopped(life), True)
+        after = life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+        life.expect("cluster id", after["ClusterId"], before["ClusterId"])
 
     with life.step("Delete"):
         life.delete()
@@ -149,6 +173,14 @@ def deletion_overtakes_creation(life: Life) -> None:
 
 def _silence(life: Life) -> None:
     life.fault({"lambda": "answer"}, times=ATTEMPTS_TO_ANSWER)
+
+
+def _stopped(life: Life) -> bool:
+    """Whether an update was still at work when it was stopped."""
+    return any(
+        event["event"] == "ExecutionAborted" and event["subject"].endswith("-update-cluster")
+        for event in life.control.timeline()
+    )
 
 
 def _made(life: Life) -> int:
