@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from rehearsal import laws
 from rehearsal.local_aws import LocalAws
 from tests.rehearsal.engine.support import Json, Try, function
 from tests.rehearsal.engine.things import CODE, Things
@@ -233,6 +234,22 @@ def test_a_failed_update_is_followed_by_an_update_back(things: Things) -> None:
     assert back["RequestType"] == "Update"
     assert back["ResourceProperties"] == create["ResourceProperties"]
     assert back["OldResourceProperties"] == update["ResourceProperties"]
+
+
+def test_an_update_back_that_fails_as_well_ends_in_what_our_laws_forbid(
+    aws: LocalAws, things: Things
+) -> None:
+    how = {"Answer": {"Status": "FAILED", "Reason": "no"}}
+    things.create(Size="1", Update=how)
+    assert laws.broken(told_of(aws, things)) == []
+    assert things.update(Size="2", Update=how) == "UPDATE_ROLLBACK_FAILED"
+    assert laws.broken(told_of(aws, things)) == [
+        f"stack {things.stack.name} ended in UPDATE_ROLLBACK_FAILED"
+    ]
+
+
+def told_of(aws: LocalAws, things: Things) -> list[Json]:
+    return [event for event in aws.control.timeline() if event.get("stack") == things.stack.name]
 
 
 # --- Deliveries that come again ---
