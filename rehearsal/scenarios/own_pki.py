@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from rehearsal.by_hand import delete_secret, read_secret, secret_name, store_secret
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
@@ -58,7 +58,7 @@ def own_pki(life: Life) -> None:
 
 
 def own_pki_with_a_chain(life: Life) -> None:
-    """A PKI of an RSA root and two ECDSA authorities signs the request, which had been deleted."""
+    """An ECDSA authority below an RSA root signs the request, whose secret had been deleted."""
     with life.step("Create, and wait for certificates"):
         life.request(pUseExternalPkiProcess="true")
         _expect_waiting(life, "CREATE_COMPLETE")
@@ -72,14 +72,10 @@ def own_pki_with_a_chain(life: Life) -> None:
         life.expect("stored request", read_secret(life, "cluster-csr"), csr)
 
     with life.step("Sign, store, update"):
-        now = life.control.clock()["now"]
-        root = make_ca(now, name="root", key=rsa.generate_private_key(65537, 3072))
-        middle = make_ca(now, name="middle", issuer=root)
-        issuer = make_ca(
-            now, name="issuer", issuer=middle, key=ec.generate_private_key(ec.SECP384R1())
-        )
-        certificate = sign(issuer, read_secret(life, "cluster-csr"), now)
-        _store(life, (certificate, issuer.pem + middle.pem + root.pem))
+        _, root = _sign_as_in_the_example(life, "rsa")
+        certificate, chain = _sign_as_in_the_example(life, "ec", "chain")
+        life.expect("the chain ends in the root", chain.endswith(root) and chain != root, True)
+        _store(life, (certificate, chain))
         life.request(pExternallyProvidedCertsReady="true")
         life.expect_stack("UPDATE_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
@@ -224,13 +220,13 @@ def _do_as_the_page_says(life: Life) -> None:
     life.expect(f"the page's commands {done.stderr}", done.returncode, 0)
 
 
-def _sign_as_in_the_example(life: Life, kind: str) -> Pair:
-    """The cluster's certificate and the CA's, made by scripts/sign_csr.sh."""
+def _sign_as_in_the_example(life: Life, *options: str) -> Pair:
+    """The cluster's certificate and the CA's, made by scripts/sign_csr.sh; a PKI for each step."""
     directory = life.aws.scratch / f"pki-{len(life.steps)}"
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     request: Path = directory / "cluster.csr"
     request.write_text(read_secret(life, "cluster-csr"))
-    done = life.aws.run("scripts/sign_csr.sh", str(request), str(directory), kind)
+    done = life.aws.run("scripts/sign_csr.sh", str(request), str(directory), *options)
     life.expect(f"sign_csr.sh {done.stderr}", done.returncode, 0)
     certificate, ca_certificate = directory / "cluster-cert.pem", directory / "customer-ca-cert.pem"
     return certificate.read_text(), ca_certificate.read_text()
