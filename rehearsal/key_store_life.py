@@ -128,11 +128,17 @@ class KeyStoreLife(Life):
         else:
             raise NotAsExpectedError(f"key {key}: expected a refusal, but it encrypts")
 
+    def logins(self, user: str) -> int:
+        """How often this user has logged in to the HSMs so far."""
+        return self._count("Login", user)
+
     def refused_logins(self, user: str) -> int:
         """How often the HSMs have refused a login of this user so far."""
+        return self._count("LoginRefused", user)
+
+    def _count(self, what: str, user: str) -> int:
         return sum(
-            event["event"] == "LoginRefused" and event["user"] == user
-            for event in self.control.timeline()
+            event["event"] == what and event["user"] == user for event in self.control.timeline()
         )
 
 

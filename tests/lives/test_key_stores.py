@@ -25,6 +25,8 @@ SOMEBODYS_PASSWORD = "Kmsuser0Of0Somebody0Else"
 STALE_PASSWORD = "Stale0Admin0Password"
 TELLS_TO_STORE = "Store the right password of admin in a new version of the secret"
 
+REFUSED = {"code": "InvalidRequestException", "message": "it was planted"}
+
 # F4.20: each ConnectionErrorCode, and what the stack event has to say about it.
 REMEDIES = {
     "CLUSTER_NOT_FOUND": "restore it from a backup, then update pCloudHsmClusterId",
@@ -147,12 +149,14 @@ def test_a_deletion_that_overtakes_the_creation_finds_what_is_just_being_made(
 @pytest.mark.parametrize(
     "fault",
     [
-        {"operation": "PutParameter", "skip": 2, "when": "after", "code": "InvalidRequest"},
+        {"operation": "PutParameter", "skip": 2, "when": "after", **REFUSED},
         {"lambda": "answer", "times": 7},
+        {"operation": "GetCommandInvocation", "skip": 3, **REFUSED},
+        {"operation": "CreateCustomKeyStore", "when": "after", **REFUSED},
     ],
-    ids=["its last step failed", "nobody answered"],
+    ids=["its last step failed", "nobody answered", "kmsuser was made", "a lost store was made"],
 )
-def test_a_creation_that_fails_when_all_is_done_is_taken_back(
+def test_a_new_stack_begins_anew_after_a_creation_that_failed(
     store: KeyStoreLife, fault: dict[str, Any]
 ) -> None:
     store.fault(fault)
