@@ -10,21 +10,34 @@ from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
 Json = dict[str, Any]
 
 AN_IMAGE, ANOTHER_IMAGE = "ami-0c12c3d4e5f6a7b82", "ami-0d12c3d4e5f6a7b83"
+NEWER_IMAGE = "ami-0e12c3d4e5f6a7b84"
+# Of the operator, because nobody but Amazon can change those of Amazon.
+LATEST_IMAGE = "/images/latest"
 # Virtual seconds within which an instance has stopped or is gone.
 A_MINUTE = 60
 
 
 def client_is_replaced(life: Life) -> None:
-    """Another image, another subnet, another VPC: the new client reaches the HSMs, no other one."""
+    """A newer image, another one, a subnet, a VPC: the new client reaches the HSMs, none else."""
+    images = life.aws.client("ssm")
     with life.step("Create: 1 HSM per subnet"):
-        life.request()
+        images.put_parameter(Name=LATEST_IMAGE, Value=AN_IMAGE, Type="String")
+        life.request(pClientAmiSsmParameter=LATEST_IMAGE)
         life.expect_stack("CREATE_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         _expect_client(life)
 
-    with life.step("Another image"), life.untouched():
-        life.request(pClientAmiId=AN_IMAGE)
+    with life.step("The parameter names a newer image"), life.untouched():
+        images.put_parameter(Name=LATEST_IMAGE, Value=NEWER_IMAGE, Overwrite=True)
+        life.request(pReconcile="again")
         life.expect_stack("UPDATE_COMPLETE")
+        life.expect("image", _client(life)["ImageId"], NEWER_IMAGE)
+        _expect_client(life)
+
+    with life.step("Another image"), life.untouched():
+        life.request(pClientAmiId=ANOTHER_IMAGE)
+        life.expect_stack("UPDATE_COMPLETE")
+        life.expect("image", _client(life)["ImageId"], ANOTHER_IMAGE)
         _expect_client(life)
 
     with life.step("Another subnet"), life.untouched():
@@ -40,6 +53,7 @@ def client_is_replaced(life: Life) -> None:
 
     with life.step("Delete"):
         life.delete()
+        images.delete_parameter(Name=LATEST_IMAGE)
         life.expect_stack("DELETE_COMPLETE")
         life.expect_remaining(*LEFT_WITH_BACKUPS)
 

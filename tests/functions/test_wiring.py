@@ -374,6 +374,18 @@ def test_the_front_door_knows_every_attribute_that_an_output_shows(template: Tem
     assert variables["ATTRIBUTES"].split() == shown
 
 
+@pytest.mark.parametrize("module", source.MODULES)
+def test_no_partition_is_written_out(module: str) -> None:
+    written = [
+        node.value
+        for node in ast.walk(source.MODULES[module])
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.search(r"\barn:aws|amazonaws\.com", node.value)
+    ]
+    assert written == []
+
+
 def test_no_worker_reads_the_environment() -> None:
     for name, tree in source.MODULES.items():
         if name != "front_door":
