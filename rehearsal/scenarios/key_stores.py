@@ -184,7 +184,7 @@ def _sentence(store_id: str) -> str:
 
 def foreign_key_store(life: Life) -> None:
     """A key store that somebody else has made, with a key in use, is never touched."""
-    store, laid = on_ground(life)
+    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
     restored = laid.restored()
     with store.step("By hand: a key store, and a key"):
         store_id = _by_hand(store, laid)
@@ -207,6 +207,12 @@ def foreign_key_store(life: Life) -> None:
             store.delete()
             store.expect_remaining()
         store.stack.parameters["pKeyStoreName"] = "keys"
+        store.use_key(key)
+
+    with store.step("By hand: disconnect and connect it, because kmsuser is untouched as well"):
+        store.disconnect_by_hand()
+        store.connect_by_hand()
+        store.expect_store("CONNECTED")
         store.use_key(key)
 
 
@@ -306,7 +312,7 @@ def cluster_in_use(life: Life) -> None:
     with life.step("Shrink the cluster to 0"), store.staying_connected(store_id):
         life.request(pHsmsPerSubnet=0)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("pHsmsPerSubnet", store_id, "CONNECTED", "disconnect-custom-key-store")
+        life.expect_reason("pHsmsPerSubnet", "CONNECTED", _command("disconnect", store_id))
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
     for state, verb in (("CONNECTED", "disconnect"), ("DISCONNECTED", "delete")):
@@ -314,7 +320,7 @@ def cluster_in_use(life: Life) -> None:
             store.expect_store(state)
             life.delete()
             life.expect_stack("DELETE_FAILED")
-            life.expect_reason(f"{store_id} ({state})", f"aws kms {verb}-custom-key-store")
+            life.expect_reason(f"{store_id} ({state})", _command(verb, store_id))
             life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         store.disconnect_by_hand()
 
@@ -324,3 +330,8 @@ def cluster_in_use(life: Life) -> None:
         life.delete()
         life.expect_stack("DELETE_COMPLETE")
         life.expect_remaining(*LEFT_WITH_BACKUPS, LEFT_BY_KMS)
+
+
+def _command(verb: str, store_id: str) -> str:
+    """What a reason has to give whole, as short as it is."""
+    return f"aws kms {verb}-custom-key-store --custom-key-store-id {store_id}"

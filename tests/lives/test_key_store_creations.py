@@ -396,3 +396,40 @@ def test_a_login_that_fails_in_words_unknown_to_us_is_not_tried_for_ever(tries: 
     control.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
     laid.say_admin_password(ADMIN_PASSWORD)
     is_created(tries)
+
+
+# Finds kmsuser on some HSMs only, whatever is done about it.
+POWERLESS_CLI = """#!/bin/bash
+[ "$1 $2" = "user create" ] && echo "$*" >> /root/created
+user='{"username": "kmsuser", "cluster-coverage": "inconsistent"}'
+echo '{"error_code": 0, "data": {"users": ['"$user"']}}'
+"""
+
+
+def test_a_kmsuser_that_does_not_come_to_be_on_every_hsm_is_told(tries: Tries) -> None:
+    cli = "/opt/cloudhsm/bin/cloudhsm-cli"
+    on_client(
+        tries, f"mv {cli} {cli}.real\ncat > {cli} <<'END'\n{POWERLESS_CLI}END\nchmod +x {cli}"
+    )
+    ended = tries.create()
+    assert ended["status"] == "FAILED"
+    assert "kmsuser is not on every HSM; see cluster-coverage" in ended["cause"]
+    assert on_client(tries, "cat /root/created").startswith("user create --username kmsuser")
+    on_client(tries, f"mv {cli}.real {cli}")
+    is_created(tries)
+
+
+def on_client(tries: Tries, script: str) -> str:
+    """What a script prints that is run on the client by hand."""
+    ssm, instance = tries.store.aws.client("ssm"), tries.laid.client
+    inputs = {"runCommand": ["set -eu", script]}
+    step = {"action": "aws:runShellScript", "name": "Run", "inputs": inputs}
+    document = json.dumps({"schemaVersion": "2.2", "mainSteps": [step]})
+    ssm.create_document(Name="by-hand", DocumentType="Command", Content=document)
+    command = ssm.send_command(DocumentName="by-hand", InstanceIds=[instance])["Command"]
+    # Nothing jumps while the script runs, so it is over then.
+    tries.store.control.advance(30)
+    done = ssm.get_command_invocation(CommandId=command["CommandId"], InstanceId=instance)
+    ssm.delete_document(Name="by-hand")
+    assert done["Status"] == "Success", done["StandardErrorContent"]
+    return str(done["StandardOutputContent"])
