@@ -435,21 +435,3 @@ def test_a_rename_that_is_cancelled_is_taken_back(connected: KeyStoreLife) -> No
         with connected.standing_still():
             connected.cancel()
         connected.wait()
-
-
-def test_a_connection_that_never_ends_is_ended() -> None:
-    with LocalAws(timings={"connect": 90000}) as aws:
-        store = KeyStoreLife(Life(aws), ground.lay(aws).parameters)
-        store.request()
-        store.expect_stack("ROLLBACK_COMPLETE")
-        store.expect_reason("KeyStoreStuck", "still CONNECTING after 44 minutes", "pReconcile")
-        connecting = [
-            event["at"]
-            for event in store.control.timeline()
-            if event["subject"] == "cloudhsm-ks-1-connect-key-store"
-            and event["event"].startswith("Execution")
-        ]
-        assert len(connecting) == 2
-        assert connecting[1] - connecting[0] <= 2700
-        store.delete()
-        store.expect_remaining("role AWSServiceRoleForKeyManagementServiceCustomKeyStores")
