@@ -353,9 +353,7 @@ def test_cloudformation_waits_longer_than_the_request_is_handled(template: Templ
     handling = MACHINES["handle-request"]
     assert making_way + handling.body["TimeoutSeconds"] < custom["ServiceTimeout"]
     lifecycle, answer = handling.states["RunLifecycle"], handling.states["AnswerCloudFormation"]
-    assert (
-        lifecycle["TimeoutSeconds"] + answer["TimeoutSeconds"] < handling.body["TimeoutSeconds"]
-    )
+    assert lifecycle["TimeoutSeconds"] + answer["TimeoutSeconds"] < handling.body["TimeoutSeconds"]
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=repr)
