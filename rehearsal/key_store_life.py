@@ -97,6 +97,37 @@ class KeyStoreLife(Life):
         events = (e["event"] for e in self.control.timeline() if e["subject"] == store_id)
         return [str(event) for event in events if event.isupper()]
 
+    @contextmanager
+    def untouched(self) -> Iterator[None]:
+        """Whatever is asked for inside, key stores, users, secrets and parameters stay as found."""
+        before, done = self._all_of_it(), self._done()
+        yield
+        self.expect("done", self._done()[len(done) :], [])
+        self.expect("key stores and all that belongs to them", self._all_of_it(), before)
+
+    def _all_of_it(self) -> Json:
+        found, ssm = self.control.inventory(), self.aws.client("ssm")
+        secrets = self.aws.client("secretsmanager")
+        return {
+            "kms": found["kms"],
+            "clusters": found["cloudhsm"]["clusters"],
+            "secrets": {
+                name: secrets.describe_secret(SecretId=name)["VersionIdsToStages"]
+                for name in found["secretsmanager"]
+            },
+            "parameters": {
+                name: ssm.get_parameter(Name=name)["Parameter"]["Value"]
+                for name in found["ssm"]["parameters"]
+            },
+        }
+
+    def _done(self) -> list[str]:
+        return [
+            f"{event['event']} of {event['subject']}"
+            for event in self.control.timeline()
+            if event["service"] in ("cloudhsm", "kms") and not event["event"].endswith(" refused")
+        ]
+
     def attempts(self) -> int:
         """How often KMS was asked to connect a key store so far."""
         return sum(e["event"] == "ConnectCustomKeyStore" for e in self.control.timeline())

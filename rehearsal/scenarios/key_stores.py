@@ -86,7 +86,7 @@ def key_store_renamed(life: Life) -> None:
         store.use_key(key)
 
     with store.step("Rename, but KMS wants it disconnected"):
-        with store.staying_connected(store_id):
+        with store.untouched():
             store.fault(
                 operation="UpdateCustomKeyStore", code="CustomKeyStoreInvalidStateException"
             )
@@ -111,13 +111,39 @@ def key_store_moved(life: Life) -> None:
         store.request()
         store_id = store.expect_store("CONNECTED")["CustomKeyStoreId"]
         key = store.make_key()
+        # Of somebody else, and never connected.
+        other = life.aws.client("kms").create_custom_key_store(
+            CustomKeyStoreName="other keys",
+            CloudHsmClusterId=unrelated.cluster_id,
+            TrustAnchorCertificate=unrelated.ca_certificate,
+            KeyStorePassword=FOREIGN_PASSWORD,
+        )["CustomKeyStoreId"]
 
-    with store.step("Move to a cluster that is not related"):
-        with store.staying_connected(store_id):
-            store.request(**unrelated.parameters)
-            store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-            store.expect_reason("pCloudHsmClusterId", unrelated.cluster_id, "backup")
-        store.use_key(key)
+    for what, changes, words in (
+        (
+            "Move to a cluster that is not related",
+            unrelated.parameters,
+            ("pCloudHsmClusterId", unrelated.cluster_id, "backup"),
+        ),
+        (
+            "Move to no cluster at all",
+            {"pCloudHsmClusterId": "cluster-2222222222a", "pKeyStoreName": "moved keys"},
+            ("pCloudHsmClusterId", "there is no cluster"),
+        ),
+        (
+            "Take the name of another key store, and move",
+            {**restored.parameters, "pKeyStoreName": "other keys"},
+            ("pKeyStoreName", "other keys", "exists"),
+        ),
+    ):
+        with store.step(what):
+            kept = dict(store.stack.parameters)
+            with store.untouched():
+                store.request(**changes)
+                store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+                store.expect_reason(*words)
+            store.stack.parameters = kept
+            store.use_key(key)
 
     with store.step("Move to a restored cluster, by another name"):
         store.request(**restored.parameters, pKeyStoreName="moved keys")
@@ -131,7 +157,8 @@ def key_store_moved(life: Life) -> None:
     with store.step("Delete"):
         store.delete_key(key)
         store.delete()
-        store.expect_remaining(LEFT_BY_KMS)
+        store.expect_remaining("key store other keys", LEFT_BY_KMS)
+        life.aws.client("kms").delete_custom_key_store(CustomKeyStoreId=other)
 
 
 def key_store_kept(life: Life) -> None:
