@@ -34,22 +34,23 @@ def _passwords(laid: Ground) -> list[str]:
     store.disconnect_by_hand()
     laid.command("user-delete", new_username="kmsuser", role="crypto-user")
     laid.say_admin_password(STALE_PASSWORD)
-    store.request(pReconcile="stale")
+    passwords.append(_while_it_is_used(store, "CreateSecret", "stale"))
     store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
     store.expect_reason("Login failed")
+    # The rollback has made another, and did not log in with it.
     passwords.append(_password(store))
 
     laid.say_admin_password(ADMIN_PASSWORD)
     passwords.append(_while_it_is_used(store, "UpdateCustomKeyStore", "right"))
     store.expect_stack("UPDATE_COMPLETE")
     store.expect_store("CONNECTED")
-    assert len(set(passwords)) == 3
+    assert len(set(passwords)) == 4
     assert {len(password) for password in passwords} == {32}
     return passwords
 
 
 def _while_it_is_used(store: KeyStoreLife, operation: str, reconcile: str) -> str:
-    """The password that KMS is told by this operation."""
+    """The password that is in the secret while this operation is at work."""
     store.fault(operation=operation, pause=True)
     store.start(pReconcile=reconcile)
     with store.standing_still():
