@@ -389,7 +389,7 @@ def test_without_the_policy_of_its_secret_the_client_cannot_read_the_password(
 def test_a_login_that_fails_in_words_unknown_to_us_is_not_tried_for_ever(tries: Tries) -> None:
     laid, control = tries.laid, tries.store.control
     control.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
-    for words in 3 * ["User kmsuser is logged in"] + 2 * ["store a new version of the secret"]:
+    for words in [*["User kmsuser is logged in"] * 3, "store a new version of the secret"]:
         ended = tries.create()
         assert ended["status"] == "FAILED"
         assert words in ended["cause"]

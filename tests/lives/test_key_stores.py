@@ -151,10 +151,9 @@ def test_a_deletion_that_overtakes_the_creation_finds_what_is_just_being_made(
     [
         {"operation": "PutParameter", "skip": 2, "when": "after", **REFUSED},
         {"lambda": "answer", "times": 7},
-        {"operation": "GetCommandInvocation", "skip": 3, **REFUSED},
         {"operation": "CreateCustomKeyStore", "when": "after", **REFUSED},
     ],
-    ids=["its last step failed", "nobody answered", "kmsuser was made", "a lost store was made"],
+    ids=["its last step failed", "nobody answered", "a lost store was made"],
 )
 def test_a_new_stack_begins_anew_after_a_creation_that_failed(
     store: KeyStoreLife, fault: dict[str, Any]
@@ -385,11 +384,10 @@ def rolled_back(store: KeyStoreLife) -> Iterator[None]:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"pCloudHsmClusterId": "the restored one"},
         {"pCloudHsmClusterId": "the restored one", "pKeyStoreName": "moved"},
         {"pKeyStoreName": "renamed"},
     ],
-    ids=["moved", "moved and renamed", "renamed"],
+    ids=["moved and renamed", "renamed"],
 )
 def test_what_was_changed_and_then_cannot_be_connected_is_changed_back(
     connected: KeyStoreLife, restored: Ground, changes: dict[str, str]
@@ -412,10 +410,7 @@ def updates_of(store: KeyStoreLife) -> int:
     return sum(event["event"] == "UpdateCustomKeyStore" for event in store.control.timeline())
 
 
-@pytest.mark.parametrize(
-    "operation",
-    ["SendCommand", "DisconnectCustomKeyStore", "UpdateCustomKeyStore", "ConnectCustomKeyStore"],
-)
+@pytest.mark.parametrize("operation", ["SendCommand", "UpdateCustomKeyStore"])
 def test_a_move_that_is_cancelled_is_taken_back(
     connected: KeyStoreLife, restored: Ground, operation: str
 ) -> None:
