@@ -1,7 +1,8 @@
-"""What must be so in every scenario, whatever it tells: read from the timeline."""
+"""What must be so in every life, whatever it tells: read from the timeline."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,13 +17,17 @@ LIFECYCLES = tuple(
     for verb in ("create", "update", "delete")
     for noun in ("cluster", "key-store")
 )
+# The functions that change things, under the same prefix.
+WORKERS = ("cluster", "certificate", "client", "key-store")
+# How the comment of a command begins that such a workflow has sent, before its machine's name.
+COMMENT = "hsm-lifecycle "
 NEVER = "UPDATE_ROLLBACK_FAILED"
 
 
 def broken(timeline: Iterable[Event]) -> list[str]:
     """What happened that must never happen, a sentence each."""
     events = list(timeline)
-    return [*_failed_rollbacks(events), *_meetings(events)]
+    return [*_failed_rollbacks(events), *_meetings(events), *_orphans(events)]
 
 
 def _failed_rollbacks(events: Iterable[Event]) -> Iterator[str]:
@@ -33,21 +38,68 @@ def _failed_rollbacks(events: Iterable[Event]) -> Iterator[str]:
 
 def _meetings(events: Iterable[Event]) -> Iterator[str]:
     """Lifecycles that began while another request's work on the same stack was not over."""
-    running: dict[tuple[str, str], float] = {}
+    at_work = _AtWork()
+    for event in events:
+        machine = str(event["subject"])
+        if _begins(event) and machine.endswith(LIFECYCLES):
+            for other in at_work.of(_prefix(machine), beside=str(event["execution"])):
+                yield f"{machine} {event['execution']} began while {other} was running"
+        at_work.note(event)
+
+
+def _orphans(events: Iterable[Event]) -> Iterator[str]:
+    """Workflows that an earlier one began although it was over itself."""
+    over = set()
     for event in events:
         if event["service"] != "states":
             continue
-        machine, name = str(event["subject"]), str(event["execution"])
+        name = f"{event['subject']} {event['execution']}"
         if event["event"] in WORKFLOW_ENDS:
-            running.pop((machine, name), None)
-        if event["event"] != "ExecutionStarted":
-            continue
-        if machine.endswith(LIFECYCLES):
-            prefix = _prefix(machine)
-            for other, its_name in running:
-                if other.startswith(f"{prefix}-") and its_name != name:
-                    yield f"{machine} {name} began while {other} {its_name} was running"
-        running[machine, name] = event["at"]
+            over.add(name)
+        elif _begins(event) and event.get("parent") in over:
+            yield f"{name} began after {event['parent']}, which runs it, was over"
+
+
+class _AtWork:
+    """Which executions, workers and commands are at work, event after event."""
+
+    def __init__(self) -> None:
+        self._executions: dict[tuple[str, str], None] = {}
+        self._workers: Counter[str] = Counter()
+        self._commands: dict[tuple[str, str], str] = {}
+
+    def note(self, event: Event) -> None:
+        """This happens."""
+        subject, what = str(event["subject"]), str(event["event"])
+        match event["service"]:
+            case "states" if what in WORKFLOW_ENDS:
+                self._executions.pop((subject, str(event["execution"])), None)
+            case "states" if _begins(event):
+                self._executions[subject, str(event["execution"])] = None
+            case "lambda":
+                self._workers[subject] += 1 if what == "Invoked" else -1
+            case "ssm" if "command" in event:
+                command = (str(event["command"]), str(event["instance"]))
+                if what == "SendCommand":
+                    self._commands[command] = str(event.get("comment", ""))
+                else:
+                    self._commands.pop(command, None)
+
+    def of(self, prefix: str, beside: str) -> Iterator[str]:
+        """What is at work for the stack of this prefix, but for one request's own executions."""
+        for machine, name in self._executions:
+            if machine.startswith(f"{prefix}-") and name != beside:
+                yield f"{machine} {name}"
+        for worker in WORKERS:
+            if self._workers[f"{prefix}-{worker}"] > 0:
+                yield f"the function {prefix}-{worker}"
+        for (_, instance), comment in self._commands.items():
+            if comment.startswith(f"{COMMENT}{prefix}-run-on-client:"):
+                yield f"the command {comment.removeprefix(COMMENT)} on {instance}"
+
+
+def _begins(event: Event) -> bool:
+    return event["service"] == "states" and event["event"] == "ExecutionStarted"
 
 
 def _prefix(machine: str) -> str:

@@ -482,6 +482,7 @@ class Ssm:
                 "SendCommand",
                 command=self._number(command),
                 instance=invocation.instance_id,
+                comment=command.comment,
             )
             text = ssm_documents.script(version, bound)
             self._spawn(self._carry_out, command, invocation, text, execution_timeout)

@@ -101,7 +101,9 @@ class Executions:
             turn.release()
         else:
             started = json.loads(answer[2])["executionArn"]
-            self._note(_states._executions[started], "ExecutionStarted")
+            parent = current.get()
+            by = {"parent": _name_of(parent.arn)} if parent else {}
+            self._note(_states._executions[started], "ExecutionStarted", **by)
         return answer
 
     def run(self, arn: str) -> None:
@@ -197,6 +199,11 @@ class Executions:
             **details,
             **(problem if event.startswith("Execution") else {}),
         )
+
+
+def _name_of(arn: str) -> str:
+    """The machine and the name of an execution, as laws.py speaks of it."""
+    return " ".join(arn.split(":")[6:])
 
 
 def error_of(error: str, cause: str) -> Exception:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from rehearsal.laws import broken
 
 Event = dict[str, Any]
@@ -53,6 +55,63 @@ def test_what_an_earlier_request_has_started_counts_as_well() -> None:
     other = request("delete", "delete-b", begins=11, ends=20)
     assert broken(in_order(*one, *late, *other)) == [
         "cloudhsm-1-delete-cluster delete-b began while cloudhsm-1-align-hsms c was running"
+    ]
+
+
+def worker(event: str, at: float, function: str = "cloudhsm-1-cluster") -> Event:
+    return {"at": at, "service": "lambda", "subject": function, "event": event}
+
+
+@pytest.mark.parametrize("end", ["Succeeded", "Failed"])
+def test_a_worker_that_is_still_in_flight_counts_as_well(end: str) -> None:
+    other = request("delete", "delete-b", begins=11, ends=20)
+    assert broken(in_order(worker("Invoked", 9), worker(end, 10), *other)) == []
+    assert broken(in_order(worker("Invoked", 9), *other, worker(end, 12))) == [
+        "cloudhsm-1-delete-cluster delete-b began while the function cloudhsm-1-cluster was running"
+    ]
+
+
+@pytest.mark.parametrize("function", ["cloudhsm-1-front-door", "cloudhsm-ks-1-client"])
+def test_the_front_door_and_the_workers_of_others_may_be_in_flight(function: str) -> None:
+    other = request("delete", "delete-b", begins=11, ends=20)
+    assert broken(in_order(worker("Invoked", 9, function), *other)) == []
+
+
+def command(event: str, at: float, machine: str = "cloudhsm-1-run-on-client") -> Event:
+    return {
+        "at": at,
+        "service": "ssm",
+        "subject": "hsm-rConfigureClientDocument-1ABCDEFGHIJKL",
+        "event": event,
+        "command": 1,
+        "instance": "i-1",
+        "comment": f"hsm-lifecycle {machine}:c",
+    }
+
+
+@pytest.mark.parametrize("end", ["Success", "Cancelled", "ExecutionTimedOut"])
+def test_a_command_that_still_runs_on_the_client_counts_as_well(end: str) -> None:
+    other = request("update", "update-b", begins=11, ends=20)
+    assert broken(in_order(command("SendCommand", 9), command(end, 10), *other)) == []
+    assert broken(in_order(command("SendCommand", 9), *other, command(end, 12))) == [
+        "cloudhsm-1-update-cluster update-b began while the command"
+        " cloudhsm-1-run-on-client:c on i-1 was running"
+    ]
+
+
+def test_commands_of_others_may_run_on_the_client() -> None:
+    theirs = command("SendCommand", 9, "cloudhsm-ks-1-run-on-client")
+    assert broken([theirs, *request("update", "update-b", begins=11, ends=20)]) == []
+
+
+def test_a_workflow_begins_no_other_once_it_is_over() -> None:
+    one = request("create", "create-a", begins=0, ends=10)
+    parent = {"parent": "cloudhsm-1-create-cluster create-a"}
+    child = [execution("cloudhsm-1-align-hsms", "c", "Started", at) | parent for at in (9, 12)]
+    assert broken(in_order(*one, child[0])) == []
+    assert broken(in_order(*one, child[1])) == [
+        "cloudhsm-1-align-hsms c began after cloudhsm-1-create-cluster create-a, which runs it,"
+        " was over"
     ]
 
 
