@@ -99,7 +99,7 @@ class _AtWork:
 
 
 def _begins(event: Event) -> bool:
-    return event["service"] == "states" and event["event"] == "ExecutionStarted"
+    return (event["service"], event["event"]) == ("states", "ExecutionStarted")
 
 
 def _prefix(machine: str) -> str:
