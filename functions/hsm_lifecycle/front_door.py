@@ -159,7 +159,8 @@ def make_way(request: Request) -> None:
         ]:
             stop(arn)
         if working and not stopped:
-            client.cancel_commands(os.environ["CLIENT_INSTANCE"], machines())
+            for instance_id in clients(request):
+                client.cancel_commands(instance_id, machines())
             stopped = True
         time.sleep(_PAUSE)
     raise TimeoutError(f"The work of an earlier request does not stop: {(working + answering)[0]}.")
@@ -178,6 +179,15 @@ def leave_client_as_found() -> None:
         logger.warning("the client was found stopped, and is still starting")
     except (BotoCoreError, ClientError) as problem:
         logger.warning("the client was found stopped, and is not: %s", problem)
+
+
+def clients(request: Request) -> set[str]:
+    """The client, and the one that an update is just moving away from, or a rollback back from."""
+    old = request.get("OldResourceProperties", {})
+    return {
+        os.environ["CLIENT_INSTANCE"],
+        old.get("ClientInstanceId", os.environ["CLIENT_INSTANCE"]),
+    }
 
 
 def machines() -> list[str]:

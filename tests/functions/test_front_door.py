@@ -406,6 +406,23 @@ def test_commands_of_the_stopped_work_are_cancelled_on_the_client(
     assert commands.cancelled == [("ours", [CLIENT]), ("ours-pending", [CLIENT])]
 
 
+def test_they_are_cancelled_as_well_on_a_client_that_a_rollback_moves_back_from(
+    door: Any, states: Executions, commands: Commands, answers: endpoints.Endpoint
+) -> None:
+    commands.listed = [
+        {
+            "CommandId": "ours",
+            "Status": "InProgress",
+            "Comment": f"{COMMENT}a-child",
+            "InstanceIds": ["i-another"],
+        }
+    ]
+    states.add(UPDATE, OLD)
+    old = {"HsmsPerSubnet": "1", "ClientInstanceId": "i-another"}
+    door.start(request("Update", answers.url, OldResourceProperties=old), Context())
+    assert commands.cancelled == [("ours", ["i-another"])]
+
+
 def test_commands_of_another_stack_on_the_same_client_are_left_alone(
     door: Any, states: Executions, commands: Commands, answers: endpoints.Endpoint
 ) -> None:

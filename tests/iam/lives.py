@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rehearsal import laws
 from rehearsal.ground import lay
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws
@@ -86,6 +87,7 @@ def life_of_a_cluster() -> list[Decision]:
         for each in (restored, life):
             each.delete()
             each.expect_stack("DELETE_COMPLETE")
+        assert laws.broken(aws.control.timeline()) == []
         return decisions(aws)
 
 
@@ -116,6 +118,7 @@ def life_of_a_key_store() -> list[Decision]:
         _cancel_while_a_command_runs(life, ground.client)
         life.delete()
         life.expect_stack("DELETE_COMPLETE")
+        assert laws.broken(aws.control.timeline()) == []
         return decisions(aws)
 
 

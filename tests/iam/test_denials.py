@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rehearsal import laws
 from rehearsal.life import CLUSTER_TEMPLATE, Life
 from rehearsal.local_aws import BUCKET, LocalAws
 from rehearsal.stacks import CAPABILITIES, package
@@ -29,6 +30,7 @@ NO_POLICY = "policy allows the {} action"
 def _aws() -> Iterator[LocalAws]:
     with LocalAws(timings=QUICK) as aws:
         yield aws
+        assert laws.broken(aws.control.timeline()) == []
 
 
 def create_without(aws: LocalAws, role: str, action: str, **parameters: object) -> Life:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from types import TracebackType
 
 import pytest
 
+from rehearsal import laws
 from rehearsal.explanation import explain
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws
@@ -22,6 +24,28 @@ def pytest_runtest_makereport(
     if report.when == "call":
         item.stash[_FAILED] = report.failed
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _lawful() -> Iterator[None]:
+    """Whatever local AWS a test of this directory starts: no law was broken in it when it ends."""
+    leave = LocalAws.__exit__
+
+    def leave_if_lawful(
+        aws: LocalAws,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            # What a life that failed has to say comes first.
+            assert error or laws.broken(aws.control.timeline()) == []
+        finally:
+            leave(aws, kind, error, trace)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LocalAws, "__exit__", leave_if_lawful)
+        yield
 
 
 @pytest.fixture(name="local_aws")
