@@ -18,6 +18,12 @@ def secret_name(life: Life, kind: str) -> str:
     return f"/cloudhsm/{life.cluster()['ClusterId']}/{kind}"
 
 
+def secrets_of(life: Life) -> list[str]:
+    """The names of all secrets of the cluster that there are."""
+    names = [str(name) for name in life.control.inventory()["secretsmanager"]]
+    return [name for name in names if name.startswith(secret_name(life, ""))]
+
+
 def read_secret(life: Life, kind: str) -> str:
     """The text of one of the cluster's secrets."""
     secrets = life.aws.client("secretsmanager")

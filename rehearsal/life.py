@@ -123,18 +123,53 @@ class Life:
 
     @contextmanager
     def untouched(self) -> Iterator[None]:
+        """Whatever is asked for inside, nothing is done to anything, and so nothing has changed."""
+        before = self._around_the_cluster()
+        with self._nothing_done_to("cluster-", "hsm-", "cks-", "i-"), self.cluster_untouched():
+            yield
+        for what, found in self._around_the_cluster().items():
+            self.expect(what, found, before[what])
+
+    @contextmanager
+    def cluster_untouched(self) -> Iterator[None]:
         """Whatever is asked for inside, nothing is done to the cluster or to an HSM of it."""
-        before, done = self.cluster(), self._done_to_clusters()
-        yield
-        self.expect("done to the cluster", self._done_to_clusters()[len(done) :], [])
+        before = self.cluster()
+        with self._nothing_done_to("cluster-", "hsm-"):
+            yield
         self.expect("cluster", self.cluster(), before)
 
-    def _done_to_clusters(self) -> list[str]:
-        return [
-            f"{event['event']} of {event['subject']}"
-            for event in self.control.timeline()
-            if event["service"] == "cloudhsm" and event["subject"].startswith(("cluster-", "hsm-"))
-        ]
+    @contextmanager
+    def _nothing_done_to(self, *kinds: str) -> Iterator[None]:
+        """The timeline tells of nothing that befalls what has an id of one of these kinds."""
+
+        def told() -> list[str]:
+            return [
+                f"{event['event']} of {event['subject']}"
+                for event in self.control.timeline()
+                if event["service"] in ("cloudhsm", "kms", "ec2")
+                and event["subject"].startswith(kinds)
+            ]
+
+        before = told()
+        yield
+        self.expect("done", told()[len(before) :], [])
+
+    def _around_the_cluster(self) -> Json:
+        """What there is beside the cluster, as far as an update may change it: each by its name."""
+        inventory = self.control.inventory()
+        groups = self.aws.client("ec2").describe_security_groups()["SecurityGroups"]
+        secrets = self.aws.client("secretsmanager").list_secrets()["SecretList"]
+        return {
+            "key stores": inventory["kms"]["key_stores"],
+            "instances": inventory["ec2"]["instances"],
+            "rules of the security groups": {
+                group["GroupId"]: (group["IpPermissions"], group["IpPermissionsEgress"])
+                for group in groups
+            },
+            "versions of the secrets": {
+                secret["Name"]: secret.get("SecretVersionsToStages") for secret in secrets
+            },
+        }
 
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant a fault, as POST /faults of the control port takes it."""
@@ -199,14 +234,16 @@ class Life:
         return clusters[0]
 
     def expect_cluster(self, *, state: str, hsms: int, zones: int = 0) -> Json:
-        """The cluster is in this state and has so many HSMs, all ACTIVE, in so many zones."""
+        """The cluster is in this state and has so many HSMs, all ACTIVE, as many in each zone."""
         cluster = self.cluster()
         self.expect("cluster", cluster["State"], state)
         # AWS may go on listing an HSM that is gone (F1.28).
         there = [hsm for hsm in cluster["Hsms"] if hsm["State"] != "DELETED"]
         states = Counter(str(hsm["State"]) for hsm in there)
         self.expect("HSMs", dict(states), {"ACTIVE": hsms} if hsms else {})
-        self.expect("zones", len({hsm["AvailabilityZone"] for hsm in there}), zones)
+        found = Counter(str(hsm["AvailabilityZone"]) for hsm in there)
+        self.expect("zones", len(found), zones)
+        self.expect("HSMs in each zone", set(found.values()), {hsms // zones} if zones else set())
         return cluster
 
     def expect_remaining(self, *names: str) -> None:

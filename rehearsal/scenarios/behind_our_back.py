@@ -8,6 +8,7 @@ from rehearsal.by_hand import (
     read_secret,
     run_on_client,
     secret_name,
+    secrets_of,
 )
 from rehearsal.life import LEFT_WITH_BACKUPS, Life
 
@@ -32,6 +33,13 @@ def hsms_come_and_go(life: Life) -> None:
         life.request(pReconcile="deleted")
         life.expect_stack("UPDATE_COMPLETE")
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        answer = run_on_client(life, "/opt/cloudhsm/bin/cloudhsm-cli user list")
+        life.expect("error code of user list", '"error_code": 0' in answer, True)
+
+    with life.step("Nothing but the client's way is closed"), life.cluster_untouched():
+        _close_way(life)
+        life.request(pReconcile="closed")
+        life.expect_stack("UPDATE_COMPLETE")
         answer = run_on_client(life, "/opt/cloudhsm/bin/cloudhsm-cli user list")
         life.expect("error code of user list", '"error_code": 0' in answer, True)
 
@@ -63,13 +71,16 @@ def secrets_are_deleted(life: Life) -> None:
         life.expect_stack("CREATE_COMPLETE")
         password = read_secret(life, "initial-crypto-officer-password")
 
-    with life.step("The request and the certificate: not needed any more"), life.untouched():
+    with (
+        life.step("The request and the certificate: not needed any more"),
+        life.cluster_untouched(),
+    ):
         delete_secret(life, "cluster-csr")
         delete_secret(life, "cluster-cert")
         life.request(pReconcile="not needed")
         life.expect_stack("UPDATE_COMPLETE")
 
-    with life.step("The admin's password"), life.untouched():
+    with life.step("The admin's password"), life.cluster_untouched():
         delete_secret(life, "initial-crypto-officer-password")
         life.request(pHsmsPerSubnet=2)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
@@ -78,7 +89,7 @@ def secrets_are_deleted(life: Life) -> None:
         life.request(pHsmsPerSubnet=1, pReconcile="password")
         life.expect_stack("UPDATE_COMPLETE")
 
-    with life.step("The CA certificate"), life.untouched():
+    with life.step("The CA certificate"), life.cluster_untouched():
         delete_secret(life, "customer-ca-cert")
         life.request(pReconcile="CA certificate is gone")
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
@@ -127,7 +138,8 @@ def security_group_is_in_use(life: Life) -> None:
     with life.step("Create: 1 HSM in 1 subnet"):
         life.request(pSubnets=life.aws.subnets[0])
         life.expect_stack("CREATE_COMPLETE")
-        group = life.cluster()["SecurityGroup"]
+        group, before = life.cluster()["SecurityGroup"], secrets_of(life)
+        life.expect("secrets", len(before), 4)
 
     with life.step("Delete: the group is in use"):
         ec2 = life.aws.client("ec2")
@@ -140,6 +152,7 @@ def security_group_is_in_use(life: Life) -> None:
         life.expect_stack("DELETE_FAILED")
         life.expect_reason("DeleteCluster", group, "in use")
         life.expect_cluster(state="ACTIVE", hsms=0)
+        life.expect("secrets", secrets_of(life), before)
 
     with life.step("Delete, when it is not"):
         ec2.delete_security_group(GroupId=others)

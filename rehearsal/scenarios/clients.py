@@ -27,25 +27,25 @@ def client_is_replaced(life: Life) -> None:
         life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         _expect_client(life)
 
-    with life.step("The parameter names a newer image"), life.untouched():
+    with life.step("The parameter names a newer image"), life.cluster_untouched():
         images.put_parameter(Name=LATEST_IMAGE, Value=NEWER_IMAGE, Overwrite=True)
         life.request(pReconcile="again")
         life.expect_stack("UPDATE_COMPLETE")
         life.expect("image", _client(life)["ImageId"], NEWER_IMAGE)
         _expect_client(life)
 
-    with life.step("Another image"), life.untouched():
+    with life.step("Another image"), life.cluster_untouched():
         life.request(pClientAmiId=ANOTHER_IMAGE)
         life.expect_stack("UPDATE_COMPLETE")
         life.expect("image", _client(life)["ImageId"], ANOTHER_IMAGE)
         _expect_client(life)
 
-    with life.step("Another subnet"), life.untouched():
+    with life.step("Another subnet"), life.cluster_untouched():
         life.request(pClientSubnet=life.aws.subnets[1])
         life.expect_stack("UPDATE_COMPLETE")
         _expect_client(life)
 
-    with life.step("Another VPC, and so another group"), life.untouched():
+    with life.step("Another VPC, and so another group"), life.cluster_untouched():
         vpc, subnet = _peered_vpc(life)
         life.request(pClientVpcId=vpc, pClientSubnet=subnet)
         life.expect_stack("UPDATE_COMPLETE")
@@ -147,6 +147,11 @@ def client_never_comes_online(life: Life) -> None:
         life.expect_stack("ROLLBACK_COMPLETE")
         life.expect_reason("SSM agent", "Absent after 10 minutes", "pClientSubnet")
         life.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_BY_CLOUDHSM)
 
 
 def _client(life: Life) -> Json:

@@ -39,6 +39,11 @@ def no_first_hsm(life: Life) -> None:
         life.expect("HSMs that were made", len(_events(life, "CreateHsm")), 2)
         life.expect_remaining(*LEFT_BY_NOTHING, "stack hsm")
 
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_BY_NOTHING)
+
 
 def no_time_for_another_zone(life: Life) -> None:
     """The first HSM comes up DEGRADED so late that there is no time for one in another zone."""
@@ -49,6 +54,11 @@ def no_time_for_another_zone(life: Life) -> None:
         life.expect_reason("no HSM in us-east-1a, and no time is left for other zones")
         life.expect("HSMs that were made", len(_events(life, "CreateHsm")), 1)
         life.expect_remaining(*LEFT_BY_NOTHING, "stack hsm")
+
+    with life.step("Delete"):
+        life.delete()
+        life.expect_stack("DELETE_COMPLETE")
+        life.expect_remaining(*LEFT_BY_NOTHING)
 
 
 def hsms_degrade(life: Life) -> None:

@@ -271,7 +271,7 @@ def _last_words(life: Life, document: str) -> str:
 
 def _expect_refused(life: Life, sentence: str) -> None:
     """An update that says the certificates are ready is refused in these words, and undone."""
-    with life.untouched():
+    with life.cluster_untouched():
         life.request(pExternallyProvidedCertsReady="true")
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_reason(sentence)
