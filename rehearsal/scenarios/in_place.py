@@ -32,12 +32,14 @@ def retention_and_tags(life: Life) -> None:
         _expect_tags(life, {"team": "ledger", "cost-center": "4711", "by-hand": "kept"})
         _expect_retention(life, 30)
 
-    with life.step("379 days, but it goes wrong"):
+    with life.step("379 days and other tags, but it goes wrong"):
+        kept, life.stack.tags = life.stack.tags, {"team": "treasury", "stage": "trial"}
         life.fault(script="ConfigureClient", exit=1, stderr="no space left on device")
         life.request(pBackupRetentionDays=379)
         life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         life.expect_reason("no space left on device")
         _expect_retention(life, 30)
+        _expect_tags(life, {**kept, "by-hand": "kept"})
 
     with life.step("379 days"):
         life.stack.tags = {}

@@ -43,7 +43,7 @@ def test_a_rollback_passes_though_aws_does_not_say_what_there_is(created: Life) 
 
 
 def test_a_step_that_fails_in_a_rollback_is_said_and_the_others_are_done(created: Life) -> None:
-    # FindCluster, CheckUpdate, and then TagCluster.
+    # FindCluster, CheckUpdate, and then AdmitClient.
     refusal = {"code": "CloudHsmInvalidRequestException", "skip": 2}
     grows_in_vain(created, {"operation": "DescribeClusters", **refusal})
     created.expect_cluster(state="ACTIVE", hsms=1, zones=1)

@@ -486,11 +486,11 @@ UPDATE_CLUSTER = [
         output={"PhysicalResourceId": CLUSTER},
         through=(
             "CheckUpdate",
-            "TagCluster",
             "AdmitClient",
             "ModifyCluster",
             "CheckSecrets",
             "AlignHsms",
+            "TagCluster",
             "ReportCluster",
         ),
         seconds=0,
@@ -562,7 +562,7 @@ UPDATE_CLUSTER = [
             status="FAILED",
             error="ClientTerminated",
             cause=(f"{CLIENT} is {state}, and nothing was done.", "pClientAmiId"),
-            without=("TagCluster",),
+            without=("AdmitClient",),
         )
         for state in ("terminated", "shutting-down")
     ],
@@ -571,15 +571,15 @@ UPDATE_CLUSTER = [
         "no HSM and so no client is needed",
         {"DescribeCluster": cluster("ACTIVE")},
         properties={"HsmsPerSubnet": "0"},
-        through=("IsClientNeeded", "TagCluster", "AlignHsms"),
+        through=("IsClientNeeded", "AdmitClient", "AlignHsms"),
         without=("DescribeClient",),
     ),
     Path(
         "update-cluster",
         "a rollback does what it can without asking for the client",
         {**_IN_A_ROLLBACK, "DescribeCluster": cluster("ACTIVE")},
-        through=("IsClientNeeded", "TagCluster", "AlignHsms"),
-        without=("DescribeClient",),
+        through=("IsClientNeeded", "AdmitClient", "AlignHsms"),
+        without=("DescribeClient", "TagCluster"),
     ),
     Path(
         "update-cluster",
@@ -600,7 +600,6 @@ UPDATE_CLUSTER = [
             without=("UpdateFailed",),
         )
         for state, was in (
-            ("TagCluster", "ACTIVE"),
             ("AdmitClient", "ACTIVE"),
             ("ModifyCluster", "ACTIVE"),
             ("DescribeCluster", "DEGRADED"),
@@ -612,14 +611,13 @@ UPDATE_CLUSTER = [
         "a rollback of which several steps fail tries each",
         {
             **_IN_A_ROLLBACK,
-            "TagCluster": [fails("RefusedError")],
             "AdmitClient": [fails("RefusedError")],
             "ModifyCluster": [fails("RefusedError")],
             "DescribeCluster": [fails("RefusedError")],
             "CheckSecrets": [fails("RefusedError")],
             "AlignHsms": [fails("States.TaskFailed")],
         },
-        through=("TagCluster", "AdmitClient", "ModifyCluster", "AlignHsms", "ReportCluster"),
+        through=("AdmitClient", "ModifyCluster", "AlignHsms", "ReportCluster"),
     ),
     Path(
         "update-cluster",
@@ -638,7 +636,7 @@ UPDATE_CLUSTER = [
         status="FAILED",
         error="ParameterError",
         cause=("pMode: no.",),
-        without=("TagCluster",),
+        without=("AdmitClient",),
     ),
     Path(
         "update-cluster",
@@ -648,7 +646,7 @@ UPDATE_CLUSTER = [
             "CheckUpdate": checked(State="ABSENT", Changeable=False, Rollback=True),
         },
         through=("CheckUpdate", "ReportCluster"),
-        without=("TagCluster",),
+        without=("AdmitClient", "TagCluster"),
     ),
     Path(
         "update-cluster",

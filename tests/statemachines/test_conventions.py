@@ -66,7 +66,6 @@ CATCHES = {
     **{
         ("update-cluster", state): "a rollback must pass, so there a failure becomes a warning"
         for state in (
-            "TagCluster",
             "AdmitClient",
             "ModifyCluster",
             "DescribeCluster",
