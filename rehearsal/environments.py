@@ -73,11 +73,17 @@ class Runtime:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._closed = False
         self._lock = threading.Lock()
 
     def fork(self, variables: Mapping[str, str], channel: int, log: int) -> int:
-        """A new environment's process descriptor; it reads from and prints to these descriptors."""
+        """A new environment's process descriptor; it reads from and prints to these descriptors.
+
+        Raises OSError once the process has ended.
+        """
         with self._lock:
+            if self._closed:
+                raise OSError("the runtime has ended")
             if self._process is None:
                 self._start()
             request = json.dumps({"variables": {**variables}}).encode()
@@ -99,12 +105,12 @@ class Runtime:
             )
 
     def close(self) -> None:
-        """End the process; its environments end when they are let go of."""
+        """End the process, and with it all its environments, whatever they do."""
         with self._lock:
+            self._closed = True
             if self._process:
                 self._requests.close()
                 self._process.wait()
-                self._process = None
 
 
 class Environment:

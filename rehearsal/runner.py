@@ -54,7 +54,7 @@ def rehearse(name: str, *, timings: Json | None = None, console: Console | None 
             life = Life(aws, announce)
             try:
                 SCENARIOS[name](life)
-                explanation = laws.broken(aws.control.timeline())
+                explanation = [*laws.broken(aws.control.timeline()), *_left(aws)]
             except NotAsExpectedError as failure:
                 explanation = [str(failure), *explain(life)]
             except Exception:
@@ -62,6 +62,12 @@ def rehearse(name: str, *, timings: Json | None = None, console: Console | None 
         wall = time.monotonic() - began
         path = _draw(name, life, wall)
     return Result(name, life.steps, explanation, path, wall)
+
+
+def _left(aws: LocalAws) -> list[str]:
+    """The stacks that a scenario did not delete, which it has to, a sentence each."""
+    stacks = aws.control.inventory()["cloudformation"]["stacks"]
+    return [f"stack {stack['name']} is left in {stack['status']}" for stack in stacks]
 
 
 def _title(name: str) -> str:

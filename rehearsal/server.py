@@ -41,6 +41,11 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--timings", type=_overrides(Timings), default=Timings(), metavar="JSON")
     arguments.add_argument("--quotas", type=_overrides(Quotas), default=Quotas(), metavar="JSON")
     arguments.add_argument("--year", type=int, default=2026, help="whose HSM types AWS offers")
+    arguments.add_argument(
+        "--one-hsm-at-a-time",
+        action="store_true",
+        help="refuse an HSM while another of its cluster comes or goes (not documented)",
+    )
     arguments.add_argument("--clock", choices=("jump", "real"), default="jump")
     arguments.add_argument("--region", default="us-east-1")
     return arguments
@@ -109,7 +114,7 @@ def _world(given: argparse.Namespace, ports: Ports, home: Path) -> World:
         auth=not given.no_auth,
         timings=given.timings,
         quotas=given.quotas,
-        readings=Readings(year=given.year),
+        readings=Readings(year=given.year, concurrent_create=not given.one_hsm_at_a_time),
         faults=Faults(clock.pause),
         timeline=Timeline(clock),
         decisions=Decisions(),

@@ -22,7 +22,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -123,32 +123,39 @@ def main(number: int) -> None:
     """Fork an environment for each request, and give out a descriptor of its process."""
     # What is here stays, in every environment: the collector need not look at it again.
     gc.freeze()
+    environments: set[int] = set()
     with socket.socket(fileno=number) as requests:
         while True:
             request, descriptors, _, _ = socket.recv_fds(requests, LONGEST_REQUEST, 2)
             if not request:
-                return
-            _reap()
+                break
+            environments -= set(_reap(os.WNOHANG))
             process = os.fork()
             if not process:
                 requests.close()
                 _become(json.loads(request), *descriptors)
+            environments.add(process)
             # Until it is reaped nobody else can have its number.
             handle = os.pidfd_open(process)
             socket.send_fds(requests, [b"\n"], [handle])
             for descriptor in (*descriptors, handle):
                 os.close(descriptor)
+    # The other side is gone, perhaps killed, and one of them may be at endless work.
+    for process in environments:
+        os.kill(process, signal.SIGKILL)
+    list(_reap(0))
 
 
-def _reap() -> None:
-    """Let go of the environments that have ended."""
+def _reap(options: int) -> Iterator[int]:
+    """Let go of the environments that have ended; without WNOHANG, wait for all to end."""
     while True:
         try:
-            process, _ = os.waitpid(-1, os.WNOHANG)
+            process, _ = os.waitpid(-1, options)
         except ChildProcessError:
             return
         if not process:
             return
+        yield process
 
 
 def _become(request: Json, channel: int, log: int) -> NoReturn:

@@ -10,7 +10,7 @@ from rehearsal import laws
 from rehearsal.ground import lay
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws
-from rehearsal.stacks import CAPABILITIES, Stack
+from rehearsal.stacks import Stack
 from tests.templates.template import Template
 from tests.templates.test_policies import as_list, role_policies
 
@@ -70,16 +70,17 @@ def life_of_a_cluster() -> list[Decision]:
     with LocalAws(timings=QUICK) as aws:
         life = Life(aws)
         life.stack.parameters["pSubnets"] = aws.subnets[0]
+        life.stack.tags = {"team": "crypto"}
         life.request()
         life.expect_stack("CREATE_COMPLETE")
         client = life.stack.outputs()["oClientInstanceId"]
         aws.client("ec2").stop_instances(InstanceIds=[client])
         life.control.advance(A_MINUTE)
-        _update(life, {"team": "crypto"}, pBackupRetentionDays=30, pReconcile="a stopped client")
-        life.wait()
+        life.stack.tags = {"stage": "trial"}
+        life.request(pBackupRetentionDays=30, pReconcile="a stopped client")
         life.expect_stack("UPDATE_COMPLETE")
         life.control.pause_after("SendCommand")
-        _update(life, {}, pReconcile="a tag is dropped")
+        life.start(pReconcile="to be cancelled")
         _cancel_while_a_command_runs(life, client)
         restored = life.beside("restored", **_backup_with_its_secrets(life))
         restored.request()
@@ -120,21 +121,6 @@ def life_of_a_key_store() -> list[Decision]:
         life.expect_stack("DELETE_COMPLETE")
         assert laws.broken(aws.control.timeline()) == []
         return decisions(aws)
-
-
-def _update(life: Life, tags: dict[str, str], **changes: object) -> None:
-    """Ask for an update that gives the stack these tags, and no others."""
-    life.stack.parameters.update({name: str(value) for name, value in changes.items()})
-    life.aws.client("cloudformation").update_stack(
-        StackName=life.stack.name,
-        UsePreviousTemplate=True,
-        Capabilities=CAPABILITIES,
-        Parameters=[
-            {"ParameterKey": name, "ParameterValue": value}
-            for name, value in life.stack.parameters.items()
-        ],
-        Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
-    )
 
 
 def _cancel_while_a_command_runs(life: Life, client: str) -> None:

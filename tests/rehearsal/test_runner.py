@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from rehearsal import laws
 from rehearsal.__main__ import main
 from rehearsal.life import Life
 from rehearsal.runner import rehearse, rehearse_all, rehearse_one
@@ -26,7 +27,7 @@ def template(name: str, body: str) -> str:
 
 @pytest.fixture(name="told")
 def _told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Two scenarios and no others: one that goes as expected, and one that does not."""
+    """Three scenarios: one goes as expected, one does not, and one leaves what it made."""
     good = template(
         str(tmp_path),
         """
@@ -68,10 +69,17 @@ def _told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         with life.step("Never reached"):
             pass
 
+    def untidy(life: Life) -> None:
+        """A log group comes and stays."""
+        life.stack = Stack(life.aws, "untidy", good)
+        with life.step("Come"):
+            life.request()
+
     for name in [*SCENARIOS]:
         monkeypatch.delitem(SCENARIOS, name)
     monkeypatch.setitem(SCENARIOS, "fine", fine)
     monkeypatch.setitem(SCENARIOS, "wrong", wrong)
+    monkeypatch.setitem(SCENARIOS, "untidy", untidy)
 
 
 def console() -> Console:
@@ -121,6 +129,26 @@ def test_a_scenario_that_does_not_go_as_expected_says_why() -> None:
     told = "\n".join(result.explanation)
     assert "stack: expected CREATE_COMPLETE, found ROLLBACK_COMPLETE" in told
     assert "rCustom: " in told
+
+
+@pytest.mark.usefixtures("told")
+def test_a_scenario_that_leaves_its_stack_is_not_as_expected() -> None:
+    assert rehearse("untidy").explanation == ["stack untidy is left in CREATE_COMPLETE"]
+
+
+@pytest.mark.usefixtures("told")
+def test_a_broken_law_alone_is_not_as_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laws, "NEVER", "DELETE_COMPLETE")
+    result = rehearse("fine")
+    assert not result.passed
+    assert [step.failure for step in result.steps] == [None, None]
+    assert "stack fine ended in DELETE_COMPLETE" in result.explanation
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize(("name", "code"), [("fine", 0), ("wrong", 1)])
+def test_the_command_fails_if_its_scenario_does(name: str, code: int) -> None:
+    assert main(["run", "--scenario", name, "--no-display"]) == code
 
 
 @pytest.mark.usefixtures("told")

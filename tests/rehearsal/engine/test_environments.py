@@ -251,3 +251,9 @@ def test_nothing_is_left_when_the_pool_is_closed(bench: Bench, tmp_path: Path) -
     bench.take("def handler(event, context): return 1")
     bench.pool.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pool_makes_no_environment(bench: Bench) -> None:
+    bench.pool.close()
+    with pytest.raises(OSError, match="the runtime has ended"):
+        bench.take("def handler(event, context): return 1")

@@ -149,22 +149,35 @@ def test_it_ends_when_it_is_asked_to_and_leaves_nothing(
 
 
 def test_it_ends_while_a_function_works(server: Server, tmp_path: Path) -> None:
+    work_endlessly(server)
+    exit_code, seconds = server.end()
+    assert (exit_code, seconds < 20) == (0, True)
+    assert group_of(server.process.pid) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_function_works_on_when_it_is_killed(server: Server) -> None:
+    work_endlessly(server)
+    server.end(signal.SIGKILL)
+    limit = time.monotonic() + 10
+    while group_of(server.process.pid) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert group_of(server.process.pid) == []
+
+
+def work_endlessly(server: Server) -> None:
+    """Have a function of the server work until it is ended."""
     invoke(server)
-    role_arn = server.client("lambda").get_function(FunctionName="warm")["Configuration"]["Role"]
     client = server.client("lambda")
     client.create_function(
         FunctionName="endless",
         Runtime="python3.13",
         Handler="index.handler",
-        Role=role_arn,
+        Role=client.get_function(FunctionName="warm")["Configuration"]["Role"],
         Code={"ZipFile": zipped("def handler(e, c):\n    while True: pass\n")},
     )
     client.invoke(FunctionName="endless", InvocationType="Event")
     time.sleep(0.3)
-    exit_code, seconds = server.end()
-    assert (exit_code, seconds < 20) == (0, True)
-    assert group_of(server.process.pid) == []
-    assert list(tmp_path.iterdir()) == []
 
 
 def zipped(code: str) -> bytes:
