@@ -2,15 +2,16 @@
 
 This program is the runtime. It is started with the number of a socket on which it is asked for
 environments, and forks one for each, because a new Python would spend most of its time importing
-the SDK. An environment reads from a socket of its own what to do, and writes what came of it, one
-JSON object a line. None of this knows anything of the rehearsal's package: what a function can
-import is its zip and the runtime. time.sleep takes virtual time: the other side is asked to let
-it pass.
+the SDK and the descriptions of services. An environment reads from a socket of its own what to do,
+and writes what came of it, one JSON object a line. None of this knows anything of the rehearsal's
+package: what a function can import is its zip and the runtime. time.sleep takes virtual time: the
+other side is asked to let it pass.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gc
 import importlib
 import json
@@ -26,10 +27,25 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
-import boto3  # noqa: F401  # what every function imports first, so that it is here already
+import boto3
+import botocore.session
 
 Json = dict[str, Any]
 
+# Services whose descriptions are read ahead.
+SERVICES = (
+    "cloudformation",
+    "cloudhsmv2",
+    "ec2",
+    "events",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "secretsmanager",
+    "ssm",
+    "stepfunctions",
+)
 # The longest request for an environment, in bytes; its variables are at most 4 KB on AWS.
 LONGEST_REQUEST = 65536
 
@@ -121,6 +137,7 @@ class Context:
 
 def main(number: int) -> None:
     """Fork an environment for each request, and give out a descriptor of its process."""
+    _read_ahead()
     # What is here stays, in every environment: the collector need not look at it again.
     gc.freeze()
     environments: set[int] = set()
@@ -144,6 +161,14 @@ def main(number: int) -> None:
     for process in environments:
         os.kill(process, signal.SIGKILL)
     list(_reap(0))
+
+
+def _read_ahead() -> None:
+    """Have one loader of the SDK's files for all sessions, and have it read what is wanted."""
+    vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
+    session = boto3.Session("nobody", "nothing", region_name="us-east-1")
+    for service in SERVICES:
+        session.client(service)
 
 
 def _reap(options: int) -> Iterator[int]:

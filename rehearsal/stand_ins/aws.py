@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import gc
 import importlib
 import json
@@ -19,6 +20,8 @@ import traceback
 from typing import Any, NoReturn
 
 ADDRESS = "/run/rehearsal/aws"
+# Services whose descriptions are read ahead.
+SERVICES = ("secretsmanager",)
 # Bytes; a command's arguments and environment are less.
 LONGEST_CALL = 131072
 STANDARD_STREAMS = (0, 1, 2)
@@ -80,7 +83,12 @@ def _serve(listener: socket.socket) -> NoReturn:
     # With the packages of this Python in sight, not before: the standard library comes first.
     sys.path.append(os.environ["REHEARSAL_SITE_PACKAGES"])
     os.environ.clear()
-    importlib.import_module("awscli.clidriver").create_clidriver()
+    # The descriptions of services are read once, for all calls.
+    session = vars(importlib.import_module("botocore.session"))
+    session["create_loader"] = functools.cache(session["create_loader"])
+    driver = importlib.import_module("awscli.clidriver").create_clidriver()
+    for service in SERVICES:
+        driver.session.create_client(service, "us-east-1")
     gc.freeze()
     # Nobody waits for those that are forked.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
