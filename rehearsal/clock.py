@@ -296,7 +296,9 @@ class JumpClock:
 
     def _changed(self) -> None:
         self._last_activity = time.monotonic()
-        self._condition.notify_all()
+        # While anybody works there is nothing that the clock's own thread could do.
+        if not self._working:
+            self._condition.notify()
 
     @contextlib.contextmanager
     def busy(self) -> Iterator[None]:

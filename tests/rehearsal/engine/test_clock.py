@@ -75,8 +75,10 @@ def test_a_worker_that_sleeps_gives_its_hold_up_and_gets_it_back(clock: JumpCloc
 
 def test_a_signal_ends_a_wait_before_its_time(clock: JumpClock) -> None:
     signal, outcome = clock.signal(), list[bool]()
-    waiter = started(lambda: outcome.append(clock.wait([signal], 100)))
     with clock.busy():
+        waiter = started(lambda: outcome.append(clock.wait([signal], 100)))
+        while not signal.waiters:
+            time.sleep(0.001)
         clock.set(signal)
     waiter.join(1)
     assert outcome == [True]
