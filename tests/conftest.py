@@ -54,8 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests stay to the end: the collector need not look at them again and again."""
+    """Thousands of tests stay to the end: the collector need not look at them again and again.
+
+    Nor at all that moto makes for one test, and again for the next: there is memory enough.
+    """
     gc.freeze()
+    gc.set_threshold(100_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
