@@ -13,12 +13,9 @@ from rehearsal.local_aws import LocalAws
 from rehearsal.stacks import Stack
 from tests.templates.template import Template
 from tests.templates.test_policies import as_list, role_policies
+from tests.timings import QUICK
 
 KEY_STORE_TEMPLATE = "build/rehearsal/templates/cloudhsm-key-store.yml"
-# Virtual seconds; who may do what does not depend on how long it takes.
-QUICK = dict.fromkeys(
-    ("create_cluster", "create_hsm", "initialize", "delete_hsm", "delete_cluster"), 20
-)
 # Makes the workflow set the password of kmsuser anew, which takes a command.
 WRONG_PASSWORD = {"connect": "INVALID_CREDENTIALS"}
 # Virtual seconds within which an instance has stopped.

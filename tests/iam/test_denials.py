@@ -14,9 +14,10 @@ from rehearsal import laws
 from rehearsal.life import CLUSTER_TEMPLATE, Life
 from rehearsal.local_aws import BUCKET, LocalAws
 from rehearsal.stacks import CAPABILITIES, package
-from tests.iam.lives import QUICK, decisions
+from tests.iam.lives import decisions
 from tests.templates.template import branches
 from tests.templates.test_policies import as_list
+from tests.timings import QUICK
 
 Json = dict[str, Any]
 

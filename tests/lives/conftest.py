@@ -11,6 +11,7 @@ from rehearsal import laws
 from rehearsal.explanation import explain
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws
+from tests.timings import QUICK
 
 _FAILED = pytest.StashKey[bool]()
 
@@ -50,8 +51,8 @@ def _lawful() -> Iterator[None]:
 
 @pytest.fixture(name="local_aws")
 def _local_aws() -> Iterator[LocalAws]:
-    """A fresh local AWS."""
-    with LocalAws() as aws:
+    """A fresh local AWS, and a quick one."""
+    with LocalAws(timings=QUICK) as aws:
         yield aws
 
 

@@ -11,9 +11,8 @@ from rehearsal.by_hand import read_secret
 from rehearsal.life import Life
 from rehearsal.local_aws import LocalAws
 from tests.lives.told import arguments_told, everything_told
+from tests.timings import QUICK
 
-# Virtual seconds; what is told does not depend on how long it takes.
-QUICK = dict.fromkeys(("create_cluster", "create_hsm", "initialize", "activate", "delete_hsm"), 20)
 SHARED_PASSWORD = "Planted0Admin0Of0Another0Account"
 
 
