@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rehearsal import laws
 from rehearsal.ground import lay
 from rehearsal.life import Life
-from rehearsal.local_aws import LocalAws
+from rehearsal.local_aws import LocalAws, until
 from rehearsal.stacks import Stack
 from tests.templates.template import Template
 from tests.templates.test_policies import as_list, role_policies
@@ -125,11 +125,16 @@ def _cancel_while_a_command_runs(life: Life, client: str) -> None:
     with life.standing_still():
         life.fault(agent="offline", instance=client)
         life.cancel()
-        life.control.pause_after("CancelCommand")
-    with life.standing_still():
+        # At once, and so while time stands still.
+        until(lambda: _is_cancelled(life), "the command was not cancelled")
         life.fault(agent="online", instance=client)
     life.wait()
     life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+
+
+def _is_cancelled(life: Life) -> bool:
+    events = life.control.timeline()
+    return any((each["service"], each["event"]) == ("ssm", "Cancelled") for each in events)
 
 
 def _backup_with_its_secrets(life: Life) -> dict[str, str]:
