@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import functools
 import gc
 import json
 import os
@@ -17,6 +18,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import botocore.session
 
 from rehearsal import clock as clocks
 from rehearsal import control
@@ -80,6 +83,8 @@ def _serve(given: argparse.Namespace, home: Path) -> None:
     listener = control.listen(given.control_port)
     ports = Ports(gateway.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
     certificate, key = _prepare_ministack(given, ports, home)
+    # ministack looks each service up in a session of its own: one loader reads for all of them.
+    vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
     # ministack reads its settings as it is imported.
     from rehearsal import seams
     from rehearsal.seams import gateway as gateway_seam

@@ -53,6 +53,7 @@ TABLE: dict[str, dict[str, str]] = {
         "invoke_custom_resource": "replaced: asynchronous, in virtual time, strict",
     },
     "services.cloudformation.engine": {
+        "CfnLoader": "replaced: YAML read in C",
         "_evaluate_conditions": "the conditions of a stack that has never succeeded",
         "_resolve_parameters": "replaced: YAML booleans, and values that have to exist",
     },
