@@ -29,7 +29,12 @@ from typing import Any
 from rehearsal.clock import Clock
 
 Json = dict[str, Any]
+# Makes an environment with these variables that reads from and prints to these descriptors; a
+# descriptor of its process.
+Fork = Callable[[Mapping[str, str], int, int], int]
 
+# Names the descriptor of a connection to a runtime that a server is given.
+RUNTIME = "REHEARSAL_RUNTIME"
 PROGRAM = Path(__file__).parent / "lambda_site" / "environment.py"
 # A function that works without sleeping takes no virtual time; so many real seconds are enough.
 PATIENCE = 120
@@ -69,31 +74,11 @@ def _unpacked(code: bytes, home: Path) -> Path:
 
 
 class Runtime:
-    """The process that environments are forked from; started with the first of them."""
+    """The process that environments are forked from, for as many pools as are connected to it."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._closed = False
-        self._lock = threading.Lock()
-
-    def fork(self, variables: Mapping[str, str], channel: int, log: int) -> int:
-        """A new environment's process descriptor; it reads from and prints to these descriptors.
-
-        Raises OSError once the process has ended.
-        """
-        with self._lock:
-            if self._closed:
-                raise OSError("the runtime has ended")
-            if self._process is None:
-                self._start()
-            request = json.dumps({"variables": {**variables}}).encode()
-            socket.send_fds(self._requests, [request], [channel, log])
-            _, handles, _, _ = socket.recv_fds(self._requests, 1, 1)
-        return handles[0]
-
-    def _start(self) -> None:
-        # Every message whole: requests carry descriptors.
-        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Every message whole: some carry descriptors.
+        self._starter, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 # Unbuffered: what a function has printed is there although it was killed.
@@ -104,21 +89,23 @@ class Runtime:
                 pass_fds=[theirs.fileno()],
             )
 
+    def connect(self) -> socket.socket:
+        """A connection on which environments can be asked for; they end with it."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            socket.send_fds(self._starter, [b"\n"], [theirs.fileno()])
+        return ours
+
     def close(self) -> None:
-        """End the process, and with it all its environments, whatever they do."""
-        with self._lock:
-            self._closed = True
-            if self._process:
-                self._requests.close()
-                self._process.wait()
+        """End the process, once all connections are closed."""
+        self._starter.close()
+        self._process.wait()
 
 
 class Environment:
     """One process, and what it has printed."""
 
-    def __init__(
-        self, runtime: Runtime, function: Function, code: bytes, home: Path, when: str
-    ) -> None:
+    def __init__(self, fork: Fork, function: Function, code: bytes, home: Path, when: str) -> None:
         self.function = function
         # Lambda names a log stream after the day and the environment.
         self.stream = f"{when}/[$LATEST]{uuid.uuid4().hex}"
@@ -132,7 +119,7 @@ class Environment:
         self._log = (self._home / "log").open("w+b", buffering=0)
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = runtime.fork(variables, theirs.fileno(), self._log.fileno())
+            self._process = fork(variables, theirs.fileno(), self._log.fileno())
         self._socket = ours
         self._socket.settimeout(PATIENCE)
         self._lines = self._socket.makefile("r", encoding="utf-8")
@@ -240,17 +227,27 @@ def _exited(request_id: str, how: str) -> Json:
 
 
 class Pool:
-    """The environments that exist; one that is idle is used again."""
+    """The environments that exist; one that is idle is used again.
 
-    def __init__(self, home: Path) -> None:
+    They are forked from the runtime at the other end of the connection, or else from one of the
+    pool's own that is started with the first of them.
+    """
+
+    def __init__(self, home: Path, connection: socket.socket | None = None) -> None:
         self._home = home
-        self._runtime = Runtime()
+        self._connection = connection
+        self._runtime: Runtime | None = None
+        self._closed = False
+        self._forking = threading.Lock()
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
         self._lock = threading.Lock()
 
     def take(self, function: Function, code: bytes, when: str) -> Environment:
-        """An idle environment of this very revision, or a new one; `when` names the day."""
+        """An idle environment of this very revision, or a new one; `when` names the day.
+
+        Raises OSError once the pool is closed.
+        """
         with self._lock:
             idle = self._idle.get(function.arn, [])
             stale = [each for each in idle if each.function != function]
@@ -260,7 +257,7 @@ class Pool:
         for each in stale:
             self._end(each)
         if environment is None:
-            environment = Environment(self._runtime, function, code, self._home, when)
+            environment = Environment(self._fork, function, code, self._home, when)
             with self._lock:
                 self._all.add(environment)
         return environment
@@ -288,9 +285,26 @@ class Pool:
         for environment in doomed:
             with contextlib.suppress(OSError, ValueError):
                 environment.kill()
-        self._runtime.close()
+        with self._forking:
+            self._closed = True
+            if self._connection:
+                self._connection.close()
+            if self._runtime:
+                self._runtime.close()
         for task in self._home.glob("task-*"):
             shutil.rmtree(task, ignore_errors=True)
+
+    def _fork(self, variables: Mapping[str, str], channel: int, log: int) -> int:
+        with self._forking:
+            if self._closed:
+                raise OSError("the runtime has ended")
+            if self._connection is None:
+                self._runtime = Runtime()
+                self._connection = self._runtime.connect()
+            request = json.dumps({"variables": {**variables}}).encode()
+            socket.send_fds(self._connection, [request], [channel, log])
+            _, handles, _, _ = socket.recv_fds(self._connection, 1, 1)
+        return handles[0]
 
     def _end(self, environment: Environment) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import select
@@ -22,6 +23,8 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
+from rehearsal.environments import RUNTIME, Runtime
+
 Json = dict[str, Any]
 
 # What a deployment uploads goes here; there from the start, as an operator's would be.
@@ -31,6 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 STACK_SECONDS = 180
 STOP_SECONDS = 5
+# Real seconds between two looks; each look takes the local AWS some of its time.
+LOOK_SECONDS = 0.2
 _SET_PARENT_DEATH_SIGNAL = 1
 _libc = ctypes.CDLL(None)
 
@@ -160,7 +165,7 @@ class LocalAws:
     def _start(self) -> None:
         home = self.scratch / "server"
         home.mkdir()
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, _runtime().connect() as runtime:
             self._server = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "rehearsal", "serve"),
@@ -168,7 +173,12 @@ class LocalAws:
                     *self._arguments,
                 ],
                 cwd=ROOT,
-                env={**_cleared(os.environ), "TMPDIR": str(home)},
+                env={
+                    **_cleared(os.environ),
+                    "TMPDIR": str(home),
+                    RUNTIME: str(runtime.fileno()),
+                },
+                pass_fds=[runtime.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -266,6 +276,12 @@ def _cleared(environment: os._Environ[str]) -> dict[str, str]:
     }
 
 
+@functools.cache
+def _runtime() -> Runtime:
+    """Lambda's runtime, one for all that this process starts; it ends with this process."""
+    return Runtime()
+
+
 def _end_with_parent() -> None:
     _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
@@ -276,5 +292,5 @@ def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:
     while not (found := probe()):
         if time.monotonic() > end:
             raise LocalAwsError(f"{otherwise} within {seconds:g} real seconds")
-        time.sleep(0.1)
+        time.sleep(LOOK_SECONDS)
     return found

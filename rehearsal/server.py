@@ -24,7 +24,7 @@ import botocore.session
 from rehearsal import clock as clocks
 from rehearsal import control
 from rehearsal.decisions import Decisions
-from rehearsal.environments import Pool
+from rehearsal.environments import RUNTIME, Pool
 from rehearsal.faults import Faults
 from rehearsal.hsm import Quotas, Timings
 from rehearsal.timeline import Timeline
@@ -124,8 +124,14 @@ def _world(given: argparse.Namespace, ports: Ports, home: Path) -> World:
         faults=Faults(clock.pause),
         timeline=Timeline(clock),
         decisions=Decisions(),
-        environments=Pool(home),
+        environments=Pool(home, _runtime()),
     )
+
+
+def _runtime() -> socket.socket | None:
+    """The connection that whoever started this process has given it, if any."""
+    number = os.environ.pop(RUNTIME, None)
+    return None if number is None else socket.socket(fileno=int(number))
 
 
 def _listen(port: int) -> socket.socket:

@@ -1,11 +1,11 @@
 """Lambda execution environments: each runs a handler, again and again, as the Python runtime does.
 
-This program is the runtime. It is started with the number of a socket on which it is asked for
-environments, and forks one for each, because a new Python would spend most of its time importing
-the SDK and the descriptions of services. An environment reads from a socket of its own what to do,
-and writes what came of it, one JSON object a line. None of this knows anything of the rehearsal's
-package: what a function can import is its zip and the runtime. time.sleep takes virtual time: the
-other side is asked to let it pass.
+This program is the runtime. It is started with the number of a socket on which it is given
+connections, and forks an environment for each request on one of these, because a new Python would
+spend most of its time importing the SDK and the descriptions of services. An environment reads from
+a socket of its own what to do, and writes what came of it, one JSON object a line. None of this
+knows anything of the rehearsal's package: what a function can import is its zip and the runtime.
+time.sleep takes virtual time: the other side is asked to let it pass.
 """
 
 from __future__ import annotations
@@ -136,10 +136,31 @@ class Context:
 
 
 def main(number: int) -> None:
-    """Fork an environment for each request, and give out a descriptor of its process."""
+    """Serve whoever is connected; a message with a descriptor connects another one."""
+    # Whoever started it says when it ends, also at a terminal.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _read_ahead()
     # What is here stays, in every environment: the collector need not look at it again.
     gc.freeze()
+    with socket.socket(fileno=number) as starter:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(starter, 1, 1)
+            if not message:
+                break
+            list(_reap(os.WNOHANG))
+            [connection] = descriptors
+            if not os.fork():
+                starter.close()
+                try:
+                    _fork_environments(connection)
+                finally:
+                    os._exit(0)
+            os.close(connection)
+    list(_reap(0))
+
+
+def _fork_environments(number: int) -> None:
+    """Fork an environment for each request, and give out a descriptor of its process."""
     environments: set[int] = set()
     with socket.socket(fileno=number) as requests:
         while True:
@@ -172,7 +193,7 @@ def _read_ahead() -> None:
 
 
 def _reap(options: int) -> Iterator[int]:
-    """Let go of the environments that have ended; without WNOHANG, wait for all to end."""
+    """Let go of the children that have ended; without WNOHANG, wait for all to end."""
     while True:
         try:
             process, _ = os.waitpid(-1, options)
@@ -185,6 +206,7 @@ def _reap(options: int) -> Iterator[int]:
 
 def _become(request: Json, channel: int, log: int) -> NoReturn:
     """Be an environment, with nothing of the runtime's own environment or standard streams."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from rehearsal.clock import JumpClock
-from rehearsal.environments import Environment, Function, Outcome, Pool, base_variables
+from rehearsal.environments import Environment, Function, Outcome, Pool, Runtime, base_variables
 
 FUNCTION = Function(
     arn="arn:aws:lambda:us-east-1:123456789012:function:try",
@@ -40,8 +40,8 @@ def zipped(code: str, **modules: str) -> bytes:
 
 
 class Bench:
-    def __init__(self, home: Path) -> None:
-        self.clock, self.pool = JumpClock(), Pool(home)
+    def __init__(self, home: Path, runtime: Runtime) -> None:
+        self.clock, self.pool = JumpClock(), Pool(home, runtime.connect())
 
     def take(self, code: str, function: Function = FUNCTION) -> Environment:
         return self.pool.take(function, zipped(code), "2026/11/23")
@@ -62,9 +62,18 @@ class Bench:
         return outcome
 
 
+@pytest.fixture(scope="module", name="runtime")
+def _runtime() -> Iterator[Runtime]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SECRET_OF_THE_MACHINE", "x")
+        runtime = Runtime()
+    yield runtime
+    runtime.close()
+
+
 @pytest.fixture(name="bench")
-def _bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
+def _bench(tmp_path: Path, runtime: Runtime) -> Iterator[Bench]:
+    bench = Bench(tmp_path, runtime)
     yield bench
     bench.pool.close()
 
@@ -106,10 +115,7 @@ def test_two_invocations_at_a_time_need_two_environments(bench: Bench) -> None:
     assert bench.take(code) is not bench.take(code)
 
 
-def test_an_environment_has_nothing_of_another_or_of_the_runtime(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the machine")
+def test_an_environment_has_nothing_of_another_or_of_the_runtime(bench: Bench) -> None:
     code = (
         "import os, mark\ndef handler(event, context): return [os.getcwd(), mark.S, {**os.environ}]"
     )
@@ -236,10 +242,7 @@ def test_json_logging_is_one_object_a_line(bench: Bench) -> None:
     assert (line["requestId"], line["step"]) == ("request", "CreateHsm")
 
 
-def test_a_function_knows_its_own_environment_and_nothing_of_ours(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SECRET_OF_THE_MACHINE", "x")
+def test_a_function_knows_its_own_environment_and_nothing_of_ours(bench: Bench) -> None:
     code = "import os\ndef handler(event, context): return sorted(os.environ)"
     names = bench.invoke(code).result
     assert "AWS_LAMBDA_FUNCTION_NAME" in names
@@ -257,3 +260,23 @@ def test_a_closed_pool_makes_no_environment(bench: Bench) -> None:
     bench.pool.close()
     with pytest.raises(OSError, match="the runtime has ended"):
         bench.take("def handler(event, context): return 1")
+
+
+def test_pools_of_one_runtime_end_apart(bench: Bench, runtime: Runtime, tmp_path: Path) -> None:
+    code = "import os\ndef handler(event, context): return os.getpid()"
+    other = Bench(tmp_path / "other", runtime)
+    (tmp_path / "other").mkdir()
+    process = other.invoke(code).result
+    assert bench.invoke(code).result != process
+    other.pool.close()
+    assert bench.invoke(code).error is None
+    limit = time.monotonic() + 10
+    while Path(f"/proc/{process}").exists() and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{process}").exists()
+
+
+def test_a_pool_without_a_runtime_has_one_of_its_own(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    pool.take(FUNCTION, zipped("def handler(event, context): return 1"), "2026/11/23")
+    pool.close()

@@ -139,7 +139,8 @@ def test_it_ends_when_it_is_asked_to_and_leaves_nothing(
     server: Server, tmp_path: Path, number: int
 ) -> None:
     invoke(server)
-    assert len(group_of(server.process.pid)) == 3
+    # The server, the runtime, its connection and an environment.
+    assert len(group_of(server.process.pid)) == 4
     code, seconds = server.end(number)
     assert (code, seconds < 20) == (0, True)
     assert group_of(server.process.pid) == []
