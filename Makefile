@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Tests and rehearsals call make themselves, and mean the same environment.
 export VENV
+# They start Python hundreds of times: what is compiled once need not be compiled again.
+unexport PYTHONDONTWRITEBYTECODE
 AWS ?= $(BIN)/aws
 
 # Every template is packaged unless one is named. Those of the rehearsal are under

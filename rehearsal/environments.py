@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import os
 import select
@@ -20,7 +19,6 @@ import sys
 import tempfile
 import threading
 import uuid
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +27,9 @@ from typing import Any
 from rehearsal.clock import Clock
 
 Json = dict[str, Any]
-# Makes an environment with these variables that reads from and prints to these descriptors; a
-# descriptor of its process.
-Fork = Callable[[Mapping[str, str], int, int], int]
+# Makes an environment of this archive and these variables that reads from and prints to these
+# descriptors; a descriptor of its process.
+Fork = Callable[[Path, Mapping[str, str], int, int], int]
 
 # Names the descriptor of a connection to a runtime that a server is given.
 RUNTIME = "REHEARSAL_RUNTIME"
@@ -39,7 +37,7 @@ PROGRAM = Path(__file__).parent / "lambda_site" / "environment.py"
 # A function that works without sleeping takes no virtual time; so many real seconds are enough.
 PATIENCE = 120
 
-_unpacking = threading.Lock()
+_keeping = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -63,26 +61,29 @@ class Outcome:
     stream: str
 
 
-def _unpacked(code: bytes, home: Path) -> Path:
-    """Where this code is unpacked, once for all environments: a function only reads its own."""
-    task = home / f"task-{hashlib.sha256(code).hexdigest()}"
-    with _unpacking:
-        if not task.exists():
-            with zipfile.ZipFile(io.BytesIO(code)) as archive:
-                archive.extractall(task)
-    return task
+def _kept(code: bytes, home: Path) -> Path:
+    """Where this archive is kept, once for all environments."""
+    archive = home / f"{hashlib.sha256(code).hexdigest()}.zip"
+    with _keeping:
+        if not archive.exists():
+            archive.write_bytes(code)
+    return archive
 
 
 class Runtime:
-    """The process that environments are forked from, for as many pools as are connected to it."""
+    """The process that environments are forked from, for as many pools as are connected to it.
 
-    def __init__(self) -> None:
+    It makes the directory in which it unpacks code, once for all environments since a function
+    only reads its own, and removes it when it ends.
+    """
+
+    def __init__(self, directory: Path) -> None:
         # Every message whole: some carry descriptors.
         self._starter, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 # Unbuffered: what a function has printed is there although it was killed.
-                [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
+                [sys.executable, "-u", str(PROGRAM), str(theirs.fileno()), str(directory)],
                 env=base_variables(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -112,14 +113,13 @@ class Environment:
         self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
         variables = {
             **function.variables,
-            "LAMBDA_TASK_ROOT": str(_unpacked(code, home)),
             "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
             "_HANDLER": function.handler,
         }
         self._log = (self._home / "log").open("w+b", buffering=0)
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = fork(variables, theirs.fileno(), self._log.fileno())
+            self._process = fork(_kept(code, home), variables, theirs.fileno(), self._log.fileno())
         self._socket = ours
         self._socket.settimeout(PATIENCE)
         self._lines = self._socket.makefile("r", encoding="utf-8")
@@ -291,17 +291,17 @@ class Pool:
                 self._connection.close()
             if self._runtime:
                 self._runtime.close()
-        for task in self._home.glob("task-*"):
-            shutil.rmtree(task, ignore_errors=True)
+        for archive in self._home.glob("*.zip"):
+            archive.unlink()
 
-    def _fork(self, variables: Mapping[str, str], channel: int, log: int) -> int:
+    def _fork(self, code: Path, variables: Mapping[str, str], channel: int, log: int) -> int:
         with self._forking:
             if self._closed:
                 raise OSError("the runtime has ended")
             if self._connection is None:
-                self._runtime = Runtime()
+                self._runtime = Runtime(self._home / "runtime")
                 self._connection = self._runtime.connect()
-            request = json.dumps({"variables": {**variables}}).encode()
+            request = json.dumps({"code": str(code), "variables": {**variables}}).encode()
             socket.send_fds(self._connection, [request], [channel, log])
             _, handles, _, _ = socket.recv_fds(self._connection, 1, 1)
         return handles[0]

@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -279,7 +280,7 @@ def _cleared(environment: os._Environ[str]) -> dict[str, str]:
 @functools.cache
 def _runtime() -> Runtime:
     """Lambda's runtime, one for all that this process starts; it ends with this process."""
-    return Runtime()
+    return Runtime(Path(tempfile.gettempdir()) / f"rehearsal-runtime-{uuid.uuid4().hex}")
 
 
 def _end_with_parent() -> None:

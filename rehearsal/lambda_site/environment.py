@@ -10,6 +10,7 @@ time.sleep takes virtual time: the other side is asked to let it pass.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
 import gc
@@ -17,12 +18,15 @@ import importlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
+import zipfile
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -135,8 +139,12 @@ class Context:
         return max(0, int((self._end - time.monotonic() - self._slept()) * 1000))
 
 
-def main(number: int) -> None:
-    """Serve whoever is connected; a message with a descriptor connects another one."""
+def main(number: int, directory: str) -> None:
+    """Serve whoever is connected; a message with a descriptor connects another one.
+
+    Code is unpacked in a directory that is made for it, and removed at the end.
+    """
+    os.mkdir(directory, 0o700)
     # Whoever started it says when it ends, also at a terminal.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _read_ahead()
@@ -152,14 +160,15 @@ def main(number: int) -> None:
             if not os.fork():
                 starter.close()
                 try:
-                    _fork_environments(connection)
+                    _fork_environments(connection, directory)
                 finally:
                     os._exit(0)
             os.close(connection)
     list(_reap(0))
+    shutil.rmtree(directory)
 
 
-def _fork_environments(number: int) -> None:
+def _fork_environments(number: int, directory: str) -> None:
     """Fork an environment for each request, and give out a descriptor of its process."""
     environments: set[int] = set()
     with socket.socket(fileno=number) as requests:
@@ -168,10 +177,12 @@ def _fork_environments(number: int) -> None:
             if not request:
                 break
             environments -= set(_reap(os.WNOHANG))
+            wanted = json.loads(request)
+            task = _unpacked(wanted["code"], directory)
             process = os.fork()
             if not process:
                 requests.close()
-                _become(json.loads(request), *descriptors)
+                _become({**wanted["variables"], "LAMBDA_TASK_ROOT": task}, *descriptors)
             environments.add(process)
             # Until it is reaped nobody else can have its number.
             handle = os.pidfd_open(process)
@@ -204,14 +215,27 @@ def _reap(options: int) -> Iterator[int]:
         yield process
 
 
-def _become(request: Json, channel: int, log: int) -> NoReturn:
+def _unpacked(archive: str, directory: str) -> str:
+    """Where this code is; its name says which it is."""
+    task = os.path.join(directory, os.path.basename(archive))
+    if not os.path.exists(task):
+        # All at once: somebody else who is connected may be unpacking the same.
+        scratch = tempfile.mkdtemp(dir=directory)
+        with zipfile.ZipFile(archive) as code:
+            code.extractall(scratch)
+        with contextlib.suppress(OSError):
+            os.rename(scratch, task)
+    return task
+
+
+def _become(variables: dict[str, str], channel: int, log: int) -> NoReturn:
     """Be an environment, with nothing of the runtime's own environment or standard streams."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
     os.environ.clear()
-    os.environ.update(request["variables"])
+    os.environ.update(variables)
     time.tzset()
     task = os.environ["LAMBDA_TASK_ROOT"]
     os.chdir(task)
@@ -304,4 +328,4 @@ def _die_if(told: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), sys.argv[2])

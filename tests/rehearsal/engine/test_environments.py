@@ -63,12 +63,14 @@ class Bench:
 
 
 @pytest.fixture(scope="module", name="runtime")
-def _runtime() -> Iterator[Runtime]:
+def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    directory = tmp_path_factory.mktemp("runtime") / "tasks"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET_OF_THE_MACHINE", "x")
-        runtime = Runtime()
+        runtime = Runtime(directory)
     yield runtime
     runtime.close()
+    assert not directory.exists()
 
 
 @pytest.fixture(name="bench")
