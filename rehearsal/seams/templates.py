@@ -33,7 +33,7 @@ def install(world: World) -> None:
     """Read templates and parameters as CloudFormation does."""
     engine = ministack("services.cloudformation.engine")
     resolve_parameters = engine._resolve_parameters
-    engine.CfnLoader = _in_c(engine.CfnLoader)
+    engine.CfnLoader = in_c(engine.CfnLoader)
 
     def resolve(template: dict[str, Any], *arguments: Any, **named: Any) -> Any:
         for section in ("Parameters", "Conditions", "Rules"):
@@ -48,7 +48,7 @@ def install(world: World) -> None:
         ministack(f"services.cloudformation.{module}")._resolve_parameters = resolve
 
 
-def _in_c(loader: type[yaml.SafeLoader]) -> type[yaml.CSafeLoader]:
+def in_c(loader: type[yaml.SafeLoader]) -> type[yaml.CSafeLoader]:
     """A loader that makes the same of YAML as this one."""
 
     class Loader(yaml.CSafeLoader):

@@ -9,9 +9,9 @@ from rehearsal.scenarios import SCENARIOS, STANDARD
 from tests.timings import QUICK
 
 # Seconds of one processor, because the other tests take their share of real time: three times
-# what the slowest takes (own-pki-refused: 10; most: 5 or less), because processors differ, and one
-# that is shared does less in a second.
-PATIENCE = 30
+# what the slowest takes (own-pki-refused: 7; most: 5 or less), because processors differ, and one
+# that is shared does less in a second. The functions' share is not among it.
+PATIENCE = 20
 # Their story is what takes too long, and so AWS takes as long as it does.
 ABOUT_TIME = (
     "creation-takes-too-long",

@@ -6,9 +6,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rehearsal import seams
+from rehearsal.seams import templates
 from rehearsal.seams.table import TABLE
+from tests.templates.template import TEMPLATES, Template
 
 PACKAGE = Path(seams.__file__).parent.parent
 LISTED = [(module, attribute) for module in TABLE for attribute in TABLE[module]]
@@ -59,3 +62,10 @@ def test_nobody_reaches_for_ministack_but_through_the_table() -> None:
         if re.search(r"^\s*(from|import) ministack", path.read_text(), re.MULTILINE)
     }
     assert directly == set()
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=repr)
+def test_templates_read_in_c_are_the_same(template: Template) -> None:
+    text = (PACKAGE.parent / "templates" / template.name).read_text()
+    ministacks = importlib.import_module("ministack.services.cloudformation.engine").CfnLoader
+    assert yaml.load(text, templates.in_c(ministacks)) == yaml.load(text, ministacks)
