@@ -31,8 +31,6 @@ Json = dict[str, Any]
 # descriptors; a descriptor of its process.
 Fork = Callable[[Path, Mapping[str, str], int, int], int]
 
-# Names the descriptor of a connection to a runtime that a server is given.
-RUNTIME = "REHEARSAL_RUNTIME"
 PROGRAM = Path(__file__).parent / "lambda_site" / "environment.py"
 # A function that works without sleeping takes no virtual time; so many real seconds are enough.
 PATIENCE = 120

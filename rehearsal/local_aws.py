@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import json
+import multiprocessing
 import os
-import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +17,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +26,7 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from rehearsal.environments import RUNTIME, Runtime
+from rehearsal.environments import Runtime
 
 Json = dict[str, Any]
 
@@ -37,8 +39,9 @@ STACK_SECONDS = 180
 STOP_SECONDS = 5
 # Real seconds between two looks; each look takes the local AWS some of its time.
 LOOK_SECONDS = 0.2
-_SET_PARENT_DEATH_SIGNAL = 1
-_libc = ctypes.CDLL(None)
+# A server is forked from a process that has all of it imported, which takes longer than the rest.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["rehearsal.preloaded"])
 
 
 class LocalAwsError(Exception):
@@ -136,7 +139,7 @@ class LocalAws:
     control: Control
 
     def __init__(self, *arguments: str, timings: Json | None = None) -> None:
-        self._arguments = [*arguments]
+        self._arguments = ["--port", "0", "--control-port", "0", *arguments]
         if timings:
             self._arguments += ["--timings", json.dumps(timings)]
         self._exit = contextlib.ExitStack()
@@ -166,34 +169,20 @@ class LocalAws:
     def _start(self) -> None:
         home = self.scratch / "server"
         home.mkdir()
-        with self._log.open("wb") as log, _runtime().connect() as runtime:
-            self._server = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "rehearsal", "serve"),
-                    *("--port", "0", "--control-port", "0"),
-                    *self._arguments,
-                ],
-                cwd=ROOT,
-                env={
-                    **_cleared(os.environ),
-                    "TMPDIR": str(home),
-                    RUNTIME: str(runtime.fileno()),
-                },
-                pass_fds=[runtime.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                # A group of its own, so that all that it started can be ended with it.
-                start_new_session=True,
-                # Nobody else would end it if this process were killed.
-                preexec_fn=_end_with_parent,
-            )
-        assert self._server.stdout is not None
-        ready, _, _ = select.select([self._server.stdout], [], [], START_SECONDS)
-        line = self._server.stdout.readline() if ready else b""
-        if not line.startswith(b"{"):
+        hears, tells = _PROCESSES.Pipe(duplex=False)
+        with hears, _runtime().connect() as runtime:
+            with tells:
+                self._server = _PROCESSES.Process(
+                    target=_serve,
+                    args=(self._arguments, home, self._log, _cleared(os.environ), tells, runtime),
+                )
+                self._server.start()
+            try:
+                facts = hears.recv() if hears.poll(START_SECONDS) else None
+            except EOFError:
+                facts = None
+        if facts is None:
             raise LocalAwsError(f"the local AWS did not start:\n{self.server_log()}")
-        facts = json.loads(line)
         self.endpoint, self.region = facts["endpoint"], facts["region"]
         self.vpc, self.subnets = facts["vpc"], facts["subnets"]
         self.control = Control(facts["control"])
@@ -208,18 +197,18 @@ class LocalAws:
         if server is None:
             return
         server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(STOP_SECONDS)
+        server.join(STOP_SECONDS)
         # Whatever it left of its group, itself included if it did not listen.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
-        server.stdout.close()
+            os.killpg(self.process_id, signal.SIGKILL)
+        server.join()
 
     @property
     def process_id(self) -> int:
         """The server's process, which leads a group of its own."""
-        return self._server.pid
+        process = self._server.pid
+        assert process
+        return process
 
     def server_log(self) -> str:
         """The end of what the server process has written to its standard error."""
@@ -283,8 +272,28 @@ def _runtime() -> Runtime:
     return Runtime(Path(tempfile.gettempdir()) / f"rehearsal-runtime-{uuid.uuid4().hex}")
 
 
-def _end_with_parent() -> None:
-    _libc.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+def _serve(
+    arguments: Sequence[str],
+    home: Path,
+    log: Path,
+    environment: Mapping[str, str],
+    tells: Connection,
+    runtime: socket.socket,
+) -> None:
+    """Be a server, in a process that was forked for it; its standard streams are the log."""
+    # A group of its own, so that all that it starts can be ended with it.
+    os.setsid()
+    with log.open("wb") as written:
+        for stream in (1, 2):
+            os.dup2(written.fileno(), stream)
+    os.environ.clear()
+    os.environ.update(environment, TMPDIR=str(home))
+    tempfile.tempdir = None
+
+    from rehearsal import server
+
+    with tells:
+        server.serve(arguments, tells.send, runtime)
 
 
 def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:

@@ -7,7 +7,9 @@ import asyncio
 import dataclasses
 import functools
 import gc
+import importlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -15,7 +17,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +26,33 @@ import botocore.session
 from rehearsal import clock as clocks
 from rehearsal import control
 from rehearsal.decisions import Decisions
-from rehearsal.environments import RUNTIME, Pool
+from rehearsal.environments import Pool
 from rehearsal.faults import Faults
 from rehearsal.hsm import Quotas, Timings
 from rehearsal.timeline import Timeline
 from rehearsal.world import Ports, Readings, World
 
+Json = dict[str, Any]
+
 ACCOUNT = "123456789012"
 HOST = "127.0.0.1"
+REGION = "us-east-1"
 # Real seconds that requests in flight are given when the server is told to end.
 GRACE = 0.2
+# What is not imported with this module, because ministack reads its settings then.
+MODULES = ("hypercorn.asyncio", "ministack.app", "ministack.services.cloudformation")
+# Services whose descriptions ministack reads in any life.
+SERVICES = (
+    "cloudformation",
+    "ec2",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "s3",
+    "secretsmanager",
+    "stepfunctions",
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         help="refuse an HSM while another of its cluster comes or goes (not documented)",
     )
     arguments.add_argument("--clock", choices=("jump", "real"), default="jump")
-    arguments.add_argument("--region", default="us-east-1")
+    arguments.add_argument("--region", default=REGION)
     return arguments
 
 
@@ -68,28 +87,81 @@ def _overrides(kind: Any) -> Any:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or SIGINT, and leave nothing behind."""
+    serve(argv, lambda ready: print(json.dumps(ready), flush=True))
+    return 0
+
+
+def serve(
+    argv: Sequence[str] | None,
+    announce: Callable[[Json], object],
+    runtime: socket.socket | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, or until the process is gone that had this one forked.
+
+    What clients have to know is announced when it is ready. Functions run in environments that are
+    forked from the runtime at the other end of the connection, if there is one.
+    """
     given = parser().parse_args(argv)
     # In a directory of its own, so that whatever anybody leaves there goes with it.
     home = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     try:
-        _serve(given, home)
+        _serve(given, home, announce, runtime)
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    return 0
 
 
-def _serve(given: argparse.Namespace, home: Path) -> None:
-    gateway, secure = _listen(given.port), _listen(0)
-    listener = control.listen(given.control_port)
-    ports = Ports(gateway.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
-    certificate, key = _prepare_ministack(given, ports, home)
+def load(region: str) -> None:
+    """Import all that a server for this Region consists of, and read the SDK's descriptions.
+
+    ministack reads its settings as it is imported, and is imported anew for another Region. The
+    ports, which it reads then too, matter to none of the services that are rehearsed.
+    """
+    if os.environ.get("MINISTACK_REGION") == region:
+        return
+    os.environ.update(
+        AWS_EC2_METADATA_DISABLED="true",
+        BIND_HOST=HOST,
+        IOT_MTLS_ENABLED="0",
+        LAMBDA_EXECUTOR="local",
+        LOG_LEVEL=os.environ.get("LOG_LEVEL", "CRITICAL"),
+        MINISTACK_ACCOUNT_ID=ACCOUNT,
+        MINISTACK_HOST="localhost",
+        MINISTACK_REGION=region,
+        NO_PROXY="localhost,127.0.0.1",
+        SFN_WAIT_SCALE="1",
+        SFTP_ENABLED="0",
+        # Nothing can be kept there, and nothing of one run is to be found by another.
+        STATE_DIR=os.devnull,
+    )
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ministack"]:
+        del sys.modules[name]
+    for name in MODULES:
+        importlib.import_module(name)
     # ministack looks each service up in a session of its own: one loader reads for all of them.
     vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
-    # ministack reads its settings as it is imported.
+    loader = botocore.session.create_loader()
+    for service in SERVICES:
+        loader.load_service_model(service, "service-2")
+
+
+def _serve(
+    given: argparse.Namespace,
+    home: Path,
+    announce: Callable[[Json], object],
+    runtime: socket.socket | None,
+) -> None:
+    load(given.region)
     from rehearsal import seams
     from rehearsal.seams import gateway as gateway_seam
 
-    world = _world(given, ports, home)
+    gateway, secure = _listen(given.port), _listen(0)
+    listener = control.listen(given.control_port)
+    ports = Ports(gateway.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
+    certificate, key = _certify(home)
+    tempfile.tempdir = str(home)
+    # The functions answer CloudFormation over HTTPS.
+    os.environ.update(GATEWAY_PORT=str(ports.gateway), SSL_CERT_FILE=certificate, TMPDIR=str(home))
+    world = _world(given, ports, home, runtime)
     installed = seams.install(world)
     control.serve(world, ACCOUNT, listener)
     ready = {
@@ -105,12 +177,14 @@ def _serve(given: argparse.Namespace, home: Path) -> None:
     # What is here now stays: the collector need not look at it again and again.
     gc.freeze()
     try:
-        asyncio.run(_run(application, config, json.dumps(ready)))
+        asyncio.run(_run(application, config, lambda: announce(ready)))
     finally:
         installed.close()
 
 
-def _world(given: argparse.Namespace, ports: Ports, home: Path) -> World:
+def _world(
+    given: argparse.Namespace, ports: Ports, home: Path, runtime: socket.socket | None
+) -> World:
     clock = clocks.make(given.clock)
     return World(
         clock=clock,
@@ -124,14 +198,8 @@ def _world(given: argparse.Namespace, ports: Ports, home: Path) -> World:
         faults=Faults(clock.pause),
         timeline=Timeline(clock),
         decisions=Decisions(),
-        environments=Pool(home, _runtime()),
+        environments=Pool(home, runtime),
     )
-
-
-def _runtime() -> socket.socket | None:
-    """The connection that whoever started this process has given it, if any."""
-    number = os.environ.pop(RUNTIME, None)
-    return None if number is None else socket.socket(fileno=int(number))
 
 
 def _listen(port: int) -> socket.socket:
@@ -140,31 +208,6 @@ def _listen(port: int) -> socket.socket:
     listener.bind((HOST, port))
     listener.listen(128)
     return listener
-
-
-def _prepare_ministack(given: argparse.Namespace, ports: Ports, home: Path) -> tuple[str, str]:
-    """Tell ministack what it is to be; the paths of the certificate and key of our HTTPS port."""
-    os.environ.update(
-        AUTH="false" if given.no_auth else "true",
-        AWS_EC2_METADATA_DISABLED="true",
-        BIND_HOST=HOST,
-        GATEWAY_PORT=str(ports.gateway),
-        IOT_MTLS_ENABLED="0",
-        LAMBDA_EXECUTOR="local",
-        LOG_LEVEL=os.environ.get("LOG_LEVEL", "CRITICAL"),
-        MINISTACK_ACCOUNT_ID=ACCOUNT,
-        MINISTACK_HOST="localhost",
-        MINISTACK_REGION=given.region,
-        NO_PROXY="localhost,127.0.0.1",
-        SFN_WAIT_SCALE="1",
-        SFTP_ENABLED="0",
-        TMPDIR=str(home),
-    )
-    tempfile.tempdir = str(home)
-    certificate, key = _certify(home)
-    # For the functions, which answer CloudFormation over HTTPS.
-    os.environ["SSL_CERT_FILE"] = certificate
-    return certificate, key
 
 
 def _certify(home: Path) -> tuple[str, str]:
@@ -197,15 +240,17 @@ def _config(gateway: socket.socket, secure: socket.socket, certificate: str, key
     return config
 
 
-async def _run(application: Any, config: Any, ready: str) -> None:
+async def _run(application: Any, config: Any, announce: Callable[[], object]) -> None:
     from hypercorn.asyncio import serve
 
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    # The sockets listen already: whoever reads this line may connect.
-    print(ready, flush=True)
+    if starter := multiprocessing.parent_process():
+        loop.add_reader(starter.sentinel, over.set)
+    # The sockets listen already: whoever hears of it may connect.
+    announce()
     await serve(application, config, shutdown_trigger=over.wait)
 
 

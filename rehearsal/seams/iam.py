@@ -49,6 +49,7 @@ _evaluated: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
 
 def install(world: World) -> None:
     """Check every demand of a request, and write down what was decided."""
+    ministack("app").AUTH = world.auth
     _actions.SERVICE_TO_IAM_NAMESPACE["cloudhsm"] = "cloudhsm"
     extract, evaluate, enforce = (
         _actions.extract_resource_arn,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 TABLE: dict[str, dict[str, str]] = {
     "app": {
+        "AUTH": "replaced: whether it is on is not known yet as ministack is imported",
         "SERVICE_HANDLERS": "our own services are added, and all may fail as planted",
         "_handle_post_body_shortcuts": "replaced: answers of custom resources come to us",
         "app": "the ASGI application, which holds the clock while it answers",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,20 @@ def test_nothing_is_left_of_it_in_the_end() -> None:
     with pytest.raises(ProcessLookupError):
         os.killpg(server, 0)
     assert not scratch.exists()
+
+
+def tell_whether_ministack_is_imported(tells: Connection) -> None:
+    tells.send("ministack.app" in sys.modules)
+
+
+def test_its_server_is_forked_from_a_process_that_has_imported_what_it_consists_of() -> None:
+    hears, tells = multiprocessing.Pipe(duplex=False)
+    forked = multiprocessing.get_context("forkserver").Process(
+        target=tell_whether_ministack_is_imported, args=(tells,)
+    )
+    forked.start()
+    forked.join()
+    assert hears.recv()
 
 
 def test_it_ends_with_a_process_that_was_killed() -> None:
