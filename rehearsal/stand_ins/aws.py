@@ -20,8 +20,11 @@ import traceback
 from typing import Any, NoReturn
 
 ADDRESS = "/run/rehearsal/aws"
-# Services whose descriptions are read ahead.
-SERVICES = ("secretsmanager",)
+# A call that asks nobody, but for which all is imported and read that such calls need.
+REHEARSAL = [
+    *("secretsmanager", "get-secret-value", "--secret-id", "x", "--region", "us-east-1"),
+    *("--query", "SecretString", "--output", "text", "--generate-cli-skeleton", "output"),
+]
 # Bytes; a command's arguments and environment are less.
 LONGEST_CALL = 131072
 STANDARD_STREAMS = (0, 1, 2)
@@ -86,9 +89,10 @@ def _serve(listener: socket.socket) -> NoReturn:
     # The descriptions of services are read once, for all calls.
     session = vars(importlib.import_module("botocore.session"))
     session["create_loader"] = functools.cache(session["create_loader"])
-    driver = importlib.import_module("awscli.clidriver").create_clidriver()
-    for service in SERVICES:
-        driver.session.create_client(service, "us-east-1")
+    create_driver = importlib.import_module("awscli.clidriver").create_clidriver
+    create_driver().main(REHEARSAL)
+    # That one knows the environment of its call; this one has read the configuration file, no more.
+    driver = create_driver()
     gc.freeze()
     # Nobody waits for those that are forked.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -96,18 +100,18 @@ def _serve(listener: socket.socket) -> NoReturn:
         caller, _ = listener.accept()
         if not os.fork():
             listener.close()
-            _answer(caller)
+            _answer(caller, driver)
         caller.close()
 
 
-def _answer(caller: socket.socket) -> NoReturn:
+def _answer(caller: socket.socket, driver: Any) -> NoReturn:
     code = 1
     try:
         asked, streams, _, _ = socket.recv_fds(caller, LONGEST_CALL, len(STANDARD_STREAMS))
         for stream, given in zip(STANDARD_STREAMS, streams, strict=True):
             os.dup2(given, stream)
             os.close(given)
-        code = _run(json.loads(asked))
+        code = _run(json.loads(asked), driver)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -117,12 +121,11 @@ def _answer(caller: socket.socket) -> NoReturn:
         os._exit(0)
 
 
-def _run(call: Call) -> int:
+def _run(call: Call, driver: Any) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.update(call["environment"])
     os.chdir(call["directory"])
-    sys.argv[1:] = call["arguments"]
     try:
-        return int(importlib.import_module("awscli.clidriver").main())
+        return int(driver.main(call["arguments"]))
     except SystemExit as left:
         return int(left.code or 0)

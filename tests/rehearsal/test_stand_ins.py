@@ -50,16 +50,23 @@ def _client(box: Box) -> Box:
 # --- The machinery
 
 
-def test_every_stand_in_has_a_module_and_every_module_is_called() -> None:
+def called(first: str) -> set[str]:
+    """The commands of the branch of command.sh that begins with this one."""
     text = (boxes.STAND_INS / "command.sh").read_text()
-    called = re.search(r"^(aws \|[^)]*)\)$", text, re.MULTILINE)
-    assert called
-    names = called[1].replace("\\\n", "").replace(" ", "").split("|")
-    modules = {stand_in.MODULES.get(name, name.replace("-", "_")) for name in names}
+    branch = re.search(rf"^({first} \|[^)]*)\)$", text, re.MULTILINE)
+    assert branch
+    return {*branch[1].replace("\\\n", "").replace(" ", "").split("|")}
+
+
+def test_every_stand_in_is_called_and_every_one_that_is_called_is_there() -> None:
+    in_python, in_shell = called("aws"), called("cloud-init")
+    modules = {stand_in.MODULES.get(name, name.replace("-", "_")) for name in in_python}
     support = {"__init__", "control", "lay_out", "packages", "stand_in"}
     assert modules == {path.stem for path in boxes.STAND_INS.glob("*.py")} - support
+    assert in_shell == {path.stem for path in boxes.STAND_INS.glob("*.sh")} - {"box", "command"}
     installed = {Path(command).name for paths in packages.COMMANDS.values() for command in paths}
-    assert set(names) | {"python3"} == lay_out.PRESENT | lay_out.ABSENT | installed
+    names = in_python | in_shell | {"python3"}
+    assert names == lay_out.PRESENT | lay_out.ABSENT | installed
 
 
 def test_the_shell_scripts_are_clean() -> None:
@@ -67,7 +74,7 @@ def test_the_shell_scripts_are_clean() -> None:
     shellcheck = Path(sys.executable).with_name("shellcheck")
     checked = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
     assert checked.stdout == ""
-    assert len(scripts) == 2
+    assert len(scripts) == 4
 
 
 def test_the_first_start_is_over(box: Box) -> None:
