@@ -24,7 +24,7 @@ from typing import Any
 import botocore.session
 
 from rehearsal import clock as clocks
-from rehearsal import control
+from rehearsal import control, seams
 from rehearsal.decisions import Decisions
 from rehearsal.environments import Pool
 from rehearsal.faults import Faults
@@ -41,18 +41,23 @@ REGION = "us-east-1"
 GRACE = 0.2
 # What is not imported with this module, because ministack reads its settings then.
 MODULES = ("hypercorn.asyncio", "ministack.app", "ministack.services.cloudformation")
-# Services whose descriptions ministack reads in any life.
+# Services, as ministack calls them, whose descriptions it reads in any life.
 SERVICES = (
     "cloudformation",
+    "cloudhsm",
     "ec2",
+    "events",
     "iam",
     "kms",
     "lambda",
     "logs",
     "s3",
     "secretsmanager",
-    "stepfunctions",
+    "ssm",
+    "states",
 )
+# Objects between two looks of the collector: a server lives for a minute, and has memory enough.
+LOOK_FOR_GARBAGE = 100_000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -139,9 +144,7 @@ def load(region: str) -> None:
         importlib.import_module(name)
     # ministack looks each service up in a session of its own: one loader reads for all of them.
     vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
-    loader = botocore.session.create_loader()
-    for service in SERVICES:
-        loader.load_service_model(service, "service-2")
+    seams.read_ahead(SERVICES)
 
 
 def _serve(
@@ -151,7 +154,6 @@ def _serve(
     runtime: socket.socket | None,
 ) -> None:
     load(given.region)
-    from rehearsal import seams
     from rehearsal.seams import gateway as gateway_seam
 
     gateway, secure = _listen(given.port), _listen(0)
@@ -176,6 +178,7 @@ def _serve(
     config = _config(gateway, secure, certificate, key)
     # What is here now stays: the collector need not look at it again and again.
     gc.freeze()
+    gc.set_threshold(LOOK_FOR_GARBAGE)
     try:
         asyncio.run(_run(application, config, lambda: announce(ready)))
     finally:

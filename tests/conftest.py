@@ -46,6 +46,8 @@ def _demand_loopback(host: str | bytes) -> None:
 
 
 sys.addaudithook(refuse_network)
+# Until all tests are collected, since all that is imported and collected stays.
+gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,6 +61,7 @@ def pytest_collection_finish() -> None:
     Nor at all that moto makes for one test, and again for the next: there is memory enough.
     """
     gc.freeze()
+    gc.enable()
     gc.set_threshold(100_000)
 
 

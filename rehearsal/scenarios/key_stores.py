@@ -17,7 +17,7 @@ def key_store(life: Life) -> None:
     """A key store on a cluster not of ours: connected at once, used, deleted after its last key."""
     store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
     with store.step("Create"):
-        store.deploy()
+        store.request()
         store.expect_stack("CREATE_COMPLETE")
         store.expect_store("CONNECTED")
         store.expect("connections", store.attempts(), 1)
@@ -29,7 +29,7 @@ def key_store(life: Life) -> None:
         store.delete_key(key)
 
     with store.step("Delete"):
-        store.destroy()
+        store.delete()
         store.expect_stack("DELETE_COMPLETE")
         store.expect_remaining(LEFT_BY_KMS)
 

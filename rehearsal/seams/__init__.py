@@ -8,6 +8,7 @@ rest, and a test fails when a new version of ministack has lost one of them.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,15 @@ class Seams:
 def ministack(module: str) -> Any:
     """The listed parts of ministack's module of that name, such as "services.ec2"."""
     return Seams(module)
+
+
+def read_ahead(services: Iterable[str]) -> None:
+    """Have ministack read what it keeps of the SDK's descriptions of these services."""
+    actions, responses = ministack("core.iam_actions"), ministack("core.responses")
+    for service in services:
+        responses._service_model(service)
+        actions._tag_operations(service)
+        actions.unsigned_operations(service)
 
 
 class Installed:

@@ -15,10 +15,12 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "core.iam_actions": {
         "SERVICE_TO_IAM_NAMESPACE": "CloudHSM's actions are called cloudhsm:",
+        "_tag_operations": "read ahead",
         "access_denied_response": "replaced: names what was refused; a planted refusal too",
         "extract_iam_action": "which action a request asks for",
         "extract_resource_arn": "replaced: the resources that AWS authorizes",
         "identity_denial_message": "a denial in IAM's words",
+        "unsigned_operations": "read ahead",
     },
     "core.iam_evaluator": {
         "EvalContext": "the question put to a role's policies",
@@ -31,6 +33,7 @@ TABLE: dict[str, dict[str, str]] = {
         "execution_credentials": "a session of the role of a function or an instance",
     },
     "core.responses": {
+        "_service_model": "read ahead",
         "get_account_id": "the account of the request being answered",
         "get_region": "its Region",
         "new_uuid": "ids like ministack's own",

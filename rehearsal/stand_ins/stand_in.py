@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os.path
 import sys
@@ -17,6 +18,8 @@ def main(name: str, arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # It lives for a moment: the collector would only look at what has just been imported.
+    gc.disable()
     # Found as a package of its own, so that no other module of the rehearsal is needed in the box.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     sys.exit(main(sys.argv[1], sys.argv[2:]))

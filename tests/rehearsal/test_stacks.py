@@ -65,17 +65,20 @@ def test_a_stack_is_made_and_changed_with_make_deploy(aws: LocalAws, stack: Stac
 
 
 def test_a_stack_is_removed_with_make_destroy_and_its_end_can_still_be_read(stack: Stack) -> None:
-    stack.deploy()
+    stack.start()
+    stack.wait()
     assert stack.destroy() == "DELETE_COMPLETE"
     assert stack.status() == "DELETE_COMPLETE"
     assert stack.events("rLogGroup")[-1]["ResourceStatus"] == "DELETE_COMPLETE"
 
 
 def test_a_removed_stack_can_be_made_again(stack: Stack) -> None:
-    stack.deploy()
-    stack.destroy()
+    for ask in (stack.start, stack.start_delete):
+        ask()
+        stack.wait()
     assert stack.deploy() == "CREATE_COMPLETE"
-    stack.destroy()
+    stack.start_delete()
+    stack.wait()
     stack.start()
     assert stack.wait() == "CREATE_COMPLETE"
 
@@ -110,7 +113,8 @@ def test_what_is_refused_beforehand_is_told_in_the_cli_s_words(stack: Stack) -> 
 
 
 def test_parameters_keep_their_last_value(aws: LocalAws, stack: Stack) -> None:
-    stack.deploy(pDays=30)
+    stack.start(pDays=30)
+    stack.wait()
     with pytest.raises(DeployError, match="No updates"):
         stack.start()
     assert stack.deploy() == "CREATE_COMPLETE"
