@@ -6,12 +6,14 @@ import http.server
 import json
 import socketserver
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from rehearsal.api import ApiError
 from rehearsal.inventory import inventory, scope
+from rehearsal.seams import ministack
 
 if TYPE_CHECKING:
     from rehearsal.world import World
@@ -20,6 +22,12 @@ Json = Any
 
 # What happens to HSMs, backups and users without a request that AWS sees; methods of hsm.Region.
 ACTS = ("replace_hsm", "degrade_hsm", "plant_shared_backup", "log_in", "log_out")
+
+# Real seconds.
+REST_SECONDS = 10
+LOOK_SECONDS = 0.02
+
+_cloudformation = ministack("services.cloudformation")
 
 
 class Control:
@@ -35,6 +43,7 @@ class Control:
             ("GET", "/decisions"): lambda query: world.decisions.all(),
             ("GET", "/processes"): lambda query: self.processes(),
             ("GET", "/answers"): lambda query: list(world.answers),
+            ("GET", "/rest"): self.rest,
             ("GET", "/faults"): lambda query: world.faults.unused(),
             ("POST", "/faults"): self.plant,
             ("POST", "/advance"): self.advance,
@@ -65,6 +74,24 @@ class Control:
         with scope(self._account, self._world.region):
             systems = self._world.ssms.get((self._account, self._world.region))
             return systems.processes() if systems else {}
+
+    def rest(self, query: Json) -> Json:
+        """Whether a `stack` (name or id) is at rest; for a few real seconds, until it is.
+
+        To look at a stack by DescribeStacks again and again takes both sides a lot of their time.
+        """
+        end = time.monotonic() + REST_SECONDS
+        while (moving := self._moves(query["stack"])) and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        return {"rests": not moving}
+
+    def _moves(self, named: str) -> bool:
+        with scope(self._account, self._world.region):
+            return any(
+                stack["StackStatus"].endswith("_IN_PROGRESS")
+                for stack in list(_cloudformation._stacks.values())
+                if named in (stack["StackName"], stack["StackId"])
+            )
 
     def plant(self, faults: Json) -> Json:
         """Plant one fault or a list of them."""

@@ -95,6 +95,10 @@ class Control:
         answer: list[str] = self._ask("/answers")
         return answer
 
+    def rests(self, stack: str) -> bool:
+        """Whether a stack (name or id) is at rest; if it is not, wait a few real seconds for it."""
+        return bool(self._ask("/rest?" + urllib.parse.urlencode({"stack": stack}))["rests"])
+
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant one fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})
@@ -144,6 +148,8 @@ class LocalAws:
             self._arguments += ["--timings", json.dumps(timings)]
         self._exit = contextlib.ExitStack()
         self._clients: dict[str, Any] = {}
+        # The templates (stacks.py) that are there with all that they name.
+        self.packaged: set[str] = set()
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as undo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,14 @@ class Ca:
     @property
     def pem(self) -> str:
         return pem(self.certificate)
+
+    @property
+    def key_pem(self) -> str:
+        return self.key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode()
 
 
 def make_ca(
@@ -54,6 +63,12 @@ def make_ca(
         pss=False,
     )
     return Ca(key, certificate)
+
+
+def make_loopback(now: float) -> Ca:
+    """A certificate for HTTPS on this machine, which vouches for itself."""
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    return make_ca(now, name="localhost", extensions=(AS_CA, x509.SubjectAlternativeName(names)))
 
 
 def sign(

@@ -14,9 +14,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from typing import Any
 import botocore.session
 
 from rehearsal import clock as clocks
-from rehearsal import control, seams
+from rehearsal import control, pki, seams
 from rehearsal.decisions import Decisions
 from rehearsal.environments import Pool
 from rehearsal.faults import Faults
@@ -214,19 +214,12 @@ def _listen(port: int) -> socket.socket:
 
 
 def _certify(home: Path) -> tuple[str, str]:
-    """Make the HTTPS port's certificate and key; with RSA, as ministack would, it takes longer."""
-    certificate, key = str(home / "server.crt"), str(home / "server.key")
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-subj", "/CN=localhost", "-days", "825", "-nodes"),
-            *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
+    """Make the HTTPS port's certificate and key, in files."""
+    made = pki.make_loopback(time.time())
+    certificate, key = home / "server.crt", home / "server.key"
+    certificate.write_text(made.pem)
+    key.write_text(made.key_pem)
+    return str(certificate), str(key)
 
 
 def _config(gateway: socket.socket, secure: socket.socket, certificate: str, key: str) -> Any:

@@ -42,6 +42,9 @@ _packages: dict[str, Package] = {}
 
 def package(aws: LocalAws, template: str) -> str:
     """The URL in this AWS of this template (its path in the repository), packaged."""
+    url = f"{aws.endpoint}/{BUCKET}/{template}"
+    if template in aws.packaged:
+        return url
     s3 = aws.client("s3")
     known = _packages.get(template)
     if known is None:
@@ -50,7 +53,8 @@ def package(aws: LocalAws, template: str) -> str:
         for key, body in known.artifacts.items():
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
     s3.put_object(Bucket=BUCKET, Key=template, Body=known.template.encode())
-    return f"{aws.endpoint}/{BUCKET}/{template}"
+    aws.packaged.add(template)
+    return url
 
 
 def _build(aws: LocalAws) -> None:
@@ -170,10 +174,7 @@ class Stack:
 
     def wait(self) -> str:
         """The status that the stack comes to rest in."""
-        until(
-            lambda: not (self.status() or "").endswith("_IN_PROGRESS"),
-            f"stack {self.name} did not come to rest",
-        )
+        until(lambda: self.aws.control.rests(self.name), f"stack {self.name} did not come to rest")
         return self.status() or "DELETE_COMPLETE"
 
     def _change(self, changes: dict[str, object]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import http.server
-import ipaddress
 import json
 import ssl
 import threading
@@ -14,10 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from rehearsal.pki import make_loopback
 
 
 class Endpoint:
@@ -41,7 +36,8 @@ class Endpoint:
 def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
     """Run an endpoint on a free port; also gives the certificate by which it is trusted."""
     certificate = directory / "endpoint.pem"
-    certificate.write_bytes(_certificate())
+    made = make_loopback(time.time())
+    certificate.write_text(made.key_pem + made.pem)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
@@ -74,29 +70,3 @@ def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-def _certificate() -> bytes:
-    """A key and a certificate for 127.0.0.1 that vouches for itself, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "endpoint")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    return key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ) + certificate.public_bytes(serialization.Encoding.PEM)

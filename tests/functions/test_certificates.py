@@ -205,13 +205,13 @@ def test_what_is_no_certificate_is_told_by_the_secrets_name(request_: Request, t
 
 def test_neither_a_request_nor_a_key_is_taken_for_a_certificate(request_: Request) -> None:
     ca = make_ca(NOW)
-    key = ca.key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    ).decode()
     fails(request_, request_.pem, ca.pem, "^cluster-cert is not a certificate in PEM")
-    fails(request_, request_.signed_by(ca), key, "^customer-ca-cert is not a certificate in PEM")
+    fails(
+        request_,
+        request_.signed_by(ca),
+        ca.key_pem,
+        "^customer-ca-cert is not a certificate in PEM",
+    )
 
 
 def test_a_certificate_with_its_chain_is_one_too_many(request_: Request) -> None:

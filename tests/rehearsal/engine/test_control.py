@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -8,6 +9,8 @@ from rehearsal.local_aws import LocalAws, LocalAwsError
 from tests.rehearsal.engine.support import Json, Try, elapsed, function, role
 from tests.rehearsal.engine.things import Things
 
+# Real seconds, in which an answer would have come if nothing held it up.
+A_MOMENT = 0.3
 PARAMETER = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x"}}
 
 
@@ -37,6 +40,20 @@ def test_time_that_is_made_to_stand_still_moves_as_far_as_it_is_advanced(aws: Lo
     assert aws.control.clock()["paused"]
     aws.control.resume()
     assert not aws.control.clock()["paused"]
+
+
+def test_whoever_asks_for_a_stack_at_rest_is_answered_once_it_is(
+    aws: LocalAws, things: Things
+) -> None:
+    stack = things.stack
+    aws.control.pause()
+    stack.create(things.resources({"Thing": {"Create": {"Sleep": 60}}}), wait=False)
+    with ThreadPoolExecutor() as asking:
+        answers = [asking.submit(aws.control.rests, each) for each in (stack.name, stack.id)]
+        assert not wait(answers, A_MOMENT).done
+        aws.control.resume()
+        assert all(answer.result() for answer in answers)
+    assert stack.status() == "CREATE_COMPLETE"
 
 
 def test_the_timeline_can_be_read_from_a_moment_on(aws: LocalAws, stack: Try) -> None:
