@@ -18,10 +18,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from rehearsal.cli import Cli
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,11 +81,17 @@ class Box:
 
     `environment` is for the AWS CLI and the stand-ins: on AWS they learn Region, endpoint and
     credentials from the instance, so that a script finds none of it in its own environment.
+    Without a `cli` there is none in the box.
     """
 
-    def __init__(self, instance_id: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, instance_id: str, environment: Mapping[str, str], cli: Cli | None = None
+    ) -> None:
         self.instance_id = instance_id
         self.environment = dict(environment)
+        self._cli = cli
+        self._cli_is_in = False
+        self._letting_in = threading.Lock()
         self._numbers = itertools.count(1)
         unshare = shutil.which("unshare")
         if unshare is None:
@@ -93,7 +102,7 @@ class Box:
 
     def _make(self, unshare: str) -> subprocess.Popen[str]:
         """Start the box's first process; it ends, and the box with it, when its input does."""
-        root = tempfile.mkdtemp(prefix=f"{self.instance_id}-")
+        self._root = root = tempfile.mkdtemp(prefix=f"{self.instance_id}-")
         namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
         stand_ins = str(STAND_INS)
         given = [f"{stand_ins}/box.sh", root, stand_ins, sys.executable, *_python_directories()]
@@ -124,6 +133,7 @@ class Box:
         path = f"{orchestration}/{number}/_script.sh"
         self.write(path, script, 0o700)
         self.write("/run/rehearsal/environment", self._settings(), 0o600)
+        self._let_cli_in()
         # The script closes them when it was waited for; they have no name, so that nothing stays.
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
         process = subprocess.Popen(
@@ -178,17 +188,25 @@ class Box:
 
     def halt(self) -> None:
         """Kill every process in the box, as when the instance is stopped; its files stay."""
-        self._inside(["/bin/sh", "-c", "kill -KILL -1"])
+        with self._letting_in:
+            self._inside(["/bin/sh", "-c", "kill -KILL -1"])
+            self._cli_is_in = False
 
     def destroy(self) -> None:
         """End the box with all its files and processes."""
         self._keeper.communicate()
 
+    def _let_cli_in(self) -> None:
+        with self._letting_in:
+            if self._cli and not self._cli_is_in:
+                self._cli.enter(self._pid, self._root)
+                self._cli_is_in = True
+
     def _settings(self) -> str:
         settings = {
             **self.environment,
             "EC2_INSTANCE_ID": self.instance_id,
-            "REHEARSAL_PYTHON": sys.executable,
+            "REHEARSAL_PYTHON": _python(),
             "REHEARSAL_SITE_PACKAGES": sysconfig.get_path("platlib"),
         }
         # What a script exports for itself comes first, as with the environment on AWS.
@@ -223,6 +241,16 @@ def why_not_isolated() -> str | None:
     except CannotIsolateError as refusal:
         return str(refusal)
     return None
+
+
+def _python() -> str:
+    """This Python, as the box's commands can call it: in /usr/bin they stand in its own place.
+
+    A virtual environment is mostly made of a Python there, and its `python` a link to that.
+    """
+    real = Path(sys.executable).resolve()
+    hidden = real.parent in (Path("/usr/bin"), Path("/usr/sbin"))
+    return f"/run/rehearsal{real}" if hidden else sys.executable
 
 
 def _python_directories() -> list[str]:

@@ -14,8 +14,6 @@ import select
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import threading
 import uuid
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.clock import Clock
+from rehearsal.forking import Line, Source
 
 Json = dict[str, Any]
 # Makes an environment of this archive and these variables that reads from and prints to these
@@ -68,37 +67,13 @@ def _kept(code: bytes, home: Path) -> Path:
     return archive
 
 
-class Runtime:
-    """The process that environments are forked from, for as many pools as are connected to it.
+def start_runtime(directory: Path) -> Source:
+    """Start the process that environments are forked from.
 
     It makes the directory in which it unpacks code, once for all environments since a function
     only reads its own, and removes it when it ends.
     """
-
-    def __init__(self, directory: Path) -> None:
-        # Every message whole: some carry descriptors.
-        self._starter, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                # Unbuffered: what a function has printed is there although it was killed.
-                [sys.executable, "-u", str(PROGRAM), str(theirs.fileno()), str(directory)],
-                env=base_variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
-
-    def connect(self) -> socket.socket:
-        """A connection on which environments can be asked for; they end with it."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            socket.send_fds(self._starter, [b"\n"], [theirs.fileno()])
-        return ours
-
-    def close(self) -> None:
-        """End the process, once all connections are closed."""
-        self._starter.close()
-        self._process.wait()
+    return Source(PROGRAM, str(directory))
 
 
 class Environment:
@@ -233,10 +208,7 @@ class Pool:
 
     def __init__(self, home: Path, connection: socket.socket | None = None) -> None:
         self._home = home
-        self._connection = connection
-        self._runtime: Runtime | None = None
-        self._closed = False
-        self._forking = threading.Lock()
+        self._runtime = Line(lambda: start_runtime(home / "runtime"), connection)
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
         self._lock = threading.Lock()
@@ -283,33 +255,16 @@ class Pool:
         for environment in doomed:
             with contextlib.suppress(OSError, ValueError):
                 environment.kill()
-        with self._forking:
-            self._closed = True
-            if self._connection:
-                self._connection.close()
-            if self._runtime:
-                self._runtime.close()
+        self._runtime.close()
         for archive in self._home.glob("*.zip"):
             archive.unlink()
 
     def _fork(self, code: Path, variables: Mapping[str, str], channel: int, log: int) -> int:
-        with self._forking:
-            if self._closed:
-                raise OSError("the runtime has ended")
-            if self._connection is None:
-                self._runtime = Runtime(self._home / "runtime")
-                self._connection = self._runtime.connect()
-            request = json.dumps({"code": str(code), "variables": {**variables}}).encode()
-            socket.send_fds(self._connection, [request], [channel, log])
-            _, handles, _, _ = socket.recv_fds(self._connection, 1, 1)
-        return handles[0]
+        wanted = {"code": str(code), "variables": {**variables}}
+        [handle] = self._runtime.ask(wanted, [channel, log])
+        return handle
 
     def _end(self, environment: Environment) -> None:
         with self._lock:
             self._all.discard(environment)
         environment.kill()
-
-
-def base_variables() -> dict[str, str]:
-    """What of this process's own environment a function may see."""
-    return {name: os.environ[name] for name in ("PATH", "LANG", "TZ") if name in os.environ}

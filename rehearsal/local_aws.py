@@ -26,7 +26,9 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from rehearsal.environments import Runtime
+from rehearsal.cli import start_cli
+from rehearsal.environments import start_runtime
+from rehearsal.forking import Source
 
 Json = dict[str, Any]
 
@@ -176,11 +178,14 @@ class LocalAws:
         home = self.scratch / "server"
         home.mkdir()
         hears, tells = _PROCESSES.Pipe(duplex=False)
-        with hears, _runtime().connect() as runtime:
+        with hears, _runtime().connect() as runtime, _cli().connect() as cli:
             with tells:
                 self._server = _PROCESSES.Process(
                     target=_serve,
-                    args=(self._arguments, home, self._log, _cleared(os.environ), tells, runtime),
+                    args=(
+                        *(self._arguments, home, self._log, _cleared(os.environ), tells),
+                        *(runtime, cli),
+                    ),
                 )
                 self._server.start()
             try:
@@ -273,9 +278,15 @@ def _cleared(environment: os._Environ[str]) -> dict[str, str]:
 
 
 @functools.cache
-def _runtime() -> Runtime:
+def _runtime() -> Source:
     """Lambda's runtime, one for all that this process starts; it ends with this process."""
-    return Runtime(Path(tempfile.gettempdir()) / f"rehearsal-runtime-{uuid.uuid4().hex}")
+    return start_runtime(Path(tempfile.gettempdir()) / f"rehearsal-runtime-{uuid.uuid4().hex}")
+
+
+@functools.cache
+def _cli() -> Source:
+    """The AWS CLI, likewise."""
+    return start_cli()
 
 
 def _serve(
@@ -285,6 +296,7 @@ def _serve(
     environment: Mapping[str, str],
     tells: Connection,
     runtime: socket.socket,
+    cli: socket.socket,
 ) -> None:
     """Be a server, in a process that was forked for it; its standard streams are the log."""
     # A group of its own, so that all that it starts can be ended with it.
@@ -299,7 +311,7 @@ def _serve(
     from rehearsal import server
 
     with tells:
-        server.serve(arguments, tells.send, runtime)
+        server.serve(arguments, tells.send, server.Sources(runtime, cli))
 
 
 def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:

@@ -19,12 +19,13 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import botocore.session
 
 from rehearsal import clock as clocks
 from rehearsal import control, pki, seams
+from rehearsal.cli import Cli
 from rehearsal.decisions import Decisions
 from rehearsal.environments import Pool
 from rehearsal.faults import Faults
@@ -58,6 +59,13 @@ SERVICES = (
 )
 # Objects between two looks of the collector: a server lives for a minute, and has memory enough.
 LOOK_FOR_GARBAGE = 100_000
+
+
+class Sources(NamedTuple):
+    """Connections to what a server has others forked from: Lambda's runtime and the AWS CLI."""
+
+    runtime: socket.socket | None = None
+    cli: socket.socket | None = None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -99,18 +107,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(
     argv: Sequence[str] | None,
     announce: Callable[[Json], object],
-    runtime: socket.socket | None = None,
+    sources: Sources | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, or until the process is gone that had this one forked.
 
-    What clients have to know is announced when it is ready. Functions run in environments that are
-    forked from the runtime at the other end of the connection, if there is one.
+    What clients have to know is announced when it is ready. What is forked is forked from the
+    sources, if they are given, else from the server's own.
     """
     given = parser().parse_args(argv)
     # In a directory of its own, so that whatever anybody leaves there goes with it.
     home = Path(tempfile.mkdtemp(prefix="rehearsal-"))
     try:
-        _serve(given, home, announce, runtime)
+        _serve(given, home, announce, sources or Sources())
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -151,7 +159,7 @@ def _serve(
     given: argparse.Namespace,
     home: Path,
     announce: Callable[[Json], object],
-    runtime: socket.socket | None,
+    sources: Sources,
 ) -> None:
     load(given.region)
     from rehearsal.seams import gateway as gateway_seam
@@ -163,7 +171,7 @@ def _serve(
     tempfile.tempdir = str(home)
     # The functions answer CloudFormation over HTTPS.
     os.environ.update(GATEWAY_PORT=str(ports.gateway), SSL_CERT_FILE=certificate, TMPDIR=str(home))
-    world = _world(given, ports, home, runtime)
+    world = _world(given, ports, home, sources)
     installed = seams.install(world)
     control.serve(world, ACCOUNT, listener)
     ready = {
@@ -185,9 +193,7 @@ def _serve(
         installed.close()
 
 
-def _world(
-    given: argparse.Namespace, ports: Ports, home: Path, runtime: socket.socket | None
-) -> World:
+def _world(given: argparse.Namespace, ports: Ports, home: Path, sources: Sources) -> World:
     clock = clocks.make(given.clock)
     return World(
         clock=clock,
@@ -201,7 +207,8 @@ def _world(
         faults=Faults(clock.pause),
         timeline=Timeline(clock),
         decisions=Decisions(),
-        environments=Pool(home, runtime),
+        environments=Pool(home, sources.runtime),
+        cli=Cli(sources.cli),
     )
 
 

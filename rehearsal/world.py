@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal import hsm, ssm
+from rehearsal.cli import Cli
 from rehearsal.clock import Clock
 from rehearsal.decisions import Decisions
 from rehearsal.environments import Pool
@@ -51,6 +52,7 @@ class World:
     timeline: Timeline
     decisions: Decisions
     environments: Pool
+    cli: Cli
     # What custom resources have answered CloudFormation, as it came.
     answers: list[str] = field(default_factory=list)
     # By account and Region.

@@ -13,8 +13,8 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rehearsal import environments
 from rehearsal.environments import Function, Outcome
+from rehearsal.forking import base_variables
 from rehearsal.seams import ministack
 from rehearsal.seams.iam import role_allows
 
@@ -118,7 +118,7 @@ def _function(world: World, config: Record) -> Function:
         config["Handler"],
         float(config["Timeout"]),
         {
-            **environments.base_variables(),
+            **base_variables(),
             **(config.get("Environment") or {}).get("Variables", {}),
             **_runtime.execution_credentials(config),
             "AWS_REGION": region,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rehearsal.box import Box
+from rehearsal.cli import Cli
 
 
 class Control:
@@ -60,12 +61,19 @@ def _control() -> Iterator[Control]:
     control.close()
 
 
+@pytest.fixture(scope="session", name="cli")
+def _cli() -> Iterator[Cli]:
+    cli = Cli()
+    yield cli
+    cli.close()
+
+
 @pytest.fixture(name="make_box")
-def _make_box(control: Control) -> Iterator[Callable[..., Box]]:
+def _make_box(control: Control, cli: Cli) -> Iterator[Callable[..., Box]]:
     boxes: list[Box] = []
 
     def make(instance_id: str = "i-0123456789abcdef0", **environment: str) -> Box:
-        boxes.append(Box(instance_id, {"REHEARSAL_CONTROL": control.url, **environment}))
+        boxes.append(Box(instance_id, {"REHEARSAL_CONTROL": control.url, **environment}, cli))
         return boxes[-1]
 
     yield make

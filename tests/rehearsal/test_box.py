@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -283,33 +284,54 @@ def test_a_box_goes_when_the_process_that_made_it_is_killed(temporary: Path) -> 
         time.sleep(0.01)
 
 
+# Whether the box is the caller's alone or an ordinary user's, what runs in it is the same.
+PROGRAM = """if True:
+    import sys, tempfile
+    sys.dont_write_bytecode, tempfile.tempdir = True, sys.argv[1]
+    from rehearsal.box import Box
+    box = Box("i-1", {})
+    print(box.run("id -u; dnf install -y -q jq; cd /etc; rm hosts; touch x /opt/x /usr/bin/x"))
+    box.destroy()
+"""
+# The distribution's own, of which most virtual environments are made.
+PYTHON = Path("/usr/bin/python3")
+WITH_PYTHON = pytest.mark.skipif(not PYTHON.exists(), reason=f"there is no {PYTHON}")
+
+
+def made_by(python: Path, directory: str, **options: Any) -> str:
+    """What the program prints that makes a box and runs a script in it."""
+    done = subprocess.run(
+        [python, "-c", PROGRAM, directory],
+        env={"PATH": PATH},
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    return done.stdout or done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="then every other test proves it")
-@pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no Python that anybody may run")
+@WITH_PYTHON
 def test_an_ordinary_user_can_have_a_box_too() -> None:
-    program = """if True:
-        import sys, tempfile
-        sys.dont_write_bytecode, tempfile.tempdir = True, sys.argv[1]
-        from rehearsal.box import Box
-        box = Box("i-1", {})
-        print(box.run("id -u; dnf install -y -q jq; cd /etc; rm hosts; touch x /opt/x /usr/bin/x"))
-        box.destroy()
-    """
     readable = subprocess.run(["test", "-r", STAND_INS / "box.sh"], user=65534, check=False)
     if readable.returncode:
         pytest.skip("nobody else may read this directory")
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o777)
-        done = subprocess.run(
-            ["/usr/bin/python3", "-c", program, directory],
-            user=65534,
-            group=65534,
-            extra_groups=[],
-            env={"PATH": PATH},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.stdout == "Outcome(exit_code=0, stdout='0\\n', stderr='')\n", done.stderr
+        said = made_by(PYTHON, directory, user=65534, group=65534, extra_groups=[])
+    assert said == "Outcome(exit_code=0, stdout='0\\n', stderr='')\n"
+
+
+@WITH_PYTHON
+def test_a_virtual_environment_of_the_machine_s_own_python_can_have_a_box_too(
+    tmp_path: Path,
+) -> None:
+    environment, boxes = tmp_path / "environment", tmp_path / "boxes"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", environment], check=True)
+    boxes.mkdir()
+    said = made_by(environment / "bin" / "python", str(boxes))
+    assert said == "Outcome(exit_code=0, stdout='0\\n', stderr='')\n"
 
 
 def test_this_machine_can_isolate() -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from rehearsal.clock import JumpClock
-from rehearsal.environments import Environment, Function, Outcome, Pool, Runtime, base_variables
+from rehearsal.environments import Environment, Function, Outcome, Pool, start_runtime
+from rehearsal.forking import Source, base_variables
 
 FUNCTION = Function(
     arn="arn:aws:lambda:us-east-1:123456789012:function:try",
@@ -40,7 +41,7 @@ def zipped(code: str, **modules: str) -> bytes:
 
 
 class Bench:
-    def __init__(self, home: Path, runtime: Runtime) -> None:
+    def __init__(self, home: Path, runtime: Source) -> None:
         self.clock, self.pool = JumpClock(), Pool(home, runtime.connect())
 
     def take(self, code: str, function: Function = FUNCTION) -> Environment:
@@ -63,18 +64,18 @@ class Bench:
 
 
 @pytest.fixture(scope="module", name="runtime")
-def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
     directory = tmp_path_factory.mktemp("runtime") / "tasks"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET_OF_THE_MACHINE", "x")
-        runtime = Runtime(directory)
+        runtime = start_runtime(directory)
     yield runtime
     runtime.close()
     assert not directory.exists()
 
 
 @pytest.fixture(name="bench")
-def _bench(tmp_path: Path, runtime: Runtime) -> Iterator[Bench]:
+def _bench(tmp_path: Path, runtime: Source) -> Iterator[Bench]:
     bench = Bench(tmp_path, runtime)
     yield bench
     bench.pool.close()
@@ -260,11 +261,11 @@ def test_nothing_is_left_when_the_pool_is_closed(bench: Bench, tmp_path: Path) -
 
 def test_a_closed_pool_makes_no_environment(bench: Bench) -> None:
     bench.pool.close()
-    with pytest.raises(OSError, match="the runtime has ended"):
+    with pytest.raises(OSError, match="the line is closed"):
         bench.take("def handler(event, context): return 1")
 
 
-def test_pools_of_one_runtime_end_apart(bench: Bench, runtime: Runtime, tmp_path: Path) -> None:
+def test_pools_of_one_runtime_end_apart(bench: Bench, runtime: Source, tmp_path: Path) -> None:
     code = "import os\ndef handler(event, context): return os.getpid()"
     other = Bench(tmp_path / "other", runtime)
     (tmp_path / "other").mkdir()
