@@ -27,7 +27,8 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.fixture(scope="session", autouse=True)
+# Not for the session: the tests of other directories have their own use for what is unlawful.
+@pytest.fixture(scope="module", autouse=True)
 def _lawful() -> Iterator[None]:
     """Whatever local AWS a test of this directory starts: no law was broken in it when it ends."""
     leave = LocalAws.__exit__

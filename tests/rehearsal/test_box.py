@@ -308,7 +308,7 @@ def made_by(python: Path, directory: str, **options: Any) -> str:
         check=False,
         **options,
     )
-    return done.stdout or done.stderr
+    return str(done.stdout or done.stderr)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="then every other test proves it")
