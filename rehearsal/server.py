@@ -129,8 +129,7 @@ def load(region: str) -> None:
     ministack reads its settings as it is imported, and is imported anew for another Region. The
     ports, which it reads then too, matter to none of the services that are rehearsed.
     """
-    if os.environ.get("MINISTACK_REGION") == region:
-        return
+    # Also for what has it imported already, since a server's environment is its starter's.
     os.environ.update(
         AWS_EC2_METADATA_DISABLED="true",
         BIND_HOST=HOST,
@@ -146,6 +145,11 @@ def load(region: str) -> None:
         # Nothing can be kept there, and nothing of one run is to be found by another.
         STATE_DIR=os.devnull,
     )
+    _import(region)
+
+
+@functools.lru_cache(maxsize=1)
+def _import(region: str) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "ministack"]:
         del sys.modules[name]
     for name in MODULES:

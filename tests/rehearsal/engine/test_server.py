@@ -245,3 +245,22 @@ def test_the_real_clock_takes_its_time() -> None:
         time.sleep(1.1)
         assert client.describe_clusters()["Clusters"][0]["State"] == "UNINITIALIZED"
         assert 1 < elapsed(aws) - began < 10
+
+
+def test_what_is_imported_already_is_imported_anew_for_another_region_only() -> None:
+    program = """if True:
+        import os, sys
+        from rehearsal import server
+        loaded = []
+        for region in ("us-east-1", "us-east-1", "eu-central-1"):
+            # Whoever forks a server for somebody else gives it the environment of that one.
+            os.environ.pop("MINISTACK_REGION", None)
+            server.load(region)
+            loaded.append(id(sys.modules["ministack.app"]))
+            assert os.environ["MINISTACK_REGION"] == region
+        print([each == loaded[0] for each in loaded])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[True, True, False]\n", done.stderr
