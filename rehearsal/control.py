@@ -28,6 +28,7 @@ REST_SECONDS = 10
 LOOK_SECONDS = 0.02
 
 _cloudformation = ministack("services.cloudformation")
+_states = ministack("services.stepfunctions")
 
 
 class Control:
@@ -76,21 +77,26 @@ class Control:
             return systems.processes() if systems else {}
 
     def rest(self, query: Json) -> Json:
-        """Whether a `stack` (name or id) is at rest; for a few real seconds, until it is.
+        """Whether a `stack` (name or id) is at rest, or else all workflows are.
 
-        To look at a stack by DescribeStacks again and again takes both sides a lot of their time.
+        If not, that is waited for, a few real seconds long: to ask AWS again and again takes both
+        sides a lot of their time.
         """
         end = time.monotonic() + REST_SECONDS
-        while (moving := self._moves(query["stack"])) and time.monotonic() < end:
+        while (moving := self._moves(query.get("stack"))) and time.monotonic() < end:
             time.sleep(LOOK_SECONDS)
         return {"rests": not moving}
 
-    def _moves(self, named: str) -> bool:
+    def _moves(self, stack: str | None) -> bool:
         with scope(self._account, self._world.region):
+            if stack is None:
+                return any(
+                    each["status"] == "RUNNING" for each in list(_states._executions.values())
+                )
             return any(
-                stack["StackStatus"].endswith("_IN_PROGRESS")
-                for stack in list(_cloudformation._stacks.values())
-                if named in (stack["StackName"], stack["StackId"])
+                each["StackStatus"].endswith("_IN_PROGRESS")
+                for each in list(_cloudformation._stacks.values())
+                if stack in (each["StackName"], each["StackId"])
             )
 
     def plant(self, faults: Json) -> Json:

@@ -64,10 +64,7 @@ class Life:
         self._began(step)
         try:
             yield
-            until(
-                lambda: not self.control.inventory()["states"]["running"],
-                "workflows were still running",
-            )
+            until(self.control.rests, "workflows were still running")
         except BaseException as failure:
             step.finish(self._elapsed(), str(failure) or type(failure).__name__)
             raise

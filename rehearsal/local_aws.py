@@ -97,9 +97,14 @@ class Control:
         answer: list[str] = self._ask("/answers")
         return answer
 
-    def rests(self, stack: str) -> bool:
-        """Whether a stack (name or id) is at rest; if it is not, wait a few real seconds for it."""
-        return bool(self._ask("/rest?" + urllib.parse.urlencode({"stack": stack}))["rests"])
+    def rests(self, stack: str | None = None) -> bool:
+        """Whether a stack (name or id) is at rest, or else all workflows are.
+
+        If not, that is waited for, a few real seconds long. What has been asked for this instant
+        may not have begun.
+        """
+        query = "?" + urllib.parse.urlencode({"stack": stack}) if stack else ""
+        return bool(self._ask(f"/rest{query}")["rests"])
 
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Plant one fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""

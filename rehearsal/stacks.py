@@ -174,7 +174,10 @@ class Stack:
 
     def wait(self) -> str:
         """The status that the stack comes to rest in."""
-        until(lambda: self.aws.control.rests(self.name), f"stack {self.name} did not come to rest")
+        until(
+            lambda: self.aws.control.rests(self.name) and not self._moves(),
+            f"stack {self.name} did not come to rest",
+        )
         return self.status() or "DELETE_COMPLETE"
 
     def _change(self, changes: dict[str, object]) -> None:
@@ -186,6 +189,9 @@ class Stack:
         """Its status now, DELETE_COMPLETE included; None if there was never such a stack."""
         found = self._describe()
         return None if found is None else str(found["StackStatus"])
+
+    def _moves(self) -> bool:
+        return (self.status() or "").endswith("_IN_PROGRESS")
 
     def outputs(self) -> dict[str, str]:
         """Its outputs by name."""

@@ -122,7 +122,10 @@ class Try:
 
     def wait(self) -> str:
         """The status that the stack comes to rest in."""
-        until(lambda: self.aws.control.rests(self.id), f"{self.name} does not rest")
+        until(
+            lambda: self.aws.control.rests(self.id) and not self.status().endswith("IN_PROGRESS"),
+            f"{self.name} does not rest",
+        )
         return self.status()
 
     def physical_id(self, logical_id: str) -> str:
