@@ -90,11 +90,16 @@ def _enter(asking: socket.socket, box: Call, driver: Any) -> NoReturn:
         asking.send(f"{type(problem).__name__}: {problem}".encode())
         os._exit(1)
     # Only what is forked now is among the box's processes, and ends with them.
-    if not os.fork():
+    process = os.fork()
+    if not process:
         try:
             _serve(listener, driver, asking)
         finally:
             os._exit(1)
+    # A box is gone when all its processes are reaped, and this one's parent has to be there for it.
+    os.closerange(len(STANDARD_STREAMS), os.sysconf("SC_OPEN_MAX"))
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process, 0)
     os._exit(0)
 
 
