@@ -28,6 +28,15 @@ HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
+# Keys of HSMs to be. To make one takes as long as all else that a server does in a second.
+_prepared: list[rsa.RSAPrivateKey] = []
+
+
+def prepare_keys(number: int) -> None:
+    """Make keys ahead, for those that are forked from this process."""
+    _prepared.extend(rsa.generate_private_key(65537, 2048) for _ in range(number))
+
+
 class Makers:
     """AWS and the manufacturer: both certify the key of each HSM's hardware (F2.2)."""
 
@@ -51,7 +60,7 @@ class Makers:
 
     def identity(self, hsm_id: str, mode: str, now: float) -> Identity:
         """A new cluster's key, the CSR and the certificates that its first HSM shows (F2.1)."""
-        key = rsa.generate_private_key(65537, 2048)
+        key = _prepared.pop() if _prepared else rsa.generate_private_key(65537, 2048)
         hardware_key = ec.generate_private_key(ec.SECP256R1())
         hardware = _name(f"HSM hardware {hsm_id}")
         subject = _name(

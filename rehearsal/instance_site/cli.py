@@ -46,7 +46,8 @@ def main(number: int) -> None:
     driver = _read_ahead()
     with selectors.DefaultSelector() as waiting, socket.socket(fileno=number) as starter:
         waiting.register(starter, selectors.EVENT_READ)
-        while starter in waiting.get_map():
+        # Also without its starter, as long as anybody is connected.
+        while waiting.get_map():
             for key, _ in waiting.select():
                 asking = key.fileobj
                 assert isinstance(asking, socket.socket)

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from rehearsal.box import PATH, STAND_INS, Box, CannotIsolateError, why_not_isolated
+from rehearsal.cli import Cli, start_cli
 
 BASH = "#!/bin/bash\nset -euo pipefail\n"
 DIRECTORIES = (
@@ -201,6 +202,35 @@ def test_the_cli_still_runs_when_every_process_was_ended(box: Box) -> None:
     assert box.run("aws --version").exit_code == 0
     box.halt()
     assert box.run("aws --version").exit_code == 0
+
+
+def test_the_cli_is_there_for_those_connected_when_its_starter_has_gone() -> None:
+    source = start_cli()
+    cli = Cli(source.connect())
+    ending = threading.Thread(target=source.close)
+    ending.start()
+    box = Box("i-1", {}, cli)
+    assert box.run("aws --version").exit_code == 0
+    box.destroy()
+    cli.close()
+    ending.join(10)
+    assert not ending.is_alive()
+
+
+def test_without_a_cli_there_is_none_in_a_box() -> None:
+    box = Box("i-1", {})
+    asked = box.run("aws --version")
+    box.destroy()
+    assert (asked.exit_code, asked.stdout) == (255, "")
+    assert "the CLI is not in this box" in asked.stderr
+
+
+def test_a_box_that_has_gone_is_not_entered() -> None:
+    box, cli = Box("i-1", {}), Cli()
+    box.destroy()
+    with pytest.raises(OSError, match="ProcessLookupError"):
+        cli.enter(box._pid, box._root)
+    cli.close()
 
 
 def test_every_command_that_runs_is_noted_with_its_arguments(box: Box) -> None:
