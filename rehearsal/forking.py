@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import socket
@@ -86,8 +85,7 @@ class Line:
         with self._lock:
             self._closed = True
             if self._connection:
-                with contextlib.suppress(OSError):
-                    self._connection.close()
+                self._connection.close()
             if self._source:
                 self._source.close()
 
