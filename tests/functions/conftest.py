@@ -76,7 +76,7 @@ def _make_world(
         def make(**arguments: Any) -> World:
             # The rest cannot be mixed up: each world has a VPC and a model of its own.
             for service in ("iam", "secretsmanager", "ssm"):
-                get_backend(service).reset()
+                get_backend(service).clear()
             clock = Clock()
             world = World(clock, stack.enter_context(extended_moto(clock, **arguments)))
             stack.enter_context(intercepted(world))

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import boto3
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionClosedError
+from moto.ec2.models import ec2_backends
 
 from hsm_lifecycle import clusters
 from hsm_lifecycle.dispatch import name_of, worker
@@ -74,7 +75,7 @@ class World:
         self.hsm = boto3.client("cloudhsmv2")
         self.kms = boto3.client("kms")
         self.secrets = boto3.client("secretsmanager")
-        self.vpc: str = self.ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        self.vpc: str = _network().create_vpc("10.0.0.0/16").id
         self.subnets = [self.subnet(zone, place) for place, zone in enumerate(ZONES)]
         # What signs in place of an operator's PKI, and by whom each cluster was initialized.
         self.ca = pki.make_ca(clock.now())
@@ -204,10 +205,10 @@ class World:
 
     def subnet(self, zone: str, place: int, vpc: str | None = None) -> str:
         """Make a subnet."""
-        answer = self.ec2.create_subnet(
-            VpcId=vpc or self.vpc, CidrBlock=f"10.0.{place}.0/24", AvailabilityZone=zone
+        made = _network().create_subnet(
+            vpc or self.vpc, f"10.0.{place}.0/24", availability_zone=zone
         )
-        return str(answer["Subnet"]["SubnetId"])
+        return str(made.id)
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -356,6 +357,11 @@ class World:
         self.wait(TIMINGS.connect)
         assert self.store(store_id)["ConnectionState"] == "CONNECTED"
         return store_id
+
+
+def _network() -> Any:
+    """EC2 in moto, asked directly: every test needs subnets, and requests take a while."""
+    return ec2_backends[ACCOUNT]["us-east-1"]
 
 
 @contextlib.contextmanager
