@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from rehearsal.cli import Cli
+from rehearsal.command_server import CommandServer
 
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -81,17 +81,20 @@ class Box:
 
     `environment` is for the AWS CLI and the stand-ins: on AWS they learn Region, endpoint and
     credentials from the instance, so that a script finds none of it in its own environment.
-    Without a `cli` there is none in the box.
+    With a command server, stand-ins are quicker.
     """
 
     def __init__(
-        self, instance_id: str, environment: Mapping[str, str], cli: Cli | None = None
+        self,
+        instance_id: str,
+        environment: Mapping[str, str],
+        command_server: CommandServer | None = None,
     ) -> None:
         self.instance_id = instance_id
         self.environment = dict(environment)
-        self._cli = cli
-        self._cli_is_in = False
-        self._letting_in = threading.Lock()
+        self._command_server = command_server
+        self._served = False
+        self._serving = threading.Lock()
         self._numbers = itertools.count(1)
         unshare = shutil.which("unshare")
         if unshare is None:
@@ -133,7 +136,7 @@ class Box:
         path = f"{orchestration}/{number}/_script.sh"
         self.write(path, script, 0o700)
         self.write("/run/rehearsal/environment", self._settings(), 0o600)
-        self._let_cli_in()
+        self._serve_commands()
         # The script closes them when it was waited for; they have no name, so that nothing stays.
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
         process = subprocess.Popen(
@@ -188,19 +191,19 @@ class Box:
 
     def halt(self) -> None:
         """Kill every process in the box, as when the instance is stopped; its files stay."""
-        with self._letting_in:
+        with self._serving:
             self._inside(["/bin/sh", "-c", "kill -KILL -1"])
-            self._cli_is_in = False
+            self._served = False
 
     def destroy(self) -> None:
         """End the box with all its files and processes."""
         self._keeper.communicate()
 
-    def _let_cli_in(self) -> None:
-        with self._letting_in:
-            if self._cli and not self._cli_is_in:
-                self._cli.enter(self._pid, self._root)
-                self._cli_is_in = True
+    def _serve_commands(self) -> None:
+        with self._serving:
+            if self._command_server and not self._served:
+                self._command_server.enter(self._pid, self._root)
+                self._served = True
 
     def _settings(self) -> str:
         settings = {

@@ -26,7 +26,7 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from rehearsal.cli import start_cli
+from rehearsal.command_server import start_command_server
 from rehearsal.environments import start_runtime
 from rehearsal.forking import Source
 
@@ -183,13 +183,17 @@ class LocalAws:
         home = self.scratch / "server"
         home.mkdir()
         hears, tells = _PROCESSES.Pipe(duplex=False)
-        with hears, _runtime().connect() as runtime, _cli().connect() as cli:
+        with (
+            hears,
+            _runtime().connect() as runtime,
+            _command_server().connect() as command_server,
+        ):
             with tells:
                 self._server = _PROCESSES.Process(
                     target=_serve,
                     args=(
                         *(self._arguments, home, self._log, _cleared(os.environ), tells),
-                        *(runtime, cli),
+                        *(runtime, command_server),
                     ),
                 )
                 self._server.start()
@@ -289,9 +293,9 @@ def _runtime() -> Source:
 
 
 @functools.cache
-def _cli() -> Source:
-    """The AWS CLI, likewise."""
-    return start_cli()
+def _command_server() -> Source:
+    """What runs the stand-ins of boxes, likewise."""
+    return start_command_server()
 
 
 def _serve(
@@ -301,7 +305,7 @@ def _serve(
     environment: Mapping[str, str],
     tells: Connection,
     runtime: socket.socket,
-    cli: socket.socket,
+    command_server: socket.socket,
 ) -> None:
     """Be a server, in a process that was forked for it; its standard streams are the log."""
     # A group of its own, so that all that it starts can be ended with it.
@@ -316,7 +320,7 @@ def _serve(
     from rehearsal import server
 
     with tells:
-        server.serve(arguments, tells.send, server.Sources(runtime, cli))
+        server.serve(arguments, tells.send, server.Sources(runtime, command_server))
 
 
 def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:

@@ -25,7 +25,7 @@ import botocore.session
 
 from rehearsal import clock as clocks
 from rehearsal import control, pki, seams
-from rehearsal.cli import Cli
+from rehearsal.command_server import CommandServer
 from rehearsal.decisions import Decisions
 from rehearsal.environments import Pool
 from rehearsal.faults import Faults
@@ -65,7 +65,7 @@ class Sources(NamedTuple):
     """Connections to what a server has others forked from: Lambda's runtime and the AWS CLI."""
 
     runtime: socket.socket | None = None
-    cli: socket.socket | None = None
+    command_server: socket.socket | None = None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -212,7 +212,7 @@ def _world(given: argparse.Namespace, ports: Ports, home: Path, sources: Sources
         timeline=Timeline(clock),
         decisions=Decisions(),
         environments=Pool(home, sources.runtime),
-        cli=Cli(sources.cli),
+        command_server=CommandServer(sources.command_server),
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal import hsm, ssm
-from rehearsal.cli import Cli
 from rehearsal.clock import Clock
+from rehearsal.command_server import CommandServer
 from rehearsal.decisions import Decisions
 from rehearsal.environments import Pool
 from rehearsal.faults import Faults
@@ -52,7 +52,7 @@ class World:
     timeline: Timeline
     decisions: Decisions
     environments: Pool
-    cli: Cli
+    command_server: CommandServer
     # What custom resources have answered CloudFormation, as it came.
     answers: list[str] = field(default_factory=list)
     # By account and Region.

@@ -120,7 +120,7 @@ class Installed:
         """End every process that the world has started."""
         self._world.environments.close()
         self._instances.close()
-        self._world.cli.close()
+        self._world.command_server.close()
 
 
 def install(world: World) -> Installed:

@@ -139,7 +139,7 @@ class Instances:
     def _settle_in(self, record: Record) -> None:
         instance_id, subnet = record["InstanceId"], _ec2._subnets[record["SubnetId"]]
         groups = [group["GroupId"] for group in record["SecurityGroups"]]
-        box = Box(instance_id, self._environment(record), self._world.cli)
+        box = Box(instance_id, self._environment(record), self._world.command_server)
         interface = make_interface(self._world, subnet, groups, "", instance=instance_id)
         address = interface["PrivateIpAddress"]
         record.update(

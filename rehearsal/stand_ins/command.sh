@@ -5,13 +5,28 @@
 name=${0##*/}
 printf '%s\037' "$#" "$name" "$@" >> /run/rehearsal/calls
 
-case $name in
-aws | cloudhsm-cli | configure | configure-cli | curl | date | dnf | jq | rpm | sha256sum | \
-  sleep | systemctl | yum)
+start() { # start ARGUMENT...: Python, with what the environment of the instance is to stand-ins
   # On AWS, Region and credentials come from the instance and not from a script's environment.
   # shellcheck source=/dev/null # written by box.py
   . /run/rehearsal/environment
-  exec "$REHEARSAL_PYTHON" -ESs /run/rehearsal/stand_ins/stand_in.py "$name" "$@"
+  exec "$REHEARSAL_PYTHON" -ESs "$@"
+}
+
+case $name in
+aws | cloudhsm-cli | configure | configure-cli | curl | dnf | jq | rpm | sha256sum | systemctl | yum)
+  # To start Python takes longer than most of them run: see instance_site/command_server.py.
+  if [ -p /run/rehearsal/requests ]; then
+    # Copies, because the shell itself has others in their place while it asks.
+    exec 5<&0 6>&1 7>&2 8<> <(:)
+    echo "$$" > /run/rehearsal/requests
+    read -r code <&8
+    exit "$code"
+  fi
+  start /run/rehearsal/stand_ins/stand_in.py "$name" "$@"
+  ;;
+date | sleep)
+  # One becomes the machine's own command, the other has to end with its script.
+  start /run/rehearsal/stand_ins/stand_in.py "$name" "$@"
   ;;
 cloud-init | uname)
   # Scripts ask them all the time, and to start Python takes longer than to answer.
@@ -22,9 +37,7 @@ cloud-init | uname)
   ;;
 python3)
   if [ ! -e /run/rehearsal/commands/machine/python3 ]; then
-    # shellcheck source=/dev/null # written by box.py
-    . /run/rehearsal/environment
-    exec "$REHEARSAL_PYTHON" -ESs "$@"
+    start "$@"
   fi
   ;;
 esac

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import sys
 
 FLAGS = {
@@ -34,10 +33,7 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    # With the packages of this Python in sight, not before: the standard library comes first.
-    sys.path.append(os.environ["REHEARSAL_SITE_PACKAGES"])
     jq = importlib.import_module("jq")
-
     try:
         program = jq.compile(words[0], args=named)
     except ValueError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
-import os.path
+import os
 import sys
 
 # Commands whose module is named otherwise.
@@ -22,4 +22,6 @@ if __name__ == "__main__":
     gc.disable()
     # Found as a package of its own, so that no other module of the rehearsal is needed in the box.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # The packages of this Python, for jq and aws; the standard library comes first.
+    sys.path.append(os.environ["REHEARSAL_SITE_PACKAGES"])
     sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rehearsal.box import Box
-from rehearsal.cli import Cli
+from rehearsal.command_server import CommandServer
 
 
 class Control:
@@ -61,19 +61,20 @@ def _control() -> Iterator[Control]:
     control.close()
 
 
-@pytest.fixture(scope="session", name="cli")
-def _cli() -> Iterator[Cli]:
-    cli = Cli()
-    yield cli
-    cli.close()
+@pytest.fixture(scope="session", name="command_server")
+def _command_server() -> Iterator[CommandServer]:
+    command_server = CommandServer()
+    yield command_server
+    command_server.close()
 
 
 @pytest.fixture(name="make_box")
-def _make_box(control: Control, cli: Cli) -> Iterator[Callable[..., Box]]:
+def _make_box(control: Control, command_server: CommandServer) -> Iterator[Callable[..., Box]]:
     boxes: list[Box] = []
 
     def make(instance_id: str = "i-0123456789abcdef0", **environment: str) -> Box:
-        boxes.append(Box(instance_id, {"REHEARSAL_CONTROL": control.url, **environment}, cli))
+        settings = {"REHEARSAL_CONTROL": control.url, **environment}
+        boxes.append(Box(instance_id, settings, command_server))
         return boxes[-1]
 
     yield make

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from rehearsal.box import PATH, STAND_INS, Box, CannotIsolateError, why_not_isolated
-from rehearsal.cli import Cli, start_cli
+from rehearsal.command_server import CommandServer, start_command_server
 
 BASH = "#!/bin/bash\nset -euo pipefail\n"
 DIRECTORIES = (
@@ -198,39 +198,85 @@ def test_each_call_of_the_cli_has_its_own_environment_directory_and_exit_code(
     assert ["/eu-west-1/" in credentials[0], "/eu-west-2/" in credentials[1]] == [True, True]
 
 
-def test_the_cli_still_runs_when_every_process_was_ended(box: Box) -> None:
+def test_a_stand_in_has_the_streams_the_directory_and_the_mask_it_is_called_with(box: Box) -> None:
+    outcome = box.run(
+        BASH + "dnf install -y -q jq; cd /opt; umask 077\n"
+        "{ echo 1; jq -n 2; echo 3; } > numbers; jq -n 4 >> numbers\n"
+        "jq . <<< 5 >> numbers; jq -n 6 | jq . | cat >> numbers; cat numbers\n"
+        "curl -so page https://nowhere; stat -c %a page\n"
+        "jq -n nonsense 2> problem || echo $?; grep -q 'compile error' problem; echo $?\n"
+    )
+    assert outcome.stdout == "1\n2\n3\n4\n5\n6\n600\n3\n0\n"
+
+
+def test_two_stand_ins_at_once_do_not_take_each_others_streams(box: Box) -> None:
+    box.run("dnf install -y -q jq")
+    pipelines = "for number in {1..50}; do jq -n $number | jq -c '[.]'; done"
+    assert box.run(BASH + pipelines).stdout == "".join(f"[{each}]\n" for each in range(1, 51))
+
+
+def test_stand_ins_still_run_when_every_process_was_ended(box: Box) -> None:
     assert box.run("aws --version").exit_code == 0
     box.halt()
     assert box.run("aws --version").exit_code == 0
 
 
-def test_the_cli_is_there_for_those_connected_when_its_starter_has_gone() -> None:
-    source = start_cli()
-    cli = Cli(source.connect())
+def test_the_command_server_is_there_for_those_connected_when_its_starter_has_gone() -> None:
+    source = start_command_server()
+    server = CommandServer(source.connect())
     ending = threading.Thread(target=source.close)
     ending.start()
-    box = Box("i-1", {}, cli)
+    box = Box("i-1", {}, server)
     assert box.run("aws --version").exit_code == 0
     box.destroy()
-    cli.close()
+    server.close()
     ending.join(10)
     assert not ending.is_alive()
 
 
-def test_without_a_cli_there_is_none_in_a_box() -> None:
+def test_without_a_command_server_stand_ins_are_started() -> None:
     box = Box("i-1", {})
-    asked = box.run("aws --version")
+    outcomes = [box.run(command) for command in ("aws --version", "rpm -q jq")]
     box.destroy()
-    assert (asked.exit_code, asked.stdout) == (255, "")
-    assert "the CLI is not in this box" in asked.stderr
+    assert [outcome.exit_code for outcome in outcomes] == [0, 1]
+    assert outcomes[0].stdout.startswith("aws-cli/1.")
+
+
+# Has the kernel refuse pidfd_getfd, as the seccomp profiles of containers do: four instructions
+# (linux/filter.h), of which the first loads a system call's number, for prctl(PR_SET_SECCOMP).
+CONFINED = """if True:
+    import ctypes, struct, sys
+    allow, refuse = 0x7FFF0000, 0x00050001
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 438), (0x06, 0, 0, refuse), (0x06, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(code))
+    libc = ctypes.CDLL(None)
+    assert not libc.prctl(38, 1, 0, 0, 0) and not libc.prctl(22, 2, program)
+    assert libc.syscall(438, -1, 0, 0) == -1
+    from rehearsal.box import Box
+    from rehearsal.command_server import CommandServer
+    server = CommandServer()
+    box = Box("i-1", {}, server)
+    print(box.run("rpm -q jq; ls /run/rehearsal/requests"))
+    box.destroy()
+    server.close()
+"""
+
+
+def test_where_a_process_may_not_be_asked_for_its_streams_stand_ins_are_started() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CONFINED], capture_output=True, text=True, check=False
+    )
+    assert "package jq is not installed" in done.stdout
+    assert "cannot access '/run/rehearsal/requests'" in done.stdout
 
 
 def test_a_box_that_has_gone_is_not_entered() -> None:
-    box, cli = Box("i-1", {}), Cli()
+    box, server = Box("i-1", {}), CommandServer()
     box.destroy()
     with pytest.raises(OSError, match="ProcessLookupError"):
-        cli.enter(box._pid, box._root)
-    cli.close()
+        server.enter(box._pid, box._root)
+    server.close()
 
 
 def test_every_command_that_runs_is_noted_with_its_arguments(box: Box) -> None:

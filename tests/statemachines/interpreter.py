@@ -153,7 +153,7 @@ def main() -> None:
         timeline=Timeline(clock),
         decisions=Decisions(),
         environments=SimpleNamespace(),  # type: ignore[arg-type]  # no function is run
-        cli=SimpleNamespace(),  # type: ignore[arg-type]  # nor any script
+        command_server=SimpleNamespace(),  # type: ignore[arg-type]  # nor any script
     )
     executions = step_functions.install(world)
     states_language.install(world)
