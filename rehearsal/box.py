@@ -96,6 +96,7 @@ class Box:
         self._served = False
         self._serving = threading.Lock()
         self._numbers = itertools.count(1)
+        self._written = ""
         unshare = shutil.which("unshare")
         if unshare is None:
             reason = "the command 'unshare' of util-linux is not installed"
@@ -135,7 +136,7 @@ class Box:
         orchestration = f"/var/lib/amazon/ssm/{self.instance_id}/document/orchestration"
         path = f"{orchestration}/{number}/_script.sh"
         self.write(path, script, 0o700)
-        self.write("/run/rehearsal/environment", self._settings(), 0o600)
+        self._write_settings()
         self._serve_commands()
         # The script closes them when it was waited for; they have no name, so that nothing stays.
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
@@ -204,6 +205,12 @@ class Box:
             if self._command_server and not self._served:
                 self._command_server.enter(self._pid, self._root)
                 self._served = True
+
+    def _write_settings(self) -> None:
+        settings = self._settings()
+        if settings != self._written:
+            self.write("/run/rehearsal/environment", settings, 0o600)
+            self._written = settings
 
     def _settings(self) -> str:
         settings = {

@@ -36,10 +36,14 @@ cloud-init | uname)
   . "/run/rehearsal/stand_ins/$name.sh"
   ;;
 python3)
-  if [ ! -e /run/rehearsal/commands/machine/python3 ]; then
+  if [ ! -e /run/rehearsal/usr/bin/python3 ]; then
     start "$@"
   fi
   ;;
 esac
 
-exec -a "$name" "/run/rehearsal/commands/machine/$name" "$@"
+for own in /run/rehearsal/commands/machine/"$name" /run/rehearsal/usr/{bin,sbin}/"$name"; do
+  if [ -x "$own" ]; then exec -a "$name" "$own" "$@"; fi
+done
+echo "$name: not found on this machine" >&2
+exit 127
