@@ -200,7 +200,9 @@ def _read_ahead() -> None:
     vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
     session = boto3.Session("nobody", "nothing", region_name="us-east-1")
     for service in SERVICES:
-        session.client(service)
+        client = session.client(service)
+        # Which operations have pages is described in a file of its own.
+        client.can_paginate(next(iter(client.meta.method_to_api_mapping)))
 
 
 def _reap(options: int) -> Iterator[int]:
