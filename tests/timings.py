@@ -4,15 +4,15 @@
 # A change of the HSM type that fails outlasts the rollback of the stack, as it does there.
 QUICK = {
     "create_cluster": 23,
-    "create_hsm": 38,
+    "create_hsm": 26,
     "initialize": 23,
     "activate": 23,
     "delete_hsm": 29,
     "delete_cluster": 22,
     "create_backup": 17,
     "change_hsm_type": 617,
-    "connect": 41,
+    "connect": 26,
     "disconnect": 22,
     "instance_running": 11,
-    "ssm_online": 26,
+    "ssm_online": 13,
 }

@@ -131,6 +131,17 @@ def install(world: World) -> None:
     _actions.extract_resource_arn = extract_resource_arn
     _evaluator.evaluate = evaluate_and_note
     _evaluator.enforce = enforce_all
+    _evaluator.parse_policy_document = _remembering(_evaluator.parse_policy_document)
+
+
+def _remembering(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Parse each policy document once; every request is decided by the same few."""
+    parsed = functools.cache(parse)
+
+    def parse_once(document: Any) -> Any:
+        return parsed(document) if isinstance(document, str) else parse(document)
+
+    return parse_once
 
 
 def _decide(world: World, demand: authorization.Demand, enforce: Callable[[], Any]) -> Any:

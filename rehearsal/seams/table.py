@@ -27,7 +27,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_gather_role_policies": "the policies of a role that a service acts with",
         "enforce": "replaced: every demand of a request is decided and written down",
         "evaluate": "replaced: which statement decided is written down",
-        "parse_policy_document": "a role's trust policy",
+        "parse_policy_document": "what a policy document says, parsed once",
     },
     "core.lambda_runtime": {
         "execution_credentials": "a session of the role of a function or an instance",
