@@ -54,15 +54,20 @@ class Aws:
         group = self.ec2.create_security_group(
             GroupName="client", Description="client", VpcId=self.vpc
         )["GroupId"]
-        image = self.ec2.describe_images()["Images"][0]["ImageId"]
         instance = self.ec2.run_instances(
-            ImageId=image,
+            ImageId="ami-00000001",
             MinCount=1,
             MaxCount=1,
             SubnetId=self.subnets[0],
             SecurityGroupIds=[group],
         )["Instances"][0]["InstanceId"]
         return instance, group
+
+
+@pytest.fixture(autouse=True)
+def _no_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test looks for an image, and moto would make hundreds of them."""
+    monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 
 @pytest.fixture(name="aws")
