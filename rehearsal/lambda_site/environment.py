@@ -32,6 +32,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import boto3
+import botocore.client
 import botocore.session
 
 Json = dict[str, Any]
@@ -196,13 +197,26 @@ def _fork_environments(number: int, directory: str) -> None:
 
 
 def _read_ahead() -> None:
-    """Have one loader of the SDK's files for all sessions, and have it read what is wanted."""
+    """Have what sessions make for themselves made once: of the SDK's files, and of the clients."""
     vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
+    _make_client_classes_once()
     session = boto3.Session("nobody", "nothing", region_name="us-east-1")
     for service in SERVICES:
         client = session.client(service)
         # Which operations have pages is described in a file of its own.
         client.can_paginate(next(iter(client.meta.method_to_api_mapping)))
+
+
+def _make_client_classes_once() -> None:
+    """A client's class has a method for each operation of its service, 700 in the case of EC2."""
+    make, made = botocore.client.ClientCreator._create_client_class, {}
+
+    def make_once(creator: Any, service: str, model: Any) -> Any:
+        if service not in made:
+            made[service] = make(creator, service, model)
+        return made[service]
+
+    botocore.client.ClientCreator._create_client_class = make_once
 
 
 def _reap(options: int) -> Iterator[int]:
