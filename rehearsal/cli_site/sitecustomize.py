@@ -6,6 +6,7 @@ rehearsal starts it; the CLI itself is not changed.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import time
 from typing import SupportsIndex
@@ -18,5 +19,7 @@ def _short_sleep(seconds: float | SupportsIndex) -> None:
 
 
 time.sleep = _short_sleep
-# It is over before there is garbage: the collector would only look at what has been imported.
+# It is over before there is garbage: the collector would only look at what has been imported, also
+# as Python ends, when it cannot be disabled but has nothing to look at.
 gc.disable()
+atexit.register(gc.freeze)

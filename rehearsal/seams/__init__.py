@@ -8,6 +8,7 @@ rest, and a test fails when a new version of ministack has lost one of them.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,9 @@ class Seams:
 
     @property
     def module(self) -> ModuleType:
-        """The module itself."""
-        return importlib.import_module(f"ministack.{vars(self)['name']}")
+        """The module itself, which is imported anew for another Region (server.py)."""
+        name = f"ministack.{vars(self)['name']}"
+        return sys.modules.get(name) or importlib.import_module(name)
 
     def _listed(self, attribute: str) -> str:
         if attribute not in TABLE[vars(self)["name"]]:
