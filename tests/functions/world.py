@@ -94,7 +94,7 @@ class World:
     ) -> Any:
         """Answer a call of boto3; `call` is what moto and the model would do."""
         if self._depth:
-            return call(parameters)  # of the model itself, which moves in moto's network
+            return call(parameters)  # of the model itself, whose log groups are moto's
         if not operation.startswith(_READING):
             self.changes.append(operation)
         if operation == "DescribeStacks":
