@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
@@ -82,25 +84,25 @@ def moved(story: list[Moment], seconds: float, *, after: float) -> list[Moment]:
     return [(at + seconds if at > after else at, *rest) for at, *rest in story]  # type: ignore[misc]
 
 
-def spin(parent: int) -> None:
-    """Keep a processor busy for as long as the parent lives."""
+# Keeps a processor busy for as long as its parent lives.
+SPIN = """if True:
+    import os
+    parent = os.getppid()
     while os.getppid() == parent:
         pass
+"""
 
 
 @pytest.fixture(name="loaded_machine")
 def _loaded_machine() -> Iterator[None]:
     """A machine whose processors all have something else to do."""
-    processes = multiprocessing.get_context("spawn")
     spinning = [
-        processes.Process(target=spin, args=(os.getpid(),)) for _ in range(os.cpu_count() or 1)
+        subprocess.Popen([sys.executable, "-S", "-c", SPIN]) for _ in range(os.cpu_count() or 1)
     ]
-    for process in spinning:
-        process.start()
     yield
     for process in spinning:
         process.kill()
-        process.join()
+        process.wait()
 
 
 @pytest.mark.usefixtures("loaded_machine")
