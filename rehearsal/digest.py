@@ -9,10 +9,11 @@ from rehearsal.chronicle import Event
 
 # What AWS and CloudFormation make up anew in every run; what is left says of which kind it was.
 _RANDOM = (
+    # First, since its end may look like another's.
+    re.compile(r"\b()[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     re.compile(r"\b(cluster-|backup-|hsm-)[2-7a-z]{11,16}\b"),
     re.compile(r"\b(cks-|eni-|sg-|i-|vpc-)[0-9a-f]{8,17}\b"),
     re.compile(r"(-)[0-9A-Z]{10,14}\b"),
-    re.compile(r"\b()[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
 )
 
 Moment = tuple[float, str, str, str]

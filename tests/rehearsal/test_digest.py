@@ -15,6 +15,7 @@ from rehearsal.digest import digest, without_ids
         ("cks-0123456789abcdef0", "cks-*"),
         ("hsm-rFunction-1ABCDEFGHIJ2K", "hsm-rFunction-*"),
         ("01234567-89ab-cdef-0123-456789abcdef", "*"),
+        ("01234567-89ab-cdef-0123-456789012345", "*"),
         ("cloudhsm-1-create-cluster", "cloudhsm-1-create-cluster"),
         ("hsm", "hsm"),
     ],
