@@ -8,6 +8,8 @@ from pathlib import Path
 from rehearsal.forking import Line, Source
 
 PROGRAM = Path(__file__).parent / "instance_site" / "command_server.py"
+# Where commands ask for it in a box: stand_ins/command.sh knows it, too.
+ADDRESS = "/run/rehearsal/requests"
 
 
 def start_command_server() -> Source:
@@ -26,7 +28,7 @@ class CommandServer:
 
         It does until the box ends, or all processes in it are killed. Raises OSError if it cannot.
         """
-        self._line.ask({"process": process, "root": root})
+        self._line.ask({"process": process, "root": root, "address": ADDRESS})
 
     def close(self) -> None:
         """Let go of the process."""

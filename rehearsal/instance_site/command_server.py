@@ -19,13 +19,11 @@ import gc
 import importlib
 import json
 import os
-import select
 import selectors
 import shlex
 import signal
 import socket
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +37,7 @@ SKELETON = [
 ]
 # What stand-ins import when they are called, which would be done for each call.
 ALSO = ("http.client", "jq")
-# Where commands ask and what box.py has written for them; stand_ins/command.sh knows both, too.
-REQUESTS, SETTINGS = Path("/run/rehearsal/requests"), Path("/run/rehearsal/environment")
+SETTINGS = Path("/run/rehearsal/environment")
 LONGEST_REQUEST = 4096
 STANDARD_STREAMS = (0, 1, 2)
 # A command's copies of its own, and a pipe from which it reads its exit code.
@@ -111,7 +108,7 @@ def _enter(asking: socket.socket, box: dict[str, Any], run: Any) -> NoReturn:
         os._exit(0)
     try:
         _go_into(box["process"], box["root"])
-        requests = _open()
+        requests = _open(box["address"])
     except BaseException as problem:
         asking.send(f"{type(problem).__name__}: {problem}".encode())
         os._exit(1)
@@ -138,14 +135,14 @@ def _go_into(process: int, root: str) -> None:
     os.chdir("/")
 
 
-def _open() -> int:
+def _open(address: str) -> int:
     """The pipe on which commands ask."""
     # It is left of one that was killed, and what nobody had read is lost.
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(REQUESTS)
-    os.mkfifo(REQUESTS)
+        os.unlink(address)
+    os.mkfifo(address)
     # For writing, too: it has no end.
-    return os.open(REQUESTS, os.O_RDWR)
+    return os.open(address, os.O_RDWR)
 
 
 def _serve(number: int, run: Any, asking: socket.socket) -> NoReturn:
@@ -165,7 +162,6 @@ def _do(process: int, run: Any) -> NoReturn:
     """Do what a process was called for, and answer the exit code."""
     handle = os.pidfd_open(process)
     answer = _take(handle, ANSWER)
-    threading.Thread(target=_end_with, args=(handle,), daemon=True).start()
     code = 1
     try:
         for stream, copy in zip(STANDARD_STREAMS, COPIES, strict=True):
@@ -179,12 +175,6 @@ def _do(process: int, run: Any) -> NoReturn:
     finally:
         os.write(answer, f"{code}\n".encode())
         os._exit(0)
-
-
-def _end_with(handle: int) -> NoReturn:
-    """End this process when that one has ended, as when its script is killed."""
-    select.select([handle], [], [])
-    os._exit(1)
 
 
 def _may_take() -> bool:
@@ -211,10 +201,10 @@ def _run(process: Path, run: Any) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _, command, *arguments = _read(process / "cmdline")
-    given = (entry.partition("=") for entry in _read(process / "environ"))
-    os.environ.update((name, value) for name, _, value in given)
+    os.environ.update(_settings())
     # What a script exports for itself comes first, as with the environment on AWS.
-    os.environ.update((name, value) for name, value in _settings() if not os.environ.get(name))
+    given = (entry.partition("=") for entry in _read(process / "environ"))
+    os.environ.update((name, value) for name, _, value in given if value)
     [mask] = (line for line in (process / "status").open() if line.startswith("Umask:"))
     os.umask(int(mask.split()[1], 8))
     os.chdir(process / "cwd")

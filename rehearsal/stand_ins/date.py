@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import os
 
 from .control import get
 
@@ -14,4 +14,4 @@ def main(arguments: list[str]) -> int:
     """The machine's date, told what time it is unless it is asked about another."""
     if not any(argument.startswith(TOLD_ANOTHER_TIME) for argument in arguments):
         arguments = [f"--date=@{get('/clock')['now']}", *arguments]
-    return subprocess.call(["date", *arguments], executable=MACHINE)
+    os.execv(MACHINE, ["date", *arguments])

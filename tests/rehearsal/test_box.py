@@ -316,22 +316,6 @@ def test_a_script_that_is_killed_does_not_go_on(box: Box) -> None:
     assert box.run("cat /opt/note").exit_code == 1
 
 
-def test_a_stand_in_ends_with_its_script(box: Box) -> None:
-    box.run("dnf install -y -q jq; mkfifo /opt/pipe")
-    reader = box.start(BASH + "jq . /opt/pipe")
-    # It can write as long as anybody reads, and more than a pipe holds only if somebody does.
-    writer = box.start(
-        BASH + "trap '' PIPE; exec 3> /opt/pipe; touch /opt/read\n"
-        "until [ -e /opt/killed ]; do :; done; while echo 1 >&3; do :; done"
-    )
-    while box.run("test -e /opt/read").exit_code:
-        pass
-    reader.kill()
-    reader.wait(10)
-    box.run("touch /opt/killed")
-    assert writer.wait(5).exit_code == 0
-
-
 def test_stopping_the_instance_ends_its_processes_and_keeps_its_files(box: Box) -> None:
     script = box.start(BASH + "touch /opt/begun; /run/rehearsal/usr/bin/sleep 1000")
     while box.run("test -e /opt/begun").exit_code:
