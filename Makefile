@@ -59,7 +59,7 @@ rehearse: $(ENVIRONMENT) $(REHEARSAL) ## live the whole life of a cluster on a l
 
 .PHONY: serve
 serve: $(ENVIRONMENT) $(REHEARSAL) ## keep a local AWS up, to deploy into by hand
-	$(BIN)/python -m rehearsal serve
+	$(BIN)/python -m localaws
 
 .PHONY: docs
 docs: $(ENVIRONMENT) ## print state machines, parameters, errors and permissions into the documents
@@ -96,7 +96,7 @@ bench: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests one by one and list t
 .PHONY: clean
 clean: ## remove what make built; .venv stays
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache
-	find functions rehearsal scripts tests -name __pycache__ -prune -exec rm -rf {} +
+	find functions localaws rehearsal scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 # --- The environment, made anew when what it is made from changes
 
@@ -157,7 +157,7 @@ lint-json: $(ENVIRONMENT)
 
 .PHONY: lint-shell
 lint-shell: $(ENVIRONMENT)
-	$(BIN)/shellcheck .ci/run $(wildcard scripts/*.sh rehearsal/stand_ins/*.sh)
+	$(BIN)/shellcheck .ci/run $(wildcard scripts/*.sh localaws/sandbox/*.sh localaws/sandbox/fake_bin/*.sh)
 	$(BIN)/python -m scripts.extract_scripts build/scripts | xargs $(BIN)/shellcheck
 
 needs-%:

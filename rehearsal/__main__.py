@@ -1,4 +1,4 @@
-"""The rehearsal's command line: `python -m rehearsal run` and `python -m rehearsal serve`."""
+"""The rehearsal's command line: `python -m rehearsal run`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Run scenarios, or serve a local AWS; what is not needed is not imported."""
+    """Run scenarios; what is not needed is not imported."""
     match arguments:
         case ["run", *rest]:
             from rehearsal import runner
 
             return runner.main(rest)
-        case ["serve", *rest]:
-            from rehearsal import server
-
-            return server.main(rest)
-    print("usage: python -m rehearsal {run,serve} [--help]", file=sys.stderr)
+    print("usage: python -m rehearsal run [--help]", file=sys.stderr)
     return 2
 
 

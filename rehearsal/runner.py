@@ -16,13 +16,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rehearsal import laws
-from rehearsal.chronicle import duration, tracks
-from rehearsal.display import Display, Look, Step, summary
-from rehearsal.explanation import explain
-from rehearsal.life import Life, NotAsExpectedError, announce_to_nobody
-from rehearsal.local_aws import ROOT, Json, LocalAws
-from rehearsal.picture import Chapter, draw
+from localaws.client import ROOT, Json, LocalAws
+from rehearsal.checks import invariants
+from rehearsal.drivers.stack import NotAsExpectedError, StackDriver, announce_to_nobody
+from rehearsal.report.failure import explain
+from rehearsal.report.live import Display, Look, Step, summary
+from rehearsal.report.spans import duration, tracks
+from rehearsal.report.svg import Chapter, draw
 from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, story
 
 LOG_WIDTH = 140
@@ -51,22 +51,22 @@ def rehearse(name: str, *, timings: Json | None = None, console: Console | None 
     explanation: list[str] = []
     with LocalAws(*ARGUMENTS.get(name, ()), timings=timings) as aws:
         with _shown(console, name, aws) as announce:
-            life = Life(aws, announce)
+            driver = StackDriver(aws, announce)
             try:
-                SCENARIOS[name](life)
-                explanation = [*laws.broken(aws.control.timeline()), *_left(aws)]
+                SCENARIOS[name](driver)
+                explanation = [*invariants.broken(aws.admin.event_log()), *_left(aws)]
             except NotAsExpectedError as failure:
-                explanation = [str(failure), *explain(life)]
+                explanation = [str(failure), *explain(driver)]
             except Exception:
-                explanation = [traceback.format_exc().rstrip(), *explain(life), aws.server_log()]
+                explanation = [traceback.format_exc().rstrip(), *explain(driver), aws.server_log()]
         wall = time.monotonic() - began
-        path = _draw(name, life, wall)
-    return Result(name, life.steps, explanation, path, wall)
+        path = _draw(name, driver, wall)
+    return Result(name, driver.steps, explanation, path, wall)
 
 
 def _left(aws: LocalAws) -> list[str]:
     """The stacks that a scenario did not delete, which it has to, a sentence each."""
-    stacks = aws.control.inventory()["cloudformation"]["stacks"]
+    stacks = aws.admin.inventory()["cloudformation"]["stacks"]
     return [f"stack {stack['name']} is left in {stack['status']}" for stack in stacks]
 
 
@@ -79,7 +79,7 @@ def _shown(console: Console | None, name: str, aws: LocalAws) -> Iterator[Callab
     """Show on the console, if there is one, what happens inside; whom to announce steps to."""
 
     def look() -> Look:
-        return Look(float(aws.control.clock()["elapsed"]), aws.control.timeline())
+        return Look(float(aws.admin.clock()["elapsed"]), aws.admin.event_log())
 
     if console is None:
         yield announce_to_nobody
@@ -88,9 +88,9 @@ def _shown(console: Console | None, name: str, aws: LocalAws) -> Iterator[Callab
             yield display.began
 
 
-def _draw(name: str, life: Life, wall: float) -> Path:
-    elapsed = float(life.control.clock()["elapsed"])
-    failed = [step.name for step in life.steps if step.failure]
+def _draw(name: str, driver: StackDriver, wall: float) -> Path:
+    elapsed = float(driver.admin.clock()["elapsed"])
+    failed = [step.name for step in driver.steps if step.failure]
     verdict = f"not as expected: {failed[0]}" if failed else "everything as expected"
     path = PICTURES / f"rehearsal-{name}.svg"
     path.parent.mkdir(exist_ok=True)
@@ -98,10 +98,10 @@ def _draw(name: str, life: Life, wall: float) -> Path:
         draw(
             _title(name),
             f"{elapsed / 60:.0f} minutes of AWS in {wall:.0f} seconds; {verdict}",
-            tracks(life.control.timeline()),
+            tracks(driver.admin.event_log()),
             [
                 Chapter(step.name, step.start, step.start + step.virtual, not step.failure)
-                for step in life.steps
+                for step in driver.steps
             ],
             elapsed,
         )

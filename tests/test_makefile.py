@@ -112,7 +112,7 @@ def test_the_rehearsals_templates_are_the_real_ones() -> None:
 
 @pytest.fixture(name="aws")
 def _aws(tmp_path: Path) -> Path:
-    """A stand-in for the CLI that writes down what it is told, and the template it should write."""
+    """A fake command for the CLI that writes down what it is told, and the template it should write."""
     path = tmp_path / "aws"
     path.write_text(
         "#!/bin/sh\n"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rehearsal.life import Life
+from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import (
+    assumptions,
     backups,
     behind_our_back,
     clients,
@@ -15,13 +16,12 @@ from rehearsal.scenarios import (
     key_stores,
     own_pki,
     packages,
-    readings,
     refusals,
     standard,
     superseded,
 )
 
-Scenario = Callable[[Life], None]
+Scenario = Callable[[StackDriver], None]
 
 _ALL: tuple[Scenario, ...] = (
     standard.standard,
@@ -54,7 +54,7 @@ _ALL: tuple[Scenario, ...] = (
     degraded.no_first_hsm,
     degraded.no_time_for_another_zone,
     degraded.hsms_degrade,
-    readings.one_hsm_at_a_time,
+    assumptions.one_hsm_at_a_time,
     refusals.creation_is_refused,
     refusals.update_is_refused,
     superseded.time_runs_out,
@@ -76,12 +76,12 @@ _ALL: tuple[Scenario, ...] = (
 )
 
 SCENARIOS: dict[str, Scenario] = {told.__name__.replace("_", "-"): told for told in _ALL}
-# What `rehearsal serve` is to be told for a scenario that needs another AWS than today's.
+# What `python -m localaws` is to be told for a scenario that needs another AWS than today's.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "quota-is-used-up": failing_creations.NO_HSM,
     "quota-is-nearly-used-up": failing_creations.ONE_HSM,
     "creation-takes-too-long": failing_creations.SLOW_INITIALIZATION,
-    "one-hsm-at-a-time": readings.ONE_AT_A_TIME,
+    "one-hsm-at-a-time": assumptions.ONE_AT_A_TIME,
     "package-is-swapped": ("--year", "2024"),
     "hsm-type-changes": ("--year", "2024"),
     "hsm-type-takes-too-long": ("--year", "2024"),

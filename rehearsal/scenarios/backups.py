@@ -4,57 +4,57 @@ from __future__ import annotations
 
 import json
 
-from rehearsal.by_hand import create_crypto_user, read_secret, run_on_client
-from rehearsal.key_store_life import LEFT_BY_KMS, on_cluster
-from rehearsal.life import LEFT_WITH_BACKUPS, Life
+from rehearsal.drivers.key_store import LEFT_BY_KMS, on_cluster
+from rehearsal.drivers.operator import create_crypto_user, read_secret, run_on_client
+from rehearsal.drivers.stack import LEFT_WITH_BACKUPS, StackDriver
 
 A_DAY = 86400  # virtual seconds
 SHARED_PASSWORD = "Admin0Of0Another0Account"
 KEPT = ("customer-ca-cert", "initial-crypto-officer-password")
 
 
-def restored_from_a_backup(life: Life) -> None:
+def restored_from_a_backup(driver: StackDriver) -> None:
     """A second stack restores the first one's backup, and the key store moves over to it."""
-    with life.step("Create, and put a key store on it"):
-        life.request()
-        life.expect_stack("CREATE_COMPLETE")
-        original = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        secrets = [read_secret(life, kind) for kind in KEPT]
-        store = on_cluster(life, pDeleteKeyStoreUponStackDeletion="true")
+    with driver.step("Create, and put a key store on it"):
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        original = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        secrets = [read_secret(driver, kind) for kind in KEPT]
+        store = on_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
         store.request()
         store.expect_store("CONNECTED")
         key = store.make_key()
 
-    with life.step("Create a crypto user; a day later it is in the backup"):
-        create_crypto_user(life, "orders")
-        life.control.advance(A_DAY)
-        users = [user["username"] for user in life.cluster()["Users"]]
+    with driver.step("Create a crypto user; a day later it is in the backup"):
+        create_crypto_user(driver, "orders")
+        driver.admin.advance(A_DAY)
+        users = [user["username"] for user in driver.cluster()["Users"]]
 
-    with life.step("Restore its latest backup"):
-        backups = life.aws.client("cloudhsmv2").describe_backups(
+    with driver.step("Restore its latest backup"):
+        backups = driver.aws.client("cloudhsmv2").describe_backups(
             Filters={"clusterIds": [original["ClusterId"]], "states": ["READY"]},
             SortAscending=False,
         )["Backups"]
-        restored = life.beside("restored", pBackupId=backups[0]["BackupId"])
+        restored = driver.beside("restored", pBackupId=backups[0]["BackupId"])
         restored.request()
         restored.expect_stack("CREATE_COMPLETE")
         copy = restored.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         covered = {user["username"]: user["cluster-coverage"] for user in copy["Users"]}
-        life.expect("users", covered, dict.fromkeys(users, "full"))
-        life.expect("secrets", [read_secret(restored, kind) for kind in KEPT], secrets)
-        life.expect("initializations", _initializations(life), 1)
+        driver.expect("users", covered, dict.fromkeys(users, "full"))
+        driver.expect("secrets", [read_secret(restored, kind) for kind in KEPT], secrets)
+        driver.expect("initializations", _initializations(driver), 1)
         answer = run_on_client(restored, "/opt/cloudhsm/bin/cloudhsm-cli user list")
-        life.expect("error code of user list", '"error_code": 0' in answer, True)
+        driver.expect("error code of user list", '"error_code": 0' in answer, True)
 
-    with life.step("Move the key store, and delete the original"):
+    with driver.step("Move the key store, and delete the original"):
         store.request(**on_cluster(restored).stack.parameters)
         store.expect_stack("UPDATE_COMPLETE")
         store.expect_store("CONNECTED")
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
         store.use_key(key)
 
-    with life.step("Delete key store and copy"):
+    with driver.step("Delete key store and copy"):
         store.delete_key(key)
         store.delete()
         store.expect_stack("DELETE_COMPLETE")
@@ -65,63 +65,63 @@ def restored_from_a_backup(life: Life) -> None:
             for cluster in (original, copy)
             for line in LEFT_WITH_BACKUPS
         ]
-        life.expect_remaining(*left, LEFT_BY_KMS)
+        driver.expect_remaining(*left, LEFT_BY_KMS)
 
 
-def restored_from_another_account(life: Life) -> None:
+def restored_from_another_account(driver: StackDriver) -> None:
     """A backup that another account shares, by its ARN: its two secrets have to be named."""
     # The model of CloudHSM is there once it was asked for something.
-    life.aws.client("cloudhsmv2").describe_backups()
-    shared = life.control.act("plant_shared_backup", admin_password=SHARED_PASSWORD)
-    with life.step("Create, but its secrets are not here"):
-        life.expect_refusal(
+    driver.aws.client("cloudhsmv2").describe_backups()
+    shared = driver.admin.act("plant_shared_backup", admin_password=SHARED_PASSWORD)
+    with driver.step("Create, but its secrets are not here"):
+        driver.expect_refusal(
             "keeps its certificate", pBackupId=shared["BackupArn"], pUseExternalPkiProcess="true"
         )
-        life.request(pBackupId=shared["BackupArn"])
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_reason("pBackupCaCertSecretName", "customer-ca-cert does not exist")
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*_backup(life, shared["BackupArn"]))
+        driver.request(pBackupId=shared["BackupArn"])
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_reason("pBackupCaCertSecretName", "customer-ca-cert does not exist")
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*_backup(driver, shared["BackupArn"]))
 
-    with life.step("Create, with their names"):
-        secrets = life.aws.client("secretsmanager")
+    with driver.step("Create, with their names"):
+        secrets = driver.aws.client("secretsmanager")
         password = json.dumps({"username": "admin", "password": SHARED_PASSWORD})
         secrets.create_secret(Name="theirs/ca", SecretString=shared["TrustAnchor"])
         secrets.create_secret(Name="theirs/admin", SecretString=password)
-        life.request(
+        driver.request(
             pBackupCaCertSecretName="theirs/ca", pBackupAdminPasswordSecretName="theirs/admin"
         )
-        life.expect_stack("CREATE_COMPLETE")
-        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        life.expect("initializations", _initializations(life), 0)
-        life.expect("password", read_secret(life, "initial-crypto-officer-password"), password)
-        answer = run_on_client(life, "/opt/cloudhsm/bin/cloudhsm-cli user list")
-        life.expect("error code of user list", '"error_code": 0' in answer, True)
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        driver.expect("initializations", _initializations(driver), 0)
+        driver.expect("password", read_secret(driver, "initial-crypto-officer-password"), password)
+        answer = run_on_client(driver, "/opt/cloudhsm/bin/cloudhsm-cli user list")
+        driver.expect("error code of user list", '"error_code": 0' in answer, True)
 
-    with life.step("Update: nothing, then 2 HSMs per subnet"):
-        with life.untouched():
-            life.request(pReconcile="again")
-            life.expect_stack("UPDATE_COMPLETE")
-        life.request(pHsmsPerSubnet=2)
-        life.expect_stack("UPDATE_COMPLETE")
-        life.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+    with driver.step("Update: nothing, then 2 HSMs per subnet"):
+        with driver.untouched():
+            driver.request(pReconcile="again")
+            driver.expect_stack("UPDATE_COMPLETE")
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        own = (*_backup(life, shared["BackupArn"]), "secret theirs/ca", "secret theirs/admin")
-        life.expect_remaining(*LEFT_WITH_BACKUPS, *own)
-
-
-def _initializations(life: Life) -> int:
-    return sum(event["event"] == "InitializeCluster" for event in life.control.timeline())
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        own = (*_backup(driver, shared["BackupArn"]), "secret theirs/ca", "secret theirs/admin")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS, *own)
 
 
-def _backup(life: Life, arn: str) -> list[str]:
+def _initializations(driver: StackDriver) -> int:
+    return sum(event["event"] == "InitializeCluster" for event in driver.admin.event_log())
+
+
+def _backup(driver: StackDriver, arn: str) -> list[str]:
     """How the inventory's comparison names a backup."""
     return [
         f"backup of {backup['ClusterId']}"
-        for backup in life.control.inventory()["cloudhsm"]["backups"]
+        for backup in driver.admin.inventory()["cloudhsm"]["backups"]
         if backup["BackupArn"] == arn
     ]

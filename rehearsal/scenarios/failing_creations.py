@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
+from rehearsal.drivers.stack import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, StackDriver
 
 Event = dict[str, Any]
 
@@ -14,98 +14,100 @@ NO_HSM, ONE_HSM = ("--quotas", '{"hsms": 0}'), ("--quotas", '{"hsms": 1}')
 SLOW_INITIALIZATION = ("--timings", '{"initialize": 5003}')
 
 
-def quota_is_used_up(life: Life) -> None:
+def quota_is_used_up(driver: StackDriver) -> None:
     """AWS refuses the first HSM in each subnet by quota: the cluster and its secrets go again."""
-    with life.step("Create, but no HSM is allowed"):
-        life.request()
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_reason("CreateFirstHsm", "You have reached the limit of 0 HSMs", "[cluster-")
+    with driver.step("Create, but no HSM is allowed"):
+        driver.request()
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_reason("CreateFirstHsm", "You have reached the limit of 0 HSMs", "[cluster-")
         # The log group comes with the first HSM.
-        life.expect_remaining("role AWSServiceRoleForCloudHSM", "stack hsm")
+        driver.expect_remaining("role AWSServiceRoleForCloudHSM", "stack hsm")
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_remaining("role AWSServiceRoleForCloudHSM")
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_remaining("role AWSServiceRoleForCloudHSM")
 
 
-def quota_is_nearly_used_up(life: Life) -> None:
+def quota_is_nearly_used_up(driver: StackDriver) -> None:
     """AWS refuses the second HSM by quota: the cluster was ACTIVE, so its backup is left."""
-    with life.step("Create, but one HSM is allowed"):
-        life.request()
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_reason("CreateHsm", "You have reached the limit of 1 HSMs", "[cluster-")
-        life.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
+    with driver.step("Create, but one HSM is allowed"):
+        driver.request()
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_reason("CreateHsm", "You have reached the limit of 1 HSMs", "[cluster-")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def activation_fails(life: Life) -> None:
+def activation_fails(driver: StackDriver) -> None:
     """The script that activates the cluster fails: the creation is undone and says what it said."""
-    with life.step("Create, but the activation fails"):
-        life.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
-        life.request()
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_reason("ActivateCluster", "no route to HSM", "[cluster-")
-        life.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
+    with driver.step("Create, but the activation fails"):
+        driver.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
+        driver.request()
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_reason("ActivateCluster", "no route to HSM", "[cluster-")
+        driver.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_remaining(*LEFT_BY_CLOUDHSM)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_remaining(*LEFT_BY_CLOUDHSM)
 
 
-def creation_takes_too_long(life: Life) -> None:
+def creation_takes_too_long(driver: StackDriver) -> None:
     """AWS initializes for over an hour: the workflow gives up, the deletion waits and deletes."""
-    with life.step("Create, but AWS does not come to an end"):
-        life.request()
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_reason(
+    with driver.step("Create, but AWS does not come to an end"):
+        driver.request()
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_reason(
             "DescribeCluster: The cluster is still INITIALIZE_IN_PROGRESS", "[cluster-"
         )
-        life.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
+        driver.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_remaining(*LEFT_BY_CLOUDHSM)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_remaining(*LEFT_BY_CLOUDHSM)
 
 
-def creation_is_asked_for_twice(life: Life) -> None:
+def creation_is_asked_for_twice(driver: StackDriver) -> None:
     """The event of a creation comes again, at once or while it is undone: there is one cluster."""
-    with life.step("Create, but it fails, and the event comes again in the rollback"):
-        life.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
-        life.fault(deliver="twice", request="Create", after="Delete")
-        life.request()
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_reason("ActivateCluster", "no route to HSM", "[cluster-")
-        life.expect("since the rollback's Delete", _since_the_deletion(life), ["DeliveredAgain"])
-        life.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
-        first = life.control.inventory()["cloudhsm"]["clusters"][0]["ClusterId"]
+    with driver.step("Create, but it fails, and the event comes again in the rollback"):
+        driver.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
+        driver.fault(deliver="twice", request="Create", after="Delete")
+        driver.request()
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_reason("ActivateCluster", "no route to HSM", "[cluster-")
+        driver.expect(
+            "since the rollback's Delete", _since_the_deletion(driver), ["DeliveredAgain"]
+        )
+        driver.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
+        first = driver.admin.inventory()["cloudhsm"]["clusters"][0]["ClusterId"]
 
-    with life.step("Delete, and create with an event that comes twice at once"):
-        life.delete()
-        life.fault(deliver="twice", request="Create")
-        life.request()
-        life.expect_stack("CREATE_COMPLETE")
-        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        life.expect("calls of CreateCluster", _calls(life, "CreateCluster"), 2)
+    with driver.step("Delete, and create with an event that comes twice at once"):
+        driver.delete()
+        driver.fault(deliver="twice", request="Create")
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        driver.expect("calls of CreateCluster", _calls(driver, "CreateCluster"), 2)
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(f"log group /aws/cloudhsm/{first}", *LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(f"log group /aws/cloudhsm/{first}", *LEFT_WITH_BACKUPS)
 
 
-def _since_the_deletion(life: Life) -> list[str]:
-    """What the timeline tells of the cluster as a resource of the stack, from its deletion on."""
+def _since_the_deletion(driver: StackDriver) -> list[str]:
+    """What the event_log tells of the cluster as a resource of the stack, from its deletion on."""
     told = [
         str(event["event"])
-        for event in life.control.timeline()
+        for event in driver.admin.event_log()
         if event["service"] == "cloudformation" and event["subject"] == "rCloudHsmCluster"
     ]
     begun, done = told.index("DELETE_IN_PROGRESS"), told.index("DELETE_COMPLETE")
     return told[begun + 1 : done]
 
 
-def _calls(life: Life, operation: str) -> int:
-    return sum(event["event"] == operation for event in life.control.timeline())
+def _calls(driver: StackDriver, operation: str) -> int:
+    return sum(event["event"] == operation for event in driver.admin.event_log())

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rehearsal import ground
-from rehearsal.ground import Ground
-from rehearsal.key_store_life import LEFT_BY_KMS, KeyStoreLife, on_cluster, on_ground
-from rehearsal.life import LEFT_WITH_BACKUPS, Life
+from rehearsal import fixtures
+from rehearsal.drivers.key_store import LEFT_BY_KMS, KeyStoreDriver, on_cluster, on_ground
+from rehearsal.drivers.stack import LEFT_WITH_BACKUPS, StackDriver
+from rehearsal.fixtures import Ground
 
 FOREIGN_PASSWORD = "Kmsuser0Of0Somebody0Else"
 STALE_PASSWORD = "Stale0Password"
@@ -13,9 +13,9 @@ STALE_PASSWORD = "Stale0Password"
 KEYS_OF_OTHERS = 40
 
 
-def key_store(life: Life) -> None:
+def key_store(driver: StackDriver) -> None:
     """A key store on a cluster not of ours: connected at once, used, deleted after its last key."""
-    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
+    store, laid = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
     with store.step("Create"):
         store.request()
         store.expect_stack("CREATE_COMPLETE")
@@ -34,9 +34,9 @@ def key_store(life: Life) -> None:
         store.expect_remaining(LEFT_BY_KMS)
 
 
-def key_store_reconnected(life: Life) -> None:
+def key_store_reconnected(driver: StackDriver) -> None:
     """A key store found DISCONNECTED or FAILED is connected again, repaired if kmsuser is why."""
-    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
+    store, laid = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
     with store.step("Create"):
         store.request()
         store.expect_store("CONNECTED")
@@ -70,9 +70,9 @@ def key_store_reconnected(life: Life) -> None:
         store.expect_remaining(LEFT_BY_KMS)
 
 
-def key_store_renamed(life: Life) -> None:
+def key_store_renamed(driver: StackDriver) -> None:
     """A key store gets another name without leaving CONNECTED; not if KMS wants it disconnected."""
-    store, _ = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
+    store, _ = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
     with store.step("Create"):
         store.request()
         store_id = store.expect_store("CONNECTED")["CustomKeyStoreId"]
@@ -102,17 +102,17 @@ def key_store_renamed(life: Life) -> None:
         store.expect_remaining(LEFT_BY_KMS)
 
 
-def key_store_moved(life: Life) -> None:
+def key_store_moved(driver: StackDriver) -> None:
     """A key store moves to a cluster restored from a backup with its keys, and to no other."""
-    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
-    restored, unrelated = laid.restored(), ground.lay(life.aws, name="unrelated")
-    store = KeyStoreLife(life, store.stack.parameters)
+    store, laid = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
+    restored, unrelated = laid.restored(), fixtures.lay(driver.aws, name="unrelated")
+    store = KeyStoreDriver(driver, store.stack.parameters)
     with store.step("Create"):
         store.request()
         store_id = store.expect_store("CONNECTED")["CustomKeyStoreId"]
         key = store.make_key()
         # Of somebody else, and never connected.
-        other = life.aws.client("kms").create_custom_key_store(
+        other = driver.aws.client("kms").create_custom_key_store(
             CustomKeyStoreName="other keys",
             CloudHsmClusterId=unrelated.cluster_id,
             TrustAnchorCertificate=unrelated.ca_certificate,
@@ -158,13 +158,13 @@ def key_store_moved(life: Life) -> None:
         store.delete_key(key)
         store.delete()
         store.expect_remaining("key store other keys", LEFT_BY_KMS)
-        life.aws.client("kms").delete_custom_key_store(CustomKeyStoreId=other)
+        driver.aws.client("kms").delete_custom_key_store(CustomKeyStoreId=other)
 
 
-def key_store_kept(life: Life) -> None:
+def key_store_kept(driver: StackDriver) -> None:
     """Of 41 KMS keys the last is in the key store: deleting its stack keeps it, and says so."""
-    store, _ = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
-    kms = life.aws.client("kms")
+    store, _ = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
+    kms = driver.aws.client("kms")
     for _ in range(KEYS_OF_OTHERS):
         kms.create_key()
     with store.step("Create"):
@@ -177,7 +177,7 @@ def key_store_kept(life: Life) -> None:
         store.fault(operation="DeleteParameter", pause=True)
         store.stack.start_delete()
         with store.standing_still():
-            _expect_logged(life, "/aws/lambda/cloudhsm-ks-1-key-store", kept)
+            _expect_logged(driver, "/aws/lambda/cloudhsm-ks-1-key-store", kept)
         store.wait()
         store.expect_stack("DELETE_COMPLETE")
         store.expect_store("DISCONNECTED")
@@ -190,33 +190,33 @@ def key_store_kept(life: Life) -> None:
         store.use_key(key)
 
 
-def _expect_kept(store: KeyStoreLife, store_id: str) -> None:
+def _expect_kept(store: KeyStoreDriver, store_id: str) -> None:
     """The state KeepKeyStore and the output of its execution say that the key store is kept."""
-    kept = [e for e in store.control.timeline() if e.get("state") == "KeepKeyStore"]
+    kept = [e for e in store.admin.event_log() if e.get("state") == "KeepKeyStore"]
     store.expect("executions that keep", len(kept), 1)
     output = store.output("delete-key-store")
     store.expect("said in the output", _sentence(store_id) in output, True)
 
 
-def _expect_logged(life: Life, group: str, store_id: str) -> None:
+def _expect_logged(driver: StackDriver, group: str, store_id: str) -> None:
     """The function's log says, as a warning, that the key store is kept."""
-    events = life.aws.client("logs").filter_log_events(logGroupName=group)["events"]
+    events = driver.aws.client("logs").filter_log_events(logGroupName=group)["events"]
     said = [e["message"] for e in events if _sentence(store_id) in e["message"]]
-    life.expect("said in the log", ["WARNING" in message for message in said], [True])
+    driver.expect("said in the log", ["WARNING" in message for message in said], [True])
 
 
 def _sentence(store_id: str) -> str:
     return f"The key store {store_id} is kept, disconnected."
 
 
-def foreign_key_store(life: Life) -> None:
+def foreign_key_store(driver: StackDriver) -> None:
     """A key store that somebody else has made, with a key in use, is never touched."""
-    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
+    store, laid = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
     restored = laid.restored()
     with store.step("By hand: a key store, and a key"):
         store_id = _by_hand(store, laid)
         key = store.make_key()
-    store = KeyStoreLife(life, store.stack.parameters)
+    store = KeyStoreDriver(driver, store.stack.parameters)
 
     for what, parameters, words in (
         ("the name is taken", restored.parameters, ("pKeyStoreName", "left alone")),
@@ -243,7 +243,7 @@ def foreign_key_store(life: Life) -> None:
         store.use_key(key)
 
 
-def _by_hand(store: KeyStoreLife, laid: Ground) -> str:
+def _by_hand(store: KeyStoreDriver, laid: Ground) -> str:
     """Create and connect a key store as the KMS Developer Guide tells; its id."""
     laid.command(
         "user-create", new_username="kmsuser", new_password=FOREIGN_PASSWORD, role="crypto-user"
@@ -258,9 +258,9 @@ def _by_hand(store: KeyStoreLife, laid: Ground) -> str:
     return str(made["CustomKeyStoreId"])
 
 
-def stale_admin_password(life: Life) -> None:
+def stale_admin_password(driver: StackDriver) -> None:
     """The admin's password in the secret is stale: one refused login, and the secret is named."""
-    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
+    store, laid = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
     with store.step("Create with a stale password, twice"):
         laid.say_admin_password(STALE_PASSWORD)
         for _ in range(2):
@@ -273,7 +273,7 @@ def stale_admin_password(life: Life) -> None:
             store.expect_remaining()
 
     with store.step("Create with the right one"):
-        laid.say_admin_password(ground.ADMIN_PASSWORD)
+        laid.say_admin_password(fixtures.ADMIN_PASSWORD)
         store.request()
         store.expect_stack("CREATE_COMPLETE")
         store.expect_store("CONNECTED")
@@ -284,15 +284,15 @@ def stale_admin_password(life: Life) -> None:
         store.expect_remaining(LEFT_BY_KMS)
 
 
-def kmsuser_on_some_hsms(life: Life) -> None:
+def kmsuser_on_some_hsms(driver: StackDriver) -> None:
     """kmsuser exists, but not on every HSM, and nobody knows its password: both are set right."""
-    store, laid = on_ground(life, pDeleteKeyStoreUponStackDeletion="true")
+    store, laid = on_ground(driver, pDeleteKeyStoreUponStackDeletion="true")
     with store.step("By hand: a kmsuser while an HSM joins"):
         laid.add_hsm()
         laid.command(
             "user-create", new_username="kmsuser", new_password=FOREIGN_PASSWORD, role="crypto-user"
         )
-    store = KeyStoreLife(life, store.stack.parameters)
+    store = KeyStoreDriver(driver, store.stack.parameters)
 
     with store.step("Create while the HSM joins"):
         store.request()
@@ -301,7 +301,7 @@ def kmsuser_on_some_hsms(life: Life) -> None:
         store.delete()
 
     with store.step("Create"):
-        life.control.advance(ground.A_WHILE)
+        driver.admin.advance(fixtures.A_WHILE)
         store.expect("kmsuser", laid.user("kmsuser")["cluster-coverage"], "inconsistent")
         store.request()
         store.expect_stack("CREATE_COMPLETE")
@@ -314,10 +314,10 @@ def kmsuser_on_some_hsms(life: Life) -> None:
         store.expect_remaining(LEFT_BY_KMS)
 
 
-def client_without_cli(life: Life) -> None:
+def client_without_cli(driver: StackDriver) -> None:
     """A client with Client SDK 3 cannot make kmsuser: the creation is refused in words."""
-    laid = ground.lay(life.aws, package=ground.SDK3)
-    store = KeyStoreLife(life, laid.parameters)
+    laid = fixtures.lay(driver.aws, package=fixtures.SDK3)
+    store = KeyStoreDriver(driver, laid.parameters)
     with store.step("Create"):
         store.request()
         store.expect_stack("ROLLBACK_COMPLETE")
@@ -326,37 +326,37 @@ def client_without_cli(life: Life) -> None:
         store.expect_remaining()
 
 
-def cluster_in_use(life: Life) -> None:
+def cluster_in_use(driver: StackDriver) -> None:
     """Under a key store its cluster loses no zone, and is not deleted before the store is."""
-    with life.step("Create the cluster"):
-        life.request()
-        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-    store = on_cluster(life, pDeleteKeyStoreUponStackDeletion="true")
-    with life.step("Create the key store"):
+    with driver.step("Create the cluster"):
+        driver.request()
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+    store = on_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
+    with driver.step("Create the key store"):
         store.request()
         store_id = store.expect_store("CONNECTED")["CustomKeyStoreId"]
 
-    with life.step("Shrink the cluster to 0"), store.staying_connected(store_id):
-        life.request(pHsmsPerSubnet=0)
-        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("pHsmsPerSubnet", "CONNECTED", _command("disconnect", store_id))
-        life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+    with driver.step("Shrink the cluster to 0"), store.staying_connected(store_id):
+        driver.request(pHsmsPerSubnet=0)
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("pHsmsPerSubnet", "CONNECTED", _command("disconnect", store_id))
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
     for state, verb in (("CONNECTED", "disconnect"), ("DISCONNECTED", "delete")):
-        with life.step(f"Delete the cluster: the store is {state}"):
+        with driver.step(f"Delete the cluster: the store is {state}"):
             store.expect_store(state)
-            life.delete()
-            life.expect_stack("DELETE_FAILED")
-            life.expect_reason(f"{store_id} ({state})", _command(verb, store_id))
-            life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+            driver.delete()
+            driver.expect_stack("DELETE_FAILED")
+            driver.expect_reason(f"{store_id} ({state})", _command(verb, store_id))
+            driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         store.disconnect_by_hand()
 
-    with life.step("Delete the key store, then the cluster"):
+    with driver.step("Delete the key store, then the cluster"):
         store.delete()
         store.expect_stack("DELETE_COMPLETE")
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS, LEFT_BY_KMS)
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS, LEFT_BY_KMS)
 
 
 def _command(verb: str, store_id: str) -> str:

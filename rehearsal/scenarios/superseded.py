@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rehearsal.by_hand import run_on_client
-from rehearsal.life import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, Life
+from rehearsal.drivers.operator import run_on_client
+from rehearsal.drivers.stack import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, StackDriver
 
 # For `time_runs_out`: two HSMs one after the other are more than a workflow has time for.
 SLOW_HSMS = ("--timings", '{"create_hsm": 1613}')
@@ -13,111 +13,111 @@ FIVE_MINUTES = 300
 ANOTHER_IMAGE = "ami-0d12c3d4e5f6a7b83"
 
 
-def time_runs_out(life: Life) -> None:
+def time_runs_out(driver: StackDriver) -> None:
     """HSMs take so long that the workflow's limit ends the update; the rollback waits for them."""
-    with life.step("Create: 1 HSM in 1 subnet"):
-        life.request(pSubnets=life.aws.subnets[0])
-        life.expect_stack("CREATE_COMPLETE")
-        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+    with driver.step("Create: 1 HSM in 1 subnet"):
+        driver.request(pSubnets=driver.aws.subnets[0])
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with life.step("Grow to 2, but the second comes up DEGRADED"):
-        life.fault(hsm="DEGRADED")
-        life.request(pHsmsPerSubnet=2)
-        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("is still CREATE_IN_PROGRESS after 52 minutes")
-        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+    with driver.step("Grow to 2, but the second comes up DEGRADED"):
+        driver.fault(hsm="DEGRADED")
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("is still CREATE_IN_PROGRESS after 52 minutes")
+        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def nobody_answers_a_creation(life: Life) -> None:
+def nobody_answers_a_creation(driver: StackDriver) -> None:
     """No answer reaches CloudFormation, which gives up: its rollback finds the cluster by tag."""
-    with life.step("Create, but nobody answers"):
-        _silence(life)
-        life.request()
-        life.expect_stack("ROLLBACK_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
+    with driver.step("Create, but nobody answers"):
+        _silence(driver)
+        driver.request()
+        driver.expect_stack("ROLLBACK_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def nobody_answers_an_update(life: Life) -> None:
+def nobody_answers_an_update(driver: StackDriver) -> None:
     """No answer reaches CloudFormation, which gives up after an hour: all is as it was before."""
-    with life.step("Create: 1 HSM in 1 subnet"):
-        life.request(pSubnets=life.aws.subnets[0])
-        life.expect_stack("CREATE_COMPLETE")
-        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+    with driver.step("Create: 1 HSM in 1 subnet"):
+        driver.request(pSubnets=driver.aws.subnets[0])
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with life.step("Grow to 2, but nobody answers"):
-        _silence(life)
-        life.request(pHsmsPerSubnet=2)
-        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+    with driver.step("Grow to 2, but nobody answers"):
+        _silence(driver)
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def cloudformation_gives_up(life: Life) -> None:
+def cloudformation_gives_up(driver: StackDriver) -> None:
     """CloudFormation gives up while HSMs are being made: the rollback takes over, with the old."""
-    with life.step("Create: 1 HSM in 1 subnet"):
-        life.request(pSubnets=life.aws.subnets[0])
-        life.expect_stack("CREATE_COMPLETE")
-        before = life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+    with driver.step("Create: 1 HSM in 1 subnet"):
+        driver.request(pSubnets=driver.aws.subnets[0])
+        driver.expect_stack("CREATE_COMPLETE")
+        before = driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with life.step("Grow to 2, but CloudFormation waits for five minutes only"):
+    with driver.step("Grow to 2, but CloudFormation waits for five minutes only"):
         # The hour that it waits in truth is longer than any workflow of ours may take.
-        life.stack.edits = {"ServiceTimeout: 3600": f"ServiceTimeout: {FIVE_MINUTES}"}
-        life.request(pHsmsPerSubnet=2)
-        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        life.expect_reason("did not receive a response")
-        life.expect("workflows that were stopped", _stopped(life), True)
-        after = life.expect_cluster(state="ACTIVE", hsms=1, zones=1)
-        life.expect("cluster id", after["ClusterId"], before["ClusterId"])
+        driver.stack.edits = {"ServiceTimeout: 3600": f"ServiceTimeout: {FIVE_MINUTES}"}
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("did not receive a response")
+        driver.expect("workflows that were stopped", _stopped(driver), True)
+        after = driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+        driver.expect("cluster id", after["ClusterId"], before["ClusterId"])
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def update_is_cancelled(life: Life) -> None:
+def update_is_cancelled(driver: StackDriver) -> None:
     """An update is cancelled while it adds HSMs: the old number of them is ACTIVE again."""
-    with life.step("Create: 1 HSM per subnet"):
-        life.request()
-        life.expect_stack("CREATE_COMPLETE")
-        before = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+    with driver.step("Create: 1 HSM per subnet"):
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        before = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
-    with life.step("Grow to 2 per subnet, cancelled"):
-        life.fault(operation="CreateHsm", pause=True)
-        life.start(pHsmsPerSubnet=2)
-        with life.standing_still():
-            life.cancel()
-        life.wait()
-        life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        after = life.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        life.expect("cluster id", after["ClusterId"], before["ClusterId"])
+    with driver.step("Grow to 2 per subnet, cancelled"):
+        driver.fault(operation="CreateHsm", pause=True)
+        driver.start(pHsmsPerSubnet=2)
+        with driver.standing_still():
+            driver.cancel()
+        driver.wait()
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        after = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        driver.expect("cluster id", after["ClusterId"], before["ClusterId"])
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def update_is_cancelled_anywhere(life: Life) -> None:
+def update_is_cancelled_anywhere(driver: StackDriver) -> None:
     """Cancelled while HSMs go, a script runs, backups or the client change: all is as before."""
-    with life.step("Create: 2 HSMs in 1 subnet"):
-        life.request(pSubnets=life.aws.subnets[0], pHsmsPerSubnet=2)
-        life.expect_stack("CREATE_COMPLETE")
-        client = life.stack.outputs()["oClientInstanceId"]
+    with driver.step("Create: 2 HSMs in 1 subnet"):
+        driver.request(pSubnets=driver.aws.subnets[0], pHsmsPerSubnet=2)
+        driver.expect_stack("CREATE_COMPLETE")
+        client = driver.stack.outputs()["oClientInstanceId"]
 
     for what, operation, changes in (
         ("an HSM is deleted", "DeleteHsm", {"pHsmsPerSubnet": 0}),
@@ -125,68 +125,68 @@ def update_is_cancelled_anywhere(life: Life) -> None:
         ("a script runs on the client", "SendCommand", {"pReconcile": "again"}),
         ("a new client is configured", "SendCommand", {"pClientAmiId": ANOTHER_IMAGE}),
     ):
-        with life.step(f"Cancelled while {what}"):
-            before, usual = life.cluster(), dict(life.stack.parameters)
-            life.fault(operation=operation, pause=True)
-            life.start(**changes)
-            with life.standing_still():
-                life.cancel()
-            life.wait()
-            life.stack.parameters = usual
-            life.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-            after = life.expect_cluster(state="ACTIVE", hsms=2, zones=1)
+        with driver.step(f"Cancelled while {what}"):
+            before, usual = driver.cluster(), dict(driver.stack.parameters)
+            driver.fault(operation=operation, pause=True)
+            driver.start(**changes)
+            with driver.standing_still():
+                driver.cancel()
+            driver.wait()
+            driver.stack.parameters = usual
+            driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+            after = driver.expect_cluster(state="ACTIVE", hsms=2, zones=1)
             for kept in ("BackupRetentionPolicy", "TagList", "Users"):
-                life.expect(kept, after[kept], before[kept])
-            life.expect("client", life.stack.outputs()["oClientInstanceId"], client)
-            answer = run_on_client(life, "/opt/cloudhsm/bin/cloudhsm-cli user list")
-            life.expect("error code of user list", '"error_code": 0' in answer, True)
+                driver.expect(kept, after[kept], before[kept])
+            driver.expect("client", driver.stack.outputs()["oClientInstanceId"], client)
+            answer = run_on_client(driver, "/opt/cloudhsm/bin/cloudhsm-cli user list")
+            driver.expect("error code of user list", '"error_code": 0' in answer, True)
 
-    with life.step("Delete"):
-        life.delete()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_WITH_BACKUPS)
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_WITH_BACKUPS)
 
 
-def deletion_overtakes_creation(life: Life) -> None:
+def deletion_overtakes_creation(driver: StackDriver) -> None:
     """The stack is deleted when CreateCluster was sent and its effect is still to come."""
-    with life.step("Create, and delete at CreateCluster"):
-        life.fault(late="CreateCluster", seconds=90)
-        life.fault(operation="CreateCluster", pause=True)
-        life.start()
-        with life.standing_still():
-            life.expect("clusters", _made(life), 0)
-            life.stack.start_delete()
-        life.wait()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect("clusters", _made(life), 1)
-        life.expect_remaining("role AWSServiceRoleForCloudHSM")
+    with driver.step("Create, and delete at CreateCluster"):
+        driver.fault(late="CreateCluster", seconds=90)
+        driver.fault(operation="CreateCluster", pause=True)
+        driver.start()
+        with driver.standing_still():
+            driver.expect("clusters", _made(driver), 0)
+            driver.stack.start_delete()
+        driver.wait()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect("clusters", _made(driver), 1)
+        driver.expect_remaining("role AWSServiceRoleForCloudHSM")
 
-    with life.step("Create, and delete at InitializeCluster"):
-        life.fault(operation="InitializeCluster", pause=True)
-        life.start()
-        with life.standing_still():
-            life.stack.start_delete()
-        life.wait()
-        life.expect_stack("DELETE_COMPLETE")
-        life.expect_remaining(*LEFT_BY_CLOUDHSM)
-
-
-def _silence(life: Life) -> None:
-    life.fault({"lambda": "answer"}, times=ATTEMPTS_TO_ANSWER)
+    with driver.step("Create, and delete at InitializeCluster"):
+        driver.fault(operation="InitializeCluster", pause=True)
+        driver.start()
+        with driver.standing_still():
+            driver.stack.start_delete()
+        driver.wait()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_remaining(*LEFT_BY_CLOUDHSM)
 
 
-def _stopped(life: Life) -> bool:
+def _silence(driver: StackDriver) -> None:
+    driver.fault({"lambda": "answer"}, times=ATTEMPTS_TO_ANSWER)
+
+
+def _stopped(driver: StackDriver) -> bool:
     """Whether an update was still at work when it was stopped."""
     return any(
         event["event"] == "ExecutionAborted" and event["subject"].endswith("-update-cluster")
-        for event in life.control.timeline()
+        for event in driver.admin.event_log()
     )
 
 
-def _made(life: Life) -> int:
+def _made(driver: StackDriver) -> int:
     """How many clusters were ever made, whatever became of them."""
     return sum(
         event["event"] == "CREATE_IN_PROGRESS"
-        for event in life.control.timeline()
+        for event in driver.admin.event_log()
         if event["service"] == "cloudhsm" and event["subject"].startswith("cluster-")
     )

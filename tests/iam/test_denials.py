@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
-from rehearsal import laws
-from rehearsal.life import CLUSTER_TEMPLATE, Life
-from rehearsal.local_aws import BUCKET, LocalAws
-from rehearsal.stacks import CAPABILITIES, package
-from tests.iam.lives import decisions
+from localaws.client import BUCKET, LocalAws
+from rehearsal.checks import invariants
+from rehearsal.drivers.deployment import CAPABILITIES, package
+from rehearsal.drivers.stack import CLUSTER_TEMPLATE, StackDriver
+from tests.iam.requests import decisions
+from tests.support.timings import QUICK
 from tests.templates.template import branches
 from tests.templates.test_policies import as_list
-from tests.timings import QUICK
 
 Json = dict[str, Any]
 
@@ -31,28 +31,28 @@ NO_POLICY = "policy allows the {} action"
 def _aws() -> Iterator[LocalAws]:
     with LocalAws(timings=QUICK) as aws:
         yield aws
-        assert laws.broken(aws.control.timeline()) == []
+        assert invariants.broken(aws.admin.event_log()) == []
 
 
-def create_without(aws: LocalAws, role: str, action: str, **parameters: object) -> Life:
+def create_without(aws: LocalAws, role: str, action: str, **parameters: object) -> StackDriver:
     """A stack of the cluster template in which this role may not do this; how it went."""
     packaged = package(aws, CLUSTER_TEMPLATE)
     body = aws.client("s3").get_object(Bucket=BUCKET, Key=CLUSTER_TEMPLATE)["Body"].read()
     template = yaml.safe_load(body)
     take_out(template["Resources"][role]["Properties"], action)
     aws.client("s3").put_object(Bucket=BUCKET, Key=EDITED, Body=json.dumps(template))
-    life = Life(aws).beside(f"try-{next(_numbers)}", **parameters)
+    driver = StackDriver(aws).beside(f"try-{next(_numbers)}", **parameters)
     aws.client("cloudformation").create_stack(
-        StackName=life.stack.name,
+        StackName=driver.stack.name,
         TemplateURL=packaged.replace(CLUSTER_TEMPLATE, EDITED),
         Capabilities=CAPABILITIES,
         Parameters=[
             {"ParameterKey": name, "ParameterValue": value}
-            for name, value in life.stack.parameters.items()
+            for name, value in driver.stack.parameters.items()
         ],
     )
-    life.wait()
-    return life
+    driver.wait()
+    return driver
 
 
 def take_out(role: Json, action: str) -> None:
@@ -81,10 +81,10 @@ def take_out(role: Json, action: str) -> None:
 def test_a_creation_fails_and_says_what_is_missing(
     aws: LocalAws, role: str, action: str, reason: str
 ) -> None:
-    life = create_without(aws, role, action)
+    driver = create_without(aws, role, action)
     # ROLLBACK_FAILED where the deletion misses it as well.
-    assert str(life.stack.status()).startswith("ROLLBACK_")
-    life.expect_reason(reason.format(action))
+    assert str(driver.stack.status()).startswith("ROLLBACK_")
+    driver.expect_reason(reason.format(action))
 
 
 def test_a_function_does_without_its_log_but_the_denial_is_on_record(aws: LocalAws) -> None:

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from rehearsal.local_aws import LocalAws
+from localaws.client import LocalAws
 
 Json = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Every action that a role may do is needed in some life, and nothing that is needed is missing."""
+"""Every action that a role may do is needed in some driver, and nothing that is needed is missing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.functions.source import MODULES
-from tests.iam.lives import (
-    Decision,
-    granted,
-    life_of_a_cluster,
-    life_of_a_key_store,
-    needed,
-)
+from tests.iam.requests import Decision, granted, life_of_a_cluster, life_of_a_key_store, needed
 from tests.iam.required import REQUIRED
+from tests.support.step_source import MODULES
 from tests.templates.template import TEMPLATES, Template
 
 LIVES = {"cloudhsm.yml": life_of_a_cluster, "cloudhsm-key-store.yml": life_of_a_key_store}
@@ -32,8 +26,8 @@ Decided = dict[str, list[Decision]]
 def _decided() -> Decided:
     """What IAM decided in the life of each template."""
     with ThreadPoolExecutor(len(LIVES)) as both:
-        found = {template: both.submit(life) for template, life in LIVES.items()}
-        return {template: life.result() for template, life in found.items()}
+        found = {template: both.submit(driver) for template, driver in LIVES.items()}
+        return {template: driver.result() for template, driver in found.items()}
 
 
 in_every_template = pytest.mark.parametrize("template", TEMPLATES, ids=repr)
@@ -59,7 +53,7 @@ def test_what_aws_demands_besides_is_listed_with_its_source_and_demanded_of_the_
 ) -> None:
     listed = {(each.behind, action) for each in REQUIRED for action in each.actions}
     demanded = {
-        (each.behind, each.action) for life in decided.values() for each in life if each.behind
+        (each.behind, each.action) for driver in decided.values() for each in driver if each.behind
     }
     assert demanded == listed
 
@@ -72,7 +66,7 @@ def test_what_is_listed_has_a_source_and_stands_there_once() -> None:
 
 def test_every_call_of_the_functions_is_put_to_iam(decided: Decided) -> None:
     # Else a call that no role allows would pass here, and fail on AWS.
-    asked = {each.action for life in decided.values() for each in life}
+    asked = {each.action for driver in decided.values() for each in driver}
     unasked = [name for name, actions in calls().items() if not actions & asked]
     assert unasked == []
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from rehearsal import laws
 from rehearsal.__main__ import main
-from rehearsal.life import Life
+from rehearsal.checks import invariants
+from rehearsal.drivers.deployment import Stack
+from rehearsal.drivers.stack import StackDriver
 from rehearsal.runner import rehearse, rehearse_all, rehearse_one
 from rehearsal.scenarios import SCENARIOS, story
-from rehearsal.stacks import Stack
 
 NOBODY = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
 
@@ -48,32 +48,32 @@ def _told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         """,
     )
 
-    def fine(life: Life) -> None:
+    def fine(driver: StackDriver) -> None:
         """A log group comes and goes."""
-        life.stack = Stack(life.aws, "fine", good)
-        with life.step("Come"):
-            life.start()
-            life.wait()
-            life.expect_stack("CREATE_COMPLETE")
-        with life.step("Go"):
-            life.destroy()
-            life.expect_stack("DELETE_COMPLETE")
+        driver.stack = Stack(driver.aws, "fine", good)
+        with driver.step("Come"):
+            driver.start()
+            driver.wait()
+            driver.expect_stack("CREATE_COMPLETE")
+        with driver.step("Go"):
+            driver.destroy()
+            driver.expect_stack("DELETE_COMPLETE")
 
-    def wrong(life: Life) -> None:
+    def wrong(driver: StackDriver) -> None:
         """A custom resource that nobody answers for."""
-        life.stack = Stack(life.aws, "wrong", bad)
-        with life.step("Come"):
-            life.start()
-            life.wait()
-            life.expect_stack("CREATE_COMPLETE")
-        with life.step("Never reached"):
+        driver.stack = Stack(driver.aws, "wrong", bad)
+        with driver.step("Come"):
+            driver.start()
+            driver.wait()
+            driver.expect_stack("CREATE_COMPLETE")
+        with driver.step("Never reached"):
             pass
 
-    def untidy(life: Life) -> None:
+    def untidy(driver: StackDriver) -> None:
         """A log group comes and stays."""
-        life.stack = Stack(life.aws, "untidy", good)
-        with life.step("Come"):
-            life.request()
+        driver.stack = Stack(driver.aws, "untidy", good)
+        with driver.step("Come"):
+            driver.request()
 
     for name in [*SCENARIOS]:
         monkeypatch.delitem(SCENARIOS, name)
@@ -138,7 +138,7 @@ def test_a_scenario_that_leaves_its_stack_is_not_as_expected() -> None:
 
 @pytest.mark.usefixtures("told")
 def test_a_broken_law_alone_is_not_as_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laws, "NEVER", "DELETE_COMPLETE")
+    monkeypatch.setattr(invariants, "NEVER", "DELETE_COMPLETE")
     result = rehearse("fine")
     assert not result.passed
     assert [step.failure for step in result.steps] == [None, None]

@@ -1,0 +1,61 @@
+"""What happened, and when, in virtual seconds since the start."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+Event = dict[str, Any]
+Listener = Callable[[Event], None]
+
+
+class TellsTime(Protocol):
+    """Whatever knows the virtual time."""
+
+    def now(self) -> float:
+        """The virtual time in seconds since the epoch."""
+
+
+class EventLog:
+    """The events of every modelled service, in the order of virtual time."""
+
+    def __init__(self, clock: TellsTime) -> None:
+        self._clock = clock
+        self._start = clock.now()
+        self._events: list[Event] = []
+        self._listeners: list[Listener] = []
+        self._lock = threading.Lock()
+
+    def listen(self, listener: Listener) -> None:
+        """Have every further event handed over as it is noted."""
+        with self._lock:
+            self._listeners.append(listener)
+
+    def note(self, service: str, subject: str, event: str, **details: Any) -> None:
+        """Add an event that happens now."""
+        self.note_at(self._clock.now(), service, subject, event, **details)
+
+    def note_at(
+        self, moment: float, service: str, subject: str, event: str, **details: Any
+    ) -> None:
+        """Add an event that happened at `moment` (epoch seconds) and is noticed only now."""
+        entry: Event = {
+            "at": round(moment - self._start, 1),
+            "service": service,
+            "subject": subject,
+            "event": event,
+            **details,
+        }
+        with self._lock:
+            bisect.insort_right(self._events, entry, key=lambda noted: noted["at"])
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener(entry)
+
+    def events(self, since: float = 0) -> list[Event]:
+        """The events from `since` on (virtual seconds since the start), earliest first."""
+        with self._lock:
+            first = bisect.bisect_left(self._events, since, key=lambda noted: noted["at"])
+            return [dict(entry) for entry in self._events[first:]]

@@ -1,0 +1,72 @@
+"""Put the patches into ministack, in the order in which they build on each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localaws.ministack import (
+    cloudformation,
+    custom_resources,
+    events,
+    execution_logs,
+    gateway,
+    iam,
+    instances,
+    lambda_functions,
+    nested_executions,
+    networks,
+    resources,
+    services,
+    state_machines,
+    states_language,
+    step_functions,
+    templates,
+)
+from localaws.ministack.access import ministack
+from localaws.state import EmulatorState
+
+
+class Installed:
+    """What the server needs of a ministack that the seams have been put into."""
+
+    def __init__(self, emulator: EmulatorState) -> None:
+        self._emulator = emulator
+        gateway.install(emulator)
+        iam.install(emulator)
+        networks.install(emulator)
+        self._instances = instances.install(emulator)
+        models = services.Models(emulator, self._instances)
+        services.install(emulator, models)
+        lambda_functions.install(emulator)
+        events.install(emulator)
+        executions = step_functions.install(emulator)
+        nested_executions.install(emulator, executions)
+        states_language.install(emulator)
+        state_machines.install(emulator)
+        execution_logs.install(emulator)
+        templates.install(emulator)
+        requests = custom_resources.install(emulator)
+        cloudformation.install(emulator, requests)
+        resources.install(emulator, models, self._instances)
+
+    @property
+    def application(self) -> Any:
+        """The ASGI application."""
+        return ministack("app").app
+
+    def network(self) -> dict[str, Any]:
+        """The VPC that is there from the beginning, and its subnets, one in each of three zones."""
+        ec2 = ministack("services.ec2")
+        ec2._ensure_defaults_initialized()
+        return {"vpc": ec2._DEFAULT_VPC_ID, "subnets": sorted(ec2._subnets)}
+
+    def close(self) -> None:
+        """End every process that the emulator has started."""
+        self._emulator.environments.close()
+        self._instances.close()
+        self._emulator.command_server.close()
+
+
+def install(emulator: EmulatorState) -> Installed:
+    """Replace what ministack does otherwise than AWS, and add what it lacks."""
+    return Installed(emulator)

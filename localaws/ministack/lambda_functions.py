@@ -1,0 +1,219 @@
+"""Lambda: functions run in our own environments, report errors as AWS does, and log if they may.
+
+Otherwise in ministack: every exception is called Runtime.HandlerError and costs the function its
+environment; Timeout and the retries of an asynchronous invocation run on real time; logs are
+written whether the role allows it or not; code that is not there is a success.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from localaws.core.forking import base_variables
+from localaws.lambda_runtime.pool import Function, Outcome
+from localaws.ministack.access import ministack
+from localaws.ministack.iam import role_allows
+
+if TYPE_CHECKING:
+    from localaws.state import EmulatorState
+
+Record = dict[str, Any]
+
+# Before its second and third attempt an asynchronous invocation waits for so many virtual seconds:
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+RETRY_DELAYS = (60, 120)
+DEFAULT_EVENT_AGE = 21600
+
+_lambda = ministack("services.lambda_svc")
+_runtime = ministack("core.lambda_runtime")
+_logs = ministack("services.cloudwatch_logs")
+_responses = ministack("core.responses")
+
+
+def install(emulator: EmulatorState) -> None:
+    """Put our own execution environments in the place of ministack's workers."""
+
+    def execute(function: Record, event: Any, request_id: str) -> Record:
+        with emulator.clock.busy():
+            return _execute(emulator, function, event, request_id)
+
+    def invoke_asynchronously(function: Record, event: Any) -> None:
+        emulator.spawn(_invoke_with_retries, emulator, function, event)
+
+    _lambda._execute_function_warm = execute
+    _lambda.invoke_async_with_retry = invoke_asynchronously
+    # The environments' output is logged as they give it.
+    _lambda._emit_lambda_logs = lambda *arguments, **named: None
+
+
+def function_at(arn: str) -> Record | None:
+    """The function's record, as an invocation takes it; None if there is none."""
+    record, config, _ = _lambda._get_func_record_for_ref(arn)
+    if record is None or config is None:
+        return None
+    found: Record = _lambda._execution_record_for_config(record, config)
+    return found
+
+
+def invoke_asynchronously(function: Record, event: Any) -> None:
+    """Have an event queued for a function."""
+    _lambda.invoke_async_with_retry(function, event)
+
+
+def _invoke_with_retries(emulator: EmulatorState, function: Record, event: Any) -> None:
+    settings = (function.get("event_invoke_configs") or {}).get("$LATEST") or function.get(
+        "event_invoke_config"
+    )
+    attempts = int((settings or {}).get("MaximumRetryAttempts", 2)) + 1
+    age = int((settings or {}).get("MaximumEventAgeInSeconds", DEFAULT_EVENT_AGE))
+    queued = emulator.clock.now()
+    for attempt in range(attempts):
+        if attempt:
+            emulator.clock.sleep(RETRY_DELAYS[attempt - 1])
+            if emulator.clock.now() - queued > age:
+                return
+        if not _lambda._execute_function_with_config_scope(function, event).get("error"):
+            return
+
+
+def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: str) -> Record:
+    config = function.get("config") or function
+    name, code = config["FunctionName"], function.get("code_zip")
+    step = event.get("Step") if isinstance(event, dict) else None
+    detail = {"step": step} if step else {}
+    emulator.event_log.note("lambda", name, "Invoked", **detail)
+    if code:
+        day = dt.datetime.fromtimestamp(emulator.clock.now(), dt.UTC)
+        environment = emulator.environments.take(
+            _function(emulator, config), code, f"{day:%Y/%m/%d}"
+        )
+        try:
+            outcome = environment.invoke(
+                event,
+                request_id,
+                emulator.clock,
+                lambda moment: emulator.faults.death(name, step or "", moment),
+            )
+        finally:
+            emulator.environments.give_back(environment)
+    else:
+        error = {"errorType": "Runtime.Unknown", "errorMessage": "The function has no code."}
+        outcome = Outcome(None, error, "", "")
+    _log(emulator, config, request_id, outcome)
+    if outcome.error is None:
+        emulator.event_log.note("lambda", name, "Succeeded", **detail)
+        return {"body": outcome.result, "log": outcome.log}
+    emulator.event_log.note("lambda", name, "Failed", error=outcome.error["errorType"], **detail)
+    return {"body": {**outcome.error, "requestId": request_id}, "error": True, "log": outcome.log}
+
+
+def _function(emulator: EmulatorState, config: Record) -> Function:
+    logging = config.get("LoggingConfig") or {}
+    name, region = config["FunctionName"], config["FunctionArn"].split(":")[3]
+    return Function(
+        config["FunctionArn"],
+        config["CodeSha256"],
+        config["Handler"],
+        float(config["Timeout"]),
+        {
+            **base_variables(),
+            **(config.get("Environment") or {}).get("Variables", {}),
+            **_runtime.execution_credentials(config),
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_ENDPOINT_URL": emulator.gateway_url,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]),
+            "AWS_LAMBDA_LOG_GROUP_NAME": _group_name(config),
+            "AWS_LAMBDA_LOG_FORMAT": logging.get("LogFormat", "Text"),
+            # With the format JSON the runtime lets INFO through unless told otherwise.
+            "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel")
+            or ("INFO" if logging.get("LogFormat") == "JSON" else ""),
+            "LOCALAWS_ADMIN_URL": emulator.admin_url,
+            # The response URL of a custom resource is HTTPS, with our own certificate.
+            "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
+            "NO_PROXY": "*",
+            "no_proxy": "*",
+        },
+    )
+
+
+def _group_name(config: Record) -> str:
+    name = (config.get("LoggingConfig") or {}).get("LogGroup")
+    return str(name or f"/aws/lambda/{config['FunctionName']}")
+
+
+def _log(emulator: EmulatorState, config: Record, request_id: str, outcome: Outcome) -> None:
+    """Write what the function printed to its log group, with the rights of its role."""
+    name, role = _group_name(config), config["Role"]
+    group = _logs._log_groups.get(name)
+    arn = _logs._make_group_arn(name).removesuffix(":*")
+
+    def may(action: str, stream: str) -> bool:
+        resource = f"{arn}:log-stream:{stream}"
+        return role_allows(
+            emulator, role, f"logs:{action}", resource, behind="lambda:InvokeFunction"
+        )
+
+    if group is None:
+        if not may("CreateLogGroup", ""):
+            return
+        ensure_log_group(name)
+        group = _logs._log_groups[name]
+    if outcome.stream not in group["streams"]:
+        if not may("CreateLogStream", outcome.stream):
+            return
+        group["streams"][outcome.stream] = _new_stream(emulator)
+    if not may("PutLogEvents", outcome.stream):
+        return
+    now = int(emulator.clock.now() * 1000)
+    _logs._append_log_events(
+        group["streams"][outcome.stream],
+        [
+            {"timestamp": now, "message": line, "ingestionTime": now}
+            for line in _lines(config, request_id, outcome)
+        ],
+    )
+
+
+def _lines(config: Record, request_id: str, outcome: Outcome) -> list[str]:
+    start, end = {"requestId": request_id, "version": "$LATEST"}, {"requestId": request_id}
+    status = "success" if outcome.error is None else outcome.error["errorType"]
+    body = outcome.log.splitlines()
+    if outcome.error and outcome.error["errorType"].startswith(("Sandbox.", "Runtime.Exit")):
+        body.append(outcome.error["errorMessage"])
+    if (config.get("LoggingConfig") or {}).get("LogFormat") == "JSON":
+        return [
+            json.dumps({"type": "platform.start", "record": start}),
+            *body,
+            json.dumps({"type": "platform.report", "record": {**end, "status": status}}),
+        ]
+    return [
+        f"START RequestId: {request_id} Version: $LATEST",
+        *body,
+        f"END RequestId: {request_id}",
+        f"REPORT RequestId: {request_id}\tMemory Size: {config['MemorySize']} MB",
+    ]
+
+
+def ensure_log_group(name: str) -> None:
+    """Make a log group if there is none, as a service does with its own role."""
+    if name not in _logs._log_groups:
+        _logs._create_log_group({"logGroupName": name})
+
+
+def _new_stream(emulator: EmulatorState) -> Mapping[str, Any]:
+    return {
+        "events": [],
+        "uploadSequenceToken": "1",
+        "creationTime": int(emulator.clock.now() * 1000),
+        "firstEventTimestamp": None,
+        "lastEventTimestamp": None,
+        "lastIngestionTime": None,
+    }

@@ -1,0 +1,264 @@
+"""State machines: what AWS checks as it takes one, whoever makes it, and what its role may do.
+
+Otherwise in ministack: no definition is refused, a role is never asked, and a stack replaces a
+machine of the same name without a word.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from localaws.ministack.access import ministack
+from localaws.ministack.iam import role_allows, role_allows_all, role_trusts
+from localaws.ministack.step_functions import demand_alive, error_of
+
+if TYPE_CHECKING:
+    from localaws.state import EmulatorState
+
+Answer = tuple[int, dict[str, str], bytes]
+Record = dict[str, Any]
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html (F6.3)
+MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
+RULE_ACTIONS = ("events:PutTargets", "events:PutRule", "events:DescribeRule")
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+LOG_ACTIONS = (
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+)
+TERMINAL = frozenset({"Succeed", "Fail"})
+
+_states = ministack("services.stepfunctions")
+_responses = ministack("core.responses")
+_logs = ministack("services.cloudwatch_logs")
+_role: contextvars.ContextVar[str] = contextvars.ContextVar("role", default="")
+
+
+class RefusedError(Exception):
+    """AWS does not take this state machine."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def install(emulator: EmulatorState) -> None:
+    """Check machines as they are made or changed, and each task against its machine's role."""
+    create, update = _states._create_state_machine, _states._update_state_machine
+
+    def checking(action: Callable[[Record], Answer]) -> Callable[[Record], Answer]:
+        def check_and_act(given: Record) -> Answer:
+            known = _states._state_machines.get(given.get("stateMachineArn")) or {}
+            try:
+                check(
+                    emulator,
+                    given.get("name") or known.get("name", ""),
+                    given.get("definition", known.get("definition", "{}")),
+                    given.get("roleArn", known.get("roleArn", "")),
+                    given.get("loggingConfiguration", known.get("loggingConfiguration")),
+                )
+            except RefusedError as refused:
+                answer: Answer = _states.error_response_json(refused.code, str(refused), 400)
+                return answer
+            return action(given)
+
+        return check_and_act
+
+    _states._create_state_machine = checking(create)
+    _states._update_state_machine = checking(update)
+    _install_tasks(emulator)
+
+
+def check(
+    emulator: EmulatorState,
+    name: str,
+    definition: str,
+    role: str,
+    logging: Mapping[str, Any] | None,
+) -> None:
+    """Raise RefusedError unless AWS would take this machine."""
+    problems = list(flaws(definition))
+    if problems:
+        raise RefusedError("InvalidDefinition", f"Invalid State Machine Definition: {problems[0]}")
+    if not emulator.auth:
+        return
+    region, account = _responses.get_region(), _responses.get_account_id()
+    machine = f"arn:aws:states:{region}:{account}:stateMachine:{name}"
+    if not role_trusts(role, "states.amazonaws.com", machine):
+        raise RefusedError(
+            "AccessDeniedException",
+            "Neither the global service principal states.amazonaws.com, nor the regional one is "
+            f"authorized to assume the provided role '{role}'.",
+        )
+    rule = f"arn:aws:events:{region}:{account}:rule/{MANAGED_RULE}"
+    if ":states:startExecution.sync" in definition and not role_allows_all(
+        emulator, role, RULE_ACTIONS, rule, behind="states:CreateStateMachine"
+    ):
+        raise RefusedError(
+            "AccessDeniedException", f"'{role}' is not authorized to create managed-rule."
+        )
+    _check_logging(emulator, role, logging or {})
+
+
+def _check_logging(emulator: EmulatorState, role: str, logging: Mapping[str, Any]) -> None:
+    given = {key[0].lower() + key[1:]: value for key, value in logging.items()}
+    if given.get("level", "OFF") == "OFF":
+        return
+    for arn in destinations(logging):
+        group = arn.removesuffix(":*").partition(":log-group:")[2]
+        if not arn.endswith(":*") or group not in _logs._log_groups:
+            raise RefusedError(
+                "InvalidLoggingConfiguration",
+                "Invalid Logging Configuration: Log Destination must be the ARN of a log group "
+                "that exists, and end with ':*'.",
+            )
+    if len(destinations(logging)) != 1:
+        raise RefusedError(
+            "InvalidLoggingConfiguration",
+            "Invalid Logging Configuration: Must specify exactly one Log Destination.",
+        )
+    if not role_allows_all(emulator, role, LOG_ACTIONS, "*", behind="states:CreateStateMachine"):
+        raise RefusedError(
+            "AccessDeniedException",
+            "The state machine IAM Role is not authorized to access the Log Destination",
+        )
+
+
+def destinations(logging: Mapping[str, Any]) -> list[str]:
+    """The log group ARNs of a logging configuration, as the API or as a template spells it."""
+    listed = logging.get("destinations") or logging.get("Destinations") or []
+    groups = [
+        each.get("cloudWatchLogsLogGroup") or each.get("CloudWatchLogsLogGroup") or {}
+        for each in listed
+    ]
+    return [group.get("logGroupArn") or group.get("LogGroupArn") or "" for group in groups]
+
+
+# --- Definitions ---
+
+
+def flaws(definition: str) -> Iterator[str]:
+    """What is wrong with a definition, in AWS's words where they are known."""
+    try:
+        machine = json.loads(definition)
+    except ValueError as problem:
+        yield f"'INVALID_JSON_DESCRIPTION: {problem}'"
+        return
+    if "${" in definition:
+        yield "'SCHEMA_VALIDATION_FAILED: a placeholder was not substituted'"
+    yield from _flaws_of(machine, "/")
+
+
+def _flaws_of(machine: Mapping[str, Any], where: str) -> Iterator[str]:
+    states = machine.get("States") or {}
+    if not states:
+        yield f"'SCHEMA_VALIDATION_FAILED: There are no states at {where}'"
+        return
+    targets = {machine.get("StartAt")}
+    for name, state in states.items():
+        path = f"{where}States/{name}"
+        leaving = list(_next_states(state))
+        targets.update(leaving)
+        for target in leaving:
+            if target not in states:
+                yield f"'MISSING_TRANSITION_TARGET: Missing 'Next' target: {target} at {path}'"
+        kind = state.get("Type")
+        ends = bool(state.get("End"))
+        if kind not in TERMINAL and kind != "Choice" and ends == ("Next" in state):
+            yield f"'SCHEMA_VALIDATION_FAILED: Exactly one of Next and End is needed at {path}'"
+        if kind == "Task" and not str(state.get("Resource", "")).startswith("arn:"):
+            yield f"'SCHEMA_VALIDATION_FAILED: Value is not a valid resource ARN at {path}'"
+        for catcher in [*state.get("Retry", []), *state.get("Catch", [])]:
+            if "States.ALL" in catcher["ErrorEquals"] and len(catcher["ErrorEquals"]) > 1:
+                yield f"'SCHEMA_VALIDATION_FAILED: States.ALL must appear alone at {path}'"
+        for number, branch in enumerate(state.get("Branches", [])):
+            yield from _flaws_of(branch, f"{path}/Branches[{number}]/")
+        if kind == "Map":
+            yield from _flaws_of(state.get("ItemProcessor") or state.get("Iterator") or {}, path)
+    if machine.get("StartAt") not in states:
+        yield f"'MISSING_TRANSITION_TARGET: Missing 'StartAt' target at {where}'"
+    for name in states:
+        if name not in targets:
+            yield f"'MISSING_TRANSITION_TARGET: State \"{name}\" is not reachable.'"
+
+
+def _next_states(state: Mapping[str, Any]) -> Iterator[str]:
+    for part in (state, *state.get("Choices", []), *state.get("Catch", [])):
+        if "Next" in part:
+            yield part["Next"]
+    if "Default" in state:
+        yield state["Default"]
+
+
+# --- Tasks ---
+
+
+def _install_tasks(emulator: EmulatorState) -> None:
+    """A task does what the role of its machine may do, and nothing once its execution is over."""
+    execute_task, invoke_resource = _states._execute_task, _states._invoke_resource
+
+    def execute(state: Any, given: Any, execution: Any, context: Mapping[str, Any]) -> Any:
+        machine = _states._state_machines.get(context["StateMachine"]["Id"]) or {}
+        token = _role.set(machine.get("roleArn") or execution.get("_role", _role.get()))
+        try:
+            return execute_task(state, given, execution, context)
+        finally:
+            _role.reset(token)
+
+    def invoke(resource: str, given: Any) -> Any:
+        demand_alive()
+        for action, arn, behind in _demands(resource, given):
+            if not role_allows(emulator, _role.get(), action, arn, behind=behind):
+                raise _denied(_role.get(), action, arn)
+        return invoke_resource(resource, given)
+
+    _states._execute_task = execute
+    _states._invoke_resource = invoke
+
+
+def _demands(resource: str, given: Any) -> Iterator[tuple[str, str, str | None]]:
+    """Action, resource, and the action behind it if AWS needs it besides."""
+    if ":states:::lambda:invoke" in resource:
+        yield "lambda:InvokeFunction", _function_arn(str(given.get("FunctionName", ""))), None
+    elif ":lambda:" in resource and ":function:" in resource:
+        yield "lambda:InvokeFunction", resource, None
+    elif ":states:::states:startExecution" in resource:
+        start, machine = "states:StartExecution", str(given.get("StateMachineArn", "*"))
+        yield start, machine, None
+        if ".sync" in resource:
+            # AWS misses these two only later, when it looks for the child or aborts it.
+            execution = machine.replace(":stateMachine:", ":execution:")
+            children = f"{execution}:{given.get('Name', 'a-child')}"
+            yield "states:DescribeExecution", children, start
+            yield "states:StopExecution", children, start
+
+
+def _function_arn(name: str) -> str:
+    if name.startswith("arn:"):
+        return name
+    region, account = _responses.get_region(), _responses.get_account_id()
+    return f"arn:aws:lambda:{region}:{account}:function:{name}"
+
+
+def _denied(role: str, action: str, arn: str) -> Exception:
+    account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
+    user = f"arn:aws:sts::{account}:assumed-role/{name}/states"
+    service = (
+        "Lambda.AWSLambdaException"
+        if action.startswith("lambda")
+        else ("StepFunctions.AccessDeniedException")
+    )
+    return error_of(
+        service,
+        f"User: {user} is not authorized to perform: {action} on resource: {arn} because no "
+        f"identity-based policy allows the {action} action",
+    )

@@ -1,0 +1,167 @@
+"""The Amazon States Language: what a path, a rule or a catcher does when it does not fit.
+
+Otherwise in ministack: a path that leads nowhere gives null, an operator that is not known is
+false, States.ALL catches everything, and States.Format prints Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from localaws.ministack.access import ministack
+from localaws.ministack.step_functions import error_of
+
+if TYPE_CHECKING:
+    from localaws.state import EmulatorState
+
+# What neither States.ALL nor States.TaskFailed catches:
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+UNCATCHABLE = frozenset({"States.Runtime", "States.DataLimitExceeded", "States.Interrupted"})
+OPERATORS = frozenset(
+    {
+        *(
+            f"{kind}{comparison}"
+            for kind in ("String", "Numeric", "Timestamp")
+            for comparison in (
+                "Equals",
+                "LessThan",
+                "GreaterThan",
+                "LessThanEquals",
+                "GreaterThanEquals",
+            )
+        ),
+        *(
+            f"Numeric{comparison}Path"
+            for comparison in (
+                "Equals",
+                "LessThan",
+                "GreaterThan",
+                "LessThanEquals",
+                "GreaterThanEquals",
+            )
+        ),
+        "StringEqualsPath",
+        "StringMatches",
+        "BooleanEquals",
+        "BooleanEqualsPath",
+        "IsPresent",
+        "IsNull",
+        "IsNumeric",
+        "IsString",
+        "IsBoolean",
+        "IsTimestamp",
+    }
+)
+
+_states = ministack("services.stepfunctions")
+
+
+class _NothingThereError(LookupError):
+    """A path leads nowhere."""
+
+
+def install(emulator: EmulatorState) -> None:
+    """Be as strict as AWS with paths, rules, catchers and intrinsic functions."""
+    evaluate_rule, execute_intrinsic = _states._evaluate_rule, _states._exec_intrinsic
+    put = _states._apply_result_path_raw
+
+    def resolve(path: str, data: Any) -> Any:
+        try:
+            return look_up(path, data)
+        except _NothingThereError:
+            raise error_of(
+                "States.Runtime",
+                f"The JSONPath '{path}' could not be found in the input '{json.dumps(data)}'",
+            ) from None
+
+    def rule_holds(rule: Mapping[str, Any], data: Any, context: Any = None) -> bool:
+        variable = rule.get("Variable")
+        if variable is None:
+            return bool(evaluate_rule(rule, data, context))
+        unknown = set(rule) - OPERATORS - {"Variable", "Next", "Comment"}
+        if unknown:
+            raise error_of("States.Runtime", f"{unknown.pop()} is not rehearsed.")
+        if "IsPresent" in rule:
+            return _is_present(variable, data, context) is rule["IsPresent"]
+        return bool(evaluate_rule(rule, data, context))
+
+    def put_result(path: str | None, original: Any, result: Any) -> Any:
+        if path not in (None, "$") and not isinstance(original, dict):
+            raise error_of(
+                "States.ResultPathMatchFailure",
+                f'Unable to apply step "{path}" to input {json.dumps(original)}',
+            )
+        return put(path, original, result)
+
+    def execute(node: Any, data: Any, context: Any) -> Any:
+        try:
+            if node[1] == "States.Format":
+                node = (*node[:2], [_printable(each, data, context) for each in node[2]])
+            return execute_intrinsic(node, data, context)
+        except (ValueError, LookupError, TypeError, AttributeError) as problem:
+            raise error_of("States.IntrinsicFailure", f"{node[1]}: {problem}") from problem
+
+    _states._resolve_path = resolve
+    _states._evaluate_rule = rule_holds
+    _states._apply_result_path_raw = put_result
+    _states._exec_intrinsic = execute
+    _states._error_matches = _matches
+
+
+def look_up(path: str, data: Any) -> Any:
+    """What a path selects; an index or a name that is not there leads nowhere."""
+    if not path or path == "$":
+        return data
+    tokens = _states._parse_jsonpath_tokens(path)
+    if tokens is None:
+        raise error_of("States.Runtime", f"The path '{path}' is not rehearsed.")
+    found, several = [data], False
+    for kind, name in tokens:
+        if kind == "wildcard":
+            several = True
+            found = [
+                child
+                for each in found
+                for child in (each.values() if isinstance(each, dict) else each)
+            ]
+        else:
+            found = [_child(each, name) for each in found if not several or _has(each, name)]
+    return found if several else found[0]
+
+
+def _has(value: Any, name: str | int) -> bool:
+    if isinstance(name, str):
+        return isinstance(value, dict) and name in value
+    return isinstance(value, list) and name < len(value)
+
+
+def _child(value: Any, name: str | int) -> Any:
+    if not _has(value, name):
+        raise _NothingThereError
+    return value[name]
+
+
+def _is_present(path: str, data: Any, context: Any) -> bool:
+    try:
+        look_up(path.removeprefix("$"), context) if path.startswith("$$.") else look_up(path, data)
+    except _NothingThereError:
+        return False
+    return True
+
+
+def _printable(node: Any, data: Any, context: Any) -> Any:
+    """An argument of States.Format as it is printed: JSON, but for strings."""
+    value = _states._eval_intrinsic_arg(node, data, context)
+    if isinstance(value, (dict, list)):
+        raise ValueError("arguments must be strings, numbers, booleans or null")
+    return ("str", value if isinstance(value, str) else json.dumps(value))
+
+
+def _matches(wanted: Sequence[str], error: str) -> bool:
+    if error in UNCATCHABLE:
+        return error == "States.DataLimitExceeded" and error in wanted
+    if "States.ALL" in wanted or error in wanted:
+        return True
+    return "States.TaskFailed" in wanted and error != "States.Timeout"

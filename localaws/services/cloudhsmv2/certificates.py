@@ -1,0 +1,287 @@
+"""The certificates of a cluster: what its first HSM shows, and what InitializeCluster accepts."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import NameOID
+
+from localaws.services.cloudhsmv2 import exceptions
+from localaws.services.cloudhsmv2.models import Identity
+
+LONGEST = 20000
+LONGEST_CHAIN = 16 * 1024
+MOST_ANCHORS = 4
+# The API's own pattern; +-/ is a range there too (F1.16).
+TEXT = re.compile(r"[a-zA-Z0-9+-/=\s]*")
+RSA_BITS = (2048, 3072, 4096)
+CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
+
+_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+# Keys of HSMs to be. To make one takes as long as all else that a server does in a second.
+_prepared: list[rsa.RSAPrivateKey] = []
+
+
+def prepare_keys(number: int) -> None:
+    """Make keys ahead, for those that are forked from this process."""
+    _prepared.extend(rsa.generate_private_key(65537, 2048) for _ in range(number))
+
+
+class Makers:
+    """AWS and the manufacturer: both certify the key of each HSM's hardware (F2.2)."""
+
+    def __init__(self, now: float) -> None:
+        self._aws_key = ec.generate_private_key(ec.SECP256R1())
+        self._manufacturer_key = ec.generate_private_key(ec.SECP256R1())
+        self.aws_root = _certify(
+            _name("AWS_CloudHSM_Root-G1"),
+            self._aws_key.public_key(),
+            _name("AWS_CloudHSM_Root-G1"),
+            self._aws_key,
+            now,
+        )
+        self.manufacturer_root = _certify(
+            _name("liquidsecurity2_ar_v1"),
+            self._manufacturer_key.public_key(),
+            _name("liquidsecurity2_ar_v1"),
+            self._manufacturer_key,
+            now,
+        )
+
+    def identity(self, hsm_id: str, mode: str, now: float) -> Identity:
+        """A new cluster's key, the CSR and the certificates that its first HSM shows (F2.1)."""
+        key = _prepared.pop() if _prepared else rsa.generate_private_key(65537, 2048)
+        hardware_key = ec.generate_private_key(ec.SECP256R1())
+        hardware = _name(f"HSM hardware {hsm_id}")
+        subject = _name(
+            f"HSM:{hsm_id}:PARTN:1, for {'FIPS' if mode == 'FIPS' else 'NON-FIPS'} mode"
+        )
+        csr = x509.CertificateSigningRequestBuilder().subject_name(subject)
+        return Identity(
+            key,
+            {
+                "ClusterCsr": _pem(csr.sign(key, hashes.SHA256())),
+                "HsmCertificate": _pem(
+                    _certify(subject, key.public_key(), hardware, hardware_key, now)
+                ),
+                "AwsHardwareCertificate": _pem(
+                    _certify(
+                        hardware,
+                        hardware_key.public_key(),
+                        self.aws_root.subject,
+                        self._aws_key,
+                        now,
+                    )
+                ),
+                "ManufacturerHardwareCertificate": _pem(
+                    _certify(
+                        hardware,
+                        hardware_key.public_key(),
+                        self.manufacturer_root.subject,
+                        self._manufacturer_key,
+                        now,
+                    )
+                ),
+            },
+        )
+
+    def initialized_elsewhere(self, hsm_id: str, mode: str, now: float) -> Identity:
+        """What another account's cluster has after it was initialized with its own CA."""
+        raw = self.identity(hsm_id, mode, now)
+        ca_key = ec.generate_private_key(ec.SECP256R1())
+        ca = _certify(_name("customer CA"), ca_key.public_key(), _name("customer CA"), ca_key, now)
+        csr = x509.load_pem_x509_csr(raw.certificates["ClusterCsr"].encode())
+        leaf = _certify(csr.subject, raw.key.public_key(), ca.subject, ca_key, now)
+        return initialized(raw, _pem(leaf), _pem(ca))
+
+
+def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Identity:
+    """What InitializeCluster makes of it: the CSR goes, the cluster certificate comes (F2.1)."""
+    certificates = {
+        name: pem for name, pem in identity.certificates.items() if name != "ClusterCsr"
+    }
+    return Identity(identity.key, {**certificates, "ClusterCertificate": signed_cert}, trust_anchor)
+
+
+def refuse_unfit(identity: Identity, signed_cert: object, trust_anchor: object, now: float) -> None:
+    """Refuse what InitializeCluster does not accept of the two certificates (F1.16, F2.4, F2.5)."""
+    leaves = _parse("SignedCert", signed_cert)
+    if len(leaves) != 1:
+        raise exceptions.invalid(f"SignedCert must be one certificate, not {len(leaves)}.")
+    leaf = leaves[0]
+    anchors = _parse("TrustAnchor", trust_anchor)
+    if len(anchors) > MOST_ANCHORS:
+        raise exceptions.invalid(f"TrustAnchor may have {MOST_ANCHORS} certificates at most.")
+    if len(anchors) > 1 and len(str(trust_anchor)) > LONGEST_CHAIN:
+        raise exceptions.invalid(f"TrustAnchor may have {LONGEST_CHAIN} bytes at most.")
+    if leaf.public_key() != identity.key.public_key():
+        raise exceptions.invalid("SignedCert does not carry the public key of the cluster's CSR.")
+    for place, certificate in enumerate([leaf, *anchors]):
+        what = f"certificate {place} of TrustAnchor" if place else "SignedCert"
+        _refuse_weak(what, certificate)
+        if not is_valid(certificate, now):
+            raise exceptions.invalid(f"The validity of {what} does not include the present.")
+    for place, (issued, issuer) in enumerate(pairwise([leaf, *anchors])):
+        if not _issued(issued, issuer):
+            what = f"certificate {place} of TrustAnchor" if place else "SignedCert"
+            raise exceptions.invalid(
+                f"{what} is not issued by certificate {place + 1} of TrustAnchor: "
+                "the issuing CA comes first, the root last."
+            )
+        _refuse_as_ca(f"certificate {place + 1} of TrustAnchor", issuer, below=place)
+    for place, anchor in enumerate(anchors, 1):
+        if (anchor.subject == anchor.issuer) != (place == len(anchors)):
+            raise exceptions.invalid(
+                "TrustAnchor must end with a self-signed root, and only there."
+            )
+    if not _issued(anchors[-1], anchors[-1]):
+        raise exceptions.invalid("The signature of the root in TrustAnchor is wrong.")
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two texts hold the same certificates in the same order, and hold any (F4.16)."""
+    try:
+        return load(one) == load(other)
+    except ValueError:
+        return False
+
+
+def trusts(anchor: str, cluster_certificate: str, now: float) -> bool:
+    """Whether a client with this customerCA.crt takes the cluster for what it is (F2.8, F2.12)."""
+    try:
+        trusted = load(anchor)
+    except ValueError:
+        return False
+    current = load(cluster_certificate)[0]
+    for _ in range(MOST_ANCHORS):
+        issuer = next((one for one in trusted if _issued(current, one)), None)
+        if issuer is None or not is_valid(current, now) or not is_valid(issuer, now):
+            return False
+        if issuer.subject == issuer.issuer:
+            return True
+        current = issuer
+    return False
+
+
+def load(text: str) -> list[x509.Certificate]:
+    """The certificates in a PEM text; ValueError if there is none or anything else besides."""
+    blocks = _BLOCK.findall(text)
+    if not blocks or _BLOCK.sub("", text).strip():
+        raise ValueError("not a PEM certificate")
+    return [x509.load_pem_x509_certificate(block.encode()) for block in blocks]
+
+
+def is_valid(certificate: x509.Certificate, now: float) -> bool:
+    """Whether the certificate is in date (F2.9)."""
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
+    return certificate.not_valid_before_utc <= moment <= certificate.not_valid_after_utc
+
+
+def _parse(name: str, value: object) -> Sequence[x509.Certificate]:
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST or not TEXT.fullmatch(value):
+        raise exceptions.invalid(
+            f"{name} must be PEM of 1 to {LONGEST} characters out of {TEXT.pattern}"
+        )
+    try:
+        return load(value)
+    except ValueError as error:
+        raise exceptions.invalid(f"{name} cannot be read as PEM certificates.") from error
+
+
+def _refuse_weak(what: str, certificate: x509.Certificate) -> None:
+    key = certificate.public_key()
+    good = (isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_BITS) or (
+        isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, CURVES)
+    )
+    if not good:
+        raise exceptions.invalid(
+            f"The key of {what} is neither RSA of 2048, 3072 or 4096 bits nor on P-256, P-384 or "
+            "P-521."
+        )
+    if not isinstance(certificate.signature_hash_algorithm, HASHES):
+        raise exceptions.invalid(f"{what} is not signed with SHA-224, SHA-256, SHA-384 or SHA-512.")
+
+
+def _refuse_as_ca(what: str, certificate: x509.Certificate, below: int) -> None:
+    """Refuse a CA whose extensions, if it has any, do not let it be one (F2.5)."""
+    extensions = certificate.extensions
+    if not len(extensions):
+        return
+    try:
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        raise exceptions.invalid(f"{what} has extensions but no basicConstraints.") from None
+    if not constraints.ca:
+        raise exceptions.invalid(f"{what} has basicConstraints CA:FALSE.")
+    if constraints.path_length is not None and constraints.path_length < below:
+        raise exceptions.invalid(f"{what} allows {constraints.path_length} CAs below it.")
+    try:
+        usage = extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    if not usage.key_cert_sign:
+        raise exceptions.invalid(f"{what} has a keyUsage without keyCertSign.")
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return _key_ids_agree(certificate, issuer)
+
+
+def _key_ids_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the certificate does not name another key than the issuer's, if both name one."""
+    try:
+        named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
+        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return True
+    return named.key_identifier in (None, own.digest)
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
+            x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, "CA"),
+            x509.NameAttribute(NameOID.LOCALITY_NAME, "SanJose"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Marvell"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+def _certify(
+    subject: x509.Name,
+    public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    now: float,
+) -> x509.Certificate:
+    moment = dt.datetime.fromtimestamp(now, dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(moment - dt.timedelta(days=1))
+        .not_valid_after(moment + dt.timedelta(days=3652))
+        .sign(issuer_key, hashes.SHA256())
+    )
+
+
+def _pem(made: x509.Certificate | x509.CertificateSigningRequest) -> str:
+    return made.public_bytes(serialization.Encoding.PEM).decode()

@@ -1,0 +1,228 @@
+"""Small templates to try the engine with, and what comes of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localaws.client import LocalAws, until
+
+Json = dict[str, Any]
+
+_numbers = itertools.count(1)
+
+
+def fresh(stem: str = "try") -> str:
+    """A name that nothing else has."""
+    return f"{stem}-{next(_numbers)}"
+
+
+def role(service: str, *statements: Json, everything: bool = False) -> Json:
+    """An AWS::IAM::Role that a service may assume."""
+    if everything:
+        statements = ({"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"},)
+    policy = {"Version": "2012-10-17", "Statement": list(statements)}
+    policies = [{"PolicyName": "own", "PolicyDocument": policy}] if statements else []
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": f"{service}.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+    properties: Json = {"AssumeRolePolicyDocument": trust, "Policies": policies}
+    return {"Type": "AWS::IAM::Role", "Properties": properties}
+
+
+def function(code: str, role_id: str = "FunctionRole", **properties: Any) -> Json:
+    """An AWS::Lambda::Function with its code inline; its handler is called handler."""
+    return {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Runtime": "python3.13",
+            "Handler": "index.handler",
+            "Code": {"ZipFile": code},
+            "Role": {"Fn::GetAtt": [role_id, "Arn"]},
+            **properties,
+        },
+    }
+
+
+def machine(states: Json, role_id: str = "MachineRole", **properties: Any) -> Json:
+    """An AWS::StepFunctions::StateMachine; of what stands beside the states, the first begins."""
+    top = {key: properties.pop(key) for key in ("TimeoutSeconds",) if key in properties}
+    definition = {"StartAt": next(iter(states)), "States": states, **top}
+    return {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "DefinitionString": {"Fn::Sub": json.dumps(definition)},
+            "RoleArn": {"Fn::GetAtt": [role_id, "Arn"]},
+            **properties,
+        },
+    }
+
+
+class Try:
+    """A stack in a local AWS, made from resources given as dicts."""
+
+    def __init__(self, aws: LocalAws, name: str | None = None) -> None:
+        self.aws, self.name = aws, name or fresh()
+        self._cloudformation = aws.client("cloudformation")
+        self.id = self.name
+
+    def create(
+        self, resources: Json, given: Json | None = None, wait: bool = True, **sections: Any
+    ) -> str:
+        """Create the stack; the status it comes to rest in, or "" without waiting.
+
+        `given` are the values of its parameters, `sections` the template's other sections.
+        """
+        self.id = self._cloudformation.create_stack(**self._request(resources, given, sections))[
+            "StackId"
+        ]
+        return self.wait() if wait else ""
+
+    def update(
+        self, resources: Json, given: Json | None = None, wait: bool = True, **sections: Any
+    ) -> str:
+        """Update the stack; as for create."""
+        self._cloudformation.update_stack(**self._request(resources, given, sections))
+        return self.wait() if wait else ""
+
+    def _request(self, resources: Json, given: Json | None, sections: Json) -> Json:
+        return {
+            "StackName": self.name,
+            "TemplateBody": json.dumps({"Resources": resources, **sections}),
+            "Capabilities": ["CAPABILITY_IAM"],
+            "Parameters": [
+                {"ParameterKey": key, "ParameterValue": value}
+                for key, value in (given or {}).items()
+            ],
+        }
+
+    def delete(self, wait: bool = True) -> str:
+        """Delete the stack."""
+        self._cloudformation.delete_stack(StackName=self.id)
+        return self.wait() if wait else ""
+
+    def cancel(self) -> None:
+        """Cancel the update under way."""
+        self._cloudformation.cancel_update_stack(StackName=self.name)
+
+    def status(self) -> str:
+        """The stack's status; by its id, so that a deleted stack has one too."""
+        stacks = self._cloudformation.describe_stacks(StackName=self.id)["Stacks"]
+        return str(stacks[0]["StackStatus"])
+
+    def wait(self) -> str:
+        """The status that the stack comes to rest in."""
+        until(
+            lambda: self.aws.admin.rests(self.id) and not self.status().endswith("IN_PROGRESS"),
+            f"{self.name} does not rest",
+        )
+        return self.status()
+
+    def physical_id(self, logical_id: str) -> str:
+        """The physical id of a resource."""
+        found = self._cloudformation.describe_stack_resource(
+            StackName=self.id, LogicalResourceId=logical_id
+        )
+        return str(found["StackResourceDetail"]["PhysicalResourceId"])
+
+    def output(self, key: str) -> str:
+        """An output of the stack."""
+        stack = self._cloudformation.describe_stacks(StackName=self.id)["Stacks"][0]
+        return next(
+            str(output["OutputValue"]) for output in stack["Outputs"] if output["OutputKey"] == key
+        )
+
+    def events(self, logical_id: str | None = None) -> list[tuple[str, str, str]]:
+        """Logical id, status and reason of what happened, earliest first."""
+        found = self._cloudformation.describe_stack_events(StackName=self.id)["StackEvents"]
+        return [
+            (
+                event["LogicalResourceId"],
+                event["ResourceStatus"],
+                event.get("ResourceStatusReason", ""),
+            )
+            for event in reversed(found)
+            if logical_id in (None, event["LogicalResourceId"])
+        ]
+
+    def reason(self, logical_id: str) -> str:
+        """Why a resource failed last."""
+        return [reason for _, status, reason in self.events(logical_id) if "FAILED" in status][-1]
+
+    # --- What is in it ---
+
+    def invoke(self, logical_id: str, event: Any = None, **more: Any) -> Json:
+        """Invoke a function and wait: {"payload", "error"}."""
+        answer = self.aws.client("lambda").invoke(
+            FunctionName=self.physical_id(logical_id), Payload=json.dumps(event), **more
+        )
+        return {
+            "payload": json.loads(answer["Payload"].read() or b"null"),
+            "error": answer.get("FunctionError"),
+        }
+
+    def start(self, logical_id: str, given: Any = None, name: str | None = None) -> str:
+        """Start an execution of a machine; its ARN."""
+        answer = self.aws.client("stepfunctions").start_execution(
+            stateMachineArn=self.physical_id(logical_id),
+            input=json.dumps({} if given is None else given),
+            **({"name": name} if name else {}),
+        )
+        return str(answer["executionArn"])
+
+    def run(self, logical_id: str, given: Any = None) -> Json:
+        """Run a machine to its end."""
+        return self.execution(self.start(logical_id, given))
+
+    def execution(self, arn: str) -> Json:
+        """An execution, once it has ended."""
+        client = self.aws.client("stepfunctions")
+        until(
+            lambda: client.describe_execution(executionArn=arn)["status"] != "RUNNING",
+            f"{arn} does not end",
+        )
+        found: Json = client.describe_execution(executionArn=arn)
+        return found
+
+    def executions(self, logical_id: str) -> list[Json]:
+        """All executions of a machine, earliest first."""
+        client = self.aws.client("stepfunctions")
+        listed = client.list_executions(stateMachineArn=self.physical_id(logical_id))
+        found = [
+            client.describe_execution(executionArn=e["executionArn"]) for e in listed["executions"]
+        ]
+        return sorted(found, key=lambda execution: str(execution["startDate"]))
+
+    def logs(self, group: str) -> list[str]:
+        """Every line in a log group."""
+        client = self.aws.client("logs")
+        try:
+            events = client.filter_log_events(logGroupName=group)["events"]
+        except client.exceptions.ResourceNotFoundException:
+            return []
+        return [event["message"] for event in events]
+
+
+def refusal(call: Any, **given: Any) -> tuple[str, str]:
+    """The code and the message with which AWS refuses a call."""
+    try:
+        call(**given)
+    except ClientError as refused:
+        error = refused.response["Error"]
+        return error["Code"], error["Message"]
+    raise AssertionError("it was not refused")
+
+
+def elapsed(aws: LocalAws) -> float:
+    """Virtual seconds since the start."""
+    return float(aws.admin.clock()["elapsed"])

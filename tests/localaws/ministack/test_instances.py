@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from localaws.client import LocalAws, until
+from localaws.ministack.instances import AGENT_ACTIONS
+from tests.localaws.ministack.support import Json, Try, elapsed, fresh, refusal, role
+
+IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
+AGENT = {"Sid": "Agent", "Effect": "Allow", "Action": list(AGENT_ACTIONS), "Resource": "*"}
+
+
+def instance(**properties: Any) -> Json:
+    more = {
+        "ImageId": {"Ref": "pImage"},
+        "InstanceType": "t3a.small",
+        "SubnetId": {"Ref": "pSubnet"},
+        "SecurityGroupIds": [{"Ref": "Group"}],
+        "IamInstanceProfile": {"Ref": "Profile"},
+        **properties,
+    }
+    return {"Type": "AWS::EC2::Instance", "Properties": more}
+
+
+def around(*statements: Json) -> Json:
+    """What an instance needs around it."""
+    group = {"GroupDescription": "d", "VpcId": {"Ref": "pVpc"}}
+    profile = {"Roles": [{"Ref": "InstanceRole"}]}
+    return {
+        "InstanceRole": role("ec2", *(statements or (AGENT,))),
+        "Profile": {"Type": "AWS::IAM::InstanceProfile", "Properties": profile},
+        "Group": {"Type": "AWS::EC2::SecurityGroup", "Properties": group},
+    }
+
+
+class Client:
+    """A stack with one instance in it, called Client."""
+
+    def __init__(self, stack: Try) -> None:
+        self.stack, self.aws = stack, stack.aws
+        self.ec2 = stack.aws.client("ec2")
+
+    def _deploy(self, act: Any, resources: Json, image: str) -> str:
+        given = {
+            "pVpc": self.aws.vpc,
+            "pSubnet": self.aws.subnets[0],
+            "pImage": IMAGE + image,
+        }
+        kinds = {
+            "pVpc": {"Type": "AWS::EC2::VPC::Id"},
+            "pSubnet": {"Type": "AWS::EC2::Subnet::Id"},
+            "pImage": {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"},
+        }
+        return str(act(resources, given, Parameters=kinds))
+
+    def create(self, resources: Json | None = None, image: str = "x86_64", **more: Any) -> str:
+        made = {**around(), "Client": instance(**more)} if resources is None else resources
+        return self._deploy(self.stack.create, made, image)
+
+    def update(self, resources: Json | None = None, image: str = "x86_64", **more: Any) -> str:
+        made = {**around(), "Client": instance(**more)} if resources is None else resources
+        return self._deploy(self.stack.update, made, image)
+
+    @property
+    def id(self) -> str:
+        return self.stack.physical_id("Client")
+
+    def described(self) -> Json:
+        found = self.ec2.describe_instances(InstanceIds=[self.id])
+        described: Json = found["Reservations"][0]["Instances"][0]
+        return described
+
+    def state(self) -> str:
+        return str(self.described()["State"]["Name"])
+
+    def agent(self) -> str | None:
+        """What Systems Manager knows of its agent."""
+        known = self.aws.client("ssm").describe_instance_information(
+            Filters=[{"Key": "InstanceIds", "Values": [self.id]}]
+        )["InstanceInformationList"]
+        return str(known[0]["PingStatus"]) if known else None
+
+    def moments(self, instance_id: str) -> dict[str, float]:
+        """When it came into each state last."""
+        return {
+            event["event"]: event["at"]
+            for event in self.aws.admin.event_log()
+            if (event["service"], event["subject"]) == ("ec2", instance_id)
+        }
+
+
+@pytest.fixture(name="client")
+def _client(stack: Try) -> Client:
+    return Client(stack)
+
+
+# --- Its driver ---
+
+
+def test_an_instance_runs_after_38_seconds_and_cloudformation_waits_for_it(client: Client) -> None:
+    began = elapsed(client.aws)
+    assert client.create() == "CREATE_COMPLETE"
+    assert elapsed(client.aws) - began == 38
+    moments = client.moments(client.id)
+    assert moments["running"] - moments["pending"] == 38
+    assert client.state() == "running"
+
+
+def test_its_agent_is_online_71_seconds_after_the_launch(client: Client) -> None:
+    client.create()
+    launched = client.moments(client.id)["pending"]
+    client.aws.admin.advance(launched + 70 - elapsed(client.aws))
+    assert client.agent() is None
+    client.aws.admin.advance(2)
+    assert client.agent() == "Online"
+
+
+@pytest.mark.parametrize("missing", AGENT_ACTIONS)
+def test_its_agent_never_registers_without_the_rights_to(client: Client, missing: str) -> None:
+    actions = [action for action in AGENT_ACTIONS if action != missing]
+    client.create({**around({**AGENT, "Action": actions}), "Client": instance()})
+    client.aws.admin.advance(1000)
+    assert client.agent() is None
+
+
+def test_a_role_that_does_not_trust_ec2_is_of_no_use_to_it(client: Client) -> None:
+    made = {**around(), "InstanceRole": role("lambda", AGENT), "Client": instance()}
+    assert client.create(made) == "CREATE_COMPLETE"
+    client.aws.admin.advance(1000)
+    assert client.agent() is None
+
+
+def test_it_takes_time_to_stop_and_to_start_again(client: Client) -> None:
+    client.create()
+    client.ec2.stop_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(1)
+    assert client.state() in ("stopping", "stopped")
+    client.aws.admin.advance(60)
+    assert client.state() == "stopped"
+    client.ec2.start_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(100)
+    assert client.state() == "running"
+    moments = client.moments(client.id)
+    assert moments["stopped"] - moments["stopping"] == 29
+    assert moments["running"] - moments["pending"] == 38
+
+
+def test_its_agent_comes_back_after_a_stop(client: Client) -> None:
+    client.create()
+    client.aws.admin.advance(100)
+    client.ec2.stop_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(1000)
+    assert client.agent() == "ConnectionLost"
+    client.ec2.start_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(100)
+    assert client.agent() == "Online"
+
+
+def test_what_is_stopping_cannot_be_started(client: Client) -> None:
+    client.create()
+    client.aws.admin.pause_after("StopInstances")
+    client.ec2.stop_instances(InstanceIds=[client.id])
+    code, _ = refusal(client.ec2.start_instances, InstanceIds=[client.id])
+    assert code == "IncorrectInstanceState"
+    client.aws.admin.resume()
+    until(lambda: client.state() == "stopped", "it did not stop")
+
+
+def test_starting_what_runs_changes_nothing(client: Client) -> None:
+    client.create()
+    client.ec2.start_instances(InstanceIds=[client.id])
+    assert client.state() == "running"
+
+
+def test_an_instance_that_is_not_there_cannot_be_stopped(aws: LocalAws) -> None:
+    code, _ = refusal(aws.client("ec2").stop_instances, InstanceIds=["i-0123456789abcdef0"])
+    assert code == "InvalidInstanceID.NotFound"
+
+
+def test_its_interface_is_in_its_subnet_and_keeps_its_groups(client: Client) -> None:
+    client.create()
+    described = client.described()
+    group = client.stack.physical_id("Group")
+    (interface,) = client.ec2.describe_network_interfaces(
+        Filters=[{"Name": "attachment.instance-id", "Values": [client.id]}]
+    )["NetworkInterfaces"]
+    assert interface["SubnetId"] == described["SubnetId"] == client.aws.subnets[0]
+    assert interface["PrivateIpAddress"] == described["PrivateIpAddress"]
+    assert refusal(client.ec2.delete_security_group, GroupId=group)[0] == "DependencyViolation"
+    code, _ = refusal(
+        client.ec2.delete_network_interface, NetworkInterfaceId=interface["NetworkInterfaceId"]
+    )
+    assert code == "InvalidParameterValue"
+
+
+def test_a_stack_deletes_an_instance_and_then_its_group(client: Client) -> None:
+    client.create()
+    instance_id = client.id
+    began = elapsed(client.aws)
+    assert client.stack.delete() == "DELETE_COMPLETE"
+    moments = client.moments(instance_id)
+    assert moments["terminated"] - moments["shutting-down"] == elapsed(client.aws) - began == 23
+    remaining = client.aws.admin.inventory()["ec2"]
+    assert instance_id not in [each["InstanceId"] for each in remaining["instances"]]
+
+
+def test_a_terminated_instance_is_still_described_for_an_hour(client: Client) -> None:
+    client.create()
+    instance_id = client.id
+    client.stack.delete()
+    found = client.ec2.describe_instances(InstanceIds=[instance_id])
+    assert found["Reservations"][0]["Instances"][0]["State"]["Name"] == "terminated"
+    client.aws.admin.advance(3700)
+    assert client.ec2.describe_instances()["Reservations"] == []
+
+
+# --- Changes ---
+
+
+def test_another_type_stops_and_starts_it(client: Client) -> None:
+    client.create()
+    before = client.id
+    began = elapsed(client.aws)
+    assert client.update(InstanceType="t3a.medium") == "UPDATE_COMPLETE"
+    assert client.id == before
+    assert client.described()["InstanceType"] == "t3a.medium"
+    assert elapsed(client.aws) - began == 29 + 38
+
+
+def test_another_image_or_subnet_replaces_it(client: Client) -> None:
+    client.create()
+    before = client.id
+    assert client.update(SubnetId=client.aws.subnets[1]) == "UPDATE_COMPLETE"
+    assert client.id != before
+    assert client.described()["SubnetId"] == client.aws.subnets[1]
+    assert set(client.moments(before)) == {"pending", "running", "shutting-down", "terminated"}
+
+
+def test_other_groups_are_given_in_place(client: Client) -> None:
+    client.create()
+    before = client.id
+    resources = {**around(), "More": around()["Group"]}
+    groups = [{"Ref": "Group"}, {"Ref": "More"}]
+    resources["Client"] = instance(SecurityGroupIds=groups)
+    assert client.update(resources) == "UPDATE_COMPLETE"
+    assert client.id == before
+    carried = {group["GroupId"] for group in client.described()["SecurityGroups"]}
+    assert carried == {client.stack.physical_id(name) for name in ("Group", "More")}
+
+
+def test_tags_are_given_and_changed_in_place(client: Client) -> None:
+    client.create(Tags=[{"Key": "Name", "Value": "one"}])
+    before = client.id
+    client.update(Tags=[{"Key": "Name", "Value": "two"}])
+    assert client.id == before
+    assert {"Key": "Name", "Value": "two"} in client.described()["Tags"]
+
+
+# --- Images ---
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "architecture"),
+    [("x86_64", "t3a.small", "x86_64"), ("arm64", "t4g.small", "arm64")],
+)
+def test_there_is_an_image_for_each_architecture(
+    client: Client, image: str, kind: str, architecture: str
+) -> None:
+    assert client.create(image=image, InstanceType=kind) == "CREATE_COMPLETE"
+    described = client.described()
+    assert described["Architecture"] == architecture
+    value = client.aws.client("ssm").get_parameter(Name=IMAGE + image)["Parameter"]["Value"]
+    assert described["ImageId"] == value
+
+
+# --- Refusals ---
+
+
+@pytest.mark.parametrize(
+    ("properties", "words"),
+    [
+        ({"SubnetId": "subnet-0abc"}, "does not exist"),
+        ({"SecurityGroupIds": ["sg-0abc"]}, "does not exist"),
+        ({"IamInstanceProfile": "nobody"}, "Invalid IAM Instance Profile"),
+        ({"UserData": "IyEvYmluL3NoCg=="}, "UserData is not rehearsed"),
+    ],
+)
+def test_an_instance_that_cannot_be_is_refused(
+    client: Client, properties: Json, words: str
+) -> None:
+    assert client.create(**properties) == "ROLLBACK_COMPLETE"
+    assert words in client.stack.reason("Client")
+
+
+def test_a_profile_needs_a_role_that_exists(stack: Try) -> None:
+    properties = {"Roles": [fresh("nobody")]}
+    profile = {"Type": "AWS::IAM::InstanceProfile", "Properties": properties}
+    assert stack.create({"Profile": profile}) == "ROLLBACK_COMPLETE"
+    assert "cannot be found" in stack.reason("Profile")

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from localaws.client import LocalAws
+from rehearsal import fixtures
+from rehearsal.fixtures import Ground
+
+Json = dict[str, Any]
+
+PASSWORD = "Kmsuser0Password"
+# Virtual seconds.
+A_WHILE, DAY = 100, 86400
+
+
+@pytest.fixture(scope="module", name="laid")
+def _laid() -> Iterator[Ground]:
+    with LocalAws(timings={"connect": 31, "disconnect": 7}) as aws:
+        yield fixtures.lay(aws)
+
+
+@pytest.fixture(scope="module", name="store")
+def _store(laid: Ground) -> str:
+    """A CONNECTED key store."""
+    laid.command("user-create", new_username="kmsuser", new_password=PASSWORD, role="crypto-user")
+    store: str = laid.aws.client("kms").create_custom_key_store(
+        CustomKeyStoreName="keys",
+        CloudHsmClusterId=laid.cluster_id,
+        TrustAnchorCertificate=laid.ca_certificate,
+        KeyStorePassword=PASSWORD,
+    )["CustomKeyStoreId"]
+    connect(laid, store)
+    return store
+
+
+@pytest.fixture(name="kms")
+def _kms(laid: Ground) -> Any:
+    return laid.aws.client("kms")
+
+
+@pytest.fixture(name="key")
+def _key(kms: Any, store: str) -> str:
+    return make(kms, store)["KeyId"]  # type: ignore[no-any-return]  # boto3 says nothing of types
+
+
+def make(kms: Any, store: str, **more: Any) -> Json:
+    made = kms.create_key(CustomKeyStoreId=store, Origin="AWS_CLOUDHSM", **more)
+    return dict(made["KeyMetadata"])
+
+
+def described(kms: Any, key: str) -> Json:
+    return dict(kms.describe_key(KeyId=key)["KeyMetadata"])
+
+
+def connect(laid: Ground, store: str) -> None:
+    laid.aws.client("kms").connect_custom_key_store(CustomKeyStoreId=store)
+    laid.aws.admin.advance(A_WHILE)
+
+
+def disconnect(laid: Ground, store: str) -> None:
+    laid.aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=store)
+    laid.aws.admin.advance(A_WHILE)
+
+
+def refusal(call: Callable[..., Any], **given: Any) -> str:
+    with pytest.raises(ClientError) as refused:
+        call(**given)
+    return str(refused.value.response["Error"]["Code"])
+
+
+# ---- the ground
+
+
+def test_the_ground_is_an_active_cluster_with_a_client_that_manages_it(laid: Ground) -> None:
+    cluster = laid.cluster()
+    assert cluster["State"] == "ACTIVE"
+    assert [hsm["State"] for hsm in cluster["Hsms"]] == ["ACTIVE"] * 2
+    assert len({hsm["AvailabilityZone"] for hsm in cluster["Hsms"]}) == 2
+    assert laid.user("admin")["role"] == "admin"
+    agents = laid.aws.client("ssm").describe_instance_information()["InstanceInformationList"]
+    assert [(agent["InstanceId"], agent["PingStatus"]) for agent in agents] == [
+        (laid.client, "Online")
+    ]
+
+
+def test_the_arguments_of_every_process_on_an_instance_are_shown(laid: Ground) -> None:
+    arguments = laid.aws.admin.processes()[laid.client]
+    assert ["dnf", "install", "-y", "/root/client.rpm"] in arguments
+    assert [program for program, *_ in arguments] == ["curl", "dnf"]
+
+
+# ---- keys
+
+
+def test_a_key_is_described_with_its_key_store(laid: Ground, kms: Any, store: str) -> None:
+    made = make(kms, store)
+    assert described(kms, made["KeyId"]) == made
+    assert made["CustomKeyStoreId"] == store
+    assert made["CloudHsmClusterId"] == laid.cluster_id
+    assert (made["Origin"], made["KeyState"], made["Enabled"]) == ("AWS_CLOUDHSM", "Enabled", True)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, "UnsupportedOperationException"),
+        ({"KeySpec": "HMAC_256"}, "UnsupportedOperationException"),
+        ({"MultiRegion": True}, "UnsupportedOperationException"),
+        ({"Origin": "AWS_KMS"}, "ValidationException"),
+        ({"CustomKeyStoreId": "cks-0123456789abcdef0"}, "CustomKeyStoreNotFoundException"),
+    ],
+)
+def test_a_key_that_no_key_store_would_take_is_refused(
+    kms: Any, store: str, given: Json, code: str
+) -> None:
+    keys = len(kms.list_keys()["Keys"])
+    wanted = {"CustomKeyStoreId": store, "Origin": "AWS_CLOUDHSM", **given}
+    assert refusal(kms.create_key, **wanted) == code
+    assert len(kms.list_keys()["Keys"]) == keys
+
+
+def test_a_key_of_the_origin_needs_a_key_store(kms: Any) -> None:
+    assert refusal(kms.create_key, Origin="AWS_CLOUDHSM") == "ValidationException"
+
+
+def test_the_key_of_a_key_store_is_not_rotated_by_kms(kms: Any, key: str) -> None:
+    assert refusal(kms.enable_key_rotation, KeyId=key) == "UnsupportedOperationException"
+
+
+def test_keys_can_be_used_only_while_their_store_is_connected(
+    laid: Ground, kms: Any, store: str, key: str
+) -> None:
+    alias, other = "alias/in-a-key-store", kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName=alias, TargetKeyId=key)
+    sealed = kms.encrypt(KeyId=alias, Plaintext=b"plain")["CiphertextBlob"]
+    assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"plain"
+
+    disconnect(laid, store)
+    assert (described(kms, key)["KeyState"], described(kms, key)["Enabled"]) == (
+        "Unavailable",
+        False,
+    )
+    for call, given in (
+        (kms.encrypt, {"KeyId": alias, "Plaintext": b"plain"}),
+        (kms.decrypt, {"CiphertextBlob": sealed}),
+        (kms.re_encrypt, {"CiphertextBlob": sealed, "DestinationKeyId": other}),
+        (kms.generate_data_key, {"KeyId": key, "KeySpec": "AES_256"}),
+    ):
+        assert refusal(call, **given) == "KMSInvalidStateException"
+    kms.encrypt(KeyId=other, Plaintext=b"of no key store")
+
+    connect(laid, store)
+    assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"plain"
+
+
+def test_a_key_that_awaits_its_deletion_can_be_saved(kms: Any, key: str) -> None:
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    assert described(kms, key)["KeyState"] == "PendingDeletion"
+    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"plain") == "KMSInvalidStateException"
+    kms.cancel_key_deletion(KeyId=key)
+    assert described(kms, key)["KeyState"] == "Disabled"
+
+
+def test_a_key_is_gone_when_its_time_is_over(laid: Ground, kms: Any, key: str) -> None:
+    kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
+    laid.aws.admin.advance(8 * DAY)
+    assert refusal(kms.describe_key, KeyId=key) == "NotFoundException"
+
+
+def test_somebody_who_is_logged_in_as_kmsuser_keeps_kms_out(laid: Ground, store: str) -> None:
+    disconnect(laid, store)
+    laid.aws.admin.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
+    connect(laid, store)
+    assert state(laid) == ("FAILED", "USER_LOGGED_IN")
+    laid.aws.admin.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
+    disconnect(laid, store)
+    connect(laid, store)
+    assert state(laid) == ("CONNECTED", None)
+
+
+def state(laid: Ground) -> tuple[str, str | None]:
+    (store,) = laid.aws.client("kms").describe_custom_key_stores()["CustomKeyStores"]
+    return store["ConnectionState"], store.get("ConnectionErrorCode")

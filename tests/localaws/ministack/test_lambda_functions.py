@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+
+from localaws.client import LocalAws, until
+from tests.localaws.ministack.support import Json, Try, elapsed, fresh, function, machine, role
+
+FAILS = "class HsmDegraded(Exception): pass\ndef handler(e, c): raise HsmDegraded('hsm-1')"
+LOGS_TO = {
+    "Sid": "Logs",
+    "Effect": "Allow",
+    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+    "Resource": {"Fn::GetAtt": ["Group", "Arn"]},
+}
+
+
+def made(stack: Try, code: str, others: Json | None = None, **properties: Any) -> Try:
+    """A stack with one function that may do everything."""
+    resources = {"FunctionRole": role("lambda", everything=True), **(others or {})}
+    resources["Function"] = function(code, **properties)
+    assert stack.create(resources) == "CREATE_COMPLETE", stack.events()
+    return stack
+
+
+def invoked(aws: LocalAws, name: str) -> list[float]:
+    return [
+        event["at"]
+        for event in aws.admin.event_log()
+        if (event["subject"], event["event"]) == (name, "Invoked")
+    ]
+
+
+# --- Results and errors ---
+
+
+def test_a_function_gives_its_result(stack: Try) -> None:
+    made(stack, "def handler(e, c): return {'got': e}")
+    assert stack.invoke("Function", {"a": 1}) == {"payload": {"got": {"a": 1}}, "error": None}
+
+
+def test_an_error_has_its_class_name_and_its_trace(stack: Try) -> None:
+    made(stack, FAILS)
+    answer = stack.invoke("Function")
+    assert answer["error"] == "Unhandled"
+    payload = answer["payload"]
+    assert (payload["errorType"], payload["errorMessage"]) == ("HsmDegraded", "hsm-1")
+    assert "in handler" in payload["stackTrace"][-1]
+
+
+def test_a_state_machine_catches_an_error_by_its_class_name(stack: Try) -> None:
+    catch = [{"ErrorEquals": ["HsmDegraded"], "ResultPath": "$.Error", "Next": "Caught"}]
+    states = {
+        "Task": {"Type": "Task", "Resource": "${Function.Arn}", "Catch": catch, "End": True},
+        "Caught": {"Type": "Pass", "InputPath": "$.Error.Error", "End": True},
+    }
+    others = {"MachineRole": role("states", everything=True), "Machine": machine(states)}
+    made(stack, FAILS, others)
+    assert stack.run("Machine")["output"] == '"HsmDegraded"'
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("import nothing_of_that_name", "Runtime.ImportModuleError"),
+        ("def other(e, c): pass", "Runtime.HandlerNotFound"),
+        ("def handler(e, c): return object()", "Runtime.MarshalError"),
+        ("import os\ndef handler(e, c): os._exit(3)", "Runtime.ExitError"),
+        ("import time\ndef handler(e, c): time.sleep(60)", "Sandbox.Timedout"),
+    ],
+)
+def test_what_goes_wrong_with_an_environment_is_told_apart(
+    stack: Try, code: str, error: str
+) -> None:
+    made(stack, code)
+    assert stack.invoke("Function")["payload"]["errorType"] == error
+
+
+def test_a_changed_function_runs_its_new_code(stack: Try) -> None:
+    made(stack, "def handler(e, c): return 1")
+    assert stack.invoke("Function")["payload"] == 1
+    changed = {
+        "FunctionRole": role("lambda", everything=True),
+        "Function": function(
+            "import os\ndef handler(e, c): return os.environ['WORD']",
+            Environment={"Variables": {"WORD": "new"}},
+        ),
+    }
+    stack.update(changed)
+    assert stack.invoke("Function")["payload"] == "new"
+
+
+def test_a_function_acts_with_its_role(stack: Try) -> None:
+    code = (
+        "import boto3\n"
+        "def handler(e, c):\n"
+        "    boto3.client('sts').get_caller_identity()\n"
+        "    boto3.client('ec2').describe_vpcs()\n"
+    )
+    stack.create({"FunctionRole": role("lambda"), "Function": function(code, Timeout=60)})
+    payload = stack.invoke("Function")["payload"]
+    assert payload["errorType"] == "ClientError"
+    assert "ec2:DescribeVpcs" in payload["errorMessage"]
+
+
+# --- What CloudFormation refuses ---
+
+
+def test_code_that_is_not_there_is_refused(stack: Try) -> None:
+    resources = {
+        "FunctionRole": role("lambda"),
+        "Function": function("", Code={"S3Bucket": "rehearsal-artifacts", "S3Key": "nothing.zip"}),
+    }
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert "NoSuchKey" in stack.reason("Function")
+
+
+@pytest.mark.parametrize("seconds", [0, 901])
+def test_a_timeout_is_a_second_to_fifteen_minutes(stack: Try, seconds: int) -> None:
+    resources = {"FunctionRole": role("lambda"), "Function": function("", Timeout=seconds)}
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert "Timeout" in stack.reason("Function")
+
+
+def test_a_name_that_is_taken_is_refused(stack: Try) -> None:
+    code, name = "def handler(e, c): pass", fresh("function")
+    resources = {
+        "FunctionRole": role("lambda"),
+        "First": function(code, FunctionName=name),
+        "Second": {**function(code, FunctionName=name), "DependsOn": "First"},
+    }
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert "already exists" in stack.reason("Second")
+
+
+# --- Logs ---
+
+
+def test_a_function_logs_to_its_own_group(stack: Try) -> None:
+    name = fresh("/own")
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
+    code = "import logging\ndef handler(e, c):\n    print('printed')\n    logging.warning('logged')"
+    resources = {
+        "Group": group,
+        "FunctionRole": role("lambda", LOGS_TO),
+        "Function": function(code, LoggingConfig={"LogGroup": {"Ref": "Group"}}),
+    }
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    stack.invoke("Function")
+    lines = stack.logs(name)
+    assert lines[0].startswith("START RequestId: ")
+    assert lines[1] == "printed"
+    assert lines[2].startswith("[WARNING]")
+    assert lines[-2].startswith("END RequestId: ")
+
+
+def test_a_function_may_log_as_json(stack: Try) -> None:
+    name = fresh("/own")
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
+    code = (
+        "import logging\n"
+        "def handler(e, c):\n"
+        "    logging.getLogger('x').info('told', extra={'step': 'One'})\n"
+        "    logging.getLogger('x').debug('not told')\n"
+    )
+    resources = {
+        "Group": group,
+        "FunctionRole": role("lambda", LOGS_TO),
+        "Function": function(
+            code, LoggingConfig={"LogGroup": {"Ref": "Group"}, "LogFormat": "JSON"}
+        ),
+    }
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    stack.invoke("Function")
+    start, line, report = (json.loads(line) for line in stack.logs(name))
+    assert (start["type"], report["type"]) == ("platform.start", "platform.report")
+    assert (line["level"], line["message"], line["step"]) == ("INFO", "told", "One")
+
+
+@pytest.mark.parametrize("missing", ["logs:CreateLogStream", "logs:PutLogEvents"])
+def test_without_the_rights_a_log_is_lost(stack: Try, missing: str) -> None:
+    name = fresh("/own")
+    actions = [action for action in LOGS_TO["Action"] if action != missing]
+    resources = {
+        "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}},
+        "FunctionRole": role("lambda", {**LOGS_TO, "Action": actions}),
+        "Function": function("def handler(e, c): pass", LoggingConfig={"LogGroup": name}),
+    }
+    stack.create(resources)
+    assert stack.invoke("Function")["error"] is None
+    assert stack.logs(name) == []
+
+
+def test_a_group_is_made_only_with_the_right_to_make_it(aws: LocalAws, stack: Try) -> None:
+    resources = {"FunctionRole": role("lambda"), "Function": function("def handler(e, c): pass")}
+    stack.create(resources)
+    stack.invoke("Function")
+    assert f"/aws/lambda/{stack.physical_id('Function')}" not in aws.admin.inventory()["logs"]
+
+
+# --- Asynchronous invocations ---
+
+
+def asynchronous(stack: Try) -> str:
+    name = stack.physical_id("Function")
+    stack.aws.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
+    return name
+
+
+def test_an_event_is_tried_again_after_one_minute_and_then_after_two(
+    aws: LocalAws, stack: Try
+) -> None:
+    name = asynchronous(made(stack, FAILS))
+    until(lambda: len(invoked(aws, name)) == 3, "it was not tried three times")
+    moments = invoked(aws, name)
+    assert [later - earlier for earlier, later in itertools.pairwise(moments)] == [60, 120]
+    aws.admin.advance(1000)
+    assert len(invoked(aws, name)) == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "times"),
+    [
+        ({"MaximumRetryAttempts": 0}, 1),
+        ({"MaximumRetryAttempts": 1}, 2),
+        ({"MaximumEventAgeInSeconds": 60}, 2),
+        ({"MaximumEventAgeInSeconds": 180}, 3),
+    ],
+)
+def test_how_often_an_event_is_tried_again_can_be_set(
+    aws: LocalAws, stack: Try, setting: Json, times: int
+) -> None:
+    properties = {"FunctionName": {"Ref": "Function"}, "Qualifier": "$LATEST", **setting}
+    others = {"Setting": {"Type": "AWS::Lambda::EventInvokeConfig", "Properties": properties}}
+    name = asynchronous(made(stack, FAILS, others))
+    aws.admin.advance(1000)
+    assert len(invoked(aws, name)) == times
+
+
+def test_an_event_that_succeeds_is_done(aws: LocalAws, stack: Try) -> None:
+    name = asynchronous(made(stack, "def handler(e, c): pass"))
+    aws.admin.advance(1000)
+    assert len(invoked(aws, name)) == 1
+
+
+# --- Time and death ---
+
+
+def test_time_stands_still_while_a_function_computes(aws: LocalAws, stack: Try) -> None:
+    code = "def handler(e, c): return sum(range(3_000_000)) and None"
+    made(stack, code, Timeout=1)
+    began = elapsed(aws)
+    assert stack.invoke("Function")["error"] is None
+    assert elapsed(aws) == began
+
+
+def test_a_function_sleeps_in_virtual_time(aws: LocalAws, stack: Try) -> None:
+    made(stack, "import time\ndef handler(e, c): time.sleep(500)", Timeout=900)
+    began = elapsed(aws)
+    stack.invoke("Function")
+    assert elapsed(aws) - began == 500
+
+
+@pytest.mark.parametrize(("moment", "printed"), [("before", False), ("after", True)])
+def test_a_worker_may_die_in_the_middle_of_a_step(
+    aws: LocalAws, stack: Try, moment: str, printed: bool
+) -> None:
+    name = fresh("worker")
+    made(stack, "def handler(e, c): print('done')", FunctionName=name)
+    aws.admin.fault({"lambda": name, "step": "CreateHsm", "die": moment})
+    assert stack.invoke("Function", {"Step": "Other"})["error"] is None
+    answer = stack.invoke("Function", {"Step": "CreateHsm"})
+    assert answer["payload"]["errorType"] == "Runtime.ExitError"
+    done = [line for line in stack.logs(f"/aws/lambda/{name}") if line == "done"]
+    assert len(done) == (2 if printed else 1)
+    assert stack.invoke("Function", {"Step": "CreateHsm"})["error"] is None
+
+
+def test_the_timeline_tells_of_invocations_and_their_steps(aws: LocalAws, stack: Try) -> None:
+    name = fresh("worker")
+    made(stack, FAILS, FunctionName=name)
+    stack.invoke("Function", {"Step": "CreateHsm"})
+    told = [
+        (event["event"], event["step"], event.get("error"))
+        for event in aws.admin.event_log()
+        if (event["service"], event["subject"]) == ("lambda", name)
+    ]
+    assert told == [("Invoked", "CreateHsm", None), ("Failed", "CreateHsm", "HsmDegraded")]

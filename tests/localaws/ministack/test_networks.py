@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from localaws.client import LocalAws
+from tests.localaws.ministack.support import Json, Try, elapsed, fresh, refusal
+
+
+class Groups:
+    """Security groups made by the API, which go when the test is over."""
+
+    def __init__(self, aws: LocalAws) -> None:
+        self.aws, self.ec2 = aws, aws.client("ec2")
+        self.ids: list[str] = []
+
+    def make(self) -> str:
+        group = self.ec2.create_security_group(
+            GroupName=fresh("group"), Description="d", VpcId=self.aws.vpc
+        )
+        self.ids.append(group["GroupId"])
+        return self.ids[-1]
+
+    def remove(self) -> None:
+        for group in self.there():
+            for direction in ("ingress", "egress"):
+                rules = group["IpPermissions" + ("" if direction == "ingress" else "Egress")]
+                if rules:
+                    revoke = getattr(self.ec2, f"revoke_security_group_{direction}")
+                    revoke(GroupId=group["GroupId"], IpPermissions=rules)
+        for group in self.there():
+            self.ec2.delete_security_group(GroupId=group["GroupId"])
+
+    def there(self, **more: Any) -> list[Json]:
+        filters = [{"Name": "group-id", "Values": self.ids}, *more.pop("Filters", [])]
+        groups: list[Json] = self.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+        return groups
+
+
+@pytest.fixture(name="groups")
+def _groups(aws: LocalAws) -> Iterator[Groups]:
+    groups = Groups(aws)
+    yield groups
+    groups.remove()
+
+
+def rule(peer: str, port: int = 2223) -> list[Json]:
+    pair = [{"GroupId": peer}]
+    return [{"IpProtocol": "tcp", "FromPort": port, "ToPort": 2225, "UserIdGroupPairs": pair}]
+
+
+def group(**properties: Any) -> Json:
+    more = {"GroupDescription": "d", "VpcId": {"Ref": "pVpc"}, **properties}
+    return {"Type": "AWS::EC2::SecurityGroup", "Properties": more}
+
+
+def created(stack: Try, resources: Json) -> str:
+    return stack.create(
+        resources,
+        {"pVpc": stack.aws.vpc},
+        Parameters={"pVpc": {"Type": "AWS::EC2::VPC::Id"}},
+    )
+
+
+# --- By the API ---
+
+
+def test_a_group_that_a_rule_names_cannot_be_deleted(groups: Groups) -> None:
+    mine, other = groups.make(), groups.make()
+    groups.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule(mine))
+    code, _ = refusal(groups.ec2.delete_security_group, GroupId=mine)
+    assert code == "DependencyViolation"
+    groups.ec2.revoke_security_group_ingress(GroupId=other, IpPermissions=rule(mine))
+    groups.ec2.delete_security_group(GroupId=mine)
+
+
+def test_a_group_that_names_itself_can_be_deleted(groups: Groups) -> None:
+    mine = groups.make()
+    groups.ec2.authorize_security_group_ingress(GroupId=mine, IpPermissions=rule(mine))
+    groups.ec2.delete_security_group(GroupId=mine)
+
+
+def test_a_group_that_an_interface_carries_cannot_be_deleted(groups: Groups) -> None:
+    mine = groups.make()
+    subnet = groups.aws.subnets[0]
+    interface = groups.ec2.create_network_interface(SubnetId=subnet, Groups=[mine])
+    identifier = interface["NetworkInterface"]["NetworkInterfaceId"]
+    assert refusal(groups.ec2.delete_security_group, GroupId=mine)[0] == "DependencyViolation"
+    groups.ec2.delete_network_interface(NetworkInterfaceId=identifier)
+    groups.ec2.delete_security_group(GroupId=mine)
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_rule_cannot_be_there_twice(groups: Groups, direction: str) -> None:
+    mine, other = groups.make(), groups.make()
+    authorize = getattr(groups.ec2, f"authorize_security_group_{direction}")
+    authorize(GroupId=mine, IpPermissions=rule(other))
+    code, _ = refusal(authorize, GroupId=mine, IpPermissions=rule(other))
+    assert code == "InvalidPermission.Duplicate"
+    authorize(GroupId=mine, IpPermissions=rule(other, port=2224))
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_rule_that_is_not_there_cannot_be_revoked(groups: Groups, direction: str) -> None:
+    mine = groups.make()
+    revoke = getattr(groups.ec2, f"revoke_security_group_{direction}")
+    code, _ = refusal(revoke, GroupId=mine, IpPermissions=rule(mine))
+    assert code == "InvalidPermission.NotFound"
+
+
+def test_a_rule_cannot_name_a_group_that_is_not_there(groups: Groups) -> None:
+    given = {"GroupId": groups.make(), "IpPermissions": rule("sg-0abc")}
+    code, _ = refusal(groups.ec2.authorize_security_group_ingress, **given)
+    assert code == "InvalidGroup.NotFound"
+
+
+def test_groups_can_be_found_by_whom_they_name(groups: Groups) -> None:
+    mine, other = groups.make(), groups.make()
+    groups.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule(mine))
+
+    def naming(direction: str) -> list[str]:
+        found = groups.ec2.describe_security_groups(
+            Filters=[{"Name": f"{direction}ip-permission.group-id", "Values": [mine]}]
+        )
+        return [each["GroupId"] for each in found["SecurityGroups"]]
+
+    assert (naming(""), naming("egress.")) == ([other], [])
+
+
+def test_groups_can_be_found_by_tag_and_name_together(groups: Groups) -> None:
+    mine, other = groups.make(), groups.make()
+    for tagged, value in ((mine, "mine"), (other, "other")):
+        tags = [{"Key": "stack", "Value": value}]
+        groups.ec2.create_tags(Resources=[tagged], Tags=tags)
+    vpc = {"Name": "vpc-id", "Values": [groups.aws.vpc]}
+
+    def found(*values: str) -> list[str]:
+        filters = [{"Name": "tag:stack", "Values": list(values)}, vpc]
+        return [each["GroupId"] for each in groups.there(Filters=filters)]
+
+    assert found("mine") == [mine]
+    assert set(found("mine", "other")) == {mine, other}
+    assert found("nobody") == []
+
+
+def test_a_filter_that_is_not_rehearsed_is_refused(groups: Groups) -> None:
+    given = [{"Name": "owner-id", "Values": ["1"]}]
+    assert "not rehearsed" in refusal(groups.ec2.describe_security_groups, Filters=given)[1]
+    assert "not rehearsed" in refusal(groups.ec2.describe_network_interfaces, Filters=given)[1]
+    assert "not rehearsed" in refusal(groups.ec2.describe_instances, Filters=given)[1]
+
+
+def test_interfaces_can_be_found_by_group_and_by_subnet(groups: Groups) -> None:
+    mine, subnet = groups.make(), groups.aws.subnets[0]
+    made = groups.ec2.create_network_interface(
+        SubnetId=subnet, Groups=[mine], Description="of the test"
+    )["NetworkInterface"]
+
+    def found(name: str, value: str) -> list[str]:
+        answer = groups.ec2.describe_network_interfaces(
+            Filters=[{"Name": name, "Values": [value]}, {"Name": "group-id", "Values": [mine]}]
+        )
+        return [each["NetworkInterfaceId"] for each in answer["NetworkInterfaces"]]
+
+    identifier = made["NetworkInterfaceId"]
+    assert found("subnet-id", subnet) == [identifier]
+    assert found("subnet-id", groups.aws.subnets[1]) == []
+    assert found("description", "of the test") == [identifier]
+    groups.ec2.delete_network_interface(NetworkInterfaceId=identifier)
+
+
+def test_there_are_three_subnets_in_three_zones(aws: LocalAws) -> None:
+    subnets = aws.client("ec2").describe_subnets(SubnetIds=aws.subnets)["Subnets"]
+    assert len({subnet["AvailabilityZone"] for subnet in subnets}) == 3
+    assert {subnet["VpcId"] for subnet in subnets} == {aws.vpc}
+
+
+# --- By CloudFormation ---
+
+
+def test_rules_of_their_own_come_and_go_with_a_stack(aws: LocalAws, stack: Try) -> None:
+    between: Json = {"IpProtocol": "tcp", "FromPort": 2223, "ToPort": 2225}
+    inward = {**between, "GroupId": {"Ref": "Mine"}, "SourceSecurityGroupId": {"Ref": "Other"}}
+    outward = {
+        **between,
+        "GroupId": {"Ref": "Mine"},
+        "DestinationSecurityGroupId": {"Ref": "Other"},
+    }
+    resources = {
+        "Mine": group(),
+        "Other": group(),
+        "In": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": inward},
+        "Out": {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": outward},
+    }
+    assert created(stack, resources) == "CREATE_COMPLETE"
+    mine, other = stack.physical_id("Mine"), stack.physical_id("Other")
+    (found,) = aws.client("ec2").describe_security_groups(GroupIds=[mine])["SecurityGroups"]
+    for key in ("IpPermissions", "IpPermissionsEgress"):
+        named = [pair["GroupId"] for each in found[key] for pair in each["UserIdGroupPairs"]]
+        assert named == [other]
+    began = elapsed(aws)
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert elapsed(aws) == began
+
+
+def test_a_rule_that_somebody_took_away_does_no_harm(aws: LocalAws, stack: Try) -> None:
+    properties = {
+        "GroupId": {"Ref": "Mine"},
+        "IpProtocol": "tcp",
+        "FromPort": 443,
+        "ToPort": 443,
+        "CidrIp": "10.0.0.0/8",
+    }
+    resources = {
+        "Mine": group(),
+        "In": {"Type": "AWS::EC2::SecurityGroupIngress", "Properties": properties},
+    }
+    created(stack, resources)
+    aws.client("ec2").revoke_security_group_ingress(
+        GroupId=stack.physical_id("Mine"),
+        IpPermissions=[
+            {
+                "IpProtocol": "tcp",
+                "FromPort": 443,
+                "ToPort": 443,
+                "IpRanges": [{"CidrIp": "10.0.0.0/8"}],
+            }
+        ],
+    )
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+def test_a_stack_tries_for_a_quarter_of_an_hour_to_delete_a_group_in_use(
+    aws: LocalAws, stack: Try, groups: Groups
+) -> None:
+    created(stack, {"Mine": group()})
+    mine, outside = stack.physical_id("Mine"), groups.make()
+    groups.ec2.authorize_security_group_ingress(GroupId=outside, IpPermissions=rule(mine))
+    began = elapsed(aws)
+    assert stack.delete() == "DELETE_FAILED"
+    assert elapsed(aws) - began == 900
+    assert "has a dependent object" in stack.reason("Mine")
+    groups.ec2.revoke_security_group_ingress(GroupId=outside, IpPermissions=rule(mine))
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+def test_a_group_of_the_same_name_cannot_be_made(stack: Try) -> None:
+    name = fresh("named")
+    resources = {
+        "First": group(GroupName=name),
+        "Second": {**group(GroupName=name), "DependsOn": "First"},
+    }
+    assert created(stack, resources) == "ROLLBACK_COMPLETE"
+    assert "already exists" in stack.reason("Second")

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from localaws.client import LocalAws
+from tests.localaws.ministack.support import Json, Try, fresh, refusal
+
+
+def content(word: str = "one") -> Json:
+    step = {
+        "action": "aws:runShellScript",
+        "name": "Run",
+        "inputs": {"runCommand": [f"echo {word}"]},
+    }
+    return {"schemaVersion": "2.2", "description": "d", "mainSteps": [step]}
+
+
+def document(word: str = "one", **more: Any) -> Json:
+    properties = {"Content": content(word), "DocumentType": "Command", **more}
+    return {"Document": {"Type": "AWS::SSM::Document", "Properties": properties}}
+
+
+def stored(aws: LocalAws, name: str) -> tuple[str, Json]:
+    """The default version of a document and its content."""
+    found = aws.client("ssm").get_document(Name=name)
+    return found["DocumentVersion"], json.loads(found["Content"])
+
+
+# --- Documents ---
+
+
+def test_a_document_comes_and_goes_with_its_stack(aws: LocalAws, stack: Try) -> None:
+    assert stack.create(document()) == "CREATE_COMPLETE"
+    name = stack.physical_id("Document")
+    assert stored(aws, name) == ("1", content())
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert refusal(aws.client("ssm").get_document, Name=name)[0] == "InvalidDocument"
+
+
+def test_a_document_that_somebody_deleted_does_no_harm(aws: LocalAws, stack: Try) -> None:
+    stack.create(document())
+    aws.client("ssm").delete_document(Name=stack.physical_id("Document"))
+    assert stack.delete() == "DELETE_COMPLETE"
+
+
+def test_a_changed_document_is_replaced(aws: LocalAws, stack: Try) -> None:
+    stack.create(document())
+    before = stack.physical_id("Document")
+    assert stack.update(document("two")) == "UPDATE_COMPLETE"
+    after = stack.physical_id("Document")
+    assert after != before
+    assert stored(aws, after) == ("1", content("two"))
+    assert before not in aws.admin.inventory()["ssm"]["documents"]
+
+
+def test_a_changed_document_gets_a_new_version_if_told_so(aws: LocalAws, stack: Try) -> None:
+    stack.create(document(UpdateMethod="NewVersion"))
+    before = stack.physical_id("Document")
+    assert stack.update(document("two", UpdateMethod="NewVersion")) == "UPDATE_COMPLETE"
+    assert stack.physical_id("Document") == before
+    assert stored(aws, before) == ("2", content("two"))
+
+
+def test_a_changed_document_with_a_name_of_its_own_cannot_be_replaced(stack: Try) -> None:
+    name = fresh("Document")
+    stack.create(document(Name=name))
+    assert stack.update(document("two", Name=name)) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "custom-named resource requires replacing" in stack.reason("Document")
+
+
+def test_a_document_whose_name_is_taken_is_refused(aws: LocalAws, stack: Try) -> None:
+    name = fresh("Document")
+    aws.client("ssm").create_document(
+        Name=name, Content=json.dumps(content()), DocumentType="Command"
+    )
+    assert stack.create(document(Name=name)) == "ROLLBACK_COMPLETE"
+    assert "DocumentAlreadyExists" in stack.reason("Document")
+    aws.client("ssm").delete_document(Name=name)
+
+
+def test_a_document_that_systems_manager_does_not_take_is_refused(stack: Try) -> None:
+    assert stack.create(document(Content={"schemaVersion": "9"})) == "ROLLBACK_COMPLETE"
+    assert "InvalidDocument" in stack.reason("Document")
+
+
+# --- Log groups ---
+
+
+def test_a_log_group_comes_and_goes_with_its_stack(aws: LocalAws, stack: Try) -> None:
+    properties = {"LogGroupName": fresh("/group"), "RetentionInDays": 30}
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": properties, "DeletionPolicy": "Delete"}
+    assert stack.create({"Group": group}) == "CREATE_COMPLETE"
+    name = properties["LogGroupName"]
+    (found,) = aws.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+    assert found["retentionInDays"] == 30
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert name not in aws.admin.inventory()["logs"]
+
+
+def test_a_log_group_may_outlive_its_stack(aws: LocalAws, stack: Try) -> None:
+    name = fresh("/group")
+    kept = {
+        "Type": "AWS::Logs::LogGroup",
+        "Properties": {"LogGroupName": name},
+        "DeletionPolicy": "Retain",
+    }
+    stack.create({"Group": kept})
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert name in aws.admin.inventory()["logs"]
+    aws.client("logs").delete_log_group(logGroupName=name)
+
+
+def test_a_log_group_whose_name_is_taken_is_refused(aws: LocalAws, stack: Try) -> None:
+    name = fresh("/group")
+    aws.client("logs").create_log_group(logGroupName=name)
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
+    assert stack.create({"Group": group}) == "ROLLBACK_COMPLETE"
+    assert "already exists" in stack.reason("Group")
+    assert name in aws.admin.inventory()["logs"]
+    aws.client("logs").delete_log_group(logGroupName=name)

@@ -1,0 +1,26 @@
+"""A life to live, and RSA keys that are made once: to make them is slow."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.localaws.services.region import Life
+
+
+@pytest.fixture(scope="session", name="rsa_keys")
+def _rsa_keys() -> list[rsa.RSAPrivateKey]:
+    return [rsa.generate_private_key(65537, 2048) for _ in range(4)]
+
+
+@pytest.fixture(autouse=True)
+def _no_new_rsa_keys(rsa_keys: list[rsa.RSAPrivateKey], monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = itertools.cycle(rsa_keys)
+    monkeypatch.setattr(rsa, "generate_private_key", lambda exponent, bits: next(keys))
+
+
+@pytest.fixture(name="life")
+def _life() -> Life:
+    return Life()

@@ -1,0 +1,296 @@
+"""A Region on a clock that stands still, and the calls that its tests make most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from localaws.core.api_error import ApiError
+from localaws.core.event_log import EventLog
+from localaws.core.faults import Faults
+from localaws.services.cloudhsmv2 import Region, Timings
+from localaws.services.cloudhsmv2.interfaces import Subnet
+from rehearsal import test_ca
+
+ACCOUNT = "123456789012"
+PASSWORD = "Initial123"
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+# 2026-01-01T00:00:00Z.
+START = 1767225600.0
+
+
+class StillClock:
+    """Time that moves only when it is told to."""
+
+    def __init__(self) -> None:
+        self._now = START
+
+    def now(self) -> float:
+        """The virtual time."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move on."""
+        self._now += seconds
+
+
+class Network:
+    """A VPC with a subnet in each of three zones; what of it is broken, a test says."""
+
+    def __init__(self) -> None:
+        self.subnets: dict[str, Subnet] = {
+            subnet_id: {"SubnetId": subnet_id, "VpcId": vpc, "AvailabilityZone": zone}
+            for subnet_id, vpc, zone in (
+                ("subnet-0000000a", "vpc-0", ZONES[0]),
+                ("subnet-0000000b", "vpc-0", ZONES[1]),
+                ("subnet-0000000c", "vpc-0", ZONES[2]),
+                ("subnet-000000a2", "vpc-0", ZONES[0]),
+                ("subnet-0000001b", "vpc-1", ZONES[1]),
+            )
+        }
+        self.groups: dict[str, str] = {}
+        self.enis: dict[str, tuple[str, str, str]] = {}
+        self.groups_in_use: set[str] = set()
+        self.broken_groups: set[str] = set()
+        self.full_subnets: set[str] = set()
+        self.clients = {"i-00000001"}
+        self._made = 0
+
+    def subnet(self, subnet_id: str) -> Subnet | None:
+        return self.subnets.get(subnet_id)
+
+    def create_security_group(self, name: str, description: str, vpc_id: str) -> str:
+        group_id = self._id("sg")
+        self.groups[group_id] = name
+        return group_id
+
+    def delete_security_group(self, group_id: str) -> None:
+        carried = any(group == group_id for _, group, _ in self.enis.values())
+        if group_id in self.groups_in_use or carried:
+            raise ApiError("DependencyViolation", f"{group_id} has a dependent object")
+        del self.groups[group_id]
+
+    def create_eni(
+        self, subnet_id: str, group_id: str, description: str, ip: str | None = None
+    ) -> tuple[str, str]:
+        if subnet_id in self.full_subnets:
+            raise ApiError("InsufficientFreeAddressesInSubnet", f"{subnet_id} is full")
+        if ip in self.addresses():
+            raise ApiError("InvalidIPAddress.InUse", f"{ip} is in use")
+        eni_id = self._id("eni")
+        self.enis[eni_id] = (subnet_id, group_id, ip or f"10.0.0.{self._made}")
+        return eni_id, self.enis[eni_id][2]
+
+    def delete_eni(self, eni_id: str) -> None:
+        self.enis.pop(eni_id, None)
+
+    def cluster_group_intact(self, group_id: str) -> bool:
+        return group_id not in self.broken_groups
+
+    def client_may_reach(self, instance_id: str, group_id: str) -> bool:
+        return instance_id in self.clients
+
+    def addresses(self) -> list[str]:
+        """The addresses of all interfaces."""
+        return [ip for _, _, ip in self.enis.values()]
+
+    def _id(self, kind: str) -> str:
+        self._made += 1
+        return f"{kind}-{self._made:017x}"
+
+
+class Caller:
+    """Who asks: may do everything but what is denied; what was demanded is kept."""
+
+    def __init__(self) -> None:
+        self.denied: set[str] = set()
+        self.demanded: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.roles: list[str] = []
+
+    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
+        self.demanded.append((action, resource, context))
+        if action in self.denied:
+            raise ApiError("AccessDenied", f"not authorized to perform: {action}")
+
+    def ensure_service_linked_role(self, service: str) -> None:
+        if service not in self.roles:
+            self.demand("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
+            self.roles.append(service)
+
+
+class LogGroups(list[str]):
+    """The log groups there are."""
+
+    def ensure_log_group(self, name: str) -> None:
+        if name not in self:
+            self.append(name)
+
+
+class Life:
+    """A Region and its surroundings."""
+
+    def __init__(self, **arguments: Any) -> None:
+        self.clock = StillClock()
+        self.network = Network()
+        self.caller = Caller()
+        self.log_groups = LogGroups()
+        self.faults = Faults()
+        self.event_log = EventLog(self.clock)
+        self.timings = Timings()
+        self.ca = test_ca.make_ca(START)
+        self.region = Region(
+            self.clock,
+            self.network,
+            self.caller,
+            self.log_groups,
+            **{
+                "region": "us-east-1",
+                "account": ACCOUNT,
+                "timings": self.timings,
+                "faults": self.faults,
+                "event_log": self.event_log,
+                **arguments,
+            },
+        )
+
+    # --- Calls
+
+    def call(self, action: str, **params: Any) -> dict[str, Any]:
+        """One API request."""
+        return self.region.call(action, params)
+
+    def wait(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.clock.advance(seconds)
+        self.region.settle()
+
+    def cluster(self, cluster_id: str) -> dict[str, Any]:
+        """The cluster as it is described."""
+        answer = self.call("DescribeClusters", Filters={"clusterIds": [cluster_id]})
+        (cluster,) = answer["Clusters"]
+        assert isinstance(cluster, dict)
+        return cluster
+
+    def hsms(self, cluster_id: str) -> list[dict[str, Any]]:
+        """The HSMs of a cluster as they are described."""
+        return list(self.cluster(cluster_id)["Hsms"])
+
+    def states(self, cluster_id: str) -> list[str]:
+        """The states of the HSMs of a cluster."""
+        return [hsm["State"] for hsm in self.hsms(cluster_id)]
+
+    def backups(self, **filters: list[str]) -> list[dict[str, Any]]:
+        """The backups as they are described, oldest first."""
+        answer = self.call("DescribeBackups", Filters=filters, SortAscending=True)
+        return list(answer["Backups"])
+
+    def store(self, store_id: str) -> dict[str, Any]:
+        """The key store as it is described."""
+        answer = self.call("DescribeCustomKeyStores", CustomKeyStoreId=store_id)
+        (store,) = answer["CustomKeyStores"]
+        assert isinstance(store, dict)
+        return store
+
+    def events(self, subject: str) -> list[str]:
+        """What the event_log has about something."""
+        return [entry["event"] for entry in self.event_log.events() if entry["subject"] == subject]
+
+    # --- The way up
+
+    def create(self, **overrides: Any) -> str:
+        """Ask for a cluster; its id."""
+        answer = self.call(
+            "CreateCluster",
+            **{
+                "HsmType": "hsm2m.medium",
+                "Mode": "FIPS",
+                "SubnetIds": ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c"],
+                **overrides,
+            },
+        )
+        return str(answer["Cluster"]["ClusterId"])
+
+    def uninitialized(self, **overrides: Any) -> str:
+        """A cluster that is created and empty."""
+        cluster_id = self.create(**overrides)
+        self.wait(self.timings.create_cluster)
+        return cluster_id
+
+    def add_hsm(self, cluster_id: str, zone: str = ZONES[0], **params: Any) -> dict[str, Any]:
+        """Create an HSM and wait until it is there."""
+        answer = self.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=zone, **params)
+        self.wait(self.timings.create_hsm)
+        (hsm,) = [one for one in self.hsms(cluster_id) if one["HsmId"] == answer["Hsm"]["HsmId"]]
+        return hsm
+
+    def remove_hsm(self, cluster_id: str, hsm_id: str) -> None:
+        """Delete an HSM and wait until nothing of it is left."""
+        self.call("DeleteHsm", ClusterId=cluster_id, HsmId=hsm_id)
+        self.wait(
+            self.timings.delete_hsm
+            + self.timings.deleted_hsm_visible
+            + self.timings.deleted_hsm_lingers
+        )
+
+    def with_csr(self, **overrides: Any) -> str:
+        """A cluster whose first HSM is ACTIVE."""
+        cluster_id = self.uninitialized(**overrides)
+        self.add_hsm(cluster_id)
+        return cluster_id
+
+    def initialized(self, **overrides: Any) -> str:
+        """A cluster that is INITIALIZED, by `self.ca`."""
+        cluster_id = self.with_csr(**overrides)
+        self.initialize(cluster_id)
+        self.wait(self.timings.initialize)
+        return cluster_id
+
+    def initialize(self, cluster_id: str) -> dict[str, Any]:
+        """InitializeCluster with what `self.ca` signs."""
+        csr = self.cluster(cluster_id)["Certificates"]["ClusterCsr"]
+        signed = test_ca.sign(self.ca, csr, self.clock.now())
+        return self.call(
+            "InitializeCluster", ClusterId=cluster_id, SignedCert=signed, TrustAnchor=self.ca.pem
+        )
+
+    def active(self, *zones: str, **overrides: Any) -> str:
+        """A cluster that is ACTIVE, with its first HSM and one more in each of these zones."""
+        cluster_id = self.initialized(**overrides)
+        self.client(cluster_id, "activate", password=PASSWORD)
+        self.wait(self.timings.activate)
+        for zone in zones:
+            self.add_hsm(cluster_id, zone)
+        self.wait(self.timings.create_backup)
+        return cluster_id
+
+    # --- The client
+
+    def client(self, cluster_id: str, operation: str, **params: Any) -> Any:
+        """What cloudhsm-cli does on a client that is set up well; the `data` of its answer."""
+        active = [hsm["EniIp"] for hsm in self.hsms(cluster_id) if hsm["State"] == "ACTIVE"]
+        answer = self.region.data_plane(
+            operation,
+            {"ip": active[0], "ca": self.ca.pem, "instance_id": "i-00000001", **params},
+        )
+        assert answer["error_code"] == 0
+        return answer["data"]
+
+    def as_admin(self, cluster_id: str, operation: str, **params: Any) -> Any:
+        """The same with the admin's login."""
+        login = {"login_role": "admin", "username": "admin", "password": PASSWORD}
+        return self.client(cluster_id, operation, **{**login, **params})
+
+    def add_user(self, cluster_id: str, name: str, password: str) -> Any:
+        """Create a crypto-user."""
+        return self.as_admin(
+            cluster_id,
+            "user-create",
+            new_username=name,
+            new_password=password,
+            role="crypto-user",
+        )
+
+    def users(self, cluster_id: str) -> dict[str, dict[str, Any]]:
+        """`user list`, by name."""
+        listed = self.client(cluster_id, "user-list")["users"]
+        return {user["username"]: user for user in listed}

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from localaws.client import ROOT, LocalAws
+from tests.localaws.ministack.support import Json, Try, elapsed, function, refusal, role
+
+LISTENS = "0A"
+LOOPBACK = "0100007F"
+
+
+class Server:
+    """`python -m localaws`, in a process group and a directory of its own."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.home = home
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "localaws"),
+                *("--port", "0", "--admin-port", "0", *arguments),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(home)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.facts: Json = json.loads(line) if line else {}
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.facts["endpoint"],
+            region_name=self.facts["region"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}, read_timeout=5, retries={"total_max_attempts": 1}),
+        )
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
+        """Its exit code, and how many real seconds it took to end."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(10)
+        return code, time.monotonic() - began
+
+
+@pytest.fixture(name="server")
+def _server(tmp_path: Path) -> Iterator[Server]:
+    server = Server(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        os.killpg(server.process.pid, signal.SIGKILL)
+        server.process.wait()
+
+
+def invoke(server: Server) -> None:
+    """Have the server start an environment of a function."""
+    stack = server.client("cloudformation")
+    resources = {
+        "FunctionRole": role("lambda", everything=True),
+        "Function": function("def handler(e, c): return 1", FunctionName="warm"),
+    }
+    stack.create_stack(
+        StackName="it",
+        TemplateBody=json.dumps({"Resources": resources}),
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    stack.get_waiter("stack_create_complete").wait(StackName="it", WaiterConfig={"Delay": 0.1})
+    server.client("lambda").invoke(FunctionName="warm")
+
+
+def group_of(leader: int) -> list[int]:
+    """The processes of a group."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == leader and fields[0] != "Z":
+                members.append(int(entry.name))
+    return members
+
+
+def listening(process: int) -> list[tuple[str, int]]:
+    """Address and port of every socket on which a process listens."""
+    sockets = set()
+    for entry in Path(f"/proc/{process}/fd").iterdir():
+        target = os.readlink(entry)
+        if target.startswith("socket:["):
+            sockets.add(target[8:-1])
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{process}/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTENS and fields[9] in sockets:
+                address, _, port = fields[1].partition(":")
+                found.append((address, int(port, 16)))
+    return found
+
+
+def test_it_says_where_it_is_and_with_what_it_begins(server: Server) -> None:
+    facts = server.facts
+    assert set(facts) == {"endpoint", "admin", "region", "vpc", "subnets", "clock", "auth"}
+    assert facts["endpoint"].startswith("http://127.0.0.1:")
+    assert facts["admin"].startswith("http://127.0.0.1:")
+    assert (facts["region"], facts["clock"], facts["auth"]) == ("us-east-1", "jump", True)
+    assert len(facts["subnets"]) == 3
+
+
+def test_it_listens_on_this_machine_alone(server: Server) -> None:
+    found = listening(server.process.pid)
+    assert {address for address, _ in found} == {LOOPBACK}
+    # AWS as HTTP and as HTTPS, and the admin API.
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_it_is_asked_to_and_leaves_nothing(
+    server: Server, tmp_path: Path, number: int
+) -> None:
+    invoke(server)
+    # The server, the runtime, its connection and an environment.
+    assert len(group_of(server.process.pid)) == 4
+    code, seconds = server.end(number)
+    assert (code, seconds < 20) == (0, True)
+    assert group_of(server.process.pid) == []
+    assert list(tmp_path.iterdir()) == []
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == ""
+
+
+def test_it_ends_while_a_function_works(server: Server, tmp_path: Path) -> None:
+    work_endlessly(server)
+    exit_code, seconds = server.end()
+    assert (exit_code, seconds < 20) == (0, True)
+    assert group_of(server.process.pid) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_function_works_on_when_it_is_killed(server: Server) -> None:
+    work_endlessly(server)
+    server.end(signal.SIGKILL)
+    limit = time.monotonic() + 10
+    while group_of(server.process.pid) and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert group_of(server.process.pid) == []
+
+
+def work_endlessly(server: Server) -> None:
+    """Have a function of the server work until it is ended."""
+    invoke(server)
+    client = server.client("lambda")
+    client.create_function(
+        FunctionName="endless",
+        Runtime="python3.13",
+        Handler="index.handler",
+        Role=client.get_function(FunctionName="warm")["Configuration"]["Role"],
+        Code={"ZipFile": zipped("def handler(e, c):\n    while True: pass\n")},
+    )
+    client.invoke(FunctionName="endless", InvocationType="Event")
+    time.sleep(0.3)
+
+
+def zipped(code: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("index.py", code)
+    return archive.getvalue()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--timings", '{"nobody": 1}'),
+        ("--timings", "{"),
+        ("--quotas", '{"nobody": 1}'),
+        ("--clock", "sundial"),
+    ],
+)
+def test_arguments_without_sense_are_refused(tmp_path: Path, arguments: tuple[str, str]) -> None:
+    server = Server(tmp_path, *arguments)
+    assert server.facts == {}
+    assert server.process.wait(10) == 2
+    assert server.process.stderr is not None
+    assert arguments[0] in server.process.stderr.read()
+
+
+def test_timings_can_be_chosen(tmp_path: Path) -> None:
+    with LocalAws(timings={"create_cluster": 5}) as aws:
+        client = aws.client("cloudhsmv2")
+        given: Json = {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": aws.subnets[:1]}
+        client.create_cluster(**given)
+        aws.admin.advance(6)
+        assert client.describe_clusters()["Clusters"][0]["State"] == "UNINITIALIZED"
+
+
+def test_quotas_year_and_region_can_be_chosen() -> None:
+    arguments = ("--quotas", '{"clusters": 1}', "--year", "2024", "--region", "eu-central-1")
+    with LocalAws(*arguments) as aws:
+        assert aws.region == "eu-central-1"
+        zones = aws.client("ec2").describe_subnets(SubnetIds=aws.subnets)["Subnets"]
+        assert all(zone["AvailabilityZone"].startswith("eu-central-1") for zone in zones)
+        client = aws.client("cloudhsmv2")
+        old: Json = {"HsmType": "hsm1.medium", "SubnetIds": aws.subnets[:1]}
+        client.create_cluster(**old)
+        assert "limit" in refusal(client.create_cluster, **old)[1].lower()
+
+
+def test_without_auth_everybody_may_do_everything() -> None:
+    with LocalAws("--no-auth") as aws:
+        stack = Try(aws)
+        code = "import boto3\ndef handler(e, c): boto3.client('ec2').describe_vpcs()"
+        stack.create({"FunctionRole": role("lambda"), "Function": function(code, Timeout=60)})
+        assert stack.invoke("Function")["error"] is None
+        assert aws.admin.decisions() == []
+
+
+def test_the_real_clock_takes_its_time() -> None:
+    with LocalAws("--clock", "real", timings={"create_cluster": 1}) as aws:
+        began = elapsed(aws)
+        client = aws.client("cloudhsmv2")
+        given: Json = {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": aws.subnets[:1]}
+        client.create_cluster(**given)
+        assert client.describe_clusters()["Clusters"][0]["State"] == "CREATE_IN_PROGRESS"
+        time.sleep(1.1)
+        assert client.describe_clusters()["Clusters"][0]["State"] == "UNINITIALIZED"
+        assert 1 < elapsed(aws) - began < 10
+
+
+def test_what_is_imported_already_is_imported_anew_for_another_region_only() -> None:
+    program = """if True:
+        import os, sys
+        from rehearsal import server
+        loaded = []
+        for region in ("us-east-1", "us-east-1", "eu-central-1"):
+            # Whoever forks a server for somebody else gives it the environment of that one.
+            os.environ.pop("MINISTACK_REGION", None)
+            server.load(region)
+            loaded.append(id(sys.modules["ministack.app"]))
+            assert os.environ["MINISTACK_REGION"] == region
+        print([each == loaded[0] for each in loaded])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "[True, True, False]\n", done.stderr

@@ -1,0 +1,265 @@
+"""The same CloudHSM and key store model behind moto's mocked APIs, for unit tests.
+
+    with mock_aws(), extended_moto(clock) as hsms:
+        boto3.client("cloudhsmv2").create_cluster(...)
+        clock.advance(193)
+        hsms.region().degrade_hsm(...)
+
+The network around it is moto's EC2, the log groups are in moto's Logs; the caller may do anything
+but what is in `hsms.denied`. moto is touched in one place: methods are set on the classes that
+answer for CloudHSM v2 and KMS, which look the method of an action up by its name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from unittest import mock
+
+import boto3
+from botocore.exceptions import ConnectionClosedError
+from moto.cloudhsmv2.responses import CloudHSMV2Response
+from moto.core.utils import camelcase_to_underscores
+from moto.ec2.exceptions import (
+    InvalidInstanceIdError,
+    InvalidNetworkInterfaceIdError,
+    InvalidSubnetIdError,
+)
+from moto.ec2.models import ec2_backends
+from moto.kms.responses import KmsResponse
+
+from localaws.core.api_error import ApiError
+from localaws.core.event_log import EventLog, TellsTime
+from localaws.core.faults import Faults
+from localaws.services.cloudhsmv2 import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS, Region
+from localaws.services.cloudhsmv2.interfaces import Subnet
+
+ACCOUNT = "123456789012"
+PORTS = (2223, 2225)
+EVERYWHERE = "0.0.0.0/0"
+# Subnets keep their first addresses for AWS; the last one is for broadcast.
+FIRST_ADDRESS = 10
+
+
+class MockedHsms:
+    """The models behind the mocked APIs: one per account and Region, made when first asked for."""
+
+    def __init__(self, clock: TellsTime, **arguments: Any) -> None:
+        self.faults: Faults = arguments.pop("faults", None) or Faults()
+        self.event_log: EventLog = arguments.pop("event_log", None) or EventLog(clock)
+        # Actions that the caller may not do, such as "ec2:CreateNetworkInterface".
+        self.denied: set[str] = set()
+        # Services whose service-linked role there is.
+        self.service_linked_roles: set[str] = set()
+        self._clock = clock
+        self._arguments = arguments
+        self._regions: dict[tuple[str, str], Region] = {}
+
+    def region(self, name: str = "us-east-1", account: str = ACCOUNT) -> Region:
+        """The model of one account in one Region."""
+        if (account, name) not in self._regions:
+            self._regions[account, name] = Region(
+                self._clock,
+                MotoEc2(name, account),
+                _Caller(self),
+                MotoLogs(name),
+                region=name,
+                account=account,
+                faults=self.faults,
+                event_log=self.event_log,
+                **self._arguments,
+            )
+        return self._regions[account, name]
+
+
+class _Caller:
+    """moto asks nobody for permission; this refuses what a test says is denied."""
+
+    def __init__(self, hsms: MockedHsms) -> None:
+        self._hsms = hsms
+
+    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
+        if action in self._hsms.denied:
+            raise ApiError(
+                "AccessDenied", f"User is not authorized to perform: {action} on {resource}"
+            )
+
+    def ensure_service_linked_role(self, service: str) -> None:
+        if service not in self._hsms.service_linked_roles:
+            self.demand("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
+            self._hsms.service_linked_roles.add(service)
+
+
+class MotoEc2:
+    """The model's network in moto's EC2, whose own objects are quicker than requests to it."""
+
+    def __init__(self, region: str, account: str = ACCOUNT) -> None:
+        self._ec2 = ec2_backends[account][region]
+        self._given: dict[str, int] = {}
+
+    def subnet(self, subnet_id: str) -> Subnet | None:
+        try:
+            found = self._ec2.get_subnet(subnet_id)
+        except InvalidSubnetIdError:
+            return None
+        return {
+            "SubnetId": found.id,
+            "VpcId": found.vpc_id,
+            "AvailabilityZone": found.availability_zone,
+            "CidrBlock": found.cidr_block,
+        }
+
+    def create_security_group(self, name: str, description: str, vpc_id: str) -> str:
+        group_id: str = self._ec2.create_security_group(name, description, vpc_id).id
+        self._ec2.revoke_security_group_egress(group_id, "-1", "-1", "-1", [{"CidrIp": EVERYWHERE}])
+        for authorize in (
+            self._ec2.authorize_security_group_ingress,
+            self._ec2.authorize_security_group_egress,
+        ):
+            authorize(group_id, "tcp", *PORTS, [], source_groups=[{"GroupId": group_id}])
+        return group_id
+
+    def delete_security_group(self, group_id: str) -> None:
+        if self._ec2.get_security_group_from_id(group_id) is None:
+            return
+        referring = (
+            rule
+            for group in self._ec2.describe_security_groups()
+            for rule in (*group.ingress_rules, *group.egress_rules)
+            if group.id != group_id and _names(rule, group_id)
+        )
+        carrying = (
+            interface
+            for interface in self._ec2.get_all_network_interfaces()
+            if group_id in _group_ids(interface.group_set)
+        )
+        if any(referring) or any(carrying):
+            raise ApiError("DependencyViolation", f"{group_id} has a dependent object")
+        self._ec2.delete_security_group(group_id=group_id)
+
+    def create_eni(
+        self, subnet_id: str, group_id: str, description: str, ip: str | None = None
+    ) -> tuple[str, str]:
+        taken = {
+            interface.private_ip_address
+            for interface in self._ec2.get_all_network_interfaces()
+            if interface.subnet.id == subnet_id
+        }
+        if ip in taken:
+            raise ApiError("InvalidIPAddress.InUse", f"Address {ip} is in use.")
+        interface = self._ec2.create_network_interface(
+            self._ec2.get_subnet(subnet_id),
+            ip or self._next_address(subnet_id, taken),
+            group_ids=[group_id],
+            description=description,
+        )
+        return interface.id, interface.private_ip_address
+
+    def delete_eni(self, eni_id: str) -> None:
+        with contextlib.suppress(InvalidNetworkInterfaceIdError):
+            self._ec2.delete_network_interface(eni_id)
+
+    def cluster_group_intact(self, group_id: str) -> bool:
+        group = self._ec2.get_security_group_from_id(group_id)
+        return group is not None and all(
+            any(_has_ports(rule) and _names(rule, group_id) for rule in rules)
+            for rules in (group.ingress_rules, group.egress_rules)
+        )
+
+    def client_may_reach(self, instance_id: str, group_id: str) -> bool:
+        group = self._ec2.get_security_group_from_id(group_id)
+        try:
+            own = self._ec2.get_instance(instance_id).security_groups
+        except InvalidInstanceIdError:
+            return False
+        return (
+            group is not None
+            and any(
+                _has_ports(rule) and (_names(rule, group_id) or _names_everywhere(rule))
+                for one in own
+                for rule in one.egress_rules
+            )
+            and any(
+                _has_ports(rule) and _names(rule, source)
+                for rule in group.ingress_rules
+                for source in _group_ids(own)
+            )
+        )
+
+    def _next_address(self, subnet_id: str, taken: set[str]) -> str:
+        """The next address: as in AWS, one that was given up is not the next to be given out."""
+        subnet = self.subnet(subnet_id)
+        network = ipaddress.ip_network(subnet["CidrBlock"] if subnet else "0.0.0.0/32")
+        for offset in range(
+            self._given.get(subnet_id, FIRST_ADDRESS - 1) + 1, network.num_addresses - 1
+        ):
+            if str(network[offset]) not in taken:
+                self._given[subnet_id] = offset
+                return str(network[offset])
+        raise ApiError("InsufficientFreeAddressesInSubnet", f"{subnet_id} has no free address.")
+
+
+class MotoLogs:
+    """The model's log groups in moto's Logs."""
+
+    def __init__(self, region: str) -> None:
+        self._logs = boto3.client("logs", region_name=region)
+
+    def ensure_log_group(self, name: str) -> None:
+        with contextlib.suppress(self._logs.exceptions.ResourceAlreadyExistsException):
+            self._logs.create_log_group(logGroupName=name)
+
+
+@contextlib.contextmanager
+def extended_moto(clock: TellsTime, **arguments: Any) -> Iterator[MockedHsms]:
+    """Have moto answer for CloudHSM and key stores with the model; arguments are `Region`'s."""
+    hsms = MockedHsms(clock, **arguments)
+    answers = [(CloudHSMV2Response, action) for action in CLOUDHSM_ACTIONS]
+    answers += [(KmsResponse, action) for action in KEY_STORE_ACTIONS]
+    with contextlib.ExitStack() as undo:
+        for kind, action in answers:
+            method = camelcase_to_underscores(action)
+            undo.enter_context(mock.patch.object(kind, method, _answer(hsms, action), create=True))
+        yield hsms
+
+
+def _answer(hsms: MockedHsms, action: str) -> Callable[[Any], Any]:
+    """The method by which moto answers an action."""
+
+    def answer(response: Any) -> Any:
+        model = hsms.region(response.region, response.current_account)
+        try:
+            return json.dumps(model.call(action, json.loads(response.body or "{}")))
+        except ApiError as refusal:
+            if refusal.code == "ConnectionLost":
+                raise ConnectionClosedError(endpoint_url=response.uri) from refusal
+            body = json.dumps({"__type": refusal.code, "message": refusal.message})
+            return body, {"status": refusal.status, "x-amzn-errortype": refusal.code}
+
+    return answer
+
+
+def _group_ids(groups: Iterable[Any]) -> set[str]:
+    return {group.id for group in groups}
+
+
+def _names(rule: Any, group_id: str) -> bool:
+    """Whether a rule is about what comes from or goes to this group."""
+    return bool(rule.source_group.get("GroupId") == group_id)
+
+
+def _names_everywhere(rule: Any) -> bool:
+    """Whether a rule is about any address, as a new group's egress is."""
+    return bool(rule.cidr_ipv4 == EVERYWHERE)
+
+
+def _has_ports(rule: Any) -> bool:
+    """Whether a rule is about TCP 2223-2225."""
+    if rule.ip_protocol == "-1":
+        return True
+    return bool(
+        rule.ip_protocol == "tcp" and rule.from_port <= PORTS[0] and rule.to_port >= PORTS[1]
+    )

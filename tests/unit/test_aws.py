@@ -1,0 +1,171 @@
+"""Clients are made in one place, and what their errors mean is decided there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
+
+from hsm_lifecycle import aws
+from hsm_lifecycle.errors import RefusedError, TransientError
+from tests.support import step_source
+from tests.templates.template import TEMPLATES
+
+NOT_NOW = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "CloudHsmAccessDeniedException",
+    "CloudHsmInternalFailureException",
+    "InternalError",
+    "InternalFailure",
+    "InternalServerError",
+    "InternalServiceError",
+    "KMSInternalException",
+    "RequestLimitExceeded",
+    "ServiceUnavailable",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "UnauthorizedOperation",
+]
+NO = [
+    "CloudHsmInvalidRequestException",
+    "CloudHsmResourceLimitExceededException",
+    "CloudHsmResourceNotFoundException",
+    "CloudHsmServiceException",
+    "CloudHsmTagException",
+    "CustomKeyStoreHasCMKsException",
+    "InvalidGroup.NotFound",
+    "InvalidInstanceId",
+    "ResourceNotFoundException",
+    "ValidationException",
+]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_clients() -> Iterator[None]:
+    aws.client.cache_clear()
+    yield
+    aws.client.cache_clear()
+
+
+def error(code: str, status: int = 400, message: str = "Said AWS.") -> ClientError:
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(answer, "CreateHsm")
+
+
+# ---- errors
+
+
+@pytest.mark.parametrize("code", NOT_NOW)
+def test_what_passes_by_itself_is_transient(code: str) -> None:
+    meant = aws.translated(error(code))
+    assert type(meant) is TransientError
+    assert str(meant) == f"CreateHsm: {code}: Said AWS."
+
+
+@pytest.mark.parametrize("code", NO)
+def test_what_does_not_pass_is_a_refusal(code: str) -> None:
+    meant = aws.translated(error(code))
+    assert type(meant) is RefusedError
+    assert str(meant) == f"CreateHsm: {code}: Said AWS."
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_failure_of_the_service_is_transient_whatever_it_is_called(status: int) -> None:
+    assert type(aws.translated(error("Unheard-of", status))) is TransientError
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409])
+def test_any_other_status_is_judged_by_its_code(status: int) -> None:
+    assert type(aws.translated(error("Unheard-of", status))) is RefusedError
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        ConnectTimeoutError(endpoint_url="https://cloudhsmv2.us-east-1.amazonaws.com"),
+        EndpointConnectionError(endpoint_url="https://cloudhsmv2.us-east-1.amazonaws.com"),
+        ReadTimeoutError(endpoint_url="https://cloudhsmv2.us-east-1.amazonaws.com"),
+    ],
+    ids=lambda problem: type(problem).__name__,
+)
+def test_a_lost_connection_is_transient_and_says_to_where(problem: Exception) -> None:
+    meant = aws.translated(problem)
+    assert type(meant) is TransientError
+    assert str(meant).startswith(f"{type(problem).__name__}: ")
+    assert "cloudhsmv2.us-east-1" in str(meant)
+
+
+def test_a_parameter_that_the_runtime_s_boto3_does_not_know_is_said_to_be_that() -> None:
+    problem = ParamValidationError(report='Unknown parameter in input: "NetworkType"')
+    meant = aws.translated(problem)
+    assert type(meant) is RefusedError
+    assert "boto3" in str(meant)
+    assert "NetworkType" in str(meant)
+
+
+@pytest.mark.parametrize("problem", [KeyError("x"), RefusedError("no"), ValueError("y")])
+def test_any_other_error_means_what_it_says(problem: Exception) -> None:
+    assert aws.translated(problem) is problem
+
+
+def test_an_error_without_a_message_is_no_trouble() -> None:
+    answer: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    assert str(aws.translated(ClientError(answer, "CreateHsm"))) == "CreateHsm: Odd: "
+
+
+# ---- clients
+
+
+def test_a_request_is_sent_once_unless_it_may_be_repeated() -> None:
+    # The CloudHSM API has no idempotency token: a repetition could make a second HSM (F1.6).
+    assert aws.client("cloudhsmv2").meta.config.retries["total_max_attempts"] == 1
+    assert aws.client("stepfunctions", attempts=5).meta.config.retries["total_max_attempts"] == 5
+
+
+def test_a_client_is_made_once() -> None:
+    assert aws.client("cloudhsmv2") is aws.client("cloudhsmv2")
+
+
+def test_a_client_loses_patience_before_its_function_does() -> None:
+    config = aws.client("cloudhsmv2").meta.config
+    limits = [
+        function["Timeout"]
+        for template in TEMPLATES
+        for function in template.of_type("AWS::Lambda::Function").values()
+    ]
+    assert config.connect_timeout + config.read_timeout < min(limits)
+
+
+def test_clients_are_made_in_one_place() -> None:
+    made = [
+        name
+        for name, tree in step_source.MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("boto3.")
+    ]
+    assert made == ["aws"]
+
+
+def test_only_the_front_door_imports_crhelper_which_makes_clients_as_it_is_loaded() -> None:
+    importing = {
+        name
+        for name, tree in step_source.MODULES.items()
+        for node in ast.walk(tree)
+        if "crhelper" in ast.unparse(node)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    assert importing == {"front_door"}

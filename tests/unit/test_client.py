@@ -1,0 +1,583 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import boto3
+import pytest
+from moto.core.utils import camelcase_to_underscores
+from moto.ssm.responses import SimpleSystemManagerResponse
+
+from hsm_lifecycle import client
+from hsm_lifecycle.errors import RefusedError, TransientError
+from localaws.core.api_error import ApiError
+from localaws.core.clock import JumpClock
+from localaws.core.event_log import EventLog
+from localaws.core.faults import Faults
+from localaws.sandbox.sandbox import Outcome
+from localaws.services.ssm import provider
+from tests.support.account import ACCOUNT, TIMINGS, EmulatorState, Json
+
+UNKNOWN = "i-0123456789abcdef0"
+CLUSTER = "cluster-aaaaaaaaaaa"
+MACHINE = "cloudhsm-1-run-on-client"
+EXECUTION = f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{MACHINE}:e-1"
+
+
+# ---- The instance
+
+
+@pytest.fixture(name="instance")
+def _instance(world: EmulatorState) -> str:
+    made = world.ec2.run_instances(ImageId="ami-00000001", MinCount=1, MaxCount=1)
+    return str(made["Instances"][0]["InstanceId"])
+
+
+def of(instance_id: str, **more: Any) -> Json:
+    given = {"InstanceId": instance_id, "ClusterId": CLUSTER, "ExecutionId": EXECUTION}
+    return {**given, **more}
+
+
+def marks(world: EmulatorState, instance_id: str) -> dict[str, str]:
+    """The tags of an instance."""
+    described = world.ec2.describe_instances(InstanceIds=[instance_id])
+    tags = described["Reservations"][0]["Instances"][0].get("Tags", [])
+    return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def described(world: EmulatorState, instance_id: str) -> str:
+    answer = world.run(client.describe_client, **of(instance_id))
+    assert answer.keys() == {"State"}
+    return str(answer["State"])
+
+
+def test_an_instance_is_described_by_its_state(world: EmulatorState, instance: str) -> None:
+    assert described(world, instance) == "running"
+    world.ec2.stop_instances(InstanceIds=[instance])
+    assert described(world, instance) == "stopped"
+    world.ec2.terminate_instances(InstanceIds=[instance])
+    assert described(world, instance) == "terminated"
+
+
+def test_an_instance_that_nobody_remembers_is_terminated(world: EmulatorState) -> None:
+    assert described(world, UNKNOWN) == "terminated"
+
+
+def test_an_instance_that_is_stopped_is_started_and_stopped_again(
+    world: EmulatorState, instance: str
+) -> None:
+    world.ec2.stop_instances(InstanceIds=[instance])
+    for _ in range(2):
+        assert world.run(client.start_client, **of(instance)) == {}
+        assert described(world, instance) == "running"
+        assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
+    for _ in range(2):
+        assert world.run(client.stop_client, **of(instance)) == {}
+        assert described(world, instance) == "stopped"
+        assert marks(world, instance) == {}
+
+
+def test_an_instance_is_marked_before_it_is_started(world: EmulatorState, instance: str) -> None:
+    world.ec2.stop_instances(InstanceIds=[instance])
+    world.faults.plant({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
+    with pytest.raises(RefusedError):
+        world.run(client.start_client, **of(instance))
+    assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
+
+
+@pytest.mark.parametrize(
+    ("machine", "state"), [(MACHINE, "stopped"), ("cloudhsm-ks-1-run-on-client", "running")]
+)
+def test_what_was_started_and_not_stopped_is_found_by_its_mark(
+    world: EmulatorState, instance: str, machine: str, state: str
+) -> None:
+    world.run(client.start_client, **of(instance))
+    assert client.stop_started([machine, "cloudhsm-1-align-hsms"])
+    assert described(world, instance) == state
+    assert client.stop_started([machine])
+
+
+@pytest.mark.parametrize(
+    ("step", "operation"),
+    [
+        (client.describe_client, "DescribeInstances"),
+        (client.start_client, "StartInstances"),
+        (client.stop_client, "StopInstances"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("RequestLimitExceeded", TransientError),
+        ("UnauthorizedOperation", TransientError),
+        ("InsufficientInstanceCapacity", RefusedError),
+    ],
+)
+def test_what_ec2_refuses_is_told_in_its_words(
+    world: EmulatorState,
+    instance: str,
+    step: Callable[..., Json],
+    operation: str,
+    code: str,
+    error: type[Exception],
+) -> None:
+    world.faults.plant({"operation": operation, "code": code, "message": "words of AWS"})
+    with pytest.raises(error, match=rf"{operation}: {code}: words of AWS \[{CLUSTER}\]$"):
+        world.run(step, **of(instance))
+
+
+def test_an_instance_that_is_still_booting_is_stopped_a_little_later(
+    world: EmulatorState, instance: str
+) -> None:
+    world.faults.plant({"operation": "StopInstances", "code": "IncorrectInstanceState"})
+    with pytest.raises(TransientError, match="StopInstances: IncorrectInstanceState"):
+        world.run(client.stop_client, **of(instance))
+    assert world.run(client.stop_client, **of(instance)) == {}
+
+
+def test_a_start_whose_answer_was_lost_has_happened(world: EmulatorState, instance: str) -> None:
+    world.ec2.stop_instances(InstanceIds=[instance])
+    world.faults.plant({"operation": "StartInstances", "code": "ConnectionLost", "when": "after"})
+    with pytest.raises(TransientError):
+        world.run(client.start_client, **of(instance))
+    assert world.run(client.start_client, **of(instance)) == {}
+    assert described(world, instance) == "running"
+
+
+# ---- Commands on it: the rehearsal's own Run Command, with scripts that only say how they end
+
+
+class SaidScript:
+    """A script that is its own outcome: {"exit", "stdout", "stderr", "seconds"}."""
+
+    def __init__(self, text: str, sleep: Callable[[float], object]) -> None:
+        self._said: Json = {"exit": 0, "stdout": "", "stderr": "", "seconds": 0}
+        self._said.update(json.loads(text.splitlines()[-1]))
+        self._sleep = sleep
+        self._killed = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> Outcome:
+        if self._said["seconds"]:
+            self._sleep(self._said["seconds"])
+        code = -9 if self._killed.is_set() else self._said["exit"]
+        return Outcome(code, self._said["stdout"], self._said["stderr"])
+
+    def kill(self) -> None:
+        self._killed.set()
+
+
+class RunCommand:
+    """Systems Manager with instances that were launched when the test began."""
+
+    def __init__(self, clock: JumpClock, *instance_ids: str) -> None:
+        self.clock = clock
+        self.faults = Faults()
+        self.instances = dict.fromkeys(instance_ids, clock.now())
+        self.model = provider.Ssm(
+            clock,
+            self,
+            self._spawn,
+            region="us-east-1",
+            account=ACCOUNT,
+            timings=TIMINGS,
+            faults=self.faults,
+            event_log=EventLog(clock),
+        )
+
+    # --- What Systems Manager asks of EC2
+
+    def ids(self) -> list[str]:
+        return list(self.instances)
+
+    def launched_at(self, instance_id: str) -> float | None:
+        return self.instances[instance_id]
+
+    def sandbox(self, instance_id: str) -> Any:
+        return self
+
+    def start(self, text: str, environment: Mapping[str, str]) -> SaidScript:
+        key = environment["REHEARSAL_COMMAND"]
+        return SaidScript(text, lambda seconds: self.model.sleep_in(key, seconds))
+
+    # --- What tests ask of Systems Manager
+
+    def document(self, name: str = "job", *, timeout: int = 300, **said: Any) -> str:
+        content = {
+            "schemaVersion": "2.2",
+            "parameters": {"Region": {"type": "String", "allowedPattern": "^[a-z0-9-]{9,20}$"}},
+            "mainSteps": [
+                {
+                    "action": "aws:runShellScript",
+                    "name": "Job",
+                    "inputs": {
+                        "timeoutSeconds": str(timeout),
+                        "runCommand": ["# in {{ Region }}", json.dumps(said)],
+                    },
+                }
+            ],
+        }
+        self.model.call("CreateDocument", {"Name": name, "Content": json.dumps(content)})
+        return name
+
+    def sent(self) -> list[Json]:
+        """The commands that there are, oldest first."""
+        return list(self.model.call("ListCommands", {})["Commands"][::-1])
+
+    def _spawn(self, work: Callable[..., object], *arguments: Any) -> None:
+        held = self.clock.handoff()
+
+        def run() -> None:
+            with held:
+                work(*arguments)
+
+        threading.Thread(target=run, daemon=True).start()
+
+
+def answered_by(model: provider.Ssm, action: str) -> Callable[[Any], Any]:
+    """The method by which moto answers an action of Systems Manager."""
+
+    def answer(response: Any) -> Any:
+        try:
+            return json.dumps(model.call(action, json.loads(response.body or "{}")))
+        except ApiError as refusal:
+            body = json.dumps({"__type": refusal.code, "message": refusal.message})
+            return body, {"status": refusal.status, "x-amzn-errortype": refusal.code}
+
+    return answer
+
+
+@pytest.fixture(name="run_command")
+def _run_command(
+    world: EmulatorState, instance: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RunCommand]:
+    clock = JumpClock()
+    run_command = RunCommand(clock, instance)
+    for action in provider.ACTIONS:
+        monkeypatch.setattr(
+            SimpleSystemManagerResponse,
+            camelcase_to_underscores(action),
+            answered_by(run_command.model, action),
+            raising=False,
+        )
+    with clock.busy():
+        clock.sleep(TIMINGS.ssm_online)
+        yield run_command
+
+
+# ---- describe_agent
+
+
+def test_an_agent_is_absent_until_it_has_registered(
+    world: EmulatorState, run_command: RunCommand
+) -> None:
+    run_command.instances[UNKNOWN] = run_command.clock.now()
+    answer = world.run(client.describe_agent, **of(UNKNOWN, Looks=0))
+    assert answer == {"PingStatus": "Absent", "Looks": 1}
+    run_command.clock.sleep(TIMINGS.ssm_online)
+    answer = world.run(client.describe_agent, **of(UNKNOWN, Looks=1))
+    assert answer == {"PingStatus": "Online", "Looks": 2}
+
+
+def test_an_agent_that_was_lost_is_described_as_such(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.faults.plant({"agent": "offline", "instance": instance})
+    answer = world.run(client.describe_agent, **of(instance, Looks=7))
+    assert answer == {"PingStatus": "ConnectionLost", "Looks": 8}
+
+
+def test_the_agent_of_another_instance_is_none_of_this_ones(
+    world: EmulatorState, run_command: RunCommand
+) -> None:
+    assert world.run(client.describe_agent, **of(UNKNOWN, Looks=0))["PingStatus"] == "Absent"
+
+
+def test_a_look_for_the_agent_that_is_throttled_is_transient(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    world.faults.plant({"operation": "DescribeInstanceInformation", "code": "ThrottlingException"})
+    with pytest.raises(TransientError, match=rf"\[{CLUSTER}\]$"):
+        world.run(client.describe_agent, **of(instance, Looks=0))
+
+
+# ---- send_command
+
+
+def sent(
+    world: EmulatorState,
+    instance: str,
+    document: str = "job",
+    execution: str = "create-1",
+    machine: str = MACHINE,
+    **given: Any,
+) -> str:
+    answer = world.run(
+        client.send_command,
+        **of(
+            instance,
+            DocumentName=document,
+            Parameters={"Region": "us-east-1", **given},
+            ExecutionId=f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{machine}:{execution}",
+        ),
+    )
+    assert answer.keys() == {"Id"}
+    return str(answer["Id"])
+
+
+def test_a_document_is_sent_with_its_parameters(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    command_id = sent(world, instance)
+    (command,) = run_command.sent()
+    assert command["CommandId"] == command_id
+    assert command["DocumentName"] == "job"
+    assert command["Parameters"] == {"Region": ["us-east-1"]}
+    assert command["InstanceIds"] == [instance]
+    assert command["TimeoutSeconds"] == 120
+    assert command["Comment"] == "hsm-lifecycle cloudhsm-1-run-on-client:create-1"
+
+
+def test_an_execution_sends_its_command_once(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document(seconds=60)
+    first = sent(world, instance)
+    assert sent(world, instance) == first
+    run_command.clock.sleep(120)
+    assert sent(world, instance) == first
+    assert len(run_command.sent()) == 1
+
+
+def test_a_command_whose_answer_was_lost_is_found_again(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    world.faults.plant({"operation": "SendCommand", "code": "ConnectionLost", "when": "after"})
+    with pytest.raises(TransientError):
+        sent(world, instance)
+    (command,) = run_command.sent()
+    assert sent(world, instance) == command["CommandId"]
+    assert len(run_command.sent()) == 1
+
+
+def test_another_execution_sends_a_command_of_its_own(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    commands = {sent(world, instance, execution=name) for name in ("create-1", "create-11", "e-1")}
+    assert len(commands) == 3
+
+
+def test_a_command_is_found_among_many(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    first = sent(world, instance)
+    for number in range(60):
+        run_command.model.call(
+            "SendCommand",
+            {
+                "DocumentName": "job",
+                "InstanceIds": [instance],
+                "Parameters": {"Region": ["us-east-1"]},
+                "Comment": f"by hand {number}",
+            },
+        )
+    assert sent(world, instance) == first
+
+
+def test_the_longest_names_fit_into_the_comment(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    machine = f"{'s' * 20}-{'e' * 12}-run-on-client"  # as long as the parameters let them be
+    executions = [f"01234567-89ab-cdef-0123-{number:012}" for number in range(2)]
+    commands = [sent(world, instance, execution=name, machine=machine) for name in executions]
+    assert len(set(commands)) == 2
+    assert [sent(world, instance, execution=name, machine=machine) for name in executions] == (
+        commands
+    )
+
+
+def test_an_instance_that_ssm_does_not_know_is_refused(
+    world: EmulatorState, run_command: RunCommand
+) -> None:
+    run_command.document()
+    with pytest.raises(RefusedError, match=rf"SendCommand: InvalidInstanceId.*\[{CLUSTER}\]$"):
+        sent(world, UNKNOWN)
+
+
+def test_parameters_that_the_document_does_not_allow_are_refused(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    with pytest.raises(RefusedError, match="SendCommand: InvalidParameters"):
+        sent(world, instance, Region="us-east-1; rm -rf /")
+    assert run_command.sent() == []
+
+
+def test_a_document_that_is_gone_is_refused(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    with pytest.raises(RefusedError, match="InvalidDocument"):
+        sent(world, instance, "no-such-document")
+
+
+@pytest.mark.parametrize("operation", ["ListCommands", "SendCommand"])
+def test_a_command_that_is_throttled_is_transient(
+    world: EmulatorState, run_command: RunCommand, instance: str, operation: str
+) -> None:
+    run_command.document()
+    world.faults.plant({"operation": operation, "code": "ThrottlingException"})
+    with pytest.raises(TransientError):
+        sent(world, instance)
+    assert sent(world, instance)
+    assert len(run_command.sent()) == 1
+
+
+# ---- describe_command
+
+
+def outcome(world: EmulatorState, instance: str, command_id: str) -> Json:
+    return world.run(client.describe_command, **of(instance, CommandId=command_id))
+
+
+def test_a_command_that_ssm_does_not_know_yet_is_waited_for(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    command_id = sent(world, instance)
+    answers = [outcome(world, instance, command_id) for _ in range(2)]
+    assert [answer["Message"] for answer in answers] == ["not known to SSM yet", "Pending"]
+    assert {answer["Status"] for answer in answers} == {"Running"}
+    assert {answer["Id"] for answer in answers} == {command_id}
+
+
+def test_a_command_is_running_until_it_has_succeeded(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document(seconds=60, stdout="kmsuser is ready.\n")
+    command_id = sent(world, instance)
+    for _ in range(3):
+        run_command.clock.sleep(15)
+        assert outcome(world, instance, command_id)["Status"] == "Running"
+    run_command.clock.sleep(30)
+    answer = outcome(world, instance, command_id)
+    assert (answer["Id"], answer["Status"]) == (command_id, "Success")
+    assert answer["Message"] == "kmsuser is ready."
+
+
+def ended(world: EmulatorState, run_command: RunCommand, instance: str, **said: Any) -> Json:
+    run_command.document(**said)
+    command_id = sent(world, instance)
+    run_command.clock.sleep(60)
+    return outcome(world, instance, command_id)
+
+
+def test_the_end_of_what_a_failed_script_says_is_told(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    answer = ended(
+        world, run_command, instance, exit=1, stdout="progress", stderr="x" * 9000 + " the reason\n"
+    )
+    assert answer["Status"] == "Failed"
+    assert len(answer["Message"]) <= 600
+    assert "progress" not in answer["Message"]
+
+
+def test_the_end_of_a_short_complaint_is_the_whole_of_it(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    answer = ended(world, run_command, instance, exit=1, stderr="Is the password right?\n")
+    assert answer["Message"].startswith("Is the password right?")
+
+
+def test_a_failure_without_words_has_at_least_its_status(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document(timeout=30, seconds=600)
+    command_id = sent(world, instance)
+    run_command.clock.sleep(60)
+    answer = outcome(world, instance, command_id)
+    assert answer["Status"] == "TimedOut"
+    assert answer["Message"]
+
+
+def test_a_command_that_never_reached_the_instance_has_timed_out(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    command_id = sent(world, instance)
+    run_command.faults.plant({"agent": "offline", "instance": instance})
+    run_command.clock.sleep(60)
+    assert outcome(world, instance, command_id)["Status"] == "Running"
+    run_command.clock.sleep(90)
+    answer = outcome(world, instance, command_id)
+    assert (answer["Status"], answer["Message"]) == ("TimedOut", "DeliveryTimedOut")
+
+
+def test_a_command_that_was_cancelled_says_so(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document(seconds=600)
+    command_id = sent(world, instance)
+    run_command.clock.sleep(15)
+    boto3.client("ssm").cancel_command(CommandId=command_id, InstanceIds=[instance])
+    assert outcome(world, instance, command_id)["Status"] == "Running"
+    run_command.clock.sleep(15)
+    assert outcome(world, instance, command_id)["Status"] == "Cancelled"
+
+
+def test_another_refusal_to_describe_a_command_is_told(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document()
+    command_id = sent(world, instance)
+    world.faults.plant({"operation": "GetCommandInvocation", "code": "InvalidCommandId"})
+    with pytest.raises(RefusedError, match="GetCommandInvocation: InvalidCommandId"):
+        outcome(world, instance, command_id)
+
+
+# ---- cancel_commands
+
+
+def test_what_our_workflows_run_on_the_client_is_cancelled(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.document(seconds=600)
+    for execution in ("create-1", "align-1"):
+        sent(world, instance, execution=execution)
+    run_command.clock.sleep(15)
+    client.cancel_commands(instance, ["cloudhsm-1-create-cluster", MACHINE])
+    client.cancel_commands(instance, [MACHINE])
+    run_command.clock.sleep(15)
+    assert [command["Status"] for command in run_command.sent()] == ["Cancelled", "Cancelled"]
+
+
+def test_what_is_over_or_of_others_is_not_cancelled(
+    world: EmulatorState, run_command: RunCommand, instance: str
+) -> None:
+    run_command.instances[UNKNOWN] = 0
+    run_command.document("short")
+    run_command.document("long", seconds=600)
+    sent(world, instance, "short", execution="create-1")
+    run_command.clock.sleep(15)
+    sent(world, UNKNOWN, "long", execution="create-2")
+    # Another stack may have the same client, and a name that begins like this one's.
+    for machine in ("cloudhsm-ks-1-run-on-client", f"{MACHINE}-too", "cloudhsm-1"):
+        sent(world, instance, "long", execution="create-3", machine=machine)
+    for comment in ("", "patches", "not by hsm-lifecycle"):
+        boto3.client("ssm").send_command(
+            InstanceIds=[instance],
+            DocumentName="long",
+            Parameters={"Region": ["us-east-1"]},
+            Comment=comment,
+        )
+    run_command.clock.sleep(15)
+    world.changes.clear()
+    client.cancel_commands(instance, [MACHINE])
+    assert world.changes == []
+    assert [command["Status"] for command in run_command.sent()] == ["Success", *["InProgress"] * 7]

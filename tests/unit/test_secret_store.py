@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from hsm_lifecycle import secret_store
+from hsm_lifecycle.errors import (
+    ClusterNotFoundError,
+    ForeignClusterError,
+    ParameterError,
+    RefusedError,
+    SecretNotFoundError,
+    TransientError,
+)
+from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, EmulatorState, Json
+
+UNKNOWN = "cluster-aaaaaaaaaaa"
+
+
+def of(cluster_id: str, **more: Any) -> Json:
+    return {"ClusterId": cluster_id, "StackId": STACK_ID, "System": SYSTEM, **more}
+
+
+def all_names(cluster_id: str) -> list[str]:
+    path = f"/cloudhsm/{cluster_id}/"
+    return [
+        path + "cluster-cert",
+        path + "cluster-csr",
+        path + "customer-ca-cert",
+        path + "initial-crypto-officer-password",
+    ]
+
+
+def tags_of(world: EmulatorState, name: str) -> dict[str, str]:
+    described = world.secrets.describe_secret(SecretId=name)
+    return {tag["Key"]: tag["Value"] for tag in described["Tags"]}
+
+
+# ---- names
+
+
+def test_the_secrets_have_the_names_that_the_reference_gave_them() -> None:
+    assert secret_store.names("hsm", "cluster-abc") == secret_store.Names(
+        csr="/hsm/cluster-abc/cluster-csr",
+        certificate="/hsm/cluster-abc/cluster-cert",
+        ca_certificate="/hsm/cluster-abc/customer-ca-cert",
+        password="/hsm/cluster-abc/initial-crypto-officer-password",
+    )
+
+
+# ---- create_secrets
+
+
+def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(world: EmulatorState) -> None:
+    cluster_id = world.uninitialized()
+    assert world.run(secret_store.create_secrets, **of(cluster_id)) == {}
+    names = secret_store.names(SYSTEM, cluster_id)
+    assert world.secret_names() == all_names(cluster_id)
+    for name in (names.csr, names.certificate, names.ca_certificate):
+        assert world.text(name) is None
+
+
+def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(world: EmulatorState) -> None:
+    cluster_id = world.uninitialized()
+    world.run(secret_store.create_secrets, **of(cluster_id))
+    login = json.loads(world.text(secret_store.names(SYSTEM, cluster_id).password) or "")
+    assert login.keys() == {"username", "password"}
+    assert login["username"] == "admin"
+    assert re.fullmatch(r"[A-Za-z0-9]{32}", login["password"])
+
+
+def test_no_two_clusters_have_the_same_password(world: EmulatorState) -> None:
+    passwords = set()
+    for cluster_id in (world.uninitialized(), world.uninitialized(), world.uninitialized()):
+        world.run(secret_store.create_secrets, **of(cluster_id))
+        passwords.add(world.text(secret_store.names(SYSTEM, cluster_id).password))
+    assert len(passwords) == 3
+
+
+def test_every_secret_says_whose_it_is(world: EmulatorState) -> None:
+    cluster_id = world.uninitialized()
+    world.run(secret_store.create_secrets, **of(cluster_id))
+    for name in world.secret_names():
+        assert tags_of(world, name) == {
+            "hsm-lifecycle:stack-id": STACK_ID,
+            "hsm-lifecycle:cluster-id": cluster_id,
+        }
+
+
+def test_what_exists_is_left_as_it_is(world: EmulatorState) -> None:
+    cluster_id = world.uninitialized()
+    names = secret_store.names(SYSTEM, cluster_id)
+    world.put(names.password, "the one that the cluster was activated with")
+    world.put(names.certificate, "a certificate")
+    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secret_store.create_secrets, **of(cluster_id))
+    assert world.text(names.password) == "the one that the cluster was activated with"
+    assert world.text(names.certificate) == "a certificate"
+    assert world.secret_names() == all_names(cluster_id)
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2, 3])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
+    world: EmulatorState, skip: int, when: str
+) -> None:
+    cluster_id = world.uninitialized()
+    password = secret_store.names(SYSTEM, cluster_id).password
+    world.faults.plant(
+        {"operation": "CreateSecret", "code": "ConnectionLost", "skip": skip, "when": when}
+    )
+    with pytest.raises(TransientError, match=rf"ConnectionClosedError.*\[{cluster_id}\]$"):
+        world.run(secret_store.create_secrets, **of(cluster_id))
+    before = world.text(password)
+    assert (before is None) == (skip == 0 and when == "before")
+    world.run(secret_store.create_secrets, **of(cluster_id))
+    assert world.text(password) == (before or world.text(password))
+    assert world.secret_names() == all_names(cluster_id)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("ThrottlingException", TransientError),
+        ("InternalServiceError", TransientError),
+        ("AccessDeniedException", TransientError),
+        ("LimitExceededException", RefusedError),
+    ],
+)
+def test_a_refusal_is_told_in_the_words_of_aws(
+    world: EmulatorState, code: str, error: type[Exception]
+) -> None:
+    cluster_id = world.uninitialized()
+    world.faults.plant({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
+    with pytest.raises(error) as refusal:
+        world.run(secret_store.create_secrets, **of(cluster_id))
+    assert str(refusal.value) == (
+        f"CreateSecrets: CreateSecret: {code}: words of AWS [{cluster_id}]"
+    )
+
+
+def test_no_password_is_ever_told(world: EmulatorState, caplog: pytest.LogCaptureFixture) -> None:
+    cluster_id = world.uninitialized()
+    answer = world.run(secret_store.create_secrets, **of(cluster_id))
+    login = json.loads(world.text(secret_store.names(SYSTEM, cluster_id).password) or "")
+    assert login["password"] not in f"{answer} {caplog.text}"
+
+
+def test_a_foreign_cluster_gets_no_secrets(world: EmulatorState) -> None:
+    cluster_id = world.uninitialized(OTHER_STACK_ID)
+    with pytest.raises(ForeignClusterError):
+        world.run(secret_store.create_secrets, **of(cluster_id))
+    assert world.secret_names() == []
+
+
+def test_a_cluster_that_is_gone_gets_no_secrets(world: EmulatorState) -> None:
+    with pytest.raises(ClusterNotFoundError):
+        world.run(secret_store.create_secrets, **of(UNKNOWN))
+
+
+# ---- check_backup_secrets, adopt_secrets
+
+BACKUP_SECRETS = {"CaCertificate": "/old/ca", "Password": "/old/password"}
+
+
+def old_secrets(
+    world: EmulatorState, ca: str | None = "old ca", password: str | None = "old one"
+) -> None:
+    world.put("/old/ca", ca)
+    world.put("/old/password", password)
+
+
+def test_a_backup_whose_secrets_are_there_can_be_restored(world: EmulatorState) -> None:
+    old_secrets(world)
+    assert world.run(secret_store.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
+    assert world.changes == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "parameter", "name"),
+    [
+        ("/old/ca", "pBackupCaCertSecretName", "/old/ca"),
+        ("/old/password", "pBackupAdminPasswordSecretName", "/old/password"),
+    ],
+)
+def test_a_backup_whose_secrets_nobody_knows_is_refused_by_the_parameters_name(
+    world: EmulatorState, missing: str, parameter: str, name: str
+) -> None:
+    old_secrets(world)
+    world.secrets.delete_secret(SecretId=missing, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(ParameterError, match=f"{parameter}: .* the secret {name} does not exist"):
+        world.run(secret_store.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+
+
+def test_a_secret_without_text_is_of_no_use_to_a_backup(world: EmulatorState) -> None:
+    old_secrets(world, ca=None)
+    with pytest.raises(ParameterError, match=r"pBackupCaCertSecretName: .* holds no text"):
+        world.run(secret_store.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+
+
+def test_a_restored_cluster_gets_its_own_copies(world: EmulatorState) -> None:
+    old_secrets(world)
+    cluster_id = world.restored()
+    event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
+    assert world.run(secret_store.adopt_secrets, **event) == {}
+    names = secret_store.names(SYSTEM, cluster_id)
+    assert world.text(names.ca_certificate) == "old ca"
+    assert world.text(names.password) == "old one"
+    assert tags_of(world, names.password) == {
+        "hsm-lifecycle:stack-id": STACK_ID,
+        "hsm-lifecycle:cluster-id": cluster_id,
+    }
+    assert world.text("/old/ca") == "old ca"
+
+
+def test_copies_that_exist_are_left_as_they_are(world: EmulatorState) -> None:
+    old_secrets(world)
+    cluster_id = world.restored()
+    names = secret_store.names(SYSTEM, cluster_id)
+    event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
+    world.faults.plant(
+        {"operation": "CreateSecret", "code": "ConnectionLost", "when": "after", "skip": 1}
+    )
+    with pytest.raises(TransientError):
+        world.run(secret_store.adopt_secrets, **event)
+    world.put(names.password, "changed since")
+    world.run(secret_store.adopt_secrets, **event)
+    assert world.text(names.password) == "changed since"
+    assert world.text(names.ca_certificate) == "old ca"
+
+
+def test_a_foreign_cluster_adopts_nothing(world: EmulatorState) -> None:
+    old_secrets(world)
+    cluster_id = world.restored(stack_id=OTHER_STACK_ID)
+    with pytest.raises(ForeignClusterError):
+        world.run(secret_store.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+    assert world.secret_names() == ["/old/ca", "/old/password"]
+
+
+def test_what_vanished_since_it_was_checked_is_named(world: EmulatorState) -> None:
+    cluster_id = world.restored()
+    with pytest.raises(SecretNotFoundError, match=rf"/old/ca does not exist.*\[{cluster_id}\]$"):
+        world.run(secret_store.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+
+
+# ---- check_secrets
+
+
+def lasting(world: EmulatorState, cluster_id: str) -> secret_store.Names:
+    names = secret_store.names(SYSTEM, cluster_id)
+    world.put(names.ca_certificate, "ca")
+    world.put(names.password, "password")
+    return names
+
+
+def test_the_two_secrets_that_last_are_enough(world: EmulatorState) -> None:
+    lasting(world, UNKNOWN)
+    assert world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
+    assert world.changes == []
+
+
+@pytest.mark.parametrize(
+    ("end", "remedy"),
+    [
+        ("customer-ca-cert", "Store customerCA.crt of a client anew"),
+        ("initial-crypto-officer-password", "Store the admin's password anew"),
+    ],
+)
+def test_a_secret_that_is_gone_is_named_with_what_to_do(
+    world: EmulatorState, end: str, remedy: str
+) -> None:
+    lasting(world, UNKNOWN)
+    name = f"/cloudhsm/{UNKNOWN}/{end}"
+    world.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    with pytest.raises(SecretNotFoundError) as failure:
+        world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+    message = str(failure.value)
+    assert message.startswith(f"CheckSecrets: The secret {name} is gone. ")
+    assert remedy in message
+    assert "hsm-lifecycle:stack-id" in message
+    assert message.endswith(f"pReconcile. [{UNKNOWN}]")
+
+
+@pytest.mark.parametrize("end", ["customer-ca-cert", "initial-crypto-officer-password"])
+def test_a_secret_that_waits_for_its_deletion_is_as_good_as_gone(
+    world: EmulatorState, end: str
+) -> None:
+    lasting(world, UNKNOWN)
+    world.secrets.delete_secret(SecretId=f"/cloudhsm/{UNKNOWN}/{end}", RecoveryWindowInDays=7)
+    with pytest.raises(SecretNotFoundError, match=f"/cloudhsm/{UNKNOWN}/{end}"):
+        world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+
+
+def test_a_look_for_secrets_that_is_throttled_is_transient(world: EmulatorState) -> None:
+    lasting(world, UNKNOWN)
+    world.faults.plant({"operation": "DescribeSecret", "code": "ThrottlingException"})
+    with pytest.raises(TransientError):
+        world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+
+
+# ---- delete_secrets
+
+
+def deleted(world: EmulatorState, cluster_id: str, has_backups: bool) -> Json:
+    return world.run(
+        secret_store.delete_secrets, ClusterId=cluster_id, System=SYSTEM, HasBackups=has_backups
+    )
+
+
+def fill(world: EmulatorState, cluster_id: str) -> None:
+    for name in all_names(cluster_id):
+        world.put(name, "text")
+
+
+def test_what_the_backups_need_is_kept(world: EmulatorState) -> None:
+    fill(world, UNKNOWN)
+    assert deleted(world, UNKNOWN, has_backups=True) == {}
+    assert world.secret_names() == [
+        f"/cloudhsm/{UNKNOWN}/customer-ca-cert",
+        f"/cloudhsm/{UNKNOWN}/initial-crypto-officer-password",
+    ]
+
+
+def test_without_backups_nothing_is_left(world: EmulatorState) -> None:
+    fill(world, UNKNOWN)
+    deleted(world, UNKNOWN, has_backups=False)
+    assert world.secret_names() == []
+
+
+def test_the_secrets_of_other_clusters_stay(world: EmulatorState) -> None:
+    other = "cluster-aaaaaaaaaaab"  # the longer name begins like the shorter one
+    fill(world, UNKNOWN)
+    fill(world, other)
+    deleted(world, UNKNOWN, has_backups=False)
+    assert world.secret_names() == all_names(other)
+
+
+def test_a_name_can_be_used_again_at_once(world: EmulatorState) -> None:
+    cluster_id = world.uninitialized()
+    fill(world, cluster_id)
+    deleted(world, cluster_id, has_backups=False)
+    world.run(secret_store.create_secrets, **of(cluster_id))
+    assert world.secret_names() == all_names(cluster_id)
+
+
+def test_secrets_that_are_gone_or_going_do_not_matter(world: EmulatorState) -> None:
+    fill(world, UNKNOWN)
+    csr, certificate = f"/cloudhsm/{UNKNOWN}/cluster-csr", f"/cloudhsm/{UNKNOWN}/cluster-cert"
+    world.secrets.delete_secret(SecretId=csr, ForceDeleteWithoutRecovery=True)
+    world.secrets.delete_secret(SecretId=certificate, RecoveryWindowInDays=7)
+    deleted(world, UNKNOWN, has_backups=False)
+    deleted(world, UNKNOWN, has_backups=False)
+    assert world.secret_names() == []
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2, 3])
+def test_a_deletion_that_dies_in_the_middle_is_completed(world: EmulatorState, skip: int) -> None:
+    fill(world, UNKNOWN)
+    world.faults.plant(
+        {"operation": "DeleteSecret", "code": "ConnectionLost", "when": "after", "skip": skip}
+    )
+    with pytest.raises(TransientError):
+        deleted(world, UNKNOWN, has_backups=False)
+    deleted(world, UNKNOWN, has_backups=False)
+    assert world.secret_names() == []
+
+
+def test_the_refusal_of_a_deletion_is_told(world: EmulatorState) -> None:
+    fill(world, UNKNOWN)
+    world.faults.plant({"operation": "DeleteSecret", "code": "InvalidRequestException"})
+    with pytest.raises(RefusedError, match=rf"InvalidRequestException.*\[{UNKNOWN}\]$"):
+        deleted(world, UNKNOWN, has_backups=False)
+
+
+# ---- exists, read, write, delete
+
+
+def test_a_secret_exists_with_or_without_a_value(world: EmulatorState) -> None:
+    world.put("/full", "text")
+    world.put("/empty", None)
+    assert secret_store.exists("/full")
+    assert secret_store.exists("/empty")
+    assert not secret_store.exists("/absent")
+
+
+def test_what_is_written_is_read(world: EmulatorState) -> None:
+    world.put("/name", None)
+    secret_store.write("/name", "text")
+    assert secret_store.read("/name") == "text"
+
+
+def test_what_is_there_already_is_not_written_again(world: EmulatorState) -> None:
+    world.put("/name", "text")
+    versions = world.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"]
+    secret_store.write("/name", "text")
+    assert world.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"] == versions
+    secret_store.write("/name", "other")
+    assert world.text("/name") == "other"
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_a_secret_without_text_cannot_be_read(world: EmulatorState, text: str | None) -> None:
+    world.put("/name", text)
+    with pytest.raises(SecretNotFoundError, match="The secret /name does not exist or holds no"):
+        secret_store.read("/name")
+
+
+def test_a_secret_with_bytes_holds_no_text(world: EmulatorState) -> None:
+    world.secrets.create_secret(Name="/name", SecretBinary=b"bytes")
+    with pytest.raises(SecretNotFoundError, match="/name"):
+        secret_store.read("/name")
+
+
+def test_a_secret_that_does_not_exist_cannot_be_read(world: EmulatorState) -> None:
+    with pytest.raises(SecretNotFoundError, match="/name"):
+        secret_store.read("/name")
+
+
+def test_a_secret_that_waits_for_its_deletion_cannot_be_read_and_is_named(
+    world: EmulatorState,
+) -> None:
+    world.put("/name", "text")
+    world.secrets.delete_secret(SecretId="/name", RecoveryWindowInDays=7)
+    with pytest.raises(SecretNotFoundError, match="/name"):
+        secret_store.read("/name")
+
+
+def test_a_secret_can_be_deleted_twice(world: EmulatorState) -> None:
+    world.put("/name", "text")
+    secret_store.delete("/name")
+    secret_store.delete("/name")
+    assert world.secret_names() == []
