@@ -95,7 +95,7 @@ def describe_agent(event: Event) -> dict[str, Any]:
     )["InstanceInformationList"]
     return {
         "PingStatus": known[0]["PingStatus"] if known else "Absent",
-        "Looks": event["Looks"] + 1,
+        "Attempts": event["Attempts"] + 1,
     }
 
 

@@ -116,10 +116,10 @@ def find_cluster(event: Event) -> dict[str, Any]:
     known = cluster_id or (physical_id if _CLUSTER_ID.fullmatch(physical_id) else "")
     return {
         "Id": cluster_id,
-        "State": cluster["State"] if cluster else "ABSENT",
-        "KnownAs": known,
+        "State": cluster["State"] if cluster else "NOT_FOUND",
+        "LastKnownId": known,
         "HasBackups": bool(cluster and cluster["State"] in _ONCE_ACTIVE) or has_backups(known),
-        "Looks": event["Looks"] + 1,
+        "Attempts": event["Attempts"] + 1,
     }
 
 
@@ -228,7 +228,7 @@ def create_cluster(event: Event) -> dict[str, Any]:
             TagList=_tag_list(tags),
             **restored,
         )["Cluster"]
-    return {"Id": made["ClusterId"], "State": made["State"], "Unseen": 0}
+    return {"Id": made["ClusterId"], "State": made["State"], "NotListed": 0}
 
 
 def describe_cluster(event: Event) -> dict[str, Any]:
@@ -238,7 +238,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
     just created it counts no looks.
     """
     found = find(event["ClusterId"])
-    unseen = 0 if found else event.get("Unseen", _LOOKS_UNSEEN) + 1
+    unseen = 0 if found else event.get("NotListed", _LOOKS_UNSEEN) + 1
     cluster = found or {"State": "DELETED" if unseen > _LOOKS_UNSEEN else "CREATE_IN_PROGRESS"}
     state, message = cluster["State"], cluster.get("StateMessage") or "AWS gives no reason"
     if state.endswith("_IN_PROGRESS") or state in ("UNINITIALIZED", "INITIALIZED"):
@@ -249,8 +249,8 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "StateMessage": message,
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
-        "Looks": event.get("Looks", 0) + 1,
-        "Unseen": unseen,
+        "Attempts": event.get("Attempts", 0) + 1,
+        "NotListed": unseen,
     }
 
 
@@ -267,7 +267,7 @@ def check_update(event: Event) -> dict[str, Any]:
     if faults:
         logger.warning("not restored by the rollback: %s", faults)
     return {
-        "State": cluster["State"] if cluster else "ABSENT",
+        "State": cluster["State"] if cluster else "NOT_FOUND",
         "Changeable": cluster is not None and is_own(cluster, event),
         "Rollback": rollback,
         "Warnings": " ".join(map(str, faults)) or NONE,
@@ -461,7 +461,7 @@ def delete_cluster(event: Event) -> dict[str, Any]:
 
 def report_cluster(event: Event) -> dict[str, Any]:
     """Give what CloudFormation is to know of the cluster, or of its absence after a rollback."""
-    cluster = find(event["ClusterId"]) or {"State": "ABSENT"}
+    cluster = find(event["ClusterId"]) or {"State": "NOT_FOUND"}
     of = secret_store.names(event["System"], event["ClusterId"])
     return {
         "PhysicalResourceId": event["ClusterId"],

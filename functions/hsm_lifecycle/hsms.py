@@ -55,19 +55,19 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
                 f"CreateHsm gave no HSM in {', '.join(tried)}"
                 f"{', and no time is left for other zones' if untried else ''}. {refusal}"
             )
-    return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": refusal, "Unseen": 0}
+    return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": refusal, "NotListed": 0}
 
 
 def describe_first_hsm(event: Event) -> dict[str, Any]:
     """Describe the only HSM that a cluster has before it is activated.
 
-    One that is not listed is taken for CREATE_IN_PROGRESS at first, and for ABSENT only when it
+    One that is not listed is taken for CREATE_IN_PROGRESS at first, and for NOT_FOUND only when it
     was not seen four times.
     """
     cluster, first = _existing(event), event["FirstHsm"]
     found = _listed(cluster)
-    unseen = 0 if found else first["Unseen"] + 1
-    unlisted = "ABSENT" if unseen > 3 else "CREATE_IN_PROGRESS"
+    unseen = 0 if found else first["NotListed"] + 1
+    unlisted = "NOT_FOUND" if unseen > 3 else "CREATE_IN_PROGRESS"
     state = found[0]["State"] if found else unlisted
     # What AWS says of its deletion is not to stand in the place of why an HSM had to be deleted.
     message = first["Message"]
@@ -81,7 +81,7 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
         "State": state,
         "Tried": list(dict.fromkeys([*first["Tried"], *zones])),
         "Message": message,
-        "Unseen": unseen,
+        "NotListed": unseen,
     }
 
 
@@ -90,7 +90,7 @@ def delete_first_hsm(event: Event) -> dict[str, Any]:
     for hsm in _listed(clusters.own(event)):
         if hsm["State"] == "DEGRADED":
             _delete(event["ClusterId"], hsm)
-    return {**event["FirstHsm"], "Unseen": 0}
+    return {**event["FirstHsm"], "NotListed": 0}
 
 
 # ---- as many as are wanted

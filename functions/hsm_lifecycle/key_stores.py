@@ -153,10 +153,10 @@ def find_key_store(event: Event) -> dict[str, Any]:
     store = None if is_stale else find(physical_id) or (claim and _claimed(event, claim))
     return {
         "Id": store["CustomKeyStoreId"] if store else "",
-        "State": store["ConnectionState"] if store else "ABSENT",
+        "State": store["ConnectionState"] if store else "NOT_FOUND",
         "IsFailedTry": bool(claim) and (status == "ROLLBACK_IN_PROGRESS" or _is_incomplete(claim)),
         "IsStale": is_stale,
-        "Looks": event["Looks"] + 1,
+        "Attempts": event["Attempts"] + 1,
     }
 
 
@@ -165,10 +165,10 @@ def _is_incomplete(claim: dict[str, Any] | None) -> bool:
 
 
 def describe_key_store(event: Event) -> dict[str, Any]:
-    """Describe the key store, and for how long it is waited for; one that is gone is ABSENT."""
+    """Describe the key store, and for how long it is waited for; one that is gone is NOT_FOUND."""
     store = find(event["KeyStoreId"])
     return {
-        "State": store["ConnectionState"] if store else "ABSENT",
+        "State": store["ConnectionState"] if store else "NOT_FOUND",
         "ErrorCode": (store or {}).get("ConnectionErrorCode", ""),
         "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
     }
@@ -516,7 +516,7 @@ def report_key_store(event: Event) -> dict[str, Any]:
         "PhysicalResourceId": event["KeyStoreId"],
         "Data": {
             "KeyStoreId": event["KeyStoreId"] or clusters.NONE,
-            "State": store["ConnectionState"] if store else "ABSENT",
+            "State": store["ConnectionState"] if store else "NOT_FOUND",
             "Warnings": warnings,
         },
     }
@@ -533,11 +533,11 @@ def delete_key_store(event: Event) -> dict[str, Any]:
         code = aws.code_of(problem)
         if code not in ("CustomKeyStoreHasCMKsException", "CustomKeyStoreNotFoundException"):
             raise
-        return {"IsKept": code == "CustomKeyStoreHasCMKsException"}
-    return {"IsKept": False}
+        return {"IsRetained": code == "CustomKeyStoreHasCMKsException"}
+    return {"IsRetained": False}
 
 
-def keep_key_store(event: Event) -> dict[str, Any]:
+def retain_key_store(event: Event) -> dict[str, Any]:
     """Say, in the log as well, that the key store stays and how its keys can be used again."""
     store = event["KeyStoreId"]
     kept = (
@@ -545,7 +545,7 @@ def keep_key_store(event: Event) -> dict[str, Any]:
         f" connect-custom-key-store --custom-key-store-id {store}"
     )
     logger.warning("%s", kept, extra={"key_store": store})
-    return {"Kept": kept}
+    return {"Retained": kept}
 
 
 def drop_claim(event: Event) -> dict[str, Any]:

@@ -66,6 +66,6 @@ key_store = worker(
     key_stores.move_key_store,
     key_stores.report_key_store,
     key_stores.delete_key_store,
-    key_stores.keep_key_store,
+    key_stores.retain_key_store,
     key_stores.drop_claim,
 )

@@ -58,7 +58,7 @@ class Look:
 
 
 class Display:
-    """Looks at a local AWS again and again while a scenario runs, and shows what it sees."""
+    """Attempts at a local AWS again and again while a scenario runs, and shows what it sees."""
 
     def __init__(self, console: Console, title: str, look: Callable[[], Look]) -> None:
         self.console, self.title, self._look = console, title, look

@@ -191,8 +191,8 @@ def key_store_kept(driver: StackDriver) -> None:
 
 
 def _expect_kept(store: KeyStoreDriver, store_id: str) -> None:
-    """The state KeepKeyStore and the output of its execution say that the key store is kept."""
-    kept = [e for e in store.admin.event_log() if e.get("state") == "KeepKeyStore"]
+    """The state RetainKeyStore and the output of its execution say that the key store is kept."""
+    kept = [e for e in store.admin.event_log() if e.get("state") == "RetainKeyStore"]
     store.expect("executions that keep", len(kept), 1)
     output = store.output("delete-key-store")
     store.expect("said in the output", _sentence(store_id) in output, True)

@@ -38,7 +38,7 @@ USUAL: dict[str, Answer] = {
     "AdmitClient": ok(),
     "AdoptSecrets": ok(),
     "AlignHsms": ok(),
-    "AnswerCloudFormation": {"result": None},
+    "SendResponse": {"result": None},
     "CheckBackupSecrets": ok(),
     "CheckCertificates": ok(),
     "CheckCluster": ok(IpAddresses="10.0.1.10 10.0.2.10"),
@@ -53,30 +53,32 @@ USUAL: dict[str, Answer] = {
     "CompleteClaim": ok(),
     "ConfigureClient": ok(),
     "ConnectKeyStore": ok(),
-    "CreateCluster": ok(Id=CLUSTER, State="CREATE_IN_PROGRESS", Unseen=0),
-    "CreateFirstHsm": ok(State="CREATE_IN_PROGRESS", Tried=["us-east-1a"], Message="", Unseen=0),
+    "CreateCluster": ok(Id=CLUSTER, State="CREATE_IN_PROGRESS", NotListed=0),
+    "CreateFirstHsm": ok(State="CREATE_IN_PROGRESS", Tried=["us-east-1a"], Message="", NotListed=0),
     "CreateHsm": ok(Next="CREATE", Created=[], Replaced=[], Deleted=[]),
     "CreateKeyStore": ok(Id=KEY_STORE),
     "CreateKmsUser": ok(),
     "CreatePassword": ok(),
     "CreateSecrets": ok(),
     "DeleteCluster": ok(Attempt=1),
-    "DeleteFirstHsm": ok(State="DEGRADED", Tried=["us-east-1a"], Message=SAID, Unseen=0),
+    "DeleteFirstHsm": ok(State="DEGRADED", Tried=["us-east-1a"], Message=SAID, NotListed=0),
     "DeleteHsm": ok(Next="DELETE", Created=[], Replaced=[], Deleted=[]),
-    "DeleteKeyStore": ok(IsKept=False),
+    "DeleteKeyStore": ok(IsRetained=False),
     "DeleteSecrets": ok(),
-    "DescribeAgent": ok(PingStatus="Online", Looks=1),
+    "DescribeAgent": ok(PingStatus="Online", Attempts=1),
     "DescribeClient": ok(State="running"),
     "DescribeCommand": ok(Id="c-1", Job="InstallPackage", Status="Success", Message="done"),
     "DisconnectKeyStore": ok(),
     "DropClaim": ok(),
     "DropPassword": ok(),
-    "FindCluster": ok(Id=CLUSTER, State="ACTIVE", KnownAs=CLUSTER, HasBackups=True, Looks=1),
-    "FindKeyStore": ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Looks=1),
+    "FindCluster": ok(Id=CLUSTER, State="ACTIVE", LastKnownId=CLUSTER, HasBackups=True, Attempts=1),
+    "FindKeyStore": ok(
+        Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Attempts=1
+    ),
     "InitializeCluster": ok(),
     "InstallPackage": ok(),
     "IssueCertificate": ok(),
-    "KeepKeyStore": ok(Kept=f"The key store {KEY_STORE} is kept, disconnected."),
+    "RetainKeyStore": ok(Kept=f"The key store {KEY_STORE} is kept, disconnected."),
     "ModifyCluster": ok(),
     "MoveKeyStore": ok(),
     "RenameKeyStore": ok(),
@@ -153,7 +155,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "create-first-hsm": {
         **ON_CLUSTER,
         "ResourceProperties": CLUSTER_REQUEST["ResourceProperties"],
-        "FirstHsm": {"Tried": [], "Message": "", "Unseen": 0},
+        "FirstHsm": {"Tried": [], "Message": "", "NotListed": 0},
     },
     "activate-cluster": ON_CLUSTER,
     "align-hsms": {
@@ -218,8 +220,8 @@ def cluster(*states: str, **more: Any) -> list[Answer]:
             StateMessage=SAID,
             HsmType=more.get("hsm_type", "hsm2m.medium"),
             HsmIpAddresses="10.0.1.10",
-            Looks=more.get("looks", 1),
-            Unseen=0,
+            Attempts=more.get("looks", 1),
+            NotListed=0,
         )
         for state in states
     ]
@@ -229,11 +231,11 @@ def found(*states: str, known_as: str = CLUSTER) -> list[Answer]:
     """One answer of FindCluster for each state."""
     return [
         ok(
-            Id="" if state == "ABSENT" else CLUSTER,
+            Id="" if state == "NOT_FOUND" else CLUSTER,
             State=state,
-            KnownAs=known_as if state == "ABSENT" else CLUSTER,
+            LastKnownId=known_as if state == "NOT_FOUND" else CLUSTER,
             HasBackups=False,
-            Looks=look,
+            Attempts=look,
         )
         for look, state in enumerate(states, 1)
     ]
@@ -242,7 +244,12 @@ def found(*states: str, known_as: str = CLUSTER) -> list[Answer]:
 def first_hsm(*states: str) -> list[Answer]:
     """One answer of DescribeFirstHsm for each state."""
     return [
-        ok(State=state, Tried=["us-east-1a"], Message=SAID if state != "ACTIVE" else "", Unseen=0)
+        ok(
+            State=state,
+            Tried=["us-east-1a"],
+            Message=SAID if state != "ACTIVE" else "",
+            NotListed=0,
+        )
         for state in states
     ]
 
@@ -266,7 +273,7 @@ def hsms(*decisions: str, addresses: str = "10.0.1.10") -> list[Answer]:
 
 def agent(*statuses: str) -> list[Answer]:
     """One answer of DescribeAgent for each status."""
-    return [ok(PingStatus=status, Looks=look) for look, status in enumerate(statuses, 1)]
+    return [ok(PingStatus=status, Attempts=look) for look, status in enumerate(statuses, 1)]
 
 
 def command(*statuses: str) -> list[Answer]:
@@ -319,12 +326,12 @@ HANDLE_REQUEST = [
     Path(
         "handle-request",
         "an answer that does not arrive is repeated, whatever the reason",
-        {"AnswerCloudFormation": [fails("HTTPError"), fails("URLError"), {"result": None}]},
+        {"SendResponse": [fails("HTTPError"), fails("URLError"), {"result": None}]},
     ),
     Path(
         "handle-request",
         "an answer that never arrives is left to the net",
-        {"AnswerCloudFormation": [fails("HTTPError", "503")] * 7},
+        {"SendResponse": [fails("HTTPError", "503")] * 7},
         status="FAILED",
         error="HTTPError",
         cause=("503",),
@@ -438,7 +445,7 @@ CREATE_FIRST_HSM = [
                 "CREATE_IN_PROGRESS",
                 "DEGRADED",
                 "DELETE_IN_PROGRESS",
-                "ABSENT",
+                "NOT_FOUND",
                 "CREATE_IN_PROGRESS",
                 "ACTIVE",
             ),
@@ -453,7 +460,7 @@ CREATE_FIRST_HSM = [
                 USUAL["CreateFirstHsm"],
                 fails("HsmNotCreatedError", f"CreateHsm gave no HSM in us-east-1a. [{CLUSTER}]"),
             ],
-            "DescribeFirstHsm": first_hsm("DEGRADED", "ABSENT"),
+            "DescribeFirstHsm": first_hsm("DEGRADED", "NOT_FOUND"),
         },
         status="FAILED",
         error="HsmNotCreatedError",
@@ -642,8 +649,8 @@ UPDATE_CLUSTER = [
         "update-cluster",
         "a rollback passes without a cluster",
         {
-            "FindCluster": found("ABSENT"),
-            "CheckUpdate": checked(State="ABSENT", Changeable=False, Rollback=True),
+            "FindCluster": found("NOT_FOUND"),
+            "CheckUpdate": checked(State="NOT_FOUND", Changeable=False, Rollback=True),
         },
         through=("CheckUpdate", "ReportCluster"),
         without=("AdmitClient", "TagCluster"),
@@ -737,7 +744,7 @@ DELETE_CLUSTER = [
     Path(
         "delete-cluster",
         "a cluster that never was",
-        {"FindCluster": found("ABSENT", "ABSENT", known_as="")},
+        {"FindCluster": found("NOT_FOUND", "NOT_FOUND", known_as="")},
         through=("WaitForLateCluster", "ReportDeletion"),
         without=("CheckDeletion", "DeleteSecrets"),
         seconds=60,
@@ -745,7 +752,7 @@ DELETE_CLUSTER = [
     Path(
         "delete-cluster",
         "a cluster that was deleted behind our back",
-        {"FindCluster": found("ABSENT", "ABSENT")},
+        {"FindCluster": found("NOT_FOUND", "NOT_FOUND")},
         through=("WaitForLateCluster", "DeleteSecrets", "ReportDeletion"),
         without=("CheckDeletion",),
     ),
@@ -753,7 +760,7 @@ DELETE_CLUSTER = [
         "delete-cluster",
         "a cluster that shows late",
         {
-            "FindCluster": found("ABSENT", "CREATE_IN_PROGRESS"),
+            "FindCluster": found("NOT_FOUND", "CREATE_IN_PROGRESS"),
             "DescribeCluster": cluster(*_DELETED),
         },
         through=("WaitForLateCluster", "CheckDeletion", "DeleteCluster"),
@@ -1058,10 +1065,10 @@ RUN_ON_CLIENT = [
     ),
 ]
 
-_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Looks=1)
-_ABSENT = {"Id": "", "State": "ABSENT", "IsFailedTry": False, "IsStale": False}
-_NEW = {"FindKeyStore": [ok(**_ABSENT, Looks=1)]}
-_FORMER = [ok(Id=KEY_STORE, State="FAILED", IsFailedTry=True, IsStale=False, Looks=1)]
+_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Attempts=1)
+_ABSENT = {"Id": "", "State": "NOT_FOUND", "IsFailedTry": False, "IsStale": False}
+_NEW = {"FindKeyStore": [ok(**_ABSENT, Attempts=1)]}
+_FORMER = [ok(Id=KEY_STORE, State="FAILED", IsFailedTry=True, IsStale=False, Attempts=1)]
 CREATE_KEY_STORE = [
     Path(
         "create-key-store",
@@ -1091,14 +1098,14 @@ CREATE_KEY_STORE = [
     Path(
         "create-key-store",
         "what a failed creation has left may show late",
-        {"FindKeyStore": [ok(**_ABSENT | {"IsFailedTry": True}, Looks=1), *_FORMER]},
+        {"FindKeyStore": [ok(**_ABSENT | {"IsFailedTry": True}, Attempts=1), *_FORMER]},
         through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore", "CreateKeyStore"),
         seconds=60,
     ),
     Path(
         "create-key-store",
         "what a failed creation has left is not replaced if it holds keys",
-        {"FindKeyStore": _FORMER, "DeleteKeyStore": [ok(IsKept=True)]},
+        {"FindKeyStore": _FORMER, "DeleteKeyStore": [ok(IsRetained=True)]},
         status="FAILED",
         error="KeyStoreHasKeys",
         cause=("left a key store that holds keys", "connect-custom-key-store"),
@@ -1259,7 +1266,7 @@ DISCONNECT_KEY_STORE = [
             output={"State": state},
             without=("DisconnectKeyStore",),
         )
-        for state in ("DISCONNECTED", "ABSENT")
+        for state in ("DISCONNECTED", "NOT_FOUND")
     ],
     Path(
         "disconnect-key-store",
@@ -1375,7 +1382,13 @@ DELETE_KEY_STORE = [
         "a key store that is to be kept",
         {"FindKeyStore": [_FOUND]},
         output={"PhysicalResourceId": KEY_STORE},
-        through=("DisconnectKeyStore", "KeepKeyStore", "DropPassword", "DropClaim", "ReportKept"),
+        through=(
+            "DisconnectKeyStore",
+            "RetainKeyStore",
+            "DropPassword",
+            "DropClaim",
+            "ReportRetained",
+        ),
         without=("DeleteKeyStore",),
     ),
     Path(
@@ -1384,26 +1397,26 @@ DELETE_KEY_STORE = [
         {"FindKeyStore": [_FOUND]},
         properties={"DeleteKeyStoreUponStackDeletion": "true"},
         through=("DisconnectKeyStore", "DeleteKeyStore", "DropPassword", "ReportDeletion"),
-        without=("KeepKeyStore",),
+        without=("RetainKeyStore",),
     ),
     Path(
         "delete-key-store",
         "a key store that is to be deleted and holds keys",
-        {"FindKeyStore": [_FOUND], "DeleteKeyStore": [ok(IsKept=True)]},
+        {"FindKeyStore": [_FOUND], "DeleteKeyStore": [ok(IsRetained=True)]},
         properties={"DeleteKeyStoreUponStackDeletion": "true"},
-        through=("DeleteKeyStore", "KeepKeyStore", "DropPassword", "ReportKept"),
+        through=("DeleteKeyStore", "RetainKeyStore", "DropPassword", "ReportRetained"),
     ),
     Path(
         "delete-key-store",
         "a key store that a failed creation has left",
         {"FindKeyStore": _FORMER},
         through=("DisconnectKeyStore", "DeleteKeyStore", "ReportDeletion"),
-        without=("KeepKeyStore",),
+        without=("RetainKeyStore",),
     ),
     Path(
         "delete-key-store",
         "a key store that is gone",
-        {"FindKeyStore": [ok(**_ABSENT, Looks=1), ok(**_ABSENT, Looks=2)]},
+        {"FindKeyStore": [ok(**_ABSENT, Attempts=1), ok(**_ABSENT, Attempts=2)]},
         through=("WaitForLateKeyStore", "DropPassword", "DropClaim", "ReportDeletion"),
         without=("DisconnectKeyStore", "DeleteKeyStore"),
         seconds=60,
@@ -1411,7 +1424,7 @@ DELETE_KEY_STORE = [
     Path(
         "delete-key-store",
         "a request about what was replaced long ago",
-        {"FindKeyStore": [ok(**_ABSENT | {"IsStale": True}, Looks=1)]},
+        {"FindKeyStore": [ok(**_ABSENT | {"IsStale": True}, Attempts=1)]},
         output={"PhysicalResourceId": KEY_STORE},
         through=("FindKeyStore", "ReportDeletion"),
         without=("WaitForLateKeyStore", "DropPassword", "DropClaim"),
@@ -1421,8 +1434,8 @@ DELETE_KEY_STORE = [
         "a key store that shows late",
         {
             "FindKeyStore": [
-                ok(**_ABSENT, Looks=1),
-                ok(Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, IsStale=False, Looks=2),
+                ok(**_ABSENT, Attempts=1),
+                ok(Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, IsStale=False, Attempts=2),
             ]
         },
         through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore"),

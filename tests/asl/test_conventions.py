@@ -42,7 +42,7 @@ PATIENT_RETRY = STANDARD_RETRY.replace(
 )
 PATIENT = {"CreateCluster", "CreateFirstHsm", "CreateHsm", "CreateKeyStore"}
 OTHER_RETRIES = {
-    ("handle-request", "AnswerCloudFormation"): "CloudFormation must get an answer, come what may",
+    ("handle-request", "SendResponse"): "CloudFormation must get an answer, come what may",
 }
 
 LIFECYCLE_LIMIT, SHARED_LIMIT = 3300, 3200
@@ -124,7 +124,7 @@ def states_of(kind: str) -> pytest.MarkDecorator:
 
 def lifecycles(template: Template) -> set[str]:
     """The machines that the front door opens to: one for each type of request."""
-    variables = template.resources["rFrontDoorFunction"]["Properties"]["Environment"]["Variables"]
+    variables = template.resources["rRequestFunction"]["Properties"]["Environment"]["Variables"]
     by_logical_id = {logical_id: stem for stem, logical_id in template.machines().items()}
     return {
         by_logical_id[logical_id]
@@ -213,7 +213,7 @@ def test_states_are_pascal_case(machine: Machine) -> None:
 def test_a_task_is_called_like_what_it_runs(machine: Machine, name: str, state: State) -> None:
     if (machine.stem, name) in (
         ("handle-request", "RunLifecycle"),  # its input says which machine
-        ("handle-request", "AnswerCloudFormation"),  # it calls no worker
+        ("handle-request", "SendResponse"),  # it calls no worker
     ):
         return
     if not is_nested(state):
@@ -250,7 +250,7 @@ def test_success_ends_in_a_report(machine: Machine) -> None:
     ends = {name for name, state in machine.states.items() if state.get("End")}
     ends |= set(machine.of_type("Succeed"))
     if machine.stem == "handle-request":
-        assert ends == {"AnswerCloudFormation"}
+        assert ends == {"SendResponse"}
     else:
         assert ends
         assert [name for name in ends if not re.match(r"Report[A-Z]", name)] == []
@@ -348,10 +348,10 @@ def test_a_template_has_every_machine_that_its_machines_run(template: Template) 
 def test_cloudformation_waits_longer_than_the_request_is_handled(template: Template) -> None:
     custom = template.resources[template.custom_resource]["Properties"]
     # All that making way takes, as tests/functions/test_front_door.py holds it to.
-    making_way = template.resources["rFrontDoorFunction"]["Properties"]["Timeout"]
+    making_way = template.resources["rRequestFunction"]["Properties"]["Timeout"]
     handling = MACHINES["handle-request"]
     assert making_way + handling.body["TimeoutSeconds"] < custom["ServiceTimeout"]
-    lifecycle, answer = handling.states["RunLifecycle"], handling.states["AnswerCloudFormation"]
+    lifecycle, answer = handling.states["RunLifecycle"], handling.states["SendResponse"]
     assert lifecycle["TimeoutSeconds"] + answer["TimeoutSeconds"] < handling.body["TimeoutSeconds"]
 
 
@@ -378,7 +378,7 @@ def test_every_function_task_has_the_standard_retry_to_the_byte(machine: Machine
 
 
 def test_the_answer_is_repeated_whatever_went_wrong() -> None:
-    (retry,) = MACHINES["handle-request"].states["AnswerCloudFormation"]["Retry"]
+    (retry,) = MACHINES["handle-request"].states["SendResponse"]["Retry"]
     assert retry["ErrorEquals"] == ["States.ALL"]
 
 
@@ -483,7 +483,7 @@ def test_a_pass_adds_to_the_data_or_ends_with_a_report(
 
 @states_of("Task")
 def test_the_fields_that_a_task_needs_are_named(machine: Machine, name: str, state: State) -> None:
-    if (machine.stem, name) == ("handle-request", "AnswerCloudFormation"):
+    if (machine.stem, name) == ("handle-request", "SendResponse"):
         assert "Parameters" not in state  # the answer is to the whole request
     else:
         assert "$" not in state["Parameters"].values()

@@ -68,7 +68,7 @@ def take_out(role: Json, action: str) -> None:
 @pytest.mark.parametrize(
     ("role", "action", "reason"),
     [
-        ("rFrontDoorRole", "states:ListExecutions", NO_POLICY),
+        ("rRequestRole", "states:ListExecutions", NO_POLICY),
         ("rStateMachineRole", "lambda:InvokeFunction", NO_POLICY),
         ("rStateMachineRole", "events:PutRule", "is not authorized to create managed-rule"),
         ("rStateMachineRole", "logs:PutResourcePolicy", "to access the Log Destination"),
@@ -88,6 +88,6 @@ def test_a_creation_fails_and_says_what_is_missing(
 
 
 def test_a_function_does_without_its_log_but_the_denial_is_on_record(aws: LocalAws) -> None:
-    create_without(aws, "rAnswerRole", "logs:PutLogEvents", pHsmsPerSubnet=0)
+    create_without(aws, "rResponseRole", "logs:PutLogEvents", pHsmsPerSubnet=0)
     denied = {(each.role, each.action) for each in decisions(aws) if not each.allowed}
-    assert ("rAnswerRole", "logs:PutLogEvents") in denied
+    assert ("rResponseRole", "logs:PutLogEvents") in denied

@@ -186,7 +186,7 @@ def test_the_custom_resource_keeps_its_name_and_its_type(template: Template) -> 
 def test_the_token_of_the_custom_resource_is_the_front_door(template: Template) -> None:
     # CloudFormation refuses to change it (F6.11), so it is part of the contract as well.
     token = template.resources[template.custom_resource]["Properties"]["ServiceToken"]
-    assert token == {"Fn::GetAtt": ["rFrontDoorFunction", "Arn"]}
+    assert token == {"Fn::GetAtt": ["rRequestFunction", "Arn"]}
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=repr)

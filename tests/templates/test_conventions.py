@@ -371,8 +371,8 @@ def test_a_worker_loses_patience_before_the_task_that_waits_for_it(template: Tem
 @in_every_template
 def test_no_request_is_repeated_by_lambda_itself(template: Template) -> None:
     # A repetition minutes later would find a stack that has long gone on.
-    config = template.resources["rFrontDoorInvokeConfig"]["Properties"]
-    assert config["FunctionName"] == {"Ref": "rFrontDoorFunction"}
+    config = template.resources["rRequestInvokeConfig"]["Properties"]
+    assert config["FunctionName"] == {"Ref": "rRequestFunction"}
     assert config["MaximumRetryAttempts"] == 0
     assert config["MaximumEventAgeInSeconds"] == 300
 
@@ -433,7 +433,7 @@ def test_cloudformation_waits_as_long_as_it_can(template: Template) -> None:
 
 @in_every_template
 def test_a_net_is_under_handle_request(template: Template) -> None:
-    rule = template.resources["rUnansweredRule"]["Properties"]
+    rule = template.resources["rNoResponseRule"]["Properties"]
     assert rule["EventPattern"] == {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
@@ -443,8 +443,8 @@ def test_a_net_is_under_handle_request(template: Template) -> None:
         },
     }
     assert [target["Arn"] for target in rule["Targets"]] == [
-        {"Fn::GetAtt": ["rAnswerFunction", "Arn"]}
+        {"Fn::GetAtt": ["rResponseFunction", "Arn"]}
     ]
-    permission = template.resources["rUnansweredPermission"]["Properties"]
-    assert permission["SourceArn"] == {"Fn::GetAtt": ["rUnansweredRule", "Arn"]}
-    assert permission["FunctionName"] == {"Ref": "rAnswerFunction"}
+    permission = template.resources["rNoResponsePermission"]["Properties"]
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["rNoResponseRule", "Arn"]}
+    assert permission["FunctionName"] == {"Ref": "rResponseFunction"}

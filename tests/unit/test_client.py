@@ -273,25 +273,25 @@ def test_an_agent_is_absent_until_it_has_registered(
     world: EmulatorState, run_command: RunCommand
 ) -> None:
     run_command.instances[UNKNOWN] = run_command.clock.now()
-    answer = world.run(client.describe_agent, **of(UNKNOWN, Looks=0))
-    assert answer == {"PingStatus": "Absent", "Looks": 1}
+    answer = world.run(client.describe_agent, **of(UNKNOWN, Attempts=0))
+    assert answer == {"PingStatus": "Absent", "Attempts": 1}
     run_command.clock.sleep(TIMINGS.ssm_online)
-    answer = world.run(client.describe_agent, **of(UNKNOWN, Looks=1))
-    assert answer == {"PingStatus": "Online", "Looks": 2}
+    answer = world.run(client.describe_agent, **of(UNKNOWN, Attempts=1))
+    assert answer == {"PingStatus": "Online", "Attempts": 2}
 
 
 def test_an_agent_that_was_lost_is_described_as_such(
     world: EmulatorState, run_command: RunCommand, instance: str
 ) -> None:
     run_command.faults.plant({"agent": "offline", "instance": instance})
-    answer = world.run(client.describe_agent, **of(instance, Looks=7))
-    assert answer == {"PingStatus": "ConnectionLost", "Looks": 8}
+    answer = world.run(client.describe_agent, **of(instance, Attempts=7))
+    assert answer == {"PingStatus": "ConnectionLost", "Attempts": 8}
 
 
 def test_the_agent_of_another_instance_is_none_of_this_ones(
     world: EmulatorState, run_command: RunCommand
 ) -> None:
-    assert world.run(client.describe_agent, **of(UNKNOWN, Looks=0))["PingStatus"] == "Absent"
+    assert world.run(client.describe_agent, **of(UNKNOWN, Attempts=0))["PingStatus"] == "Absent"
 
 
 def test_a_look_for_the_agent_that_is_throttled_is_transient(
@@ -299,7 +299,7 @@ def test_a_look_for_the_agent_that_is_throttled_is_transient(
 ) -> None:
     world.faults.plant({"operation": "DescribeInstanceInformation", "code": "ThrottlingException"})
     with pytest.raises(TransientError, match=rf"\[{CLUSTER}\]$"):
-        world.run(client.describe_agent, **of(instance, Looks=0))
+        world.run(client.describe_agent, **of(instance, Attempts=0))
 
 
 # ---- send_command

@@ -165,7 +165,7 @@ def test_what_is_no_cluster_has_no_backups(world: EmulatorState, cluster_id: str
 
 
 def looked_for(physical_id: str | None, looks: int = 0) -> Json:
-    return of_stack(PhysicalResourceId=physical_id, Looks=looks)
+    return of_stack(PhysicalResourceId=physical_id, Attempts=looks)
 
 
 def test_the_cluster_is_looked_for_by_its_physical_id(world: EmulatorState) -> None:
@@ -173,9 +173,9 @@ def test_the_cluster_is_looked_for_by_its_physical_id(world: EmulatorState) -> N
     assert world.run(clusters.find_cluster, **looked_for(cluster_id)) == {
         "Id": cluster_id,
         "State": "UNINITIALIZED",
-        "KnownAs": cluster_id,
+        "LastKnownId": cluster_id,
         "HasBackups": False,
-        "Looks": 1,
+        "Attempts": 1,
     }
 
 
@@ -185,7 +185,7 @@ def test_the_cluster_of_a_creation_that_gave_no_id_is_found_by_its_tags(
 ) -> None:
     cluster_id = world.uninitialized()
     found = world.run(clusters.find_cluster, **looked_for(physical_id))
-    assert (found["Id"], found["KnownAs"]) == (cluster_id, cluster_id)
+    assert (found["Id"], found["LastKnownId"]) == (cluster_id, cluster_id)
 
 
 def test_the_physical_id_goes_before_the_tags(world: EmulatorState) -> None:
@@ -198,10 +198,10 @@ def test_another_stacks_cluster_is_not_found_by_tags(world: EmulatorState) -> No
     world.uninitialized(OTHER_STACK_ID)
     assert world.run(clusters.find_cluster, **looked_for("")) == {
         "Id": "",
-        "State": "ABSENT",
-        "KnownAs": "",
+        "State": "NOT_FOUND",
+        "LastKnownId": "",
         "HasBackups": False,
-        "Looks": 1,
+        "Attempts": 1,
     }
 
 
@@ -212,10 +212,10 @@ def test_a_cluster_that_is_gone_is_still_known_by_its_id(world: EmulatorState) -
     found = world.run(clusters.find_cluster, **looked_for(cluster_id, looks=1))
     assert found == {
         "Id": "",
-        "State": "ABSENT",
-        "KnownAs": cluster_id,
+        "State": "NOT_FOUND",
+        "LastKnownId": cluster_id,
         "HasBackups": False,
-        "Looks": 2,
+        "Attempts": 2,
     }
 
 
@@ -240,7 +240,7 @@ def test_the_secrets_of_an_active_cluster_are_kept_though_its_first_backup_is_ye
     world.run(
         secret_store.delete_secrets,
         System=SYSTEM,
-        ClusterId=found["KnownAs"],
+        ClusterId=found["LastKnownId"],
         HasBackups=found["HasBackups"],
     )
     assert world.secret_names() == [names.ca_certificate, names.password]
@@ -457,7 +457,7 @@ def test_a_cluster_is_created_from_a_backup(world: EmulatorState) -> None:
 def test_to_create_twice_makes_one_cluster(world: EmulatorState) -> None:
     first = created(world)
     world.wait(TIMINGS.create_cluster)
-    assert created(world) == {"Id": first["Id"], "State": "UNINITIALIZED", "Unseen": 0}
+    assert created(world) == {"Id": first["Id"], "State": "UNINITIALIZED", "NotListed": 0}
     assert world.changes == []
     assert len(world.cluster_ids()) == 1
 
@@ -608,15 +608,15 @@ def test_a_foreign_cluster_is_not_tagged(world: EmulatorState) -> None:
 
 def test_a_cluster_is_described_by_what_the_machines_branch_on(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    described = world.run(clusters.describe_cluster, ClusterId=cluster_id, Looks=0)
+    described = world.run(clusters.describe_cluster, ClusterId=cluster_id, Attempts=0)
     assert described == {
         "Id": cluster_id,
         "State": "UNINITIALIZED",
         "StateMessage": "AWS gives no reason",
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "",
-        "Looks": 1,
-        "Unseen": 0,
+        "Attempts": 1,
+        "NotListed": 0,
     }
 
 
@@ -624,11 +624,11 @@ def test_a_cluster_just_created_is_believed_in_until_it_is_listed(world: Emulato
     with world.lagging():
         looks = [created(world)]
         for _ in range(5):
-            of_look = of_cluster(looks[0]["Id"], Unseen=looks[-1]["Unseen"])
+            of_look = of_cluster(looks[0]["Id"], NotListed=looks[-1]["NotListed"])
             looks.append(world.run(clusters.describe_cluster, **of_look))
     assert [look["State"] for look in looks] == ["CREATE_IN_PROGRESS"] * 5 + ["DELETED"]
-    seen = world.run(clusters.describe_cluster, ClusterId=looks[0]["Id"], Unseen=4)
-    assert (seen["State"], seen["Unseen"]) == ("CREATE_IN_PROGRESS", 0)
+    seen = world.run(clusters.describe_cluster, ClusterId=looks[0]["Id"], NotListed=4)
+    assert (seen["State"], seen["NotListed"]) == ("CREATE_IN_PROGRESS", 0)
 
 
 def test_the_services_own_message_is_passed_on(world: EmulatorState) -> None:
@@ -647,15 +647,15 @@ def test_only_hsms_that_are_active_have_an_address_for_the_client(world: Emulato
 
 
 def test_a_cluster_that_is_gone_is_described_as_deleted(world: EmulatorState) -> None:
-    described = world.run(clusters.describe_cluster, ClusterId=UNKNOWN, Looks=0)
+    described = world.run(clusters.describe_cluster, ClusterId=UNKNOWN, Attempts=0)
     assert described == {
         "Id": UNKNOWN,
         "State": "DELETED",
         "StateMessage": "AWS gives no reason",
         "HsmType": "none",
         "HsmIpAddresses": "",
-        "Looks": 1,
-        "Unseen": 5,
+        "Attempts": 1,
+        "NotListed": 5,
     }
 
 
@@ -761,7 +761,7 @@ def test_the_rollback_of_a_cluster_that_is_gone_passes(
 ) -> None:
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = updated(world, cluster_id)
-    assert (answer["State"], answer["Changeable"]) == ("ABSENT", False)
+    assert (answer["State"], answer["Changeable"]) == ("NOT_FOUND", False)
     assert "no longer exists" in answer["Warnings"]
 
 
@@ -1111,7 +1111,7 @@ def test_after_a_rollback_the_absence_of_a_cluster_is_reported(
 ) -> None:
     report = reported(world, cluster_id, Warnings="gone")
     assert report["PhysicalResourceId"] == cluster_id
-    assert report["Data"]["State"] == "ABSENT"
+    assert report["Data"]["State"] == "NOT_FOUND"
     assert report["Data"]["Warnings"] == "gone"
     assert report["Data"]["SecurityGroupId"] == "none"
 

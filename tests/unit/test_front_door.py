@@ -368,7 +368,7 @@ def test_after_stopping_it_waits_longer_than_a_worker_in_flight_can_run(
         function["Timeout"]
         for template in TEMPLATES
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
-        if logical_id != "rFrontDoorFunction"
+        if logical_id != "rRequestFunction"
     ]
     assert slept[-1] > max(limits)
 
@@ -385,7 +385,7 @@ def test_the_whole_of_making_way_fits_into_the_front_door_s_own_limit(
     door.start(request("Update", answers.url), Context())
     assert len(states.started) == 1
     for template in TEMPLATES:
-        limit = template.resources["rFrontDoorFunction"]["Properties"]["Timeout"]
+        limit = template.resources["rRequestFunction"]["Properties"]["Timeout"]
         assert sum(slept) < limit - 30
 
 

@@ -47,7 +47,7 @@ def moment(seconds: float = 0) -> str:
 
 # ---- create_first_hsm
 
-BEGIN: Json = {"Tried": [], "Message": "", "Unseen": 0}
+BEGIN: Json = {"Tried": [], "Message": "", "NotListed": 0}
 
 
 def first_created(
@@ -74,7 +74,7 @@ def test_the_first_hsm_is_created_in_the_first_subnet(world: EmulatorState) -> N
         "State": "CREATE_IN_PROGRESS",
         "Tried": [ZONES[0]],
         "Message": "",
-        "Unseen": 0,
+        "NotListed": 0,
     }
     (hsm,) = world.listed(cluster_id)
     assert (hsm["AvailabilityZone"], hsm["SubnetId"]) == (ZONES[0], world.subnets[0])
@@ -109,7 +109,7 @@ def test_a_zone_without_capacity_is_passed_over(world: EmulatorState) -> None:
 
 def test_a_zone_that_was_tried_is_not_tried_again(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    before = {"Tried": [ZONES[0], ZONES[1]], "Message": "DEGRADED", "Unseen": 4}
+    before = {"Tried": [ZONES[0], ZONES[1]], "Message": "DEGRADED", "NotListed": 4}
     answer = first_created(world, cluster_id, before, after=1200)
     assert answer["Tried"] == list(ZONES)
 
@@ -129,7 +129,7 @@ def test_when_no_zone_has_capacity_the_words_of_aws_are_told(world: EmulatorStat
 
 def test_when_all_zones_were_tried_nothing_more_is_asked_for(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    before = {"Tried": list(ZONES), "Message": "hsm-1 in us-east-1c is DEGRADED: x", "Unseen": 4}
+    before = {"Tried": list(ZONES), "Message": "hsm-1 in us-east-1c is DEGRADED: x", "NotListed": 4}
     with pytest.raises(HsmNotCreatedError, match="is DEGRADED: x"):
         first_created(world, cluster_id, before)
     assert world.changes == []
@@ -139,7 +139,7 @@ def test_a_second_zone_is_not_tried_without_the_time_that_the_rest_takes(
     world: EmulatorState,
 ) -> None:
     cluster_id = world.uninitialized()
-    before = {"Tried": [ZONES[0]], "Message": "DEGRADED", "Unseen": 4}
+    before = {"Tried": [ZONES[0]], "Message": "DEGRADED", "NotListed": 4}
     with pytest.raises(HsmNotCreatedError, match="us-east-1a, and no time is left for other zones"):
         first_created(world, cluster_id, before, after=1201)
     assert world.changes == []
@@ -221,7 +221,7 @@ def test_the_first_hsm_is_described_from_its_creation_on(world: EmulatorState) -
         "State": "CREATE_IN_PROGRESS",
         "Tried": [ZONES[0]],
         "Message": "",
-        "Unseen": 0,
+        "NotListed": 0,
     }
     world.wait(TIMINGS.create_hsm)
     first = first_described(world, cluster_id, first)
@@ -245,13 +245,13 @@ def test_an_hsm_that_is_not_listed_yet_is_believed_in_for_a_while(world: Emulato
     for _ in range(5):
         first = first_described(world, cluster_id, first)
         states.append(first["State"])
-    assert states == [*["CREATE_IN_PROGRESS"] * 3, "ABSENT", "ABSENT"]
+    assert states == [*["CREATE_IN_PROGRESS"] * 3, "NOT_FOUND", "NOT_FOUND"]
     assert (first["Tried"], first["Message"]) == ([ZONES[0]], "words")
 
 
 def test_to_be_seen_once_begins_the_patience_anew(world: EmulatorState) -> None:
     cluster_id = world.with_csr()
-    assert first_described(world, cluster_id, {**BEGIN, "Unseen": 3})["Unseen"] == 0
+    assert first_described(world, cluster_id, {**BEGIN, "NotListed": 3})["NotListed"] == 0
 
 
 def test_an_hsm_that_is_going_is_described_as_such_until_it_is_gone(world: EmulatorState) -> None:
@@ -260,7 +260,7 @@ def test_an_hsm_that_is_going_is_described_as_such_until_it_is_gone(world: Emula
     assert first_described(world, cluster_id, BEGIN)["State"] == "DELETE_IN_PROGRESS"
     world.wait(TIMINGS.delete_hsm)
     assert world.states(cluster_id) == ["DELETED"]
-    assert first_described(world, cluster_id, {**BEGIN, "Unseen": 3})["State"] == "ABSENT"
+    assert first_described(world, cluster_id, {**BEGIN, "NotListed": 3})["State"] == "NOT_FOUND"
 
 
 def test_a_cluster_that_vanishes_under_its_first_hsm_is_an_error(world: EmulatorState) -> None:
@@ -272,7 +272,7 @@ def test_a_cluster_that_vanishes_under_its_first_hsm_is_an_error(world: Emulator
 
 
 def first_deleted(world: EmulatorState, cluster_id: str) -> Json:
-    first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "words", "Unseen": 2}
+    first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "words", "NotListed": 2}
     return world.run(hsms.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first)
 
 
@@ -288,7 +288,7 @@ def test_a_first_hsm_that_is_degraded_is_deleted(world: EmulatorState) -> None:
         "State": "DEGRADED",
         "Tried": [ZONES[0]],
         "Message": "words",
-        "Unseen": 0,
+        "NotListed": 0,
     }
     assert world.states(cluster_id) == ["DELETE_IN_PROGRESS"]
 
@@ -330,7 +330,7 @@ def first_hsm_of(world: EmulatorState, cluster_id: str) -> Json:
     start = world.clock.now()
     first, step = dict(BEGIN), "CREATE"
     while step != "ACTIVE":
-        if step in ("CREATE", "ABSENT"):
+        if step in ("CREATE", "NOT_FOUND"):
             first = first_created(world, cluster_id, first, world.clock.now() - start)
         elif step == "DEGRADED":
             first = first_deleted_of(world, cluster_id, first)

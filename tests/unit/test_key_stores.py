@@ -162,7 +162,7 @@ def looked_for(world: EmulatorState, physical_id: str = "", looks: int = 0) -> J
         CaCertificateSecretName=CA_SECRET,
         PasswordSecretName=PASSWORD_SECRET,
         PhysicalResourceId=physical_id,
-        Looks=looks,
+        Attempts=looks,
     )
 
 
@@ -173,7 +173,7 @@ def test_a_key_store_is_looked_for_by_its_physical_id(world: EmulatorState, clus
         "State": "DISCONNECTED",
         "IsFailedTry": False,
         "IsStale": False,
-        "Looks": 2,
+        "Attempts": 2,
     }
 
 
@@ -195,10 +195,10 @@ def test_without_a_claim_no_key_store_is_this_stacks(
     world.add_store(cluster)
     assert looked_for(world, physical_id) == {
         "Id": "",
-        "State": "ABSENT",
+        "State": "NOT_FOUND",
         "IsFailedTry": False,
         "IsStale": False,
-        "Looks": 1,
+        "Attempts": 1,
     }
 
 
@@ -207,7 +207,7 @@ def test_what_another_stack_has_claimed_is_not_this_stacks(
 ) -> None:
     lay_claim(world.add_store(cluster), OTHER_STACK_ID)
     found = looked_for(world)
-    assert (found["State"], found["IsFailedTry"]) == ("ABSENT", False)
+    assert (found["State"], found["IsFailedTry"]) == ("NOT_FOUND", False)
 
 
 def test_a_key_store_that_was_connected_once_is_no_failed_try(
@@ -233,8 +233,8 @@ def test_a_key_store_that_is_gone_is_absent(world: EmulatorState, cluster: str) 
     key_store_id = world.add_store(cluster)
     lay_claim(key_store_id)
     world.kms.delete_custom_key_store(CustomKeyStoreId=key_store_id)
-    assert looked_for(world, key_store_id)["State"] == "ABSENT"
-    assert looked_for(world)["State"] == "ABSENT"
+    assert looked_for(world, key_store_id)["State"] == "NOT_FOUND"
+    assert looked_for(world)["State"] == "NOT_FOUND"
 
 
 def test_a_key_store_whose_creation_was_not_answered_is_recognized_by_its_password(
@@ -258,7 +258,7 @@ def test_a_foreign_key_store_of_the_same_name_is_not_taken(
     foreign = world.add_store(cluster)
     world.put(PASSWORD_SECRET, "Another1")
     lay_claim()
-    assert looked_for(world)["State"] == "ABSENT"
+    assert looked_for(world)["State"] == "NOT_FOUND"
     assert store_ids(world) == [foreign]
     assert (claim(world) or {})["KeyStoreId"] == ""
 
@@ -269,7 +269,7 @@ def test_a_key_store_that_somebody_connected_was_not_made_by_a_lost_call(
 ) -> None:
     store_in(world, cluster, wanted)
     lay_claim()
-    assert looked_for(world)["State"] == "ABSENT"
+    assert looked_for(world)["State"] == "NOT_FOUND"
     assert world.changes == []
 
 
@@ -280,7 +280,7 @@ def test_without_its_secrets_a_creation_did_not_come_as_far_as_a_key_store(
     world.add_store(cluster)
     lay_claim()
     world.secrets.delete_secret(SecretId=gone, ForceDeleteWithoutRecovery=True)
-    assert looked_for(world)["State"] == "ABSENT"
+    assert looked_for(world)["State"] == "NOT_FOUND"
 
 
 def test_a_look_that_is_throttled_is_transient(world: EmulatorState, cluster: str) -> None:
@@ -300,7 +300,7 @@ def test_to_delete_what_was_replaced_is_about_nothing_any_more(
     lay_claim(key_store_id, complete=True)
     world.stack_status = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
     stale = looked_for(world, UNKNOWN_CLUSTER)
-    assert (stale["State"], stale["IsStale"]) == ("ABSENT", True)
+    assert (stale["State"], stale["IsStale"]) == ("NOT_FOUND", True)
     real = looked_for(world, key_store_id)
     assert (real["Id"], real["IsStale"]) == (key_store_id, False)
 
@@ -332,8 +332,8 @@ def test_a_connection_that_failed_has_a_code(world: EmulatorState, cluster: str)
 
 
 def test_a_key_store_that_is_gone_is_described_as_absent(world: EmulatorState) -> None:
-    assert described(world, UNKNOWN)["State"] == "ABSENT"
-    assert described(world, "")["State"] == "ABSENT"
+    assert described(world, UNKNOWN)["State"] == "NOT_FOUND"
+    assert described(world, "")["State"] == "NOT_FOUND"
 
 
 # ---- check_cluster
@@ -1187,7 +1187,7 @@ def test_a_key_store_is_not_moved_while_it_is_connected(world: EmulatorState, cl
         moved(world, key_store_id, cluster)
 
 
-# ---- delete_key_store, keep_key_store, report_key_store
+# ---- delete_key_store, retain_key_store, report_key_store
 
 
 def deleted(world: EmulatorState, key_store_id: str) -> Json:
@@ -1201,7 +1201,7 @@ def test_a_key_store_without_keys_is_deleted(world: EmulatorState, cluster: str)
     )
     with pytest.raises(TransientError, match=rf"\[{key_store_id}\]$"):
         deleted(world, key_store_id)
-    assert deleted(world, key_store_id) == {"IsKept": False}
+    assert deleted(world, key_store_id) == {"IsRetained": False}
     assert store_ids(world) == []
 
 
@@ -1216,11 +1216,11 @@ def test_a_key_store_that_holds_keys_is_kept(
     disconnected(world, key_store_id)
     world.wait(TIMINGS.disconnect)
     for _ in range(2):
-        assert deleted(world, key_store_id) == {"IsKept": True}
+        assert deleted(world, key_store_id) == {"IsRetained": True}
     assert store_ids(world) == [key_store_id]
     if pending:
         world.wait(31 * 24 * 3600)
-        assert deleted(world, key_store_id) == {"IsKept": False}
+        assert deleted(world, key_store_id) == {"IsRetained": False}
 
 
 def test_a_key_store_that_is_connected_is_not_deleted(world: EmulatorState, cluster: str) -> None:
@@ -1232,12 +1232,12 @@ def test_a_key_store_that_is_connected_is_not_deleted(world: EmulatorState, clus
 def test_a_key_store_that_is_kept_is_told_of_in_the_log_too(
     world: EmulatorState, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = world.run(key_stores.keep_key_store, KeyStoreId=UNKNOWN)
+    answer = world.run(key_stores.retain_key_store, KeyStoreId=UNKNOWN)
     assert answer == {
-        "Kept": f"The key store {UNKNOWN} is kept, disconnected. Connect it to use its keys:"
+        "Retained": f"The key store {UNKNOWN} is kept, disconnected. Connect it to use its keys:"
         f" aws kms connect-custom-key-store --custom-key-store-id {UNKNOWN}"
     }
-    assert answer["Kept"] in caplog.text
+    assert answer["Retained"] in caplog.text
 
 
 @pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED", "FAILED"])
@@ -1251,4 +1251,4 @@ def test_a_key_store_is_reported(world: EmulatorState, cluster: str, wanted: str
 
 def test_after_a_rollback_the_absence_of_a_key_store_is_reported(world: EmulatorState) -> None:
     report = world.run(key_stores.report_key_store, **of("", Warnings="gone"))
-    assert report["Data"] == {"KeyStoreId": "none", "State": "ABSENT", "Warnings": "gone"}
+    assert report["Data"] == {"KeyStoreId": "none", "State": "NOT_FOUND", "Warnings": "gone"}

@@ -96,8 +96,8 @@ def test_a_worker_is_named_after_its_function(template: Template) -> None:
     for logical_id, function in template.of_type("AWS::Lambda::Function").items():
         name = function["Handler"].rpartition(".")[2]
         stem = logical_id[1:].removesuffix("Function")
-        if logical_id in ("rFrontDoorFunction", "rAnswerFunction"):
-            wanted = {"FrontDoor": "start", "Answer": "answer"}[stem]
+        if logical_id in ("rRequestFunction", "rResponseFunction"):
+            wanted = {"Request": "start", "Response": "answer"}[stem]
             assert function["Handler"] == f"hsm_lifecycle.front_door.{wanted}"
         else:
             assert "".join(word.capitalize() for word in name.split("_")) == stem
@@ -362,12 +362,12 @@ def test_functions_are_given_the_environment_that_they_read(template: Template) 
                 read |= {"CREATE", "UPDATE", "DELETE"}
     for logical_id, function in template.of_type("AWS::Lambda::Function").items():
         variables = set(function.get("Environment", {}).get("Variables", {}))
-        assert variables == (read if logical_id == "rFrontDoorFunction" else set()), logical_id
+        assert variables == (read if logical_id == "rRequestFunction" else set()), logical_id
 
 
 @in_every_template
 def test_the_front_door_knows_every_attribute_that_an_output_shows(template: Template) -> None:
-    variables = template.resources["rFrontDoorFunction"]["Properties"]["Environment"]["Variables"]
+    variables = template.resources["rRequestFunction"]["Properties"]["Environment"]["Variables"]
     shown = [
         value["Fn::GetAtt"][1]
         for value in (output["Value"] for output in template.outputs.values())
@@ -396,7 +396,7 @@ def test_no_worker_reads_the_environment() -> None:
 
 @in_every_template
 def test_the_front_door_knows_every_machine_but_handle_request(template: Template) -> None:
-    variables = template.resources["rFrontDoorFunction"]["Properties"]["Environment"]["Variables"]
+    variables = template.resources["rRequestFunction"]["Properties"]["Environment"]["Variables"]
     machines = {f"r{''.join(w.capitalize() for w in s.split('-'))}StateMachine" for s in MACHINES}
     known = references(variables["MACHINES"])
     assert known == (machines & set(template.resources)) - {"rHandleRequestStateMachine"}
