@@ -23,6 +23,7 @@ from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2 import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS, Timings
 from rehearsal import test_ca
 from tests.support.moto_extension import MockedHsms
+from tests.support.resource_properties import CLUSTER, resource_properties
 
 Json = dict[str, Any]
 
@@ -216,21 +217,8 @@ class EmulatorState:
         self.hsms.region().settle()
 
     def properties(self, **overrides: Any) -> Json:
-        """ResourceProperties as CloudFormation sends them: every one a string or strings."""
-        return {
-            "System": SYSTEM,
-            "SubnetIds": list(self.subnets),
-            "HsmsPerSubnet": "1",
-            "HsmType": "hsm2m.medium",
-            "Mode": "FIPS",
-            "NetworkType": "IPV4",
-            "BackupRetentionDays": "90",
-            "BackupId": "",
-            "BackupCaCertSecretName": "",
-            "BackupAdminPasswordSecretName": "",
-            "ExternallyProvidedCertsReady": "false",
-            **overrides,
-        }
+        """ResourceProperties of the cluster's template, in this account's subnets."""
+        return resource_properties(CLUSTER, **{"SubnetIds": list(self.subnets), **overrides})
 
     def uninitialized(self, stack_id: str = STACK_ID, **overrides: Any) -> str:
         """A cluster with the tags of this stack, without HSMs; its id."""

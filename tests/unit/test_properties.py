@@ -7,29 +7,20 @@ import pytest
 
 from hsm_lifecycle.errors import ParameterError
 from hsm_lifecycle.properties import ClusterProperties
+from tests.support.resource_properties import CLUSTER, resource_properties
 
 ARN = "arn:aws-us-gov:cloudhsm:us-gov-west-1:123456789012:backup/backup-abcdefg2345"
 
 
 def given(**overrides: Any) -> dict[str, Any]:
-    return {
-        "System": "cloudhsm",
-        "SubnetIds": ["subnet-1", "subnet-2"],
-        "HsmsPerSubnet": "2",
-        "HsmType": "hsm2m.medium",
-        "Mode": "NON_FIPS",
-        "NetworkType": "DUALSTACK",
-        "BackupRetentionDays": "379",
-        "BackupId": "",
-        "BackupCaCertSecretName": "",
-        "BackupAdminPasswordSecretName": "",
-        "ExternallyProvidedCertsReady": "false",
-        **overrides,
-    }
+    return resource_properties(CLUSTER, SubnetIds=["subnet-1", "subnet-2"], **overrides)
 
 
 def test_the_strings_of_cloudformation_become_what_they_mean() -> None:
-    assert ClusterProperties.parse(given()) == ClusterProperties(
+    sent = given(
+        HsmsPerSubnet="2", Mode="NON_FIPS", NetworkType="DUALSTACK", BackupRetentionDays="379"
+    )
+    assert ClusterProperties.parse(sent) == ClusterProperties(
         system="cloudhsm",
         subnet_ids=("subnet-1", "subnet-2"),
         hsms_per_subnet=2,
