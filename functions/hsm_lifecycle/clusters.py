@@ -131,12 +131,12 @@ def check_creation(event: Event) -> dict[str, Any]:
             "pHsmsPerSubnet: a cluster is created with at least one HSM in a subnet, because its"
             " certificate signing request comes from the first. Create it with 1, then update to 0."
         )
-    if wanted.certificates_ready:
+    if wanted.externally_provided_certs_ready:
         raise ParameterError(
             "pExternallyProvidedCertsReady: a new cluster has no certificates yet. Create it with"
             " false; its signing request is then in a secret, and an update goes on from there."
         )
-    check_subnets(wanted.subnet_ids)
+    check_subnets(wanted.subnets)
     if crowd := _crowd({*wanted_tags(event), STACK_TAG, LOGICAL_ID_TAG}):
         raise crowd
     return {"BackupSecrets": _check_backup(wanted) if wanted.backup else {}}
@@ -165,8 +165,8 @@ def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
         )
     source = secret_store.names(wanted.system, backup["ClusterId"])
     return {
-        "CaCertificate": wanted.backup_ca_certificate or source.ca_certificate,
-        "Password": wanted.backup_password or source.password,
+        "CaCertificate": wanted.backup_ca_cert_secret_name or source.ca_certificate,
+        "Password": wanted.backup_admin_password_secret_name or source.password,
     }
 
 
@@ -223,7 +223,7 @@ def create_cluster(event: Event) -> dict[str, Any]:
             HsmType=wanted.hsm_type,
             Mode=wanted.mode,
             NetworkType=wanted.network_type,
-            SubnetIds=list(wanted.subnet_ids),
+            SubnetIds=list(wanted.subnets),
             BackupRetentionPolicy={"Type": "DAYS", "Value": str(wanted.backup_retention_days)},
             TagList=_tag_list(tags),
             **restored,
@@ -306,7 +306,7 @@ def _faults(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
                 )
             ]
     compared = {
-        "pSubnets": (_listed(cluster["SubnetMapping"].values()), _listed(wanted.subnet_ids)),
+        "pSubnets": (_listed(cluster["SubnetMapping"].values()), _listed(wanted.subnets)),
         "pMode": (cluster.get("Mode", "FIPS"), wanted.mode),
         "pNetworkType": (cluster.get("NetworkType", "IPV4"), wanted.network_type),
         "pBackupId": (cluster.get("SourceBackupId") or NONE, wanted.backup_id or NONE),

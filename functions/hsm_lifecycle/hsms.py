@@ -280,7 +280,7 @@ def _unseen(
 
 def _zones_in_order(event: Event, cluster: dict[str, Any]) -> list[str]:
     """The cluster's zones in the order in which the operator listed the subnets."""
-    order = list(ClusterProperties.parse(event["ResourceProperties"]).subnet_ids)
+    order = list(ClusterProperties.parse(event["ResourceProperties"]).subnets)
     subnet_of: dict[str, str] = cluster["SubnetMapping"]
     return sorted(
         subnet_of,

@@ -210,7 +210,7 @@ def check_cluster(event: Event) -> dict[str, Any]:
 
 
 def _trust_anchor(event: Event) -> str:
-    certificate = secret_store.read(event["CaCertificateSecretName"])
+    certificate = secret_store.read(event["CloudHsmCustCaCertSecretName"])
     if len(certificate) > _TRUST_ANCHOR_LENGTH:
         raise ParameterError(
             f"pCloudHsmCustCaCertSecretName: the certificates have {len(certificate)} characters;"

@@ -20,16 +20,16 @@ class ClusterProperties:
     """What `rCloudHsmCluster` is asked to be."""
 
     system: str
-    subnet_ids: tuple[str, ...]
+    subnets: tuple[str, ...]
     hsms_per_subnet: int
     hsm_type: str
     mode: str
     network_type: str
     backup_retention_days: int
     backup: str
-    backup_ca_certificate: str
-    backup_password: str
-    certificates_ready: bool
+    backup_ca_cert_secret_name: str
+    backup_admin_password_secret_name: str
+    externally_provided_certs_ready: bool
 
     @property
     def backup_id(self) -> str:
@@ -41,20 +41,20 @@ class ClusterProperties:
         """Read ResourceProperties; raises ParameterError naming the stack parameter."""
         parsed = cls(
             system=given["System"],
-            subnet_ids=tuple(given["SubnetIds"]),
+            subnets=tuple(given["Subnets"]),
             hsms_per_subnet=_whole_number(given, "HsmsPerSubnet"),
             hsm_type=given["HsmType"],
             mode=given["Mode"],
             network_type=given["NetworkType"],
             backup_retention_days=_whole_number(given, "BackupRetentionDays"),
             backup=given["BackupId"],
-            backup_ca_certificate=given["BackupCaCertSecretName"],
-            backup_password=given["BackupAdminPasswordSecretName"],
-            certificates_ready=given["ExternallyProvidedCertsReady"] == "true",
+            backup_ca_cert_secret_name=given["BackupCaCertSecretName"],
+            backup_admin_password_secret_name=given["BackupAdminPasswordSecretName"],
+            externally_provided_certs_ready=given["ExternallyProvidedCertsReady"] == "true",
         )
-        if len(parsed.subnet_ids) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
+        if len(parsed.subnets) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
             raise ParameterError(
-                f"pHsmsPerSubnet: {parsed.hsms_per_subnet} in each of {len(parsed.subnet_ids)}"
+                f"pHsmsPerSubnet: {parsed.hsms_per_subnet} in each of {len(parsed.subnets)}"
                 f" subnets is more than the {HSMS_PER_CLUSTER} HSMs that a cluster can hold."
             )
         return parsed

@@ -94,6 +94,7 @@ USUAL: dict[str, Answer] = {
     "UpdatePassword": ok(),
 }
 
+PACKAGE = {"Name": "cloudhsm-cli", "Url": "", "Sha256": ""}
 CLUSTER_REQUEST: dict[str, Any] = {
     "StackId": STACK,
     "LogicalResourceId": "rCloudHsmCluster",
@@ -107,8 +108,8 @@ CLUSTER_REQUEST: dict[str, Any] = {
         "ExternallyProvidedCertsReady": "false",
         "ClientInstanceId": CLIENT,
         "ClientSecurityGroupId": "sg-0123456789abcdef0",
-        "Package": {"Package": "cloudhsm-cli"},
-        "ActivationPackage": {"Package": "cloudhsm-cli"},
+        "ClientPackage": PACKAGE,
+        "ActivationPackage": PACKAGE,
     },
 }
 KEY_STORE_REQUEST: dict[str, Any] = {
@@ -118,9 +119,9 @@ KEY_STORE_REQUEST: dict[str, Any] = {
     "ResourceProperties": {
         "KeyStoreName": "keys",
         "DeleteKeyStoreUponStackDeletion": "false",
-        "ClusterId": CLUSTER,
-        "AdminPasswordSecretName": "/cloudhsm/admin",
-        "CaCertificateSecretName": "/cloudhsm/ca",
+        "CloudHsmClusterId": CLUSTER,
+        "CloudHsmAdminPasswordSecretName": "/cloudhsm/admin",
+        "CloudHsmCustCaCertSecretName": "/cloudhsm/ca",
         "PasswordSecretName": "/cloudhsm-ks/1/kmsuser-password",
         "Claim": "/hsm-lifecycle/cloudhsm-ks-1/key-store",
         "ClientInstanceId": CLIENT,
@@ -132,15 +133,16 @@ ON_CLUSTER = {
     "StackId": STACK,
     "System": "cloudhsm",
     "InstanceId": CLIENT,
-    "Package": {"Package": "cloudhsm-cli"},
+    "ClientPackage": PACKAGE,
+    "ActivationPackage": PACKAGE,
 }
 ON_KEY_STORE = {
     "KeyStoreId": KEY_STORE,
     "ClusterId": CLUSTER,
     "StackId": STACK,
     "InstanceId": CLIENT,
-    "AdminPasswordSecretName": "/cloudhsm/admin",
-    "CaCertificateSecretName": "/cloudhsm/ca",
+    "CloudHsmAdminPasswordSecretName": "/cloudhsm/admin",
+    "CloudHsmCustCaCertSecretName": "/cloudhsm/ca",
     "PasswordSecretName": "/cloudhsm-ks/1/kmsuser-password",
 }
 INPUTS: dict[str, dict[str, Any]] = {

@@ -218,7 +218,7 @@ class EmulatorState:
 
     def properties(self, **overrides: Any) -> Json:
         """ResourceProperties of the cluster's template, in this account's subnets."""
-        return resource_properties(CLUSTER, **{"SubnetIds": list(self.subnets), **overrides})
+        return resource_properties(CLUSTER, **{"Subnets": list(self.subnets), **overrides})
 
     def uninitialized(self, stack_id: str = STACK_ID, **overrides: Any) -> str:
         """A cluster with the tags of this stack, without HSMs; its id."""

@@ -304,7 +304,7 @@ def test_a_subnet_that_is_given_twice_is_refused(world: EmulatorState) -> None:
 
 
 def test_a_subnet_that_does_not_exist_is_refused_in_the_words_of_aws(world: EmulatorState) -> None:
-    properties = world.properties(SubnetIds=["subnet-00000000"])
+    properties = world.properties(Subnets=["subnet-00000000"])
     with pytest.raises(RefusedError, match=r"pSubnets: DescribeSubnets: .*subnet-00000000"):
         world.run(clusters.check_creation, **of_stack(ResourceProperties=properties))
 
@@ -673,7 +673,7 @@ def test_an_update_that_aws_can_carry_out_passes(world: EmulatorState) -> None:
     answer = updated(
         world,
         cluster_id,
-        SubnetIds=world.subnets[::-1],
+        Subnets=world.subnets[::-1],
         HsmsPerSubnet="2",
         BackupRetentionDays="8",
         HsmType="hsm3x.large",
@@ -690,7 +690,7 @@ def test_an_update_that_aws_can_carry_out_passes(world: EmulatorState) -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"SubnetIds": ["subnet-1", "subnet-2"]}, "pSubnets: the cluster has subnet-.*,subnet-"),
+        ({"Subnets": ["subnet-1", "subnet-2"]}, "pSubnets: the cluster has subnet-.*,subnet-"),
         ({"Mode": "NON_FIPS"}, "pMode: the cluster has FIPS, .* to NON_FIPS"),
         ({"NetworkType": "DUALSTACK"}, "pNetworkType: the cluster has IPV4, .* to DUALSTACK"),
         ({"BackupId": "backup-aaaaaaaaaaa"}, "pBackupId: the cluster has none, .* to backup-aaa"),
@@ -709,7 +709,7 @@ def test_what_aws_cannot_change_is_refused_by_the_parameters_name(
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        ({"SubnetIds": ["subnet-1", "subnet-2"]}, ["pSubnets"]),
+        ({"Subnets": ["subnet-1", "subnet-2"]}, ["pSubnets"]),
         ({"Mode": "NON_FIPS", "NetworkType": "DUALSTACK"}, ["pMode", "pNetworkType"]),
     ],
 )

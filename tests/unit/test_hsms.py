@@ -85,14 +85,14 @@ def test_the_subnets_are_tried_in_the_order_in_which_the_operator_lists_them(
 ) -> None:
     cluster_id = world.uninitialized()
     first, second, third = world.subnets
-    answer = first_created(world, cluster_id, SubnetIds=[third, first, second])
+    answer = first_created(world, cluster_id, Subnets=[third, first, second])
     assert answer["Tried"] == [ZONES[2]]
 
 
 def test_subnets_that_the_operator_no_longer_lists_come_last(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
     world.faults.plant({**EMPTY_CAPACITY, "times": 2})
-    answer = first_created(world, cluster_id, SubnetIds=["subnet-0", world.subnets[2]])
+    answer = first_created(world, cluster_id, Subnets=["subnet-0", world.subnets[2]])
     assert answer["Tried"] == [ZONES[2], ZONES[0], ZONES[1]]
 
 

@@ -57,7 +57,7 @@ def wish(cluster_id: str, name: str = NAME, **more: Any) -> Json:
         "Name": name,
         "StackId": STACK_ID,
         "Claim": CLAIM,
-        "CaCertificateSecretName": CA_SECRET,
+        "CloudHsmCustCaCertSecretName": CA_SECRET,
         "PasswordSecretName": PASSWORD_SECRET,
         **more,
     }
@@ -159,7 +159,7 @@ def looked_for(world: EmulatorState, physical_id: str = "", looks: int = 0) -> J
         key_stores.find_key_store,
         StackId=STACK_ID,
         Claim=CLAIM,
-        CaCertificateSecretName=CA_SECRET,
+        CloudHsmCustCaCertSecretName=CA_SECRET,
         PasswordSecretName=PASSWORD_SECRET,
         PhysicalResourceId=physical_id,
         Attempts=looks,
@@ -344,7 +344,7 @@ def checked(world: EmulatorState, cluster_id: str, key_store_id: str = "") -> Js
         key_stores.check_cluster,
         ClusterId=cluster_id,
         KeyStoreId=key_store_id,
-        CaCertificateSecretName=CA_SECRET,
+        CloudHsmCustCaCertSecretName=CA_SECRET,
     )
 
 

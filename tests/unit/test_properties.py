@@ -13,7 +13,7 @@ ARN = "arn:aws-us-gov:cloudhsm:us-gov-west-1:123456789012:backup/backup-abcdefg2
 
 
 def given(**overrides: Any) -> dict[str, Any]:
-    return resource_properties(CLUSTER, SubnetIds=["subnet-1", "subnet-2"], **overrides)
+    return resource_properties(CLUSTER, Subnets=["subnet-1", "subnet-2"], **overrides)
 
 
 def test_the_strings_of_cloudformation_become_what_they_mean() -> None:
@@ -22,16 +22,16 @@ def test_the_strings_of_cloudformation_become_what_they_mean() -> None:
     )
     assert ClusterProperties.parse(sent) == ClusterProperties(
         system="cloudhsm",
-        subnet_ids=("subnet-1", "subnet-2"),
+        subnets=("subnet-1", "subnet-2"),
         hsms_per_subnet=2,
         hsm_type="hsm2m.medium",
         mode="NON_FIPS",
         network_type="DUALSTACK",
         backup_retention_days=379,
         backup="",
-        backup_ca_certificate="",
-        backup_password="",
-        certificates_ready=False,
+        backup_ca_cert_secret_name="",
+        backup_admin_password_secret_name="",
+        externally_provided_certs_ready=False,
     )
 
 
@@ -49,7 +49,7 @@ def test_properties_that_other_steps_read_do_not_disturb() -> None:
 @pytest.mark.parametrize(("text", "meaning"), [("true", True), ("false", False)])
 def test_certificates_are_ready_when_the_operator_says_so(text: str, meaning: bool) -> None:
     parsed = ClusterProperties.parse(given(ExternallyProvidedCertsReady=text))
-    assert parsed.certificates_ready is meaning
+    assert parsed.externally_provided_certs_ready is meaning
 
 
 @pytest.mark.parametrize(
