@@ -41,9 +41,9 @@ help: ## list the targets
 setup: $(ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) ## fetch all that is needed into .venv; nothing else needs a network
 
 .PHONY: format
-format: $(ENVIRONMENT) ## format the Python files and mend what ruff can mend
-	$(BIN)/ruff check --fix-only --quiet
-	$(BIN)/ruff format
+format: $(ENVIRONMENT) ## format Python files and state machines, and apply ruff's fixes
+	$(BIN)/ruff check --fix-only --quiet && $(BIN)/ruff format
+	$(BIN)/python -m scripts.format_statemachines
 
 .PHONY: lint
 lint: lint-python lint-types lint-templates lint-json lint-shell ## ruff, mypy, cfn-lint, JSON, ShellCheck; changes nothing
@@ -153,7 +153,7 @@ lint-templates: $(ENVIRONMENT)
 
 .PHONY: lint-json
 lint-json: $(ENVIRONMENT)
-	$(BIN)/python -m scripts.check_json $(wildcard statemachines/*.json)
+	$(BIN)/python -m scripts.format_statemachines --check
 
 .PHONY: lint-shell
 lint-shell: $(ENVIRONMENT)
