@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Json = Any
 
 # What happens to HSMs, backups and users without a request that AWS sees; methods of hsm.Region.
-ACTS = ("replace_hsm", "degrade_hsm", "plant_shared_backup", "log_in", "log_out")
+ACTS = ("replace_hsm", "degrade_hsm", "share_backup", "log_in", "log_out")
 
 # Real seconds.
 REST_SECONDS = 10
@@ -46,7 +46,7 @@ class AdminApi:
             ("GET", "/answers"): lambda query: list(emulator.answers),
             ("GET", "/rest"): self.rest,
             ("GET", "/faults"): lambda query: emulator.faults.unused(),
-            ("POST", "/faults"): self.plant,
+            ("POST", "/faults"): self.inject,
             ("POST", "/advance"): self.advance,
             ("POST", "/act"): self.act,
             ("POST", "/hsm"): self.data_plane,
@@ -67,7 +67,7 @@ class AdminApi:
         """What happened, from `since` on (virtual seconds since the start)."""
         with scope(self._account, self._emulator.region):
             for model in list(self._emulator.hsms.values()):
-                model.settle()
+                model.run_due()
         return self._emulator.event_log.events(float(query.get("since", 0)))
 
     def processes(self) -> Json:
@@ -99,10 +99,10 @@ class AdminApi:
                 if stack in (each["StackName"], each["StackId"])
             )
 
-    def plant(self, faults: Json) -> Json:
+    def inject(self, faults: Json) -> Json:
         """Plant one fault or a list of them."""
         try:
-            self._emulator.faults.plant(faults)
+            self._emulator.faults.inject(faults)
         except ValueError as nonsense:
             raise ApiError("InvalidFault", str(nonsense)) from nonsense
         return self._emulator.faults.unused()
@@ -121,7 +121,7 @@ class AdminApi:
         """Have AWS, or another account, do unasked what the model has a method for.
 
         {"replace_hsm": {"hsm_id": "hsm-..."}}, {"degrade_hsm": {"hsm_id": "hsm-..."}},
-        {"plant_shared_backup": {"admin_password": "..."}}, or
+        {"share_backup": {"admin_password": "..."}}, or
         {"log_in": {"cluster_id": "cluster-...", "username": "kmsuser"}} and so {"log_out": ...}.
         """
         ((act, details),) = given.items()

@@ -13,7 +13,7 @@ KEYS = 3
 # All of it stays.
 gc.disable()
 server.load(server.REGION)
-certificates.prepare_keys(KEYS)
+certificates.pregenerate_keys(KEYS)
 # It is shared with all of them, until somebody writes to it, as the collector would.
 gc.freeze()
 gc.enable()

@@ -31,8 +31,8 @@ from localaws.core.faults import Faults
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import access, install
 from localaws.sandbox.command_server import CommandServer
-from localaws.services.cloudhsmv2 import Quotas, Timings
-from localaws.state import Assumptions, EmulatorState, Ports
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
+from localaws.state import EmulatorState, Ports
 from rehearsal import test_ca
 
 Json = dict[str, Any]

@@ -15,9 +15,9 @@ from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.lambda_runtime.pool import Pool
 from localaws.sandbox.command_server import CommandServer
-from localaws.services import cloudhsmv2
-from localaws.services.cloudhsmv2.timings import Quotas, Timings
-from localaws.services.ssm import provider
+from localaws.services.cloudhsmv2.provider import CloudHsmProvider
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
+from localaws.services.ssm.provider import SsmProvider
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,6 @@ class Ports:
     gateway: int
     secure: int
     admin: int
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """How the model reads what AWS leaves open."""
-
-    year: int = 2026
-    concurrent_create: bool = True
 
 
 @dataclass
@@ -57,8 +49,8 @@ class EmulatorState:
     # What custom resources have answered CloudFormation, as it came.
     answers: list[str] = field(default_factory=list)
     # By account and Region.
-    hsms: dict[tuple[str, str], cloudhsmv2.Region] = field(default_factory=dict)
-    ssms: dict[tuple[str, str], provider.Ssm] = field(default_factory=dict)
+    hsms: dict[tuple[str, str], CloudHsmProvider] = field(default_factory=dict)
+    ssms: dict[tuple[str, str], SsmProvider] = field(default_factory=dict)
 
     @property
     def admin_url(self) -> str:

@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 # Real seconds of quiet before a jump: for the moments that no hold covers.
-SETTLE = 0.002
+QUIET_PERIOD = 0.002
 
 
 class Signal:
@@ -239,13 +239,13 @@ class JumpClock:
     A thread that waits gives its hold up, and when its wait is over and nobody else is at work, it
     gets it back before anyone else may run, so that no gap opens in between."""
 
-    def __init__(self, settle: float = SETTLE, start: float | None = None) -> None:
+    def __init__(self, quiet_period: float = QUIET_PERIOD, start: float | None = None) -> None:
         self.jumps = 0
         self.paused = False
         self._start = time.time() if start is None else start
         self._now = self._start
         self._paused_until = self._start
-        self._settle = settle
+        self._quiet_period = quiet_period
         self._condition = threading.Condition(threading.RLock())
         self._working = 0
         self._thread = threading.local()
@@ -406,8 +406,8 @@ class JumpClock:
                         self._condition.wait()
                         continue
                     quiet = time.monotonic() - self._last_activity
-                    if quiet < self._settle:
-                        self._condition.wait(self._settle - quiet)
+                    if quiet < self._quiet_period:
+                        self._condition.wait(self._quiet_period - quiet)
                         continue
                     self._now = deadline
                     self.jumps += 1

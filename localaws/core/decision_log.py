@@ -13,7 +13,7 @@ class DecisionLog:
         self._taken: dict[tuple[str, str, str, bool, str | None, str | None], None] = {}
         self._lock = threading.Lock()
 
-    def note(
+    def record(
         self,
         principal: str,
         action: str,

@@ -33,11 +33,11 @@ class EventLog:
         with self._lock:
             self._listeners.append(listener)
 
-    def note(self, service: str, subject: str, event: str, **details: Any) -> None:
+    def record(self, service: str, subject: str, event: str, **details: Any) -> None:
         """Add an event that happens now."""
-        self.note_at(self._clock.now(), service, subject, event, **details)
+        self.record_at(self._clock.now(), service, subject, event, **details)
 
-    def note_at(
+    def record_at(
         self, moment: float, service: str, subject: str, event: str, **details: Any
     ) -> None:
         """Add an event that happened at `moment` (epoch seconds) and is noticed only now."""

@@ -83,7 +83,7 @@ class Faults:
         self._agents: dict[str | None, str] = {}
         self._lock = threading.Lock()
 
-    def plant(self, faults: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    def inject(self, faults: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
         """Plant one fault or several; ValueError if one of them makes no sense, and then none."""
         checked = [_check(fault) for fault in ([faults] if isinstance(faults, Mapping) else faults)]
         with self._lock:

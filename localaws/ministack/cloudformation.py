@@ -88,7 +88,7 @@ class Operations:
         self._add_event(
             stack_id, stack_name, logical_id, resource_type, status, reason, *rest, **named
         )
-        self._emulator.event_log.note(
+        self._emulator.event_log.record(
             "cloudformation",
             logical_id,
             status,

@@ -145,7 +145,7 @@ class Requests:
         if again and not again.get("after"):
             due.append(event)
         for late in due:
-            self._emulator.event_log.note(
+            self._emulator.event_log.record(
                 "cloudformation",
                 late["LogicalResourceId"],
                 "DeliveredAgain",

@@ -43,7 +43,9 @@ def install(emulator: EmulatorState) -> None:
         ):
             _log.warning("EventBridge: %s may not invoke %s", _rule_arn.get(), arn)
             return
-        emulator.event_log.note("events", _rule_arn.get().rpartition("/")[2], "Invoked", target=arn)
+        emulator.event_log.record(
+            "events", _rule_arn.get().rpartition("/")[2], "Invoked", target=arn
+        )
         invoke_asynchronously(function, json.loads(payload))
 
     _events._invoke_target = invoke_target_of

@@ -159,7 +159,7 @@ def _decide(
         context, policies = seen[0]
         role = _role_of(context.principal_arn)
         if role:
-            emulator.decisions.note(
+            emulator.decisions.record(
                 role,
                 demand.action,
                 demand.resource,
@@ -255,7 +255,7 @@ def role_allows(
     policies = _evaluator._gather_role_policies(name, account)
     allowed: bool = _evaluator.evaluate(question, policies).decision == "Allow"
     statement = _only_statement(question, policies)
-    emulator.decisions.note(name, action, resource, allowed, statement=statement, behind=behind)
+    emulator.decisions.record(name, action, resource, allowed, statement=statement, behind=behind)
     return allowed
 
 
@@ -312,7 +312,7 @@ class CallersRights:
         self._emulator = emulator
         self._lock = threading.Lock()
 
-    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
+    def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
         """Raise ApiError, in IAM's words, unless the caller may; context is condition keys."""
         if not self._emulator.auth:
             return
@@ -336,7 +336,7 @@ class CallersRights:
         with self._lock:
             if name in _iam._roles:
                 return
-            self.demand("iam:CreateServiceLinkedRole", arn, {"iam:AWSServiceName": service})
+            self.authorize("iam:CreateServiceLinkedRole", arn, {"iam:AWSServiceName": service})
             _iam._create_service_linked_role({"AWSServiceName": [service]})
             made = f"AWSServiceRoleFor{service.split('.')[0].capitalize()}"
             _iam._roles[name] = {**_iam._roles.pop(made), "RoleName": name, "Arn": arn}

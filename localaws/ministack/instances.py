@@ -172,7 +172,7 @@ class Instances:
 
     def _move(self, instance_id: str, state: str) -> None:
         _ec2._instances[instance_id]["State"] = {"Code": CODES[state], "Name": state}
-        self._emulator.event_log.note("ec2", instance_id, state)
+        self._emulator.event_log.record("ec2", instance_id, state)
 
     def _later(self, instance_id: str, seconds: float, state: str) -> None:
         machine = self._machines[instance_id]

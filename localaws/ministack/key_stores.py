@@ -13,7 +13,7 @@ from typing import Any
 
 from localaws.core.api_error import ApiError
 from localaws.ministack.access import ministack
-from localaws.services import cloudhsmv2
+from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 
 Answer = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Answer]]
@@ -40,7 +40,7 @@ LENGTH_OF_ID = 36
 _kms = ministack("services.kms")
 
 
-def with_keys_in_key_stores(model: Callable[[], cloudhsmv2.Region], kms: Handler) -> Handler:
+def with_keys_in_key_stores(model: Callable[[], CloudHsmProvider], kms: Handler) -> Handler:
     """KMS, where a key may live in a key store and then depends on its HSMs."""
 
     async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
@@ -78,7 +78,7 @@ def _refuse(given: Mapping[str, Any]) -> None:
             )
 
 
-def _put_into(model: cloudhsmv2.Region, store: str, answer: Answer) -> Answer:
+def _put_into(model: CloudHsmProvider, store: str, answer: Answer) -> Answer:
     """Put the key that ministack has made into the store, or do away with it."""
     status, headers, body = answer
     if status != 200:
@@ -106,7 +106,7 @@ def _key_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
     return record
 
 
-def _refuse_use(model: cloudhsmv2.Region, record: Mapping[str, Any], action: str) -> None:
+def _refuse_use(model: CloudHsmProvider, record: Mapping[str, Any], action: str) -> None:
     key = record["KeyId"]
     if model.key_state(key) is None:
         _kms._keys.pop(key, None)
@@ -120,7 +120,7 @@ def _refuse_use(model: cloudhsmv2.Region, record: Mapping[str, Any], action: str
 
 
 def _followed(
-    model: cloudhsmv2.Region,
+    model: CloudHsmProvider,
     record: Mapping[str, Any],
     action: str,
     given: Mapping[str, Any],
@@ -139,7 +139,7 @@ def _followed(
     return status, headers, json.dumps(_described(model, json.loads(body))).encode()
 
 
-def _described(model: cloudhsmv2.Region, answer: dict[str, Any]) -> dict[str, Any]:
+def _described(model: CloudHsmProvider, answer: dict[str, Any]) -> dict[str, Any]:
     """CreateKey's or DescribeKey's answer with what the store has to do with the key."""
     metadata = answer["KeyMetadata"]
     # Its material is in the HSMs, and KMS has no id for it.

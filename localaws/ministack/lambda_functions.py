@@ -85,7 +85,7 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
     name, code = config["FunctionName"], function.get("code_zip")
     step = event.get("Step") if isinstance(event, dict) else None
     detail = {"step": step} if step else {}
-    emulator.event_log.note("lambda", name, "Invoked", **detail)
+    emulator.event_log.record("lambda", name, "Invoked", **detail)
     if code:
         day = dt.datetime.fromtimestamp(emulator.clock.now(), dt.UTC)
         environment = emulator.environments.take(
@@ -105,9 +105,9 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
         outcome = Outcome(None, error, "", "")
     _log(emulator, config, request_id, outcome)
     if outcome.error is None:
-        emulator.event_log.note("lambda", name, "Succeeded", **detail)
+        emulator.event_log.record("lambda", name, "Succeeded", **detail)
         return {"body": outcome.result, "log": outcome.log}
-    emulator.event_log.note("lambda", name, "Failed", error=outcome.error["errorType"], **detail)
+    emulator.event_log.record("lambda", name, "Failed", error=outcome.error["errorType"], **detail)
     return {"body": {**outcome.error, "requestId": request_id}, "error": True, "log": outcome.log}
 
 

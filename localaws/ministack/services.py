@@ -18,7 +18,11 @@ from localaws.ministack.instances import Instances
 from localaws.ministack.key_stores import with_keys_in_key_stores
 from localaws.ministack.lambda_functions import ensure_log_group
 from localaws.ministack.networks import Network
-from localaws.services import cloudhsmv2
+from localaws.services.cloudhsmv2.provider import (
+    CLOUDHSM_ACTIONS,
+    KEY_STORE_ACTIONS,
+    CloudHsmProvider,
+)
 from localaws.services.ssm import provider
 
 if TYPE_CHECKING:
@@ -59,11 +63,11 @@ class Models:
         self._emulator = emulator
         self._instances = instances
 
-    def hsm(self) -> cloudhsmv2.Region:
+    def hsm(self) -> CloudHsmProvider:
         """CloudHSM and KMS key stores of the current request's account and Region."""
         emulator, (account, region) = self._emulator, _scope()
         if (account, region) not in emulator.hsms:
-            emulator.hsms[account, region] = cloudhsmv2.Region(
+            emulator.hsms[account, region] = CloudHsmProvider(
                 emulator.clock,
                 Network(emulator),
                 CallersRights(emulator),
@@ -74,16 +78,15 @@ class Models:
                 quotas=emulator.quotas,
                 faults=emulator.faults,
                 event_log=emulator.event_log,
-                year=emulator.assumptions.year,
-                concurrent_create=emulator.assumptions.concurrent_create,
+                assumptions=emulator.assumptions,
             )
         return emulator.hsms[account, region]
 
-    def ssm(self) -> provider.Ssm:
+    def ssm(self) -> provider.SsmProvider:
         """Systems Manager of the current request's account and Region."""
         emulator, (account, region) = self._emulator, _scope()
         if (account, region) not in emulator.ssms:
-            emulator.ssms[account, region] = provider.Ssm(
+            emulator.ssms[account, region] = provider.SsmProvider(
                 emulator.clock,
                 self._instances,
                 emulator.spawn,
@@ -106,13 +109,13 @@ def install(emulator: EmulatorState, models: Models) -> None:
     for name, handler in list(handlers.items()):
         handlers[name] = _failing_as_planted(emulator, name, handler)
     handlers["cloudhsm"] = _json_service(
-        cloudhsmv2.CLOUDHSM_ACTIONS, lambda action, given: models.hsm().call(action, given)
+        CLOUDHSM_ACTIONS, lambda action, given: models.hsm().call(action, given)
     )
     handlers["ssm"] = _json_service(
         provider.ACTIONS, lambda action, given: models.ssm().call(action, given), handlers["ssm"]
     )
     handlers["kms"] = _json_service(
-        cloudhsmv2.KEY_STORE_ACTIONS,
+        KEY_STORE_ACTIONS,
         lambda action, given: models.hsm().call(action, given),
         with_keys_in_key_stores(models.hsm, handlers["kms"]),
     )

@@ -191,7 +191,7 @@ class Executions:
 
     def _note(self, record: Mapping[str, Any], event: str, **details: Any) -> None:
         problem = {key: record[key] for key in ("error", "cause") if record.get(key)}
-        self.emulator.event_log.note(
+        self.emulator.event_log.record(
             "states",
             record["stateMachineArn"].rpartition(":")[2],
             event,

@@ -72,7 +72,7 @@ def restored_from_another_account(driver: StackDriver) -> None:
     """A backup that another account shares, by its ARN: its two secrets have to be named."""
     # The model of CloudHSM is there once it was asked for something.
     driver.aws.client("cloudhsmv2").describe_backups()
-    shared = driver.admin.act("plant_shared_backup", admin_password=SHARED_PASSWORD)
+    shared = driver.admin.act("share_backup", admin_password=SHARED_PASSWORD)
     with driver.step("Create, but its secrets are not here"):
         driver.expect_refusal(
             "keeps its certificate", pBackupId=shared["BackupArn"], pUseExternalPkiProcess="true"

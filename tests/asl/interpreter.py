@@ -18,8 +18,8 @@ from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.ministack import state_machines, states_language, step_functions
 from localaws.ministack.access import ministack
-from localaws.services.cloudhsmv2.timings import Quotas, Timings
-from localaws.state import Assumptions, EmulatorState, Ports
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
+from localaws.state import EmulatorState, Ports
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
@@ -140,7 +140,7 @@ def _choice(state: dict[str, Any], given: Any) -> str:
 def main() -> None:
     """Read machines and paths, write walks."""
     work = json.load(sys.stdin)
-    clock = JumpClock(settle=0, start=1790000000.0)
+    clock = JumpClock(quiet_period=0, start=1790000000.0)
     emulator = EmulatorState(
         clock=clock,
         home=SimpleNamespace(),  # type: ignore[arg-type]  # nothing is kept anywhere

@@ -20,7 +20,8 @@ from moto.ec2.models import ec2_backends
 from hsm_lifecycle import clusters
 from hsm_lifecycle.dispatch import name_of, worker
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2 import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS, Timings
+from localaws.services.cloudhsmv2.provider import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS
+from localaws.services.cloudhsmv2.settings import Timings
 from rehearsal import test_ca
 from tests.support.moto_extension import MockedHsms
 from tests.support.resource_properties import CLUSTER, resource_properties
@@ -214,7 +215,7 @@ class EmulatorState:
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""
         self.clock.advance(seconds)
-        self.hsms.region().settle()
+        self.hsms.provider().run_due()
 
     def properties(self, **overrides: Any) -> Json:
         """ResourceProperties of the cluster's template, in this account's subnets."""
@@ -275,7 +276,7 @@ class EmulatorState:
 
     def restored(self, *zones: str, stack_id: str = STACK_ID) -> str:
         """A cluster that is ACTIVE by a backup, with an HSM in each zone given: the short way."""
-        backup = self.hsms.region().plant_shared_backup(PASSWORD)
+        backup = self.hsms.provider().share_backup(PASSWORD)
         cluster_id = self.uninitialized(stack_id, SourceBackupId=backup["BackupArn"])
         self.anchors[cluster_id] = backup["TrustAnchor"]
         for zone in zones:
@@ -309,7 +310,7 @@ class EmulatorState:
         """What cloudhsm-cli does on an instance that can reach the cluster."""
         instance, _ = self.client(cluster_id)
         active = [hsm["EniIp"] for hsm in self.listed(cluster_id) if hsm["State"] == "ACTIVE"]
-        return self.hsms.region().data_plane(
+        return self.hsms.provider().data_plane(
             operation,
             {"ip": active[0], "ca": self.anchors[cluster_id], "instance_id": instance, **params},
         )

@@ -3,7 +3,7 @@
     with mock_aws(), extended_moto(clock) as hsms:
         boto3.client("cloudhsmv2").create_cluster(...)
         clock.advance(193)
-        hsms.region().degrade_hsm(...)
+        hsms.provider().degrade_hsm(...)
 
 The network around it is moto's EC2, the log groups are in moto's Logs; the caller may do anything
 but what is in `hsms.denied`. moto is touched in one place: methods are set on the classes that
@@ -34,8 +34,12 @@ from moto.kms.responses import KmsResponse
 from localaws.core.api_error import ApiError
 from localaws.core.event_log import EventLog, TellsTime
 from localaws.core.faults import Faults
-from localaws.services.cloudhsmv2 import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS, Region
 from localaws.services.cloudhsmv2.interfaces import Subnet
+from localaws.services.cloudhsmv2.provider import (
+    CLOUDHSM_ACTIONS,
+    KEY_STORE_ACTIONS,
+    CloudHsmProvider,
+)
 
 ACCOUNT = "123456789012"
 PORTS = (2223, 2225)
@@ -56,23 +60,23 @@ class MockedHsms:
         self.service_linked_roles: set[str] = set()
         self._clock = clock
         self._arguments = arguments
-        self._regions: dict[tuple[str, str], Region] = {}
+        self._providers: dict[tuple[str, str], CloudHsmProvider] = {}
 
-    def region(self, name: str = "us-east-1", account: str = ACCOUNT) -> Region:
+    def provider(self, region: str = "us-east-1", account: str = ACCOUNT) -> CloudHsmProvider:
         """The model of one account in one Region."""
-        if (account, name) not in self._regions:
-            self._regions[account, name] = Region(
+        if (account, region) not in self._providers:
+            self._providers[account, region] = CloudHsmProvider(
                 self._clock,
-                MotoEc2(name, account),
+                MotoEc2(region, account),
                 _Caller(self),
-                MotoLogs(name),
-                region=name,
+                MotoLogs(region),
+                region=region,
                 account=account,
                 faults=self.faults,
                 event_log=self.event_log,
                 **self._arguments,
             )
-        return self._regions[account, name]
+        return self._providers[account, region]
 
 
 class _Caller:
@@ -81,7 +85,7 @@ class _Caller:
     def __init__(self, hsms: MockedHsms) -> None:
         self._hsms = hsms
 
-    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
+    def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
         if action in self._hsms.denied:
             raise ApiError(
                 "AccessDenied", f"User is not authorized to perform: {action} on {resource}"
@@ -89,7 +93,7 @@ class _Caller:
 
     def ensure_service_linked_role(self, service: str) -> None:
         if service not in self._hsms.service_linked_roles:
-            self.demand("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
+            self.authorize("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
             self._hsms.service_linked_roles.add(service)
 
 
@@ -215,7 +219,7 @@ class MotoLogs:
 
 @contextlib.contextmanager
 def extended_moto(clock: TellsTime, **arguments: Any) -> Iterator[MockedHsms]:
-    """Have moto answer for CloudHSM and key stores with the model; arguments are `Region`'s."""
+    """Have moto answer for CloudHSM and key stores with the model; arguments are `CloudHsmProvider`'s."""
     hsms = MockedHsms(clock, **arguments)
     answers = [(CloudHSMV2Response, action) for action in CLOUDHSM_ACTIONS]
     answers += [(KmsResponse, action) for action in KEY_STORE_ACTIONS]
@@ -230,7 +234,7 @@ def _answer(hsms: MockedHsms, action: str) -> Callable[[Any], Any]:
     """The method by which moto answers an action."""
 
     def answer(response: Any) -> Any:
-        model = hsms.region(response.region, response.current_account)
+        model = hsms.provider(response.region, response.current_account)
         try:
             return json.dumps(model.call(action, json.loads(response.body or "{}")))
         except ApiError as refusal:

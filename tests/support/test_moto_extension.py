@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
 
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2 import Quotas, Timings
+from localaws.services.cloudhsmv2.settings import Quotas, Timings
 from rehearsal import test_ca
-from tests.localaws.services.region import PASSWORD, START, ZONES, StillClock
+from tests.localaws.services.cloudhsm import PASSWORD, START, ZONES, StillClock
 from tests.support.moto_extension import MockedHsms, MotoEc2, extended_moto
 
 TIMINGS = Timings()
@@ -87,7 +87,7 @@ def test_boto3_drives_the_model_through_a_whole_life(aws: Aws) -> None:
     aws.clock.advance(TIMINGS.initialize)
     client, client_group = aws.run_client()
     request = {"ip": cluster["Hsms"][0]["EniIp"], "ca": aws.ca.pem, "instance_id": client}
-    region = aws.hsms.region()
+    region = aws.hsms.provider()
     with pytest.raises(Exception, match="timed out"):
         region.data_plane("activate", {**request, "password": PASSWORD})
     aws.ec2.authorize_security_group_ingress(
@@ -194,7 +194,9 @@ def test_a_refusal_arrives_as_the_error_of_the_api(aws: Aws) -> None:
 
 
 def test_a_lost_connection_is_one_to_boto3_too(aws: Aws) -> None:
-    aws.hsms.faults.plant({"operation": "CreateCluster", "code": "ConnectionLost", "when": "after"})
+    aws.hsms.faults.inject(
+        {"operation": "CreateCluster", "code": "ConnectionLost", "when": "after"}
+    )
     with pytest.raises(ConnectionClosedError):
         aws.hsm.create_cluster(HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=aws.subnets)
     assert len(aws.hsm.describe_clusters()["Clusters"]) == 1
@@ -211,7 +213,7 @@ def test_each_region_has_a_model_of_its_own(aws: Aws) -> None:
     aws.with_csr()
     elsewhere = boto3.client("cloudhsmv2", region_name="eu-west-1")
     assert elsewhere.describe_clusters()["Clusters"] == []
-    assert len(aws.hsms.region().inventory()["cloudhsm"]["clusters"]) == 1
+    assert len(aws.hsms.provider().inventory()["cloudhsm"]["clusters"]) == 1
 
 
 def test_quotas_and_readings_can_be_chosen_and_moto_is_itself_again_afterwards() -> None:

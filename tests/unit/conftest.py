@@ -69,7 +69,7 @@ def _moto() -> Iterator[None]:
 def _make_world(
     moto: None, quick_keys: None, boto3_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., EmulatorState]]:
-    """Make a world; the arguments say how to read what AWS leaves open (`localaws.services.cloudhsmv2.Region`)."""
+    """Make a world; the arguments say how to read what AWS leaves open (`localaws.services.CloudHsmProvider`)."""
     monkeypatch.setattr(boto3, "client", boto3_client)
     with contextlib.ExitStack() as stack:
 

@@ -22,7 +22,7 @@ from hsm_lifecycle.errors import (
     TransientError,
 )
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2.certificates import refuse_unfit
+from localaws.services.cloudhsmv2.certificates import validate_certificates
 from localaws.services.cloudhsmv2.models import Identity
 from rehearsal import test_ca
 from rehearsal.test_ca import AS_CA, Ca, Key, make_ca
@@ -90,7 +90,9 @@ def _request(make_request: Callable[[], Request]) -> Request:
 def taken_by_aws(request: Request, certificate: str, ca: str) -> bool:
     """Whether InitializeCluster takes the two, as the model has it."""
     try:
-        refuse_unfit(Identity(request.key, {"ClusterCsr": request.pem}), certificate, ca, NOW)
+        validate_certificates(
+            Identity(request.key, {"ClusterCsr": request.pem}), certificate, ca, NOW
+        )
     except ApiError:
         return False
     return True
@@ -492,7 +494,7 @@ def ready(world: EmulatorState) -> str:
 
 
 def replace_hsm(world: EmulatorState, cluster_id: str) -> None:
-    world.hsms.region().replace_hsm(world.listed(cluster_id)[0]["HsmId"])
+    world.hsms.provider().replace_hsm(world.listed(cluster_id)[0]["HsmId"])
 
 
 def supply(world: EmulatorState, cluster_id: str, certificate: str | None = None) -> str:
@@ -570,7 +572,7 @@ def test_a_request_that_does_not_show_yet_is_waited_for(world: EmulatorState) ->
 
 def test_a_request_whose_storing_was_not_answered_is_stored(world: EmulatorState) -> None:
     cluster_id = ready(world)
-    world.faults.plant({"operation": "PutSecretValue", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "PutSecretValue", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         world.run(certificates.store_csr, **of(cluster_id))
     world.run(certificates.store_csr, **of(cluster_id))
@@ -623,7 +625,7 @@ def test_an_issue_that_dies_in_the_middle_ends_with_a_pair_that_fits(
     world: EmulatorState, skip: int, when: str
 ) -> None:
     cluster_id = ready(world)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "PutSecretValue", "code": "ConnectionLost", "skip": skip, "when": when}
     )
     with pytest.raises(TransientError):
@@ -731,7 +733,7 @@ def test_the_cluster_is_initialized_with_what_is_in_the_secrets(world: EmulatorS
 def test_an_initialization_is_begun_once(world: EmulatorState) -> None:
     cluster_id = ready(world)
     supply(world, cluster_id)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "InitializeCluster", "code": "ConnectionLost", "when": "after"}
     )
     with pytest.raises(TransientError, match=rf"\[{cluster_id}\]$"):
@@ -756,7 +758,7 @@ def test_what_aws_has_against_the_certificates_is_told_in_its_words(world: Emula
 def test_an_initialization_that_may_succeed_later_is_transient(world: EmulatorState) -> None:
     cluster_id = ready(world)
     supply(world, cluster_id)
-    world.faults.plant({"operation": "InitializeCluster", "code": "ThrottlingException"})
+    world.faults.inject({"operation": "InitializeCluster", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
         world.run(certificates.initialize_cluster, **of(cluster_id))
     world.run(certificates.initialize_cluster, **of(cluster_id))

@@ -81,7 +81,7 @@ def test_an_instance_that_is_stopped_is_started_and_stopped_again(
 
 def test_an_instance_is_marked_before_it_is_started(world: EmulatorState, instance: str) -> None:
     world.ec2.stop_instances(InstanceIds=[instance])
-    world.faults.plant({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
+    world.faults.inject({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
     with pytest.raises(RefusedError):
         world.run(client.start_client, **of(instance))
     assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
@@ -123,7 +123,7 @@ def test_what_ec2_refuses_is_told_in_its_words(
     code: str,
     error: type[Exception],
 ) -> None:
-    world.faults.plant({"operation": operation, "code": code, "message": "words of AWS"})
+    world.faults.inject({"operation": operation, "code": code, "message": "words of AWS"})
     with pytest.raises(error, match=rf"{operation}: {code}: words of AWS \[{CLUSTER}\]$"):
         world.run(step, **of(instance))
 
@@ -131,7 +131,7 @@ def test_what_ec2_refuses_is_told_in_its_words(
 def test_an_instance_that_is_still_booting_is_stopped_a_little_later(
     world: EmulatorState, instance: str
 ) -> None:
-    world.faults.plant({"operation": "StopInstances", "code": "IncorrectInstanceState"})
+    world.faults.inject({"operation": "StopInstances", "code": "IncorrectInstanceState"})
     with pytest.raises(TransientError, match="StopInstances: IncorrectInstanceState"):
         world.run(client.stop_client, **of(instance))
     assert world.run(client.stop_client, **of(instance)) == {}
@@ -139,7 +139,7 @@ def test_an_instance_that_is_still_booting_is_stopped_a_little_later(
 
 def test_a_start_whose_answer_was_lost_has_happened(world: EmulatorState, instance: str) -> None:
     world.ec2.stop_instances(InstanceIds=[instance])
-    world.faults.plant({"operation": "StartInstances", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "StartInstances", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         world.run(client.start_client, **of(instance))
     assert world.run(client.start_client, **of(instance)) == {}
@@ -175,7 +175,7 @@ class RunCommand:
         self.clock = clock
         self.faults = Faults()
         self.instances = dict.fromkeys(instance_ids, clock.now())
-        self.model = provider.Ssm(
+        self.model = provider.SsmProvider(
             clock,
             self,
             self._spawn,
@@ -235,7 +235,7 @@ class RunCommand:
         threading.Thread(target=run, daemon=True).start()
 
 
-def answered_by(model: provider.Ssm, action: str) -> Callable[[Any], Any]:
+def answered_by(model: provider.SsmProvider, action: str) -> Callable[[Any], Any]:
     """The method by which moto answers an action of Systems Manager."""
 
     def answer(response: Any) -> Any:
@@ -283,7 +283,7 @@ def test_an_agent_is_absent_until_it_has_registered(
 def test_an_agent_that_was_lost_is_described_as_such(
     world: EmulatorState, run_command: RunCommand, instance: str
 ) -> None:
-    run_command.faults.plant({"agent": "offline", "instance": instance})
+    run_command.faults.inject({"agent": "offline", "instance": instance})
     answer = world.run(client.describe_agent, **of(instance, Attempts=7))
     assert answer == {"PingStatus": "ConnectionLost", "Attempts": 8}
 
@@ -297,7 +297,7 @@ def test_the_agent_of_another_instance_is_none_of_this_ones(
 def test_a_look_for_the_agent_that_is_throttled_is_transient(
     world: EmulatorState, run_command: RunCommand, instance: str
 ) -> None:
-    world.faults.plant({"operation": "DescribeInstanceInformation", "code": "ThrottlingException"})
+    world.faults.inject({"operation": "DescribeInstanceInformation", "code": "ThrottlingException"})
     with pytest.raises(TransientError, match=rf"\[{CLUSTER}\]$"):
         world.run(client.describe_agent, **of(instance, Attempts=0))
 
@@ -355,7 +355,7 @@ def test_a_command_whose_answer_was_lost_is_found_again(
     world: EmulatorState, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    world.faults.plant({"operation": "SendCommand", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "SendCommand", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         sent(world, instance)
     (command,) = run_command.sent()
@@ -431,7 +431,7 @@ def test_a_command_that_is_throttled_is_transient(
     world: EmulatorState, run_command: RunCommand, instance: str, operation: str
 ) -> None:
     run_command.document()
-    world.faults.plant({"operation": operation, "code": "ThrottlingException"})
+    world.faults.inject({"operation": operation, "code": "ThrottlingException"})
     with pytest.raises(TransientError):
         sent(world, instance)
     assert sent(world, instance)
@@ -511,7 +511,7 @@ def test_a_command_that_never_reached_the_instance_has_timed_out(
 ) -> None:
     run_command.document()
     command_id = sent(world, instance)
-    run_command.faults.plant({"agent": "offline", "instance": instance})
+    run_command.faults.inject({"agent": "offline", "instance": instance})
     run_command.clock.sleep(60)
     assert outcome(world, instance, command_id)["Status"] == "Running"
     run_command.clock.sleep(90)
@@ -536,7 +536,7 @@ def test_another_refusal_to_describe_a_command_is_told(
 ) -> None:
     run_command.document()
     command_id = sent(world, instance)
-    world.faults.plant({"operation": "GetCommandInvocation", "code": "InvalidCommandId"})
+    world.faults.inject({"operation": "GetCommandInvocation", "code": "InvalidCommandId"})
     with pytest.raises(RefusedError, match="GetCommandInvocation: InvalidCommandId"):
         outcome(world, instance, command_id)
 

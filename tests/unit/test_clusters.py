@@ -16,7 +16,7 @@ from hsm_lifecycle.errors import (
     RefusedError,
     TransientError,
 )
-from localaws.services.cloudhsmv2 import Quotas
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
 from tests.support.account import (
     GONE,
     LOGICAL_ID,
@@ -362,7 +362,7 @@ def test_the_secrets_of_a_backup_can_be_named(world: EmulatorState) -> None:
 
 
 def test_a_backup_that_another_account_shares_is_found_by_its_arn(world: EmulatorState) -> None:
-    shared = world.hsms.region().plant_shared_backup("Password1")
+    shared = world.hsms.provider().share_backup("Password1")
     (backup,) = world.hsm.describe_backups(Shared=True)["Backups"]
     source = secret_store.names(SYSTEM, backup["ClusterId"])
     assert checked(world, shared["BackupArn"])["BackupSecrets"]["Password"] == source.password
@@ -376,7 +376,7 @@ def test_a_backup_of_this_account_may_be_given_by_its_arn_as_well(world: Emulato
 
 
 def test_a_shared_backup_is_not_found_by_its_id_alone(world: EmulatorState) -> None:
-    shared = world.hsms.region().plant_shared_backup("Password1")
+    shared = world.hsms.provider().share_backup("Password1")
     with pytest.raises(ParameterError, match=r"pBackupId: there is no backup .* by its ARN"):
         checked(world, shared["BackupArn"].rpartition("/")[2])
 
@@ -386,7 +386,7 @@ def test_a_shared_backup_is_not_found_by_its_id_alone(world: EmulatorState) -> N
     ["backup-aaaaaaaaaaa", "arn:aws:cloudhsm:us-east-1:999999999999:backup/backup-aaaaaaaaaaa"],
 )
 def test_a_backup_that_does_not_exist_is_refused(world: EmulatorState, backup: str) -> None:
-    world.hsms.region().plant_shared_backup("Password1")
+    world.hsms.provider().share_backup("Password1")
     with pytest.raises(ParameterError, match=f"^CheckCreation: pBackupId: there is no .*{backup}"):
         checked(world, backup)
     assert world.changes == []
@@ -407,7 +407,7 @@ def test_a_backup_that_is_about_to_be_deleted_is_refused(world: EmulatorState) -
 
 
 def test_a_backup_of_the_other_mode_is_refused(world: EmulatorState) -> None:
-    shared = world.hsms.region().plant_shared_backup("Password1", mode="NON_FIPS")
+    shared = world.hsms.provider().share_backup("Password1", mode="NON_FIPS")
     with pytest.raises(ParameterError, match=r"pMode: .* NON_FIPS mode, so FIPS cannot"):
         checked(world, shared["BackupArn"])
     assert checked(world, shared["BackupArn"], Mode="NON_FIPS")
@@ -447,7 +447,7 @@ def test_the_cluster_carries_who_made_it_and_the_tags_of_the_stack_from_the_star
 
 
 def test_a_cluster_is_created_from_a_backup(world: EmulatorState) -> None:
-    shared = world.hsms.region().plant_shared_backup("Password1")
+    shared = world.hsms.provider().share_backup("Password1")
     answer = created(world, BackupId=shared["BackupArn"])
     assert world.cluster(answer["Id"])["SourceBackupId"] in shared["BackupArn"]
     world.wait(TIMINGS.create_cluster)
@@ -463,7 +463,7 @@ def test_to_create_twice_makes_one_cluster(world: EmulatorState) -> None:
 
 
 def test_a_creation_whose_answer_was_lost_is_found_again(world: EmulatorState) -> None:
-    world.faults.plant({"operation": "CreateCluster", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "CreateCluster", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError, match="CreateCluster: ConnectionClosedError"):
         created(world)
     assert world.changes == ["CreateCluster"]
@@ -490,7 +490,7 @@ def test_the_cluster_of_another_stack_is_not_taken_for_this_ones(world: Emulator
 def test_a_creation_that_may_succeed_later_is_transient(
     world: EmulatorState, code: str, status: int
 ) -> None:
-    world.faults.plant({"operation": "CreateCluster", "code": code, "status": status})
+    world.faults.inject({"operation": "CreateCluster", "code": code, "status": status})
     with pytest.raises(TransientError, match=r"^CreateCluster: "):
         created(world)
     assert world.cluster_ids() == []
@@ -586,7 +586,7 @@ def test_the_tags_come_right_also_when_the_step_dies_in_the_middle(
     world.stack_tags = {"kept": "1", "dropped": "1"}
     cluster_id = created(world)["Id"]
     world.stack_tags = {"kept": "2"}
-    world.faults.plant({"operation": operation, "code": "ConnectionLost", "when": moment})
+    world.faults.inject({"operation": operation, "code": "ConnectionLost", "when": moment})
     with pytest.raises(TransientError):
         world.run(clusters.tag_cluster, **of_cluster(cluster_id))
     world.run(clusters.tag_cluster, **of_cluster(cluster_id))
@@ -740,7 +740,7 @@ def test_an_update_to_more_tags_than_a_cluster_can_have_is_refused(world: Emulat
 
 
 def test_a_restored_cluster_keeps_its_backup_by_id_or_arn(world: EmulatorState) -> None:
-    shared = world.hsms.region().plant_shared_backup("Password1")
+    shared = world.hsms.provider().share_backup("Password1")
     cluster_id = created(world, BackupId=shared["BackupArn"])["Id"]
     assert updated(world, cluster_id, BackupId=shared["BackupArn"])["Warnings"] == "none"
     backup_id = shared["BackupArn"].rpartition("/")[2]
@@ -859,8 +859,8 @@ def test_the_retention_of_backups_is_changed(world: EmulatorState) -> None:
 
 def old_cluster(make_world: Callable[..., EmulatorState]) -> tuple[EmulatorState, str]:
     """An ACTIVE cluster of hsm1.medium, in the last year in which there could be one."""
-    world = make_world(year=2024)
-    backup = world.hsms.region().plant_shared_backup("Password1", hsm_type="hsm1.medium")
+    world = make_world(assumptions=Assumptions(year=2024))
+    backup = world.hsms.provider().share_backup("Password1", hsm_type="hsm1.medium")
     cluster_id = world.uninitialized(
         HsmType="hsm1.medium", SourceBackupId=backup["BackupArn"], Mode="FIPS"
     )
@@ -885,7 +885,7 @@ def test_a_modification_whose_answer_was_lost_is_not_asked_for_again(
     make_world: Callable[..., EmulatorState],
 ) -> None:
     world, cluster_id = old_cluster(make_world)
-    world.faults.plant({"operation": "ModifyCluster", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "ModifyCluster", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         modified(world, cluster_id)
     assert world.cluster(cluster_id)["State"] == "MODIFY_IN_PROGRESS"
@@ -909,7 +909,7 @@ def test_a_modification_that_aws_refuses_names_the_parameter(
 
 def test_a_modification_that_is_throttled_is_transient(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"operation": "ModifyCluster", "code": "ThrottlingException"})
+    world.faults.inject({"operation": "ModifyCluster", "code": "ThrottlingException"})
     with pytest.raises(TransientError, match="pBackupRetentionDays"):
         modified(world, cluster_id, BackupRetentionDays="8")
     modified(world, cluster_id, BackupRetentionDays="8")
@@ -982,7 +982,7 @@ def test_a_cluster_that_is_going_or_gone_is_not_deleted_again(world: EmulatorSta
 
 def test_a_deletion_whose_answer_was_lost_goes_on(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"operation": "DeleteCluster", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "DeleteCluster", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError, match=rf"\[{cluster_id}\]$"):
         deleted(world, cluster_id)
     assert deleted(world, cluster_id)["Attempt"] == 1
@@ -1047,7 +1047,7 @@ def test_other_refusals_of_a_deletion_are_told_at_once(
     world: EmulatorState, code: str, error: type[Exception]
 ) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"operation": "DeleteCluster", "code": code})
+    world.faults.inject({"operation": "DeleteCluster", "code": code})
     with pytest.raises(error, match=rf"DeleteCluster: {code}.*\[{cluster_id}\]$"):
         deleted(world, cluster_id)
 

@@ -18,8 +18,9 @@ from hsm_lifecycle.errors import (
     TransientError,
 )
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2 import Quotas, Region
-from tests.localaws.services.region import Life
+from localaws.services.cloudhsmv2.provider import CloudHsmProvider
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
+from tests.localaws.services.cloudhsm import CloudHsm
 from tests.support.account import (
     OTHER_STACK_ID,
     STACK_ID,
@@ -91,14 +92,14 @@ def test_the_subnets_are_tried_in_the_order_in_which_the_operator_lists_them(
 
 def test_subnets_that_the_operator_no_longer_lists_come_last(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({**EMPTY_CAPACITY, "times": 2})
+    world.faults.inject({**EMPTY_CAPACITY, "times": 2})
     answer = first_created(world, cluster_id, Subnets=["subnet-0", world.subnets[2]])
     assert answer["Tried"] == [ZONES[2], ZONES[0], ZONES[1]]
 
 
 def test_a_zone_without_capacity_is_passed_over(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant(EMPTY_CAPACITY)
+    world.faults.inject(EMPTY_CAPACITY)
     answer = first_created(world, cluster_id)
     assert answer["Tried"] == [ZONES[0], ZONES[1]]
     assert answer["Message"] == (
@@ -116,7 +117,7 @@ def test_a_zone_that_was_tried_is_not_tried_again(world: EmulatorState) -> None:
 
 def test_when_no_zone_has_capacity_the_words_of_aws_are_told(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({**EMPTY_CAPACITY, "times": 3})
+    world.faults.inject({**EMPTY_CAPACITY, "times": 3})
     with pytest.raises(HsmNotCreatedError) as failure:
         first_created(world, cluster_id)
     assert str(failure.value) == (
@@ -163,7 +164,7 @@ def test_the_first_hsm_is_created_once_however_often_it_is_asked_for(world: Emul
 
 def test_a_first_hsm_whose_answer_was_lost_is_found_again(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         first_created(world, cluster_id)
     assert first_created(world, cluster_id)["State"] == "CREATE_IN_PROGRESS"
@@ -182,14 +183,17 @@ def test_while_the_first_hsm_goes_no_other_is_created(world: EmulatorState) -> N
 )
 def test_what_may_pass_does_not_use_up_a_zone(world: EmulatorState, code: str) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"operation": "CreateHsm", "code": code})
+    world.faults.inject({"operation": "CreateHsm", "code": code})
     with pytest.raises(TransientError):
         first_created(world, cluster_id)
     assert first_created(world, cluster_id)["Tried"] == [ZONES[0]]
 
 
 def test_a_quota_is_told_in_the_words_of_aws(make_world: Callable[..., EmulatorState]) -> None:
-    world = make_world(quotas=Quotas(hsms=0), quota_code="CloudHsmResourceLimitExceededException")
+    world = make_world(
+        quotas=Quotas(hsms=0),
+        assumptions=Assumptions(quota_code="CloudHsmResourceLimitExceededException"),
+    )
     cluster_id = world.uninitialized()
     with pytest.raises(HsmNotCreatedError, match="the limit of 0 HSMs"):
         first_created(world, cluster_id)
@@ -230,7 +234,7 @@ def test_the_first_hsm_is_described_from_its_creation_on(world: EmulatorState) -
 
 def test_a_first_hsm_that_comes_up_degraded_is_named_with_its_zone(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"hsm": "DEGRADED"})
+    world.faults.inject({"hsm": "DEGRADED"})
     first = first_created(world, cluster_id)
     world.wait(TIMINGS.create_hsm)
     hsm_id = world.listed(cluster_id)[0]["HsmId"]
@@ -278,7 +282,7 @@ def first_deleted(world: EmulatorState, cluster_id: str) -> Json:
 
 def degraded_first(world: EmulatorState, **overrides: Any) -> str:
     """A cluster whose first HSM came up DEGRADED."""
-    world.faults.plant({"hsm": "DEGRADED"})
+    world.faults.inject({"hsm": "DEGRADED"})
     return world.with_csr(**overrides)
 
 
@@ -295,7 +299,7 @@ def test_a_first_hsm_that_is_degraded_is_deleted(world: EmulatorState) -> None:
 
 def test_a_first_hsm_is_deleted_once(world: EmulatorState) -> None:
     cluster_id = degraded_first(world)
-    world.faults.plant({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         first_deleted(world, cluster_id)
     first_deleted(world, cluster_id)
@@ -320,7 +324,7 @@ def test_a_first_hsm_of_a_foreign_cluster_is_not_deleted(world: EmulatorState) -
 
 def test_the_refusal_to_delete_a_first_hsm_is_told(world: EmulatorState) -> None:
     cluster_id = degraded_first(world)
-    world.faults.plant({"operation": "DeleteHsm", "code": "CloudHsmServiceException"})
+    world.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmServiceException"})
     with pytest.raises(RefusedError, match=rf"DeleteHsm: CloudHsmService.*\[{cluster_id}\]$"):
         first_deleted(world, cluster_id)
 
@@ -347,14 +351,14 @@ def first_deleted_of(world: EmulatorState, cluster_id: str, first: Json) -> Json
 
 def test_after_one_that_is_degraded_the_next_zone_gives_the_first_hsm(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"hsm": "DEGRADED"})
+    world.faults.inject({"hsm": "DEGRADED"})
     assert first_hsm_of(world, cluster_id)["Tried"] == [ZONES[0], ZONES[1]]
     assert world.csr(cluster_id)
 
 
 def test_degraded_again_and_again_the_creation_ends_with_the_reason(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"hsm": "DEGRADED", "times": 3})
+    world.faults.inject({"hsm": "DEGRADED", "times": 3})
     with pytest.raises(
         HsmNotCreatedError,
         match=r"no HSM in us-east-1a, us-east-1b, and no time .* hsm-\w+ in us-east-1b is DEGRADED",
@@ -734,7 +738,7 @@ def test_an_hsm_is_created_once_however_often_it_is_asked_for(world: EmulatorSta
 
 def test_an_hsm_whose_answer_was_lost_is_found_again(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0])
-    world.faults.plant({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError, match=rf"\[{cluster_id}\]$"):
         created(world, cluster_id, ZONES[1])
     created(world, cluster_id, ZONES[1])
@@ -744,7 +748,7 @@ def test_an_hsm_whose_answer_was_lost_is_found_again(world: EmulatorState) -> No
 def test_a_degraded_or_going_hsm_is_none_of_those_that_are_wanted(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0], ZONES[1])
     first, second = world.listed(cluster_id)
-    world.hsms.region().degrade_hsm(first["HsmId"])
+    world.hsms.provider().degrade_hsm(first["HsmId"])
     world.hsm.delete_hsm(ClusterId=cluster_id, HsmId=second["HsmId"])
     created(world, cluster_id, ZONES[0])
     created(world, cluster_id, ZONES[1])
@@ -754,7 +758,7 @@ def test_a_degraded_or_going_hsm_is_none_of_those_that_are_wanted(world: Emulato
 def test_a_refusal_while_another_hsm_is_on_its_way_means_later(
     make_world: Callable[..., EmulatorState],
 ) -> None:
-    world = make_world(concurrent_create=False)
+    world = make_world(assumptions=Assumptions(concurrent_create=False))
     cluster_id = world.restored(ZONES[0])
     created(world, cluster_id, ZONES[1])
     hsm_id = world.listed(cluster_id)[-1]["HsmId"]
@@ -768,7 +772,7 @@ def test_a_refusal_while_another_hsm_is_on_its_way_means_later(
 def test_a_refusal_while_one_just_created_is_not_listed_yet_means_later(
     make_world: Callable[..., EmulatorState],
 ) -> None:
-    world = make_world(concurrent_create=False)
+    world = make_world(assumptions=Assumptions(concurrent_create=False))
     cluster_id = world.restored(ZONES[0])
     with world.lagging():
         noted = created(world, cluster_id, ZONES[1])["Created"]
@@ -777,7 +781,7 @@ def test_a_refusal_while_one_just_created_is_not_listed_yet_means_later(
 
 
 def test_both_readings_of_two_hsms_at_once_work(make_world: Callable[..., EmulatorState]) -> None:
-    world = make_world(concurrent_create=True)
+    world = make_world(assumptions=Assumptions(concurrent_create=True))
     cluster_id = world.restored(ZONES[0])
     created(world, cluster_id, ZONES[1])
     created(world, cluster_id, ZONES[2])
@@ -786,7 +790,7 @@ def test_both_readings_of_two_hsms_at_once_work(make_world: Callable[..., Emulat
 
 def test_a_refusal_while_all_is_quiet_is_final(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0])
-    world.faults.plant(EMPTY_CAPACITY)
+    world.faults.inject(EMPTY_CAPACITY)
     with pytest.raises(RefusedError) as refusal:
         created(world, cluster_id, ZONES[1])
     assert str(refusal.value) == (
@@ -797,7 +801,10 @@ def test_a_refusal_while_all_is_quiet_is_final(world: EmulatorState) -> None:
 def test_another_refusal_is_final_also_while_an_hsm_is_on_its_way(
     make_world: Callable[..., EmulatorState],
 ) -> None:
-    world = make_world(quotas=Quotas(hsms=2), quota_code="CloudHsmResourceLimitExceededException")
+    world = make_world(
+        quotas=Quotas(hsms=2),
+        assumptions=Assumptions(quota_code="CloudHsmResourceLimitExceededException"),
+    )
     cluster_id = world.restored(ZONES[0])
     created(world, cluster_id, ZONES[1])
     with pytest.raises(RefusedError, match="the limit of 2 HSMs in us-east-1"):
@@ -807,7 +814,7 @@ def test_another_refusal_is_final_also_while_an_hsm_is_on_its_way(
 @pytest.mark.parametrize("code", ["ThrottlingException", "CloudHsmAccessDeniedException"])
 def test_a_creation_that_may_succeed_later_is_transient(world: EmulatorState, code: str) -> None:
     cluster_id = world.restored(ZONES[0])
-    world.faults.plant({"operation": "CreateHsm", "code": code})
+    world.faults.inject({"operation": "CreateHsm", "code": code})
     with pytest.raises(TransientError):
         created(world, cluster_id, ZONES[1])
 
@@ -848,7 +855,7 @@ def test_the_hsm_of_that_interface_is_deleted_and_no_other(world: EmulatorState)
 def test_an_hsm_that_aws_replaced_is_known_by_its_interface(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0], ZONES[1])
     hsm = world.listed(cluster_id)[0]
-    new_id = world.hsms.region().replace_hsm(hsm["HsmId"])
+    new_id = world.hsms.provider().replace_hsm(hsm["HsmId"])
     deleted(world, cluster_id, hsm["EniId"])
     states = {one["HsmId"]: one["State"] for one in world.listed(cluster_id)}
     assert states[new_id] == "DELETE_IN_PROGRESS"
@@ -857,7 +864,7 @@ def test_an_hsm_that_aws_replaced_is_known_by_its_interface(world: EmulatorState
 def test_an_hsm_that_is_going_or_gone_is_left_alone(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0], ZONES[1])
     eni_id = world.listed(cluster_id)[0]["EniId"]
-    world.faults.plant({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         deleted(world, cluster_id, eni_id)
     for seconds in (0, TIMINGS.delete_hsm, TIMINGS.deleted_hsm_visible):
@@ -888,21 +895,21 @@ def test_a_refused_deletion_while_another_hsm_is_on_its_way_means_later(
     cluster_id = world.restored(ZONES[0])
     eni_id = world.listed(cluster_id)[0]["EniId"]
     created(world, cluster_id, ZONES[1])
-    world.faults.plant({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
+    world.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
     with pytest.raises(HsmBusyError, match="CREATE_IN_PROGRESS"):
         deleted(world, cluster_id, eni_id)
 
 
 def test_a_refused_deletion_while_all_is_quiet_is_final(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0], ZONES[1])
-    world.faults.plant({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
+    world.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
     with pytest.raises(RefusedError, match=rf"DeleteHsm: CloudHsmInvalid.* \[{cluster_id}\]$"):
         deleted(world, cluster_id, world.listed(cluster_id)[0]["EniId"])
 
 
 def test_a_deletion_that_may_succeed_later_is_transient(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0])
-    world.faults.plant({"operation": "DeleteHsm", "code": "ThrottlingException"})
+    world.faults.inject({"operation": "DeleteHsm", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
         deleted(world, cluster_id, world.listed(cluster_id)[0]["EniId"])
 
@@ -920,7 +927,7 @@ def test_no_hsm_of_a_foreign_cluster_is_deleted(world: EmulatorState) -> None:
 class Direct:
     """boto3's clients as the model answers them, without HTTP: for many turns in little time."""
 
-    def __init__(self, region: Region, *, one_at_a_time: bool) -> None:
+    def __init__(self, region: CloudHsmProvider, *, one_at_a_time: bool) -> None:
         self._region = region
         self._one_at_a_time = one_at_a_time
 
@@ -960,10 +967,10 @@ class Pages:
 class Alignment:
     """An ACTIVE cluster in two zones, and the loop of align-hsms."""
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: CloudHsm) -> None:
         self.life = life
         self.decisions: list[str] = []
-        backup = life.region.plant_shared_backup("Password1")
+        backup = life.provider.share_backup("Password1")
         self.id = life.create(
             SubnetIds=["subnet-0000000a", "subnet-0000000b"],
             SourceBackupId=backup["BackupArn"],
@@ -981,7 +988,7 @@ class Alignment:
             life.call("CreateHsm", ClusterId=self.id, AvailabilityZone=zone)
         for hsm, letter in made:
             if letter == "D":
-                life.region.degrade_hsm(hsm["HsmId"])
+                life.provider.degrade_hsm(hsm["HsmId"])
             elif letter == "G":
                 life.call("DeleteHsm", ClusterId=self.id, HsmId=hsm["HsmId"])
 
@@ -1023,8 +1030,10 @@ class Alignment:
 @pytest.fixture(name="make_alignment")
 def _make_alignment(quick_keys: None, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Alignment]:
     def make(drawn: str = "a: b:", *, concurrent: bool = True) -> Alignment:
-        life = Life(quotas=Quotas(hsms=28), concurrent_create=concurrent)
-        direct = Direct(life.region, one_at_a_time=not concurrent)
+        life = CloudHsm(
+            quotas=Quotas(hsms=28), assumptions=Assumptions(concurrent_create=concurrent)
+        )
+        direct = Direct(life.provider, one_at_a_time=not concurrent)
         monkeypatch.setattr(aws, "client", lambda service: direct)
         alignment = Alignment(life)
         alignment.draw(drawn)
@@ -1093,7 +1102,7 @@ def test_one_that_comes_up_degraded_is_replaced(
     make_alignment: Callable[..., Alignment], concurrent: bool
 ) -> None:
     alignment = make_alignment("a:A b:", concurrent=concurrent)
-    alignment.life.faults.plant({"hsm": "DEGRADED"})
+    alignment.life.faults.inject({"hsm": "DEGRADED"})
     assert alignment.align(1)["Next"] == "ALIGNED"
     assert alignment.counts() == [1, 1]
 
@@ -1102,7 +1111,7 @@ def test_two_that_come_up_degraded_in_one_zone_are_replaced(
     make_alignment: Callable[..., Alignment],
 ) -> None:
     alignment = make_alignment("a:AA b:")
-    alignment.life.faults.plant({"hsm": "DEGRADED", "times": 2})
+    alignment.life.faults.inject({"hsm": "DEGRADED", "times": 2})
     assert alignment.align(2)["Next"] == "ALIGNED"
     assert alignment.counts() == [2, 2]
 
@@ -1112,7 +1121,7 @@ def test_one_that_comes_up_degraded_twice_is_the_end(
     make_alignment: Callable[..., Alignment], concurrent: bool
 ) -> None:
     alignment = make_alignment("a:A b:", concurrent=concurrent)
-    alignment.life.faults.plant({"hsm": "DEGRADED", "times": 2})
+    alignment.life.faults.inject({"hsm": "DEGRADED", "times": 2})
     answer = alignment.align(1)
     assert answer["Next"] == "UNHEALTHY"
     pattern = rf"hsm-\w+ in {ZONES[1]} is DEGRADED like the one before: HSM is not responding\."

@@ -21,6 +21,7 @@ from hsm_lifecycle.errors import (
     SecretNotFoundError,
     TransientError,
 )
+from localaws.services.cloudhsmv2.settings import Assumptions
 from tests.support.account import (
     KMSUSER_PASSWORD,
     OTHER_STACK_ID,
@@ -109,7 +110,7 @@ def state(world: EmulatorState, key_store_id: str) -> str:
 
 def failed_store(world: EmulatorState, cluster_id: str, code: str = "NETWORK_ERRORS") -> str:
     """A key store whose connection has FAILED."""
-    world.faults.plant({"connect": code})
+    world.faults.inject({"connect": code})
     key_store_id = world.add_store(cluster_id)
     world.kms.connect_custom_key_store(CustomKeyStoreId=key_store_id)
     world.wait(TIMINGS.connect)
@@ -287,7 +288,7 @@ def test_a_look_that_is_throttled_is_transient(world: EmulatorState, cluster: st
     world.add_store(cluster)
     lay_claim()
     for operation in ("CreateCustomKeyStore", "DescribeCustomKeyStores", "GetParameter"):
-        world.faults.plant({"operation": operation, "code": "ThrottlingException"})
+        world.faults.inject({"operation": operation, "code": "ThrottlingException"})
         with pytest.raises(TransientError, match=operation):
             looked_for(world)
     assert looked_for(world)["State"] == "DISCONNECTED"
@@ -360,7 +361,7 @@ def test_a_degraded_hsm_besides_two_that_work_does_not_matter(
     world: EmulatorState, cluster: str
 ) -> None:
     hsm = world.add_hsm(cluster, ZONES[2])
-    world.hsms.region().degrade_hsm(hsm["HsmId"])
+    world.hsms.provider().degrade_hsm(hsm["HsmId"])
     assert hsm["EniIp"] not in checked(world, cluster)["IpAddresses"]
 
 
@@ -499,7 +500,7 @@ def test_a_password_whose_creation_dies_in_the_middle_can_be_read_in_the_end(
     world: EmulatorState, operation: str, when: str
 ) -> None:
     instance, role = make_instance(world)
-    world.faults.plant({"operation": operation, "code": "ConnectionLost", "when": when})
+    world.faults.inject({"operation": operation, "code": "ConnectionLost", "when": when})
     with pytest.raises(TransientError):
         password_created(world, instance)
     password_created(world, instance)
@@ -564,7 +565,7 @@ def dropped(world: EmulatorState) -> Json:
 def test_the_password_is_dropped_once_it_is_worthless(world: EmulatorState) -> None:
     instance, _ = make_instance(world)
     password_created(world, instance)
-    world.faults.plant({"operation": "DeleteSecret", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "DeleteSecret", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         dropped(world)
     assert dropped(world) == {}
@@ -601,7 +602,7 @@ def test_a_name_that_is_free_is_claimed(world: EmulatorState, cluster: str) -> N
 
 
 def test_a_name_can_be_claimed_twice(world: EmulatorState, cluster: str) -> None:
-    world.faults.plant({"operation": "PutParameter", "code": "ConnectionLost", "when": "after"})
+    world.faults.inject({"operation": "PutParameter", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
         claimed(world, cluster)
     assert claimed(world, cluster) == {}
@@ -654,7 +655,7 @@ def test_a_claim_is_dropped_and_that_of_another_stack_is_not(world: EmulatorStat
 
 def test_a_claim_that_cannot_be_dropped_now_is_dropped_later(world: EmulatorState) -> None:
     lay_claim(UNKNOWN)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "DeleteParameter", "code": "ThrottlingException", "when": "after"}
     )
     with pytest.raises(TransientError, match=rf"\[{UNKNOWN}\]$"):
@@ -703,7 +704,7 @@ def test_a_key_store_whose_creation_dies_in_the_middle_is_found_again(
     world: EmulatorState, cluster: str, operation: str, when: str
 ) -> None:
     claimed(world, cluster)
-    world.faults.plant({"operation": operation, "code": "ConnectionLost", "when": when})
+    world.faults.inject({"operation": operation, "code": "ConnectionLost", "when": when})
     with pytest.raises(TransientError, match=rf"\[{cluster}\]$"):
         created(world, cluster)
     key_store_id = created(world, cluster)
@@ -715,7 +716,7 @@ def test_what_a_creation_that_was_not_answered_made_is_found_by_the_deletion(
     world: EmulatorState, cluster: str
 ) -> None:
     claimed(world, cluster)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "CreateCustomKeyStore", "code": "ConnectionLost", "when": "after"}
     )
     with pytest.raises(TransientError):
@@ -739,7 +740,7 @@ def test_what_a_creation_that_was_not_answered_made_is_found_by_the_deletion(
 def test_a_refusal_of_kms_names_the_parameter(
     world: EmulatorState, cluster: str, code: str, parameter: str
 ) -> None:
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "CreateCustomKeyStore", "code": code, "message": "words of AWS"}
     )
     with pytest.raises(RefusedError) as refusal:
@@ -769,7 +770,7 @@ def test_the_certificate_of_another_cluster_is_refused_by_the_parameters_name(
 def test_other_refusals_of_kms_are_told_in_its_words(
     world: EmulatorState, cluster: str, code: str, error: type[Exception]
 ) -> None:
-    world.faults.plant({"operation": "CreateCustomKeyStore", "code": code})
+    world.faults.inject({"operation": "CreateCustomKeyStore", "code": code})
     with pytest.raises(error, match=f"^CreateKeyStore: CreateCustomKeyStore: {code}: "):
         created(world, cluster)
 
@@ -806,7 +807,7 @@ def test_a_key_store_that_is_connected_or_about_to_be_is_left_alone(
 
 def test_a_connection_whose_answer_was_lost_goes_on(world: EmulatorState, cluster: str) -> None:
     key_store_id = world.add_store(cluster)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "ConnectCustomKeyStore", "code": "ConnectionLost", "when": "after"}
     )
     with pytest.raises(TransientError, match=rf"\[{key_store_id}\]$"):
@@ -862,7 +863,7 @@ def test_a_key_store_that_is_gone_is_disconnected_enough(world: EmulatorState) -
 
 def test_a_disconnection_whose_answer_was_lost_goes_on(world: EmulatorState, cluster: str) -> None:
     key_store_id = store_in(world, cluster, "CONNECTING")
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "DisconnectCustomKeyStore", "code": "ConnectionLost", "when": "after"}
     )
     with pytest.raises(TransientError):
@@ -874,7 +875,7 @@ def test_a_disconnection_whose_answer_was_lost_goes_on(world: EmulatorState, clu
 
 def test_a_disconnection_that_is_throttled_is_transient(world: EmulatorState, cluster: str) -> None:
     key_store_id = store_in(world, cluster, "CONNECTING")
-    world.faults.plant({"operation": "DisconnectCustomKeyStore", "code": "ThrottlingException"})
+    world.faults.inject({"operation": "DisconnectCustomKeyStore", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
         disconnected(world, key_store_id)
 
@@ -1141,7 +1142,7 @@ def test_a_key_store_is_renamed_as_it_is(world: EmulatorState, cluster: str, wan
 def test_if_kms_wants_it_disconnected_for_its_name_it_is_left_connected(
     make_world: Callable[..., EmulatorState],
 ) -> None:
-    world = make_world(rename_while_connected=False)
+    world = make_world(assumptions=Assumptions(rename_while_connected=False))
     key_store_id = store_in(world, world.restored(ZONES[0], ZONES[1]), "CONNECTED")
     with pytest.raises(ParameterError, match=r"pKeyStoreName: .* Disconnect it yourself"):
         renamed(world, key_store_id, "new")
@@ -1151,7 +1152,7 @@ def test_if_kms_wants_it_disconnected_for_its_name_it_is_left_connected(
 
 def test_a_rename_whose_answer_was_lost_has_happened(world: EmulatorState, cluster: str) -> None:
     key_store_id = world.add_store(cluster)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "UpdateCustomKeyStore", "code": "ConnectionLost", "when": "after"}
     )
     with pytest.raises(TransientError):
@@ -1196,7 +1197,7 @@ def deleted(world: EmulatorState, key_store_id: str) -> Json:
 
 def test_a_key_store_without_keys_is_deleted(world: EmulatorState, cluster: str) -> None:
     key_store_id = world.add_store(cluster)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "DeleteCustomKeyStore", "code": "ConnectionLost", "when": "after"}
     )
     with pytest.raises(TransientError, match=rf"\[{key_store_id}\]$"):
@@ -1210,9 +1211,9 @@ def test_a_key_store_that_holds_keys_is_kept(
     world: EmulatorState, cluster: str, pending: bool
 ) -> None:
     key_store_id = store_in(world, cluster, "CONNECTED")
-    world.hsms.region().create_key(key_store_id, "key-1")
+    world.hsms.provider().create_key(key_store_id, "key-1")
     if pending:
-        world.hsms.region().schedule_key_deletion("key-1")
+        world.hsms.provider().schedule_key_deletion("key-1")
     disconnected(world, key_store_id)
     world.wait(TIMINGS.disconnect)
     for _ in range(2):

@@ -77,7 +77,7 @@ def test_a_client_gets_both_rules_also_when_the_step_dies_in_the_middle(
 ) -> None:
     cluster_id, ours = world.uninitialized(), world.group("client")
     theirs = group_of(world, cluster_id)
-    world.faults.plant({"operation": operation, "code": "ConnectionLost", "when": when})
+    world.faults.inject({"operation": operation, "code": "ConnectionLost", "when": when})
     with pytest.raises(TransientError, match=rf"ConnectionClosedError.*\[{cluster_id}\]$"):
         world.run(network.admit_client, **of(cluster_id, ours))
     world.run(network.admit_client, **of(cluster_id, ours))
@@ -120,7 +120,7 @@ def test_whom_an_operator_let_in_stays(world: EmulatorState) -> None:
 def test_the_former_client_may_have_been_shut_out_already(world: EmulatorState) -> None:
     cluster_id, former, ours = world.uninitialized(), world.group("former"), world.group("client")
     world.run(network.admit_client, **of(cluster_id, former))
-    world.faults.plant(
+    world.faults.inject(
         {
             "operation": "RevokeSecurityGroupIngress",
             "code": "InvalidPermission.NotFound",
@@ -144,7 +144,7 @@ def test_a_refusal_is_told_in_the_words_of_aws(
     world: EmulatorState, code: str, error: type[Exception]
 ) -> None:
     cluster_id, ours = world.uninitialized(), world.group("client")
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "AuthorizeSecurityGroupIngress", "code": code, "message": "words of AWS"}
     )
     with pytest.raises(error) as refusal:
@@ -210,7 +210,7 @@ def test_a_client_is_shut_out_also_when_the_step_dies_in_the_middle(
 ) -> None:
     cluster_id, ours = world.uninitialized(), world.group("client")
     world.run(network.admit_client, **of(cluster_id, ours))
-    world.faults.plant({"operation": operation, "code": "RequestLimitExceeded", "when": when})
+    world.faults.inject({"operation": operation, "code": "RequestLimitExceeded", "when": when})
     with pytest.raises(TransientError):
         world.run(network.revoke_client, **of(cluster_id, ours))
     world.run(network.revoke_client, **of(cluster_id, ours))
@@ -255,6 +255,6 @@ def test_nobody_is_shut_out_of_a_foreign_cluster(world: EmulatorState) -> None:
 
 def test_another_refusal_to_shut_out_is_told(world: EmulatorState) -> None:
     cluster_id, ours = world.uninitialized(), world.group("client")
-    world.faults.plant({"operation": "RevokeSecurityGroupEgress", "code": "InvalidParameterValue"})
+    world.faults.inject({"operation": "RevokeSecurityGroupEgress", "code": "InvalidParameterValue"})
     with pytest.raises(RefusedError, match=rf"InvalidParameterValue.*\[{cluster_id}\]$"):
         world.run(network.revoke_client, **of(cluster_id, ours))

@@ -109,7 +109,7 @@ def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
 ) -> None:
     cluster_id = world.uninitialized()
     password = secret_store.names(SYSTEM, cluster_id).password
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "CreateSecret", "code": "ConnectionLost", "skip": skip, "when": when}
     )
     with pytest.raises(TransientError, match=rf"ConnectionClosedError.*\[{cluster_id}\]$"):
@@ -134,7 +134,7 @@ def test_a_refusal_is_told_in_the_words_of_aws(
     world: EmulatorState, code: str, error: type[Exception]
 ) -> None:
     cluster_id = world.uninitialized()
-    world.faults.plant({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
+    world.faults.inject({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
     with pytest.raises(error) as refusal:
         world.run(secret_store.create_secrets, **of(cluster_id))
     assert str(refusal.value) == (
@@ -221,7 +221,7 @@ def test_copies_that_exist_are_left_as_they_are(world: EmulatorState) -> None:
     cluster_id = world.restored()
     names = secret_store.names(SYSTEM, cluster_id)
     event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "CreateSecret", "code": "ConnectionLost", "when": "after", "skip": 1}
     )
     with pytest.raises(TransientError):
@@ -296,7 +296,7 @@ def test_a_secret_that_waits_for_its_deletion_is_as_good_as_gone(
 
 def test_a_look_for_secrets_that_is_throttled_is_transient(world: EmulatorState) -> None:
     lasting(world, UNKNOWN)
-    world.faults.plant({"operation": "DescribeSecret", "code": "ThrottlingException"})
+    world.faults.inject({"operation": "DescribeSecret", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
         world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
 
@@ -359,7 +359,7 @@ def test_secrets_that_are_gone_or_going_do_not_matter(world: EmulatorState) -> N
 @pytest.mark.parametrize("skip", [0, 1, 2, 3])
 def test_a_deletion_that_dies_in_the_middle_is_completed(world: EmulatorState, skip: int) -> None:
     fill(world, UNKNOWN)
-    world.faults.plant(
+    world.faults.inject(
         {"operation": "DeleteSecret", "code": "ConnectionLost", "when": "after", "skip": skip}
     )
     with pytest.raises(TransientError):
@@ -370,7 +370,7 @@ def test_a_deletion_that_dies_in_the_middle_is_completed(world: EmulatorState, s
 
 def test_the_refusal_of_a_deletion_is_told(world: EmulatorState) -> None:
     fill(world, UNKNOWN)
-    world.faults.plant({"operation": "DeleteSecret", "code": "InvalidRequestException"})
+    world.faults.inject({"operation": "DeleteSecret", "code": "InvalidRequestException"})
     with pytest.raises(RefusedError, match=rf"InvalidRequestException.*\[{UNKNOWN}\]$"):
         deleted(world, UNKNOWN, has_backups=False)
 

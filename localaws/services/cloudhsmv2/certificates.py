@@ -32,7 +32,7 @@ _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", 
 _prepared: list[rsa.RSAPrivateKey] = []
 
 
-def prepare_keys(number: int) -> None:
+def pregenerate_keys(number: int) -> None:
     """Make keys ahead, for those that are forked from this process."""
     _prepared.extend(rsa.generate_private_key(65537, 2048) for _ in range(number))
 
@@ -113,7 +113,9 @@ def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Iden
     return Identity(identity.key, {**certificates, "ClusterCertificate": signed_cert}, trust_anchor)
 
 
-def refuse_unfit(identity: Identity, signed_cert: object, trust_anchor: object, now: float) -> None:
+def validate_certificates(
+    identity: Identity, signed_cert: object, trust_anchor: object, now: float
+) -> None:
     """Refuse what InitializeCluster does not accept of the two certificates (F1.16, F2.4, F2.5)."""
     leaves = _parse("SignedCert", signed_cert)
     if len(leaves) != 1:

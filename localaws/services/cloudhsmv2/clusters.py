@@ -90,7 +90,9 @@ class Clusters:
         if cluster.identity is None:
             raise exceptions.invalid(f"Cluster '{cluster.id}' has no ACTIVE HSM and so no CSR yet.")
         signed_cert, trust_anchor = params.get("SignedCert"), params.get("TrustAnchor")
-        certificates.refuse_unfit(cluster.identity, signed_cert, trust_anchor, estate.agenda.now())
+        certificates.validate_certificates(
+            cluster.identity, signed_cert, trust_anchor, estate.agenda.now()
+        )
         identity = certificates.initialized(cluster.identity, str(signed_cert), str(trust_anchor))
         estate.note(cluster.id, "InitializeCluster")
         estate.move_cluster(

@@ -51,7 +51,7 @@ class Ec2(Protocol):
 class Iam(Protocol):
     """What the caller of the current request may do besides."""
 
-    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
+    def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
         """Raise ApiError, in IAM's words, unless the caller may; context is condition keys."""
 
     def ensure_service_linked_role(self, service: str) -> None:

@@ -108,4 +108,4 @@ def _demand_group(estate: Estate, vpc_id: str) -> None:
 def _demand(
     estate: Estate, action: str, resource: str, context: Mapping[str, Any] | None = None
 ) -> None:
-    estate.iam.demand(action, resource, context or {})
+    estate.iam.authorize(action, resource, context or {})

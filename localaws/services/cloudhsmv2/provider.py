@@ -21,9 +21,9 @@ from localaws.services.cloudhsmv2.interfaces import Ec2, Iam, Logs
 from localaws.services.cloudhsmv2.modify import Modifications
 from localaws.services.cloudhsmv2.parameters import Answer, Params
 from localaws.services.cloudhsmv2.scheduler import Agenda
-from localaws.services.cloudhsmv2.store import Assumptions, Estate
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
+from localaws.services.cloudhsmv2.store import Estate
 from localaws.services.cloudhsmv2.tags import Tags
-from localaws.services.cloudhsmv2.timings import Quotas, Timings
 from localaws.services.kms import key_stores
 from localaws.services.kms.key_stores import KeyStores
 from localaws.services.kms.keys import Keys
@@ -59,7 +59,7 @@ KEY_STORE_ACTIONS = (
 READING = ("Describe", "List", "Get")
 
 
-class Region:
+class CloudHsmProvider:
     """Everything that CloudHSM and KMS have of one account in one Region."""
 
     def __init__(
@@ -75,12 +75,8 @@ class Region:
         quotas: Quotas | None = None,
         faults: Faults | None = None,
         event_log: EventLog | None = None,
-        year: int = 2026,
-        concurrent_create: bool = True,
-        quota_code: str = "CloudHsmInvalidRequestException",
-        rename_while_connected: bool = True,
+        assumptions: Assumptions | None = None,
     ) -> None:
-        """The last four say how to read what AWS leaves open: see `Assumptions`."""
         self.event_log = event_log or EventLog(clock)
         self.faults = faults or Faults()
         self._lock = threading.RLock()
@@ -95,7 +91,7 @@ class Region:
             quotas or Quotas(),
             self.faults,
             self.event_log,
-            Assumptions(year, concurrent_create, quota_code, rename_while_connected),
+            assumptions or Assumptions(),
         )
         makers = Makers(clock.now())
         self._backups = Backups(estate, makers)
@@ -153,7 +149,7 @@ class Region:
         with self._settled():
             return self._data_plane.run(operation, params)
 
-    def settle(self) -> None:
+    def run_due(self) -> None:
         """Let everything happen that is due by now."""
         with self._lock:
             self._estate.agenda.settle()
@@ -214,7 +210,7 @@ class Region:
         with self._settled():
             self._estate.cluster(cluster_id).sessions.discard(username)
 
-    def plant_shared_backup(
+    def share_backup(
         self,
         admin_password: str,
         *,
@@ -273,11 +269,11 @@ class Region:
         service = "kms" if action in KEY_STORE_ACTIONS else "cloudhsm"
         names = ("HsmId", "ClusterId", "BackupId", "ResourceId", "CustomKeyStoreId")
         subject = next((str(params[name]) for name in names if params.get(name)), "")
-        self.event_log.note(service, subject, event, code=failure.code)
+        self.event_log.record(service, subject, event, code=failure.code)
 
     @contextlib.contextmanager
     def _settled(self) -> Iterator[None]:
         """One at a time, and after everything that is due."""
         with self._lock:
-            self.settle()
+            self.run_due()
             yield

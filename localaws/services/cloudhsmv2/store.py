@@ -11,22 +11,7 @@ from localaws.services.cloudhsmv2 import exceptions
 from localaws.services.cloudhsmv2.interfaces import Ec2, Iam, Logs
 from localaws.services.cloudhsmv2.models import Backup, Cluster, Hsm, KeyStore
 from localaws.services.cloudhsmv2.scheduler import Agenda
-from localaws.services.cloudhsmv2.timings import Quotas, Timings
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """How the model reads what AWS leaves open."""
-
-    # Until 2024, hsm1.medium could be created (F0.5).
-    year: int
-    # F1.31: whether an HSM may be created while another one of the cluster comes or goes.
-    concurrent_create: bool
-    # F1.5: how a quota is refused. Only CloudHsmResourceLimitExceededException could be told from
-    # any other refusal, so the other one is the harsher.
-    quota_code: str
-    # F4.7: the API lets a CONNECTED key store be renamed, the Developer Guide does not.
-    rename_while_connected: bool
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 
 
 @dataclass
@@ -62,11 +47,11 @@ class Estate:
 
     def note(self, subject: str, event: str, **details: Any) -> None:
         """Put a CloudHSM event into the event_log."""
-        self.event_log.note_at(self.agenda.now(), "cloudhsm", subject, event, **details)
+        self.event_log.record_at(self.agenda.now(), "cloudhsm", subject, event, **details)
 
     def note_kms(self, subject: str, event: str, **details: Any) -> None:
         """Put a KMS event into the event_log."""
-        self.event_log.note_at(self.agenda.now(), "kms", subject, event, **details)
+        self.event_log.record_at(self.agenda.now(), "kms", subject, event, **details)
 
     def move_cluster(self, cluster: Cluster, state: str, message: str = "") -> None:
         """Take a cluster to another state."""

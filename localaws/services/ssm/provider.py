@@ -185,7 +185,7 @@ class Command:
         return "Failed", "Incomplete"
 
 
-class Ssm:
+class SsmProvider:
     """Systems Manager of one account and Region.
 
     `spawn(work, *arguments)` does work in a thread of its own that holds the clock from now on.
@@ -210,7 +210,7 @@ class Ssm:
         self._account = account
         self._timings = timings
         self._faults = faults
-        self._timeline = event_log
+        self._event_log = event_log
         self._documents: dict[str, Document] = {}
         self._commands: dict[str, Command] = {}
         self._lock = threading.RLock()
@@ -476,7 +476,7 @@ class Ssm:
         )
         self._commands[command.id] = command
         for invocation in command.invocations.values():
-            self._timeline.note(
+            self._event_log.record(
                 "ssm",
                 document.name,
                 "SendCommand",
@@ -702,7 +702,7 @@ class Ssm:
             if outcome:
                 invocation.stdout, invocation.stderr = outcome.stdout, outcome.stderr
             invocation.ended_at = self._clock.now()
-        self._timeline.note(
+        self._event_log.record(
             "ssm",
             command.document,
             details,

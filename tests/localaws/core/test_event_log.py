@@ -16,7 +16,7 @@ def test_events_carry_virtual_seconds_since_the_start_and_their_details() -> Non
     clock = Clock()
     event_log = EventLog(clock)
     clock.time += 12.34
-    event_log.note("ssm", "i-1", "SendCommand", document="install")
+    event_log.record("ssm", "i-1", "SendCommand", document="install")
     assert event_log.events() == [
         {
             "at": 12.3,
@@ -33,7 +33,7 @@ def test_events_are_in_the_order_of_time_and_then_of_noting() -> None:
     event_log = EventLog(clock)
     clock.time = 1100
     for event, moment in (("c", 1100), ("a", 1010), ("d", 1100), ("b", 1010)):
-        event_log.note_at(moment, "cloudhsm", "x", event)
+        event_log.record_at(moment, "cloudhsm", "x", event)
     assert [entry["event"] for entry in event_log.events()] == ["a", "b", "c", "d"]
     assert [entry["event"] for entry in event_log.events(since=10)] == ["a", "b", "c", "d"]
     assert [entry["event"] for entry in event_log.events(since=10.1)] == ["c", "d"]
@@ -42,7 +42,7 @@ def test_events_are_in_the_order_of_time_and_then_of_noting() -> None:
 def test_a_listener_hears_each_event_as_it_is_noted() -> None:
     event_log = EventLog(Clock())
     heard: list[Event] = []
-    event_log.note("kms", "x", "before")
+    event_log.record("kms", "x", "before")
     event_log.listen(heard.append)
-    event_log.note("kms", "x", "after")
+    event_log.record("kms", "x", "after")
     assert [entry["event"] for entry in heard] == ["after"]

@@ -1,4 +1,4 @@
-"""A life to live, and RSA keys that are made once: to make them is slow."""
+"""A cloudhsm to live, and RSA keys that are made once: to make them is slow."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.localaws.services.region import Life
+from tests.localaws.services.cloudhsm import CloudHsm
 
 
 @pytest.fixture(scope="session", name="rsa_keys")
@@ -21,6 +21,6 @@ def _no_new_rsa_keys(rsa_keys: list[rsa.RSAPrivateKey], monkeypatch: pytest.Monk
     monkeypatch.setattr(rsa, "generate_private_key", lambda exponent, bits: next(keys))
 
 
-@pytest.fixture(name="life")
-def _life() -> Life:
-    return Life()
+@pytest.fixture(name="cloudhsm")
+def _cloudhsm() -> CloudHsm:
+    return CloudHsm()

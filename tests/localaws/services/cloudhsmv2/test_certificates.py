@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from localaws.core.api_error import ApiError
 from rehearsal import test_ca
 from rehearsal.test_ca import AS_CA, Ca, make_ca, sign
-from tests.localaws.services.region import PASSWORD, START, Life
+from tests.localaws.services.cloudhsm import PASSWORD, START, CloudHsm
 
 
 def key_usage(*, key_cert_sign: bool) -> x509.KeyUsage:
@@ -42,22 +42,24 @@ def _bits() -> Callable[[int], rsa.RSAPrivateKey]:
 
 
 @pytest.fixture(name="cluster_id")
-def _cluster_id(life: Life) -> str:
-    return life.with_csr()
+def _cluster_id(cloudhsm: CloudHsm) -> str:
+    return cloudhsm.with_csr()
 
 
 @pytest.fixture(name="csr")
-def _csr(life: Life, cluster_id: str) -> str:
-    return str(life.cluster(cluster_id)["Certificates"]["ClusterCsr"])
+def _csr(cloudhsm: CloudHsm, cluster_id: str) -> str:
+    return str(cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"])
 
 
 Initialize = Callable[[str, str], None]
 
 
 @pytest.fixture(name="initialize")
-def _initialize(life: Life, cluster_id: str) -> Initialize:
+def _initialize(cloudhsm: CloudHsm, cluster_id: str) -> Initialize:
     def initialize(signed: str, anchor: str) -> None:
-        life.call("InitializeCluster", ClusterId=cluster_id, SignedCert=signed, TrustAnchor=anchor)
+        cloudhsm.call(
+            "InitializeCluster", ClusterId=cluster_id, SignedCert=signed, TrustAnchor=anchor
+        )
 
     return initialize
 
@@ -69,19 +71,19 @@ def refused(initialize: Initialize, signed: str, anchor: str, words: str) -> Non
 
 
 def test_the_csr_is_signed_with_its_own_key_and_named_after_the_hsm(
-    life: Life, cluster_id: str, csr: str
+    cloudhsm: CloudHsm, cluster_id: str, csr: str
 ) -> None:
     request = x509.load_pem_x509_csr(csr.encode())
     assert request.is_signature_valid
     names = request.subject.rfc4514_string()
-    assert f"HSM:{life.hsms(cluster_id)[0]['HsmId']}:PARTN:1" in names
+    assert f"HSM:{cloudhsm.hsms(cluster_id)[0]['HsmId']}:PARTN:1" in names
     assert "for FIPS mode" in names
 
 
 def test_the_hsms_certificate_is_certified_by_aws_and_by_the_manufacturer(
-    life: Life, cluster_id: str, csr: str
+    cloudhsm: CloudHsm, cluster_id: str, csr: str
 ) -> None:
-    shown = life.cluster(cluster_id)["Certificates"]
+    shown = cloudhsm.cluster(cluster_id)["Certificates"]
     hsm, by_aws, by_manufacturer = (
         x509.load_pem_x509_certificate(shown[name].encode())
         for name in ("HsmCertificate", "AwsHardwareCertificate", "ManufacturerHardwareCertificate")
@@ -94,16 +96,16 @@ def test_the_hsms_certificate_is_certified_by_aws_and_by_the_manufacturer(
         by_aws.verify_directly_issued_by(by_manufacturer)
 
 
-def test_initialization_takes_its_time_and_then_the_csr_is_gone(life: Life) -> None:
-    cluster_id = life.with_csr()
-    answer = life.initialize(cluster_id)
+def test_initialization_takes_its_time_and_then_the_csr_is_gone(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.with_csr()
+    answer = cloudhsm.initialize(cluster_id)
     assert answer["State"] == "INITIALIZE_IN_PROGRESS"
     assert "INITIALIZED upon completion" in answer["StateMessage"]
-    life.wait(life.timings.initialize - 1)
-    assert life.cluster(cluster_id)["State"] == "INITIALIZE_IN_PROGRESS"
-    assert "ClusterCertificate" not in life.cluster(cluster_id)["Certificates"]
-    life.wait(1)
-    cluster = life.cluster(cluster_id)
+    cloudhsm.wait(cloudhsm.timings.initialize - 1)
+    assert cloudhsm.cluster(cluster_id)["State"] == "INITIALIZE_IN_PROGRESS"
+    assert "ClusterCertificate" not in cloudhsm.cluster(cluster_id)["Certificates"]
+    cloudhsm.wait(1)
+    cluster = cloudhsm.cluster(cluster_id)
     assert cluster["State"] == "INITIALIZED"
     assert sorted(cluster["Certificates"]) == [
         "AwsHardwareCertificate",
@@ -113,35 +115,35 @@ def test_initialization_takes_its_time_and_then_the_csr_is_gone(life: Life) -> N
     ]
 
 
-def test_a_cluster_is_initialized_once_and_not_before_it_has_a_csr(life: Life) -> None:
-    cluster_id = life.create()
+def test_a_cluster_is_initialized_once_and_not_before_it_has_a_csr(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.create()
     request = {"ClusterId": cluster_id, "SignedCert": "x", "TrustAnchor": "x"}
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS, not UNINITIALIZED"):
-        life.call("InitializeCluster", **request)
-    life.wait(life.timings.create_cluster)
+        cloudhsm.call("InitializeCluster", **request)
+    cloudhsm.wait(cloudhsm.timings.create_cluster)
     with pytest.raises(ApiError, match="no CSR yet"):
-        life.call("InitializeCluster", **request)
-    life.add_hsm(cluster_id)
-    life.initialize(cluster_id)
+        cloudhsm.call("InitializeCluster", **request)
+    cloudhsm.add_hsm(cluster_id)
+    cloudhsm.initialize(cluster_id)
     with pytest.raises(ApiError, match="INITIALIZE_IN_PROGRESS, not UNINITIALIZED"):
-        life.call("InitializeCluster", **request)
-    life.wait(life.timings.initialize)
+        cloudhsm.call("InitializeCluster", **request)
+    cloudhsm.wait(cloudhsm.timings.initialize)
     with pytest.raises(ApiError, match="INITIALIZED, not UNINITIALIZED"):
-        life.call("InitializeCluster", **request)
+        cloudhsm.call("InitializeCluster", **request)
 
 
-def test_a_csr_that_is_gone_cannot_be_used(life: Life) -> None:
-    cluster_id = life.with_csr()
-    old = life.cluster(cluster_id)["Certificates"]["ClusterCsr"]
-    life.remove_hsm(cluster_id, life.hsms(cluster_id)[0]["HsmId"])
-    life.add_hsm(cluster_id)
-    signed = sign(life.ca, old, life.clock.now())
+def test_a_csr_that_is_gone_cannot_be_used(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.with_csr()
+    old = cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"]
+    cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
+    cloudhsm.add_hsm(cluster_id)
+    signed = sign(cloudhsm.ca, old, cloudhsm.clock.now())
     with pytest.raises(ApiError, match="public key of the cluster's CSR"):
-        life.call(
+        cloudhsm.call(
             "InitializeCluster",
             ClusterId=cluster_id,
             SignedCert=signed,
-            TrustAnchor=life.ca.pem,
+            TrustAnchor=cloudhsm.ca.pem,
         )
 
 
@@ -215,10 +217,12 @@ def test_certificates_must_be_in_date(
     refused(initialize, sign(bad, csr, START), bad.pem, "validity of certificate 1 of TrustAnchor")
 
 
-def test_dates_are_read_by_virtual_time(life: Life, initialize: Initialize, csr: str) -> None:
+def test_dates_are_read_by_virtual_time(
+    cloudhsm: CloudHsm, initialize: Initialize, csr: str
+) -> None:
     ca = make_ca(START, lasts=2)
     signed = sign(ca, csr, START)
-    life.wait(3 * 24 * 3600)
+    cloudhsm.wait(3 * 24 * 3600)
     refused(initialize, signed, ca.pem, "validity of certificate 1")
 
 
@@ -317,11 +321,15 @@ def test_key_identifiers_must_agree(initialize: Initialize, csr: str) -> None:
     ],
 )
 def test_what_is_no_certificate_is_refused(
-    life: Life, cluster_id: str, csr: str, what: str, value: str, words: str
+    cloudhsm: CloudHsm, cluster_id: str, csr: str, what: str, value: str, words: str
 ) -> None:
-    request = {"SignedCert": sign(life.ca, csr, START), "TrustAnchor": life.ca.pem, what: value}
+    request = {
+        "SignedCert": sign(cloudhsm.ca, csr, START),
+        "TrustAnchor": cloudhsm.ca.pem,
+        what: value,
+    }
     with pytest.raises(ApiError, match=words) as refusal:
-        life.call("InitializeCluster", ClusterId=cluster_id, **request)
+        cloudhsm.call("InitializeCluster", ClusterId=cluster_id, **request)
     assert refusal.value.code == "CloudHsmInvalidRequestException"
 
 
@@ -330,32 +338,32 @@ def test_the_cluster_certificate_is_one_certificate(initialize: Initialize, csr:
     refused(initialize, sign(ca, csr, START) + ca.pem, ca.pem, "one certificate, not 2")
 
 
-def test_a_client_needs_the_trust_anchor_of_the_cluster(life: Life) -> None:
-    cluster_id = life.initialized()
+def test_a_client_needs_the_trust_anchor_of_the_cluster(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.initialized()
     for wrong in (test_ca.make_ca(START).pem, "", "nonsense"):
         with pytest.raises(ApiError, match="certificate verify failed"):
-            life.client(cluster_id, "activate", password=PASSWORD, ca=wrong)
-    life.client(cluster_id, "activate", password=PASSWORD)
+            cloudhsm.client(cluster_id, "activate", password=PASSWORD, ca=wrong)
+    cloudhsm.client(cluster_id, "activate", password=PASSWORD)
 
 
-def test_a_client_may_trust_a_chain(life: Life) -> None:
-    cluster_id = life.with_csr()
+def test_a_client_may_trust_a_chain(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.with_csr()
     cas = chain(2)
     bundle = "".join(ca.pem for ca in cas)
-    csr = life.cluster(cluster_id)["Certificates"]["ClusterCsr"]
-    signed = sign(cas[0], csr, life.clock.now())
-    life.call("InitializeCluster", ClusterId=cluster_id, SignedCert=signed, TrustAnchor=bundle)
-    life.wait(life.timings.initialize)
+    csr = cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"]
+    signed = sign(cas[0], csr, cloudhsm.clock.now())
+    cloudhsm.call("InitializeCluster", ClusterId=cluster_id, SignedCert=signed, TrustAnchor=bundle)
+    cloudhsm.wait(cloudhsm.timings.initialize)
     with pytest.raises(ApiError, match="certificate verify failed"):
-        life.client(cluster_id, "activate", password=PASSWORD, ca=cas[1].pem)
-    life.client(cluster_id, "activate", password=PASSWORD, ca=bundle)
+        cloudhsm.client(cluster_id, "activate", password=PASSWORD, ca=cas[1].pem)
+    cloudhsm.client(cluster_id, "activate", password=PASSWORD, ca=bundle)
 
 
-def test_no_client_connects_after_the_cluster_certificate_has_expired(life: Life) -> None:
-    cluster_id = life.active()
-    life.wait(3653 * 24 * 3600)
+def test_no_client_connects_after_the_cluster_certificate_has_expired(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.active()
+    cloudhsm.wait(3653 * 24 * 3600)
     with pytest.raises(ApiError, match="certificate verify failed"):
-        life.client(cluster_id, "user-list")
+        cloudhsm.client(cluster_id, "user-list")
 
 
 def test_a_chain_has_16_kilobytes_at_most(initialize: Initialize, csr: str) -> None:

@@ -6,25 +6,27 @@ from typing import Any
 import pytest
 
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2 import Quotas
-from tests.localaws.services.region import PASSWORD, ZONES, Life
+from localaws.services.cloudhsmv2.settings import Quotas
+from tests.localaws.services.cloudhsm import PASSWORD, ZONES, CloudHsm
 
 
 @pytest.fixture(name="cluster_id")
-def _cluster_id(life: Life) -> str:
+def _cluster_id(cloudhsm: CloudHsm) -> str:
     """An ACTIVE cluster with HSMs in two zones."""
-    return life.active(ZONES[1])
+    return cloudhsm.active(ZONES[1])
 
 
-def refused(life: Life, cluster_id: str, operation: str, words: str, **params: Any) -> ApiError:
+def refused(
+    cloudhsm: CloudHsm, cluster_id: str, operation: str, words: str, **params: Any
+) -> ApiError:
     with pytest.raises(ApiError, match=words) as refusal:
-        life.as_admin(cluster_id, operation, **params)
+        cloudhsm.as_admin(cluster_id, operation, **params)
     return refusal.value
 
 
-def log_in(life: Life, cluster_id: str, name: str, password: str) -> Any:
+def log_in(cloudhsm: CloudHsm, cluster_id: str, name: str, password: str) -> Any:
     """The least that a crypto-user can do with its login."""
-    return life.client(
+    return cloudhsm.client(
         cluster_id,
         "user-change-password",
         login_role="crypto-user",
@@ -39,40 +41,42 @@ def log_in(life: Life, cluster_id: str, name: str, password: str) -> Any:
 # --- Reaching an HSM
 
 
-def test_only_the_address_of_an_active_hsm_answers(life: Life, cluster_id: str) -> None:
+def test_only_the_address_of_an_active_hsm_answers(cloudhsm: CloudHsm, cluster_id: str) -> None:
     with pytest.raises(ApiError, match="timed out") as refusal:
-        life.client(cluster_id, "user-list", ip="10.9.9.9")
+        cloudhsm.client(cluster_id, "user-list", ip="10.9.9.9")
     assert refusal.value.code == "Unreachable"
-    first, second = life.hsms(cluster_id)
-    life.region.degrade_hsm(first["HsmId"])
+    first, second = cloudhsm.hsms(cluster_id)
+    cloudhsm.provider.degrade_hsm(first["HsmId"])
     with pytest.raises(ApiError, match="timed out"):
-        life.client(cluster_id, "user-list", ip=first["EniIp"])
-    assert life.client(cluster_id, "user-list", ip=second["EniIp"])
+        cloudhsm.client(cluster_id, "user-list", ip=first["EniIp"])
+    assert cloudhsm.client(cluster_id, "user-list", ip=second["EniIp"])
 
 
-def test_only_a_client_that_the_groups_admit_gets_an_answer(life: Life, cluster_id: str) -> None:
+def test_only_a_client_that_the_groups_admit_gets_an_answer(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
     with pytest.raises(ApiError, match="timed out") as refusal:
-        life.client(cluster_id, "user-list", instance_id="i-00000002")
+        cloudhsm.client(cluster_id, "user-list", instance_id="i-00000002")
     assert refusal.value.code == "Unreachable"
 
 
-def test_a_cluster_that_is_not_initialized_cannot_be_trusted(life: Life) -> None:
-    cluster_id = life.with_csr()
+def test_a_cluster_that_is_not_initialized_cannot_be_trusted(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.with_csr()
     with pytest.raises(ApiError, match="not initialized") as refusal:
-        life.client(cluster_id, "user-list")
+        cloudhsm.client(cluster_id, "user-list")
     assert refusal.value.code == "TlsError"
 
 
-def test_a_command_that_there_is_not_is_refused(life: Life, cluster_id: str) -> None:
-    refused(life, cluster_id, "key-generate", "Unknown command")
+def test_a_command_that_there_is_not_is_refused(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    refused(cloudhsm, cluster_id, "key-generate", "Unknown command")
 
 
 # --- Activation
 
 
-def test_before_activation_the_admin_is_unactivated(life: Life) -> None:
-    cluster_id = life.initialized()
-    assert life.client(cluster_id, "user-list") == {
+def test_before_activation_the_admin_is_unactivated(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.initialized()
+    assert cloudhsm.client(cluster_id, "user-list") == {
         "users": [
             {
                 "username": "admin",
@@ -92,64 +96,64 @@ def test_before_activation_the_admin_is_unactivated(life: Life) -> None:
             },
         ]
     }
-    refused(life, cluster_id, "user-create", "Login failed", password="")
+    refused(cloudhsm, cluster_id, "user-create", "Login failed", password="")
 
 
-def test_activation_makes_the_admin_and_then_an_active_cluster(life: Life) -> None:
-    cluster_id = life.initialized()
-    said = life.client(cluster_id, "activate", password=PASSWORD)
+def test_activation_makes_the_admin_and_then_an_active_cluster(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.initialized()
+    said = cloudhsm.client(cluster_id, "activate", password=PASSWORD)
     assert said == "Cluster activation successful"
-    assert life.users(cluster_id)["admin"]["role"] == "admin"
-    life.wait(life.timings.activate - 1)
-    assert life.cluster(cluster_id)["State"] == "INITIALIZED"
-    life.wait(1)
-    assert life.cluster(cluster_id)["State"] == "ACTIVE"
+    assert cloudhsm.users(cluster_id)["admin"]["role"] == "admin"
+    cloudhsm.wait(cloudhsm.timings.activate - 1)
+    assert cloudhsm.cluster(cluster_id)["State"] == "INITIALIZED"
+    cloudhsm.wait(1)
+    assert cloudhsm.cluster(cluster_id)["State"] == "ACTIVE"
 
 
-def test_a_cluster_is_activated_once(life: Life) -> None:
-    cluster_id = life.initialized()
-    life.client(cluster_id, "activate", password=PASSWORD)
+def test_a_cluster_is_activated_once(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.initialized()
+    cloudhsm.client(cluster_id, "activate", password=PASSWORD)
     for _ in range(2):
         with pytest.raises(ApiError, match="already activated"):
-            life.client(cluster_id, "activate", password="Another123")
-        life.wait(life.timings.activate)
-    assert life.add_user(cluster_id, "worker", "Password1")
+            cloudhsm.client(cluster_id, "activate", password="Another123")
+        cloudhsm.wait(cloudhsm.timings.activate)
+    assert cloudhsm.add_user(cluster_id, "worker", "Password1")
 
 
 @pytest.mark.parametrize("password", ["Short12", "x" * 33, "with:colon1", None])
-def test_a_password_has_8_to_32_characters_and_no_colon(life: Life, password: Any) -> None:
-    cluster_id = life.initialized()
+def test_a_password_has_8_to_32_characters_and_no_colon(cloudhsm: CloudHsm, password: Any) -> None:
+    cluster_id = cloudhsm.initialized()
     with pytest.raises(ApiError, match="8 to 32"):
-        life.client(cluster_id, "activate", password=password)
-    life.client(cluster_id, "activate", password="x" * 32)
+        cloudhsm.client(cluster_id, "activate", password=password)
+    cloudhsm.client(cluster_id, "activate", password="x" * 32)
 
 
-def test_an_activation_whose_hsm_is_deleted_at_once_is_lost(life: Life) -> None:
-    cluster_id = life.initialized()
-    life.client(cluster_id, "activate", password=PASSWORD)
-    life.remove_hsm(cluster_id, life.hsms(cluster_id)[0]["HsmId"])
-    assert life.cluster(cluster_id)["State"] == "INITIALIZED"
-    life.add_hsm(cluster_id)
-    assert life.users(cluster_id)["admin"]["role"] == "unactivated-admin"
+def test_an_activation_whose_hsm_is_deleted_at_once_is_lost(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.initialized()
+    cloudhsm.client(cluster_id, "activate", password=PASSWORD)
+    cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
+    assert cloudhsm.cluster(cluster_id)["State"] == "INITIALIZED"
+    cloudhsm.add_hsm(cluster_id)
+    assert cloudhsm.users(cluster_id)["admin"]["role"] == "unactivated-admin"
 
 
 # --- Users
 
 
-def test_a_user_is_created_on_every_hsm(life: Life, cluster_id: str) -> None:
-    answer = life.add_user(cluster_id, "Worker_1", "Password1")
+def test_a_user_is_created_on_every_hsm(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    answer = cloudhsm.add_user(cluster_id, "Worker_1", "Password1")
     assert answer == {"username": "worker_1", "role": "crypto-user"}
-    listed = life.users(cluster_id)["worker_1"]
+    listed = cloudhsm.users(cluster_id)["worker_1"]
     assert (listed["role"], listed["cluster-coverage"]) == ("crypto-user", "full")
-    assert log_in(life, cluster_id, "WORKER_1", "Password1")
+    assert log_in(cloudhsm, cluster_id, "WORKER_1", "Password1")
 
 
 @pytest.mark.parametrize("name", ["", "with-hyphen", "x" * 32, "a b", "ü"])
 def test_a_username_is_of_letters_digits_and_underscores(
-    life: Life, cluster_id: str, name: str
+    cloudhsm: CloudHsm, cluster_id: str, name: str
 ) -> None:
     refused(
-        life,
+        cloudhsm,
         cluster_id,
         "user-create",
         "does not match",
@@ -159,34 +163,38 @@ def test_a_username_is_of_letters_digits_and_underscores(
     )
 
 
-def test_a_user_that_is_everywhere_cannot_be_created_again(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
+def test_a_user_that_is_everywhere_cannot_be_created_again(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     with pytest.raises(ApiError, match="already exists"):
-        life.add_user(cluster_id, "worker", "Password1")
+        cloudhsm.add_user(cluster_id, "worker", "Password1")
 
 
-def test_a_role_is_admin_or_crypto_user(life: Life, cluster_id: str) -> None:
+def test_a_role_is_admin_or_crypto_user(cloudhsm: CloudHsm, cluster_id: str) -> None:
     params = {"new_username": "worker", "new_password": "Password1"}
-    refused(life, cluster_id, "user-create", "Role", **params, role="internal(APPLIANCE_USER)")
-    life.as_admin(cluster_id, "user-create", **params, role="admin")
-    refused(life, cluster_id, "user-create", "already exists", **params, role="crypto-user")
+    refused(cloudhsm, cluster_id, "user-create", "Role", **params, role="internal(APPLIANCE_USER)")
+    cloudhsm.as_admin(cluster_id, "user-create", **params, role="admin")
+    refused(cloudhsm, cluster_id, "user-create", "already exists", **params, role="crypto-user")
 
 
-def test_a_user_made_while_an_hsm_joins_is_missing_on_it(life: Life, cluster_id: str) -> None:
-    life.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
-    life.add_user(cluster_id, "kmsuser", "Password1")
-    assert life.users(cluster_id)["kmsuser"]["cluster-coverage"] == "full"
-    life.wait(life.timings.create_hsm)
-    assert life.users(cluster_id)["kmsuser"]["cluster-coverage"] == "inconsistent"
-    assert life.users(cluster_id)["admin"]["cluster-coverage"] == "full"
+def test_a_user_made_while_an_hsm_joins_is_missing_on_it(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
+    cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
+    cloudhsm.add_user(cluster_id, "kmsuser", "Password1")
+    assert cloudhsm.users(cluster_id)["kmsuser"]["cluster-coverage"] == "full"
+    cloudhsm.wait(cloudhsm.timings.create_hsm)
+    assert cloudhsm.users(cluster_id)["kmsuser"]["cluster-coverage"] == "inconsistent"
+    assert cloudhsm.users(cluster_id)["admin"]["cluster-coverage"] == "full"
 
 
-def test_creating_it_again_completes_it(life: Life, cluster_id: str) -> None:
-    life.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
-    life.add_user(cluster_id, "kmsuser", "Password1")
-    life.wait(life.timings.create_hsm)
+def test_creating_it_again_completes_it(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
+    cloudhsm.add_user(cluster_id, "kmsuser", "Password1")
+    cloudhsm.wait(cloudhsm.timings.create_hsm)
     refused(
-        life,
+        cloudhsm,
         cluster_id,
         "user-create",
         "already exists",
@@ -194,39 +202,41 @@ def test_creating_it_again_completes_it(life: Life, cluster_id: str) -> None:
         new_password="Password1",
         role="admin",
     )
-    life.add_user(cluster_id, "kmsuser", "Password1")
-    assert life.users(cluster_id)["kmsuser"]["cluster-coverage"] == "full"
-    assert log_in(life, cluster_id, "kmsuser", "Password1")
+    cloudhsm.add_user(cluster_id, "kmsuser", "Password1")
+    assert cloudhsm.users(cluster_id)["kmsuser"]["cluster-coverage"] == "full"
+    assert log_in(cloudhsm, cluster_id, "kmsuser", "Password1")
 
 
-def test_completing_it_with_another_password_makes_two_of_one(life: Life, cluster_id: str) -> None:
-    life.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
-    life.add_user(cluster_id, "kmsuser", "Password1")
-    life.wait(life.timings.create_hsm)
-    life.add_user(cluster_id, "kmsuser", "Password2")
+def test_completing_it_with_another_password_makes_two_of_one(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
+    cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
+    cloudhsm.add_user(cluster_id, "kmsuser", "Password1")
+    cloudhsm.wait(cloudhsm.timings.create_hsm)
+    cloudhsm.add_user(cluster_id, "kmsuser", "Password2")
     for password in ("Password1", "Password2"):
         with pytest.raises(ApiError, match="Login failed"):
-            log_in(life, cluster_id, "kmsuser", password)
+            log_in(cloudhsm, cluster_id, "kmsuser", password)
 
 
 def test_a_password_changed_while_an_hsm_joins_is_the_old_one_on_it(
-    life: Life, cluster_id: str
+    cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
-    life.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
+    cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
     params = {"new_username": "worker", "role": "crypto-user", "new_password": "Password2"}
-    life.as_admin(cluster_id, "user-change-password", **params)
-    assert log_in(life, cluster_id, "worker", "Password2")
-    life.wait(life.timings.create_hsm)
+    cloudhsm.as_admin(cluster_id, "user-change-password", **params)
+    assert log_in(cloudhsm, cluster_id, "worker", "Password2")
+    cloudhsm.wait(cloudhsm.timings.create_hsm)
     with pytest.raises(ApiError, match="Login failed"):
-        log_in(life, cluster_id, "worker", "Password2")
-    life.as_admin(cluster_id, "user-change-password", **params)
-    assert log_in(life, cluster_id, "worker", "Password2")
+        log_in(cloudhsm, cluster_id, "worker", "Password2")
+    cloudhsm.as_admin(cluster_id, "user-change-password", **params)
+    assert log_in(cloudhsm, cluster_id, "worker", "Password2")
 
 
-def test_an_admin_changes_the_password_of_anyone(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
-    life.as_admin(
+def test_an_admin_changes_the_password_of_anyone(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
+    cloudhsm.as_admin(
         cluster_id,
         "user-change-password",
         new_username="worker",
@@ -234,34 +244,34 @@ def test_an_admin_changes_the_password_of_anyone(life: Life, cluster_id: str) ->
         new_password="Password2",
     )
     with pytest.raises(ApiError, match="Login failed"):
-        log_in(life, cluster_id, "worker", "Password1")
-    assert log_in(life, cluster_id, "worker", "Password2")
-    life.as_admin(
+        log_in(cloudhsm, cluster_id, "worker", "Password1")
+    assert log_in(cloudhsm, cluster_id, "worker", "Password2")
+    cloudhsm.as_admin(
         cluster_id,
         "user-change-password",
         new_username="admin",
         role="admin",
         new_password="Changed123",
     )
-    refused(life, cluster_id, "user-delete", "Login failed", new_username="worker")
+    refused(cloudhsm, cluster_id, "user-delete", "Login failed", new_username="worker")
 
 
-def test_a_crypto_user_changes_no_ones_but_its_own(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
-    life.add_user(cluster_id, "other", "Password1")
+def test_a_crypto_user_changes_no_ones_but_its_own(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
+    cloudhsm.add_user(cluster_id, "other", "Password1")
     as_worker = {"login_role": "crypto-user", "username": "worker", "password": "Password1"}
     to_other = {"new_username": "other", "role": "crypto-user", "new_password": "Password2"}
     with pytest.raises(ApiError, match="Only an admin"):
-        life.client(cluster_id, "user-change-password", **as_worker, **to_other)
+        cloudhsm.client(cluster_id, "user-change-password", **as_worker, **to_other)
     for operation in ("user-create", "user-delete"):
         with pytest.raises(ApiError, match="role admin"):
-            life.client(cluster_id, operation, **as_worker, **to_other)
+            cloudhsm.client(cluster_id, operation, **as_worker, **to_other)
 
 
-def test_the_role_of_a_login_must_be_the_users(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
+def test_the_role_of_a_login_must_be_the_users(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     refused(
-        life,
+        cloudhsm,
         cluster_id,
         "user-delete",
         "Login failed",
@@ -271,114 +281,118 @@ def test_the_role_of_a_login_must_be_the_users(life: Life, cluster_id: str) -> N
         role="crypto-user",
     )
     with pytest.raises(ApiError, match="takes a login"):
-        life.client(cluster_id, "user-delete", new_username="worker", role="crypto-user")
+        cloudhsm.client(cluster_id, "user-delete", new_username="worker", role="crypto-user")
 
 
-def test_a_user_is_deleted_everywhere(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
+def test_a_user_is_deleted_everywhere(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     target = {"new_username": "worker", "role": "crypto-user"}
-    refused(life, cluster_id, "user-delete", "does not exist", **{**target, "role": "admin"})
-    life.as_admin(cluster_id, "user-delete", **target)
-    assert "worker" not in life.users(cluster_id)
-    refused(life, cluster_id, "user-delete", "does not exist", **target)
-    refused(life, cluster_id, "user-delete", "logged in", new_username="admin", role="admin")
+    refused(cloudhsm, cluster_id, "user-delete", "does not exist", **{**target, "role": "admin"})
+    cloudhsm.as_admin(cluster_id, "user-delete", **target)
+    assert "worker" not in cloudhsm.users(cluster_id)
+    refused(cloudhsm, cluster_id, "user-delete", "does not exist", **target)
+    refused(cloudhsm, cluster_id, "user-delete", "logged in", new_username="admin", role="admin")
 
 
-def test_a_user_that_is_logged_in_elsewhere_cannot_be_changed(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
-    life.region.log_in(cluster_id, "worker")
+def test_a_user_that_is_logged_in_elsewhere_cannot_be_changed(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
+    cloudhsm.provider.log_in(cluster_id, "worker")
     target = {"new_username": "worker", "role": "crypto-user", "new_password": "Password2"}
     for operation in ("user-change-password", "user-delete"):
-        refused(life, cluster_id, operation, "is logged in", **target)
-    life.region.log_out(cluster_id, "worker")
-    life.as_admin(cluster_id, "user-change-password", **target)
+        refused(cloudhsm, cluster_id, operation, "is logged in", **target)
+    cloudhsm.provider.log_out(cluster_id, "worker")
+    cloudhsm.as_admin(cluster_id, "user-change-password", **target)
 
 
 def test_the_cluster_has_so_many_users_and_no_more() -> None:
-    life = Life(quotas=Quotas(users_per_cluster=3))
-    cluster_id = life.active()
-    life.add_user(cluster_id, "worker", "Password1")
+    cloudhsm = CloudHsm(quotas=Quotas(users_per_cluster=3))
+    cluster_id = cloudhsm.active()
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     with pytest.raises(ApiError, match="as many users"):
-        life.add_user(cluster_id, "other", "Password1")
+        cloudhsm.add_user(cluster_id, "other", "Password1")
 
 
 # --- Locking
 
 
 def test_five_refused_logins_lock_a_user_until_an_admin_changes_the_password(
-    life: Life, cluster_id: str
+    cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     for attempt in range(5):
-        assert life.users(cluster_id)["worker"]["locked"] == "false", attempt
+        assert cloudhsm.users(cluster_id)["worker"]["locked"] == "false", attempt
         with pytest.raises(ApiError, match="Login failed") as refusal:
-            log_in(life, cluster_id, "worker", "wrong")
+            log_in(cloudhsm, cluster_id, "worker", "wrong")
         assert refusal.value.code == "LoginFailed"
-    assert life.users(cluster_id)["worker"]["locked"] == "true"
+    assert cloudhsm.users(cluster_id)["worker"]["locked"] == "true"
     with pytest.raises(ApiError, match="Login failed"):
-        log_in(life, cluster_id, "worker", "Password1")
-    life.as_admin(
+        log_in(cloudhsm, cluster_id, "worker", "Password1")
+    cloudhsm.as_admin(
         cluster_id,
         "user-change-password",
         new_username="worker",
         role="crypto-user",
         new_password="Password2",
     )
-    assert life.users(cluster_id)["worker"]["locked"] == "false"
-    assert log_in(life, cluster_id, "worker", "Password2")
+    assert cloudhsm.users(cluster_id)["worker"]["locked"] == "false"
+    assert log_in(cloudhsm, cluster_id, "worker", "Password2")
 
 
 def test_a_locked_admin_is_refused_even_with_the_right_password(
-    life: Life, cluster_id: str
+    cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
     target = {"new_username": "worker", "new_password": "Password1", "role": "crypto-user"}
     for _ in range(5):
-        refused(life, cluster_id, "user-create", "Login failed", password="wrong", **target)
-    refused(life, cluster_id, "user-create", "Login failed", **target)
+        refused(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
+    refused(cloudhsm, cluster_id, "user-create", "Login failed", **target)
 
 
-def test_a_login_that_is_accepted_clears_the_refusals(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
+def test_a_login_that_is_accepted_clears_the_refusals(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     for _, password in itertools.product(range(3), ["wrong"] * 4 + ["Password1"]):
         if password == "wrong":
             with pytest.raises(ApiError, match="Login failed"):
-                log_in(life, cluster_id, "worker", password)
+                log_in(cloudhsm, cluster_id, "worker", password)
         else:
-            log_in(life, cluster_id, "worker", password)
+            log_in(cloudhsm, cluster_id, "worker", password)
 
 
-def test_refusals_are_remembered_by_the_backup(life: Life) -> None:
-    cluster_id = life.active()
+def test_refusals_are_remembered_by_the_backup(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.active()
     target = {"new_username": "worker", "new_password": "Password1", "role": "crypto-user"}
     for _ in range(5):
-        refused(life, cluster_id, "user-create", "Login failed", password="wrong", **target)
-    life.remove_hsm(cluster_id, life.hsms(cluster_id)[0]["HsmId"])
-    life.add_hsm(cluster_id)
-    refused(life, cluster_id, "user-create", "Login failed", **target)
+        refused(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
+    cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
+    cloudhsm.add_hsm(cluster_id)
+    refused(cloudhsm, cluster_id, "user-create", "Login failed", **target)
 
 
-def test_logins_are_in_the_timeline_and_passwords_are_not(life: Life, cluster_id: str) -> None:
-    life.add_user(cluster_id, "worker", "Password1")
+def test_logins_are_in_the_timeline_and_passwords_are_not(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
+    cloudhsm.add_user(cluster_id, "worker", "Password1")
     with pytest.raises(ApiError):
-        log_in(life, cluster_id, "worker", "MyWrong123")
+        log_in(cloudhsm, cluster_id, "worker", "MyWrong123")
     logins = [
         (entry["event"], entry["user"])
-        for entry in life.event_log.events()
+        for entry in cloudhsm.event_log.events()
         if entry["event"].startswith("Login")
     ]
     assert logins == [("Login", "admin"), ("LoginRefused", "worker")]
-    everything = str(life.event_log.events())
+    everything = str(cloudhsm.event_log.events())
     assert not any(word in everything for word in (PASSWORD, "Password1", "MyWrong123"))
 
 
 # --- hsm-info
 
 
-def test_hsm_info_shows_each_active_hsm_and_its_mode(life: Life, cluster_id: str) -> None:
-    shown = life.client(cluster_id, "hsm-info")["hsms"]
+def test_hsm_info_shows_each_active_hsm_and_its_mode(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    shown = cloudhsm.client(cluster_id, "hsm-info")["hsms"]
     assert len(shown) == 2
     assert len({hsm["serial-number"] for hsm in shown}) == 2
     assert shown[0]["vendor"] == "Marvell Semiconductors, Inc."
     assert shown[0]["fips-state"] == "2 [FIPS mode with single factor authentication]"
-    other = life.active(Mode="NON_FIPS")
-    assert life.client(other, "hsm-info")["hsms"][0]["fips-state"].startswith("0 ")
+    other = cloudhsm.active(Mode="NON_FIPS")
+    assert cloudhsm.client(other, "hsm-info")["hsms"][0]["fips-state"].startswith("0 ")

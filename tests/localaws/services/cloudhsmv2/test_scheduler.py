@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from localaws.services.cloudhsmv2.scheduler import Agenda
-from tests.localaws.services.region import START, StillClock
+from tests.localaws.services.cloudhsm import START, StillClock
 
 
 def test_what_is_due_happens_in_the_order_of_its_moments() -> None:

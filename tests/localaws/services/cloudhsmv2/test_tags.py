@@ -5,35 +5,37 @@ from typing import Any
 import pytest
 
 from localaws.core.api_error import ApiError
-from tests.localaws.services.region import Life
+from tests.localaws.services.cloudhsm import CloudHsm
 
 
 def listed(tags: dict[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def test_a_cluster_is_tagged_and_untagged(life: Life) -> None:
-    cluster_id = life.create(TagList=listed({"a": "1"}))
-    life.call("TagResource", ResourceId=cluster_id, TagList=listed({"a": "2", "b": "3"}))
-    assert life.call("ListTags", ResourceId=cluster_id) == {"TagList": listed({"a": "2", "b": "3"})}
-    life.call("UntagResource", ResourceId=cluster_id, TagKeyList=["a", "never"])
-    assert life.cluster(cluster_id)["TagList"] == listed({"b": "3"})
-    assert life.region.tags_of(cluster_id) == {"b": "3"}
+def test_a_cluster_is_tagged_and_untagged(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.create(TagList=listed({"a": "1"}))
+    cloudhsm.call("TagResource", ResourceId=cluster_id, TagList=listed({"a": "2", "b": "3"}))
+    assert cloudhsm.call("ListTags", ResourceId=cluster_id) == {
+        "TagList": listed({"a": "2", "b": "3"})
+    }
+    cloudhsm.call("UntagResource", ResourceId=cluster_id, TagKeyList=["a", "never"])
+    assert cloudhsm.cluster(cluster_id)["TagList"] == listed({"b": "3"})
+    assert cloudhsm.provider.tags_of(cluster_id) == {"b": "3"}
 
 
-def test_a_backup_is_tagged_too(life: Life) -> None:
-    life.active(TagList=listed({"a": "1"}))
-    backup = life.backups()[0]["BackupId"]
-    life.call("TagResource", ResourceId=backup, TagList=listed({"b": "2"}))
-    assert life.backups()[0]["TagList"] == listed({"b": "2"})
-    assert life.region.tags_of(backup) == {"b": "2"}
+def test_a_backup_is_tagged_too(cloudhsm: CloudHsm) -> None:
+    cloudhsm.active(TagList=listed({"a": "1"}))
+    backup = cloudhsm.backups()[0]["BackupId"]
+    cloudhsm.call("TagResource", ResourceId=backup, TagList=listed({"b": "2"}))
+    assert cloudhsm.backups()[0]["TagList"] == listed({"b": "2"})
+    assert cloudhsm.provider.tags_of(backup) == {"b": "2"}
 
 
-def test_tags_come_in_pages(life: Life) -> None:
-    cluster_id = life.create(TagList=listed({"a": "1", "b": "2"}))
-    first = life.call("ListTags", ResourceId=cluster_id, MaxResults=1)
+def test_tags_come_in_pages(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.create(TagList=listed({"a": "1", "b": "2"}))
+    first = cloudhsm.call("ListTags", ResourceId=cluster_id, MaxResults=1)
     assert first["TagList"] == listed({"a": "1"})
-    second = life.call("ListTags", ResourceId=cluster_id, NextToken=first["NextToken"])
+    second = cloudhsm.call("ListTags", ResourceId=cluster_id, NextToken=first["NextToken"])
     assert second == {"TagList": listed({"b": "2"})}
 
 
@@ -51,35 +53,37 @@ def test_tags_come_in_pages(life: Life) -> None:
         (listed({"k": "1"}) * 2, "CloudHsmTagException"),
     ],
 )
-def test_tags_that_cannot_be_are_refused(life: Life, tags: list[dict[str, Any]], code: str) -> None:
-    cluster_id = life.create()
+def test_tags_that_cannot_be_are_refused(
+    cloudhsm: CloudHsm, tags: list[dict[str, Any]], code: str
+) -> None:
+    cluster_id = cloudhsm.create()
     for action, params in (
         ("TagResource", {"ResourceId": cluster_id}),
         ("CreateCluster", {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": ["x"]}),
     ):
         with pytest.raises(ApiError) as refusal:
-            life.call(action, TagList=tags, **params)
+            cloudhsm.call(action, TagList=tags, **params)
         assert refusal.value.code == code
 
 
-def test_there_may_be_50_tags(life: Life) -> None:
-    cluster_id = life.create(TagList=listed({str(n): "" for n in range(50)}))
+def test_there_may_be_50_tags(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.create(TagList=listed({str(n): "" for n in range(50)}))
     with pytest.raises(ApiError) as refusal:
-        life.call("TagResource", ResourceId=cluster_id, TagList=listed({"more": ""}))
+        cloudhsm.call("TagResource", ResourceId=cluster_id, TagList=listed({"more": ""}))
     assert refusal.value.code == "CloudHsmResourceLimitExceededException"
     with pytest.raises(ApiError, match="TagKeyList"):
-        life.call("UntagResource", ResourceId=cluster_id, TagKeyList=[])
+        cloudhsm.call("UntagResource", ResourceId=cluster_id, TagKeyList=[])
 
 
-def test_hsms_have_no_tags(life: Life) -> None:
-    hsm_id = life.hsms(life.with_csr())[0]["HsmId"]
+def test_hsms_have_no_tags(cloudhsm: CloudHsm) -> None:
+    hsm_id = cloudhsm.hsms(cloudhsm.with_csr())[0]["HsmId"]
     with pytest.raises(ApiError, match="ResourceId"):
-        life.call("ListTags", ResourceId=hsm_id)
+        cloudhsm.call("ListTags", ResourceId=hsm_id)
 
 
-def test_what_is_gone_has_no_tags(life: Life) -> None:
+def test_what_is_gone_has_no_tags(cloudhsm: CloudHsm) -> None:
     for gone in ("cluster-22222222222", "backup-22222222222"):
         with pytest.raises(ApiError) as refusal:
-            life.call("ListTags", ResourceId=gone)
+            cloudhsm.call("ListTags", ResourceId=gone)
         assert refusal.value.code == "CloudHsmResourceNotFoundException"
-        assert life.region.tags_of(gone) == {}
+        assert cloudhsm.provider.tags_of(gone) == {}

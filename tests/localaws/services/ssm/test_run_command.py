@@ -15,8 +15,8 @@ from localaws.core.clock import JumpClock
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.sandbox.sandbox import Sandbox
-from localaws.services.cloudhsmv2.timings import Timings
-from localaws.services.ssm.provider import Ssm
+from localaws.services.cloudhsmv2.settings import Timings
+from localaws.services.ssm.provider import SsmProvider
 from tests.localaws.conftest import AdminApi
 
 INSTANCE = "i-0123456789abcdef0"
@@ -53,7 +53,7 @@ class EmulatorState:
         self.faults = Faults()
         self.event_log = EventLog(self.clock)
         self.instances = Instances(self.clock, make_box)
-        self.ssm = Ssm(
+        self.ssm = SsmProvider(
             self.clock,
             self.instances,
             self.spawn,
@@ -287,7 +287,7 @@ def test_an_instance_that_is_not_there_takes_no_command(online: EmulatorState, a
     if agent == "stopped":
         online.instances.launched[INSTANCE] = None
     else:
-        online.faults.plant({"agent": agent, "instance": INSTANCE})
+        online.faults.inject({"agent": agent, "instance": INSTANCE})
     refused(online, "InvalidInstanceId", "SendCommand", DocumentName="job", InstanceIds=[INSTANCE])
     listed = online.call("DescribeInstanceInformation")["InstanceInformationList"]
     expected = [] if agent == "never" else ["ConnectionLost"]
@@ -296,7 +296,7 @@ def test_an_instance_that_is_not_there_takes_no_command(online: EmulatorState, a
 
 def test_instances_are_filtered_by_the_state_of_their_agents(online: EmulatorState) -> None:
     online.instances.launched[OTHER] = online.start
-    online.faults.plant({"agent": "offline", "instance": OTHER})
+    online.faults.inject({"agent": "offline", "instance": OTHER})
     for status, instance in (("Online", INSTANCE), ("ConnectionLost", OTHER)):
         filters = [{"Key": "PingStatus", "Values": [status]}]
         listed = online.call("DescribeInstanceInformation", Filters=filters)
@@ -459,7 +459,7 @@ def test_only_the_beginning_of_the_output_is_kept(online: EmulatorState) -> None
 
 def test_a_planted_failure_takes_the_scripts_place_once(online: EmulatorState) -> None:
     online.document("touch /opt/ran")
-    online.faults.plant({"script": "job", "exit": 5, "stderr": "planted"})
+    online.faults.inject({"script": "job", "exit": 5, "stderr": "planted"})
     answer = online.outcome(online.send())
     assert (answer["Status"], answer["ResponseCode"]) == ("Failed", 5)
     assert answer["StandardErrorContent"].startswith("planted\n")
@@ -502,7 +502,7 @@ def test_the_timeline_tells_of_commands_and_never_of_their_parameters(
 def test_a_command_that_cannot_be_delivered_times_out(online: EmulatorState) -> None:
     online.document("touch /opt/ran")
     command = online.send(TimeoutSeconds=300)
-    online.faults.plant({"agent": "offline", "instance": INSTANCE})
+    online.faults.inject({"agent": "offline", "instance": INSTANCE})
     online.at(71 + 299)
     assert online.ask(command)["Status"] == "Delayed"
     assert online.call("ListCommands")["Commands"][0]["Status"] == "Pending"
@@ -515,9 +515,9 @@ def test_a_command_that_cannot_be_delivered_times_out(online: EmulatorState) -> 
 def test_a_command_is_delivered_when_the_agent_comes_back(online: EmulatorState) -> None:
     online.document("true")
     command = online.send(TimeoutSeconds=300)
-    online.faults.plant({"agent": "offline", "instance": INSTANCE})
+    online.faults.inject({"agent": "offline", "instance": INSTANCE})
     online.at(200)
-    online.faults.plant({"agent": "online", "instance": INSTANCE})
+    online.faults.inject({"agent": "online", "instance": INSTANCE})
     assert online.outcome(command)["Status"] == "Success"
 
 
@@ -631,7 +631,7 @@ def test_a_command_counts_its_invocations(online: EmulatorState) -> None:
     [one] = online.call("ListCommands", CommandId=command)["Commands"]
     assert (one["TargetCount"], one["CompletedCount"], one["ErrorCount"]) == (2, 2, 0)
     assert one["Status"] == "Success"
-    online.faults.plant({"script": "job"})
+    online.faults.inject({"script": "job"})
     mixed = online.send(InstanceIds=[INSTANCE, OTHER])
     online.outcome(mixed)
     online.clock.sleep(5)
@@ -648,7 +648,7 @@ def test_a_command_counts_its_invocations(online: EmulatorState) -> None:
 
 def test_a_planted_refusal_comes_instead_of_the_answer(online: EmulatorState) -> None:
     online.document("true")
-    online.faults.plant({"operation": "SendCommand", "code": "ThrottlingException"})
+    online.faults.inject({"operation": "SendCommand", "code": "ThrottlingException"})
     refused(
         online, "ThrottlingException", "SendCommand", DocumentName="job", InstanceIds=[INSTANCE]
     )

@@ -1,4 +1,4 @@
-"""How long things take and how many there may be."""
+"""What an emulator may set: timings, quotas, and assumptions about what AWS leaves open."""
 
 from __future__ import annotations
 
@@ -41,3 +41,18 @@ class Quotas:
     hsms_per_cluster: int = 28
     users_per_cluster: int = 1024
     key_stores: int = 10
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """How the model resolves what AWS documents ambiguously or not at all."""
+
+    # hsm1.medium clusters could be created until 2024 (F0.5).
+    year: int = 2026
+    # F1.31: whether CreateHsm is accepted while another HSM of the cluster is in progress.
+    concurrent_create: bool = True
+    # F1.5: the code of an exceeded quota. The default is the harsher one: a caller can tell only
+    # CloudHsmResourceLimitExceededException from other invalid requests.
+    quota_code: str = "CloudHsmInvalidRequestException"
+    # F4.7: the API Reference lets a CONNECTED key store be renamed, the Developer Guide does not.
+    rename_while_connected: bool = True

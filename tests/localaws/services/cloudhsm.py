@@ -8,8 +8,9 @@ from typing import Any
 from localaws.core.api_error import ApiError
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
-from localaws.services.cloudhsmv2 import Region, Timings
 from localaws.services.cloudhsmv2.interfaces import Subnet
+from localaws.services.cloudhsmv2.provider import CloudHsmProvider
+from localaws.services.cloudhsmv2.settings import Timings
 from rehearsal import test_ca
 
 ACCOUNT = "123456789012"
@@ -107,14 +108,14 @@ class Caller:
         self.demanded: list[tuple[str, str, Mapping[str, Any]]] = []
         self.roles: list[str] = []
 
-    def demand(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
+    def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
         self.demanded.append((action, resource, context))
         if action in self.denied:
             raise ApiError("AccessDenied", f"not authorized to perform: {action}")
 
     def ensure_service_linked_role(self, service: str) -> None:
         if service not in self.roles:
-            self.demand("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
+            self.authorize("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
             self.roles.append(service)
 
 
@@ -126,7 +127,7 @@ class LogGroups(list[str]):
             self.append(name)
 
 
-class Life:
+class CloudHsm:
     """A Region and its surroundings."""
 
     def __init__(self, **arguments: Any) -> None:
@@ -138,7 +139,7 @@ class Life:
         self.event_log = EventLog(self.clock)
         self.timings = Timings()
         self.ca = test_ca.make_ca(START)
-        self.region = Region(
+        self.provider = CloudHsmProvider(
             self.clock,
             self.network,
             self.caller,
@@ -157,12 +158,12 @@ class Life:
 
     def call(self, action: str, **params: Any) -> dict[str, Any]:
         """One API request."""
-        return self.region.call(action, params)
+        return self.provider.call(action, params)
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""
         self.clock.advance(seconds)
-        self.region.settle()
+        self.provider.run_due()
 
     def cluster(self, cluster_id: str) -> dict[str, Any]:
         """The cluster as it is described."""
@@ -268,7 +269,7 @@ class Life:
     def client(self, cluster_id: str, operation: str, **params: Any) -> Any:
         """What cloudhsm-cli does on a client that is set up well; the `data` of its answer."""
         active = [hsm["EniIp"] for hsm in self.hsms(cluster_id) if hsm["State"] == "ACTIVE"]
-        answer = self.region.data_plane(
+        answer = self.provider.data_plane(
             operation,
             {"ip": active[0], "ca": self.ca.pem, "instance_id": "i-00000001", **params},
         )
