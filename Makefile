@@ -23,7 +23,7 @@ LOCAL_WHEELS := $(VENV)/wheels/local
 LAMBDA_PLATFORM := --python-version 3.13 --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64
 
 ZIP := build/functions.zip
-SOURCES := scripts/build_package.py functions/hsm_lifecycle $(wildcard functions/hsm_lifecycle/*.py)
+SOURCES := scripts/build_package.py $(shell find functions/hsm_lifecycle -name __pycache__ -prune -o -type d -print -o -name '*.py' -print)
 REHEARSAL_ZIP := build/rehearsal/build/functions.zip
 REHEARSAL := $(REHEARSAL_ZIP) build/rehearsal/templates build/rehearsal/statemachines
 INGREDIENTS = $(ENVIRONMENT) $(if $(filter build/rehearsal/%,$(TEMPLATE)),$(REHEARSAL),$(ZIP))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import client
+from hsm_lifecycle.steps import client
 from tests.asl.machine import MACHINES, Machine, State, child, is_nested, ways
 from tests.templates.template import ROOT, TEMPLATES, Template, references, words
 

@@ -172,8 +172,8 @@ def test_what_is_left_imports_and_signs_with_the_runtime_alone(tmp_path: Path) -
     program = """
         import importlib, pathlib, sys
         here = pathlib.Path(sys.argv[1])
-        for path in sorted((here / "hsm_lifecycle").glob("*.py")):
-            importlib.import_module(f"hsm_lifecycle.{path.stem}")
+        for path in sorted((here / "hsm_lifecycle").rglob("*.py")):
+            importlib.import_module(".".join(path.relative_to(here).with_suffix("").parts))
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
         from cryptography.hazmat.primitives.asymmetric import ec, rsa

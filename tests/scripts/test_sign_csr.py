@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from hsm_lifecycle import certificates
+from hsm_lifecycle.steps import certificates
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sign_csr.sh"
 

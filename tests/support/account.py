@@ -17,8 +17,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto.ec2.models import ec2_backends
 
-from hsm_lifecycle import clusters
 from hsm_lifecycle.dispatch import name_of, worker
+from hsm_lifecycle.steps import cluster as clusters
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.provider import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS
 from localaws.services.cloudhsmv2.settings import Timings

@@ -12,9 +12,10 @@ from typing import Any
 from tests.templates.template import ROOT
 
 PACKAGE = "hsm_lifecycle"
+SOURCES = ROOT / "functions" / PACKAGE
 MODULES = {
-    path.stem: ast.parse(path.read_text(encoding="utf-8"))
-    for path in sorted((ROOT / "functions" / PACKAGE).glob("*.py"))
+    ".".join(path.relative_to(SOURCES).with_suffix("").parts): ast.parse(path.read_text("utf-8"))
+    for path in sorted(SOURCES.rglob("*.py"))
 }
 
 Bindings = tuple[tuple[str, str], ...]
@@ -63,7 +64,7 @@ def function(module: str, name: str) -> Function:
 
 def of(step: Callable[..., Any]) -> Function:
     """The definition of a function object."""
-    return function(step.__module__.rpartition(".")[2], step.__qualname__)
+    return function(step.__module__.removeprefix(f"{PACKAGE}."), step.__qualname__)
 
 
 def reads(of_function: Function, parameter: str = "event", bound: Bindings = ()) -> Reads:
@@ -134,10 +135,11 @@ def _imports(module: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
-            inner = node.module.removeprefix(PACKAGE).lstrip(".")
+            package = node.module.removeprefix(PACKAGE).lstrip(".")
             for alias in node.names:
+                submodule = f"{package}.{alias.name}".lstrip(".")
                 found[alias.asname or alias.name] = (
-                    (inner, alias.name) if inner else (alias.name, "")
+                    (submodule, "") if submodule in MODULES else (package, alias.name)
                 )
     return found
 

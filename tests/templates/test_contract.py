@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import secret_store
+from hsm_lifecycle.steps import secrets as secret_store
 from tests.templates.template import TEMPLATES, Template
 
 BOOLEAN = ["true", "false"]

@@ -168,4 +168,4 @@ def test_only_the_front_door_imports_crhelper_which_makes_clients_as_it_is_loade
         if "crhelper" in ast.unparse(node)
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert importing == {"front_door"}
+    assert importing == {"custom_resource.request"}

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from hsm_lifecycle import clusters, hsms
 from hsm_lifecycle.errors import OutOfTimeError
+from hsm_lifecycle.steps import cluster as clusters
+from hsm_lifecycle.steps import hsms
 from tests.support.account import ZONES, EmulatorState
 
 BEGUN = "2026-11-23T12:00:00.000Z"

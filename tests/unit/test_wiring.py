@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import errors, properties, workers
+from hsm_lifecycle import errors, handlers, properties
 from tests.asl.machine import MACHINES, PLACEHOLDER, Machine, State, child
 from tests.support import step_source
 from tests.templates.template import TEMPLATES, Template, branches, references
@@ -70,7 +70,7 @@ def given(state: State) -> set[str]:
 DISPATCHED = step_source.Reads(required=frozenset({"Step"})) | step_source.reads(
     step_source.function("dispatch", "sentence")
 )
-WORKERS = {name: worker for name, worker in vars(workers).items() if hasattr(worker, "steps")}
+WORKERS = {name: worker for name, worker in vars(handlers).items() if hasattr(worker, "steps")}
 
 
 # ---- functions and steps
@@ -88,7 +88,7 @@ def test_every_worker_is_a_function_of_some_template() -> None:
         for template in TEMPLATES
         for function in template.of_type("AWS::Lambda::Function").values()
     }
-    assert {f"hsm_lifecycle.workers.{name}" for name in WORKERS} <= handlers
+    assert {f"hsm_lifecycle.handlers.{name}" for name in WORKERS} <= handlers
 
 
 @in_every_template
@@ -98,7 +98,7 @@ def test_a_worker_is_named_after_its_function(template: Template) -> None:
         stem = logical_id[1:].removesuffix("Function")
         if logical_id in ("rRequestFunction", "rResponseFunction"):
             wanted = {"Request": "start", "Response": "answer"}[stem]
-            assert function["Handler"] == f"hsm_lifecycle.front_door.{wanted}"
+            assert function["Handler"] == f"hsm_lifecycle.custom_resource.request.{wanted}"
         else:
             assert "".join(word.capitalize() for word in name.split("_")) == stem
 
@@ -353,7 +353,7 @@ def test_what_a_document_may_be_given_is_given_somewhere(template: Template) -> 
 @in_every_template
 def test_functions_are_given_the_environment_that_they_read(template: Template) -> None:
     read: set[str] = set()
-    for node in ast.walk(step_source.MODULES["front_door"]):
+    for node in ast.walk(step_source.MODULES["custom_resource.request"]):
         if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
             if isinstance(node.slice, ast.Constant):
                 read.add(str(node.slice.value))
@@ -390,7 +390,7 @@ def test_no_partition_is_written_out(module: str) -> None:
 
 def test_no_worker_reads_the_environment() -> None:
     for name, tree in step_source.MODULES.items():
-        if name != "front_door":
+        if name != "custom_resource.request":
             assert "os.environ" not in ast.unparse(tree), name
 
 

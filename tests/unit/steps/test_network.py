@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import network
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
     ForeignClusterError,
     RefusedError,
     TransientError,
 )
+from hsm_lifecycle.steps import network
 from tests.support.account import OTHER_STACK_ID, STACK_ID, TIMINGS, EmulatorState, Json
 
 UNKNOWN = "cluster-aaaaaaaaaaa"

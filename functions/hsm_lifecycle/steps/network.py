@@ -6,8 +6,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, clusters
+from hsm_lifecycle import aws
 from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.steps import cluster as clusters
 
 _THERE = ("InvalidPermission.Duplicate",)
 _GONE = ("InvalidPermission.NotFound", "InvalidGroup.NotFound")

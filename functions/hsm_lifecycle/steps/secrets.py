@@ -13,9 +13,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, clusters
+from hsm_lifecycle import aws
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ParameterError, SecretNotFoundError
+from hsm_lifecycle.steps import cluster as clusters
 
 ADMIN = "admin"
 _PASSWORD_LENGTH = (

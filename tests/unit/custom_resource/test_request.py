@@ -107,7 +107,7 @@ def door(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     # crhelper makes its clients as it is loaded, for which it has to know the Region.
-    module = importlib.reload(importlib.import_module("hsm_lifecycle.front_door"))
+    module = importlib.reload(importlib.import_module("hsm_lifecycle.custom_resource.request"))
     services = {
         "stepfunctions": states,
         "ssm": commands,

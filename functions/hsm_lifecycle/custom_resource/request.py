@@ -20,8 +20,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from crhelper import CfnResource
 
-from hsm_lifecycle import aws, client
+from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
+from hsm_lifecycle.steps import client
 
 Request = Mapping[str, Any]
 _SECONDS_TO_DELIVER = 20

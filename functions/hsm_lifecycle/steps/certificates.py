@@ -12,9 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from hsm_lifecycle import aws, clusters, secret_store
+from hsm_lifecycle import aws
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import CertificateError, SecretNotFoundError, TransientError
+from hsm_lifecycle.steps import cluster as clusters
+from hsm_lifecycle.steps import secrets as secret_store
 
 _CERTIFICATE, _CA_CERTIFICATE = "cluster-cert", "customer-ca-cert"  # the ends of the secrets' names
 _LONGEST_CHAIN, _LARGEST_CHAIN = 4, 16384

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import secret_store
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
     ForeignClusterError,
@@ -15,6 +14,7 @@ from hsm_lifecycle.errors import (
     SecretNotFoundError,
     TransientError,
 )
+from hsm_lifecycle.steps import secrets as secret_store
 from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, EmulatorState, Json
 
 UNKNOWN = "cluster-aaaaaaaaaaa"

@@ -10,8 +10,6 @@ import boto3
 import botocore.session
 import pytest
 
-from hsm_lifecycle import key_stores
-from hsm_lifecycle.clusters import STACK_TAG
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotFoundError,
@@ -21,6 +19,8 @@ from hsm_lifecycle.errors import (
     SecretNotFoundError,
     TransientError,
 )
+from hsm_lifecycle.steps import key_store as key_stores
+from hsm_lifecycle.steps.cluster import STACK_TAG
 from localaws.services.cloudhsmv2.settings import Assumptions
 from tests.support.account import (
     KMSUSER_PASSWORD,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import aws, clusters, hsms
+from hsm_lifecycle import aws
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
     ForeignClusterError,
@@ -17,6 +17,8 @@ from hsm_lifecycle.errors import (
     RefusedError,
     TransientError,
 )
+from hsm_lifecycle.steps import cluster as clusters
+from hsm_lifecycle.steps import hsms
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, secret_store
+from hsm_lifecycle import aws, deadlines
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     ClusterInUseError,
@@ -19,6 +19,7 @@ from hsm_lifecycle.errors import (
     ParameterError,
 )
 from hsm_lifecycle.properties import FIXED, MODIFIABLE, ClusterProperties
+from hsm_lifecycle.steps import secrets as secret_store
 
 logger = logging.getLogger("hsm_lifecycle")
 

@@ -10,8 +10,8 @@ import pytest
 from moto.core.utils import camelcase_to_underscores
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from hsm_lifecycle import client
 from hsm_lifecycle.errors import RefusedError, TransientError
+from hsm_lifecycle.steps import client
 from localaws.core.api_error import ApiError
 from localaws.core.clock import JumpClock
 from localaws.core.event_log import EventLog

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from hsm_lifecycle import certificates, clusters, hsms, key_stores, network, secret_store
-from hsm_lifecycle import client as client_instance
 from hsm_lifecycle.dispatch import worker
+from hsm_lifecycle.steps import certificates, hsms, network
+from hsm_lifecycle.steps import client as client_instance
+from hsm_lifecycle.steps import cluster as clusters
+from hsm_lifecycle.steps import key_store as key_stores
+from hsm_lifecycle.steps import secrets as secret_store
 
 cluster = worker(
     clusters.check_creation,

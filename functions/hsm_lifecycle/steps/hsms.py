@@ -10,10 +10,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, clusters, deadlines
+from hsm_lifecycle import aws, deadlines
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterNotFoundError, HsmBusyError, HsmNotCreatedError
 from hsm_lifecycle.properties import ClusterProperties
+from hsm_lifecycle.steps import cluster as clusters
 
 # A list of HSMs may not show one just created (F1.28 says the same of deleted ones), so for this
 # long its creation is believed without being seen.

@@ -12,7 +12,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-from hsm_lifecycle import certificates, secret_store
 from hsm_lifecycle.errors import (
     CertificateError,
     ClusterNotFoundError,
@@ -21,6 +20,8 @@ from hsm_lifecycle.errors import (
     SecretNotFoundError,
     TransientError,
 )
+from hsm_lifecycle.steps import certificates
+from hsm_lifecycle.steps import secrets as secret_store
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.certificates import validate_certificates
 from localaws.services.cloudhsmv2.models import Identity

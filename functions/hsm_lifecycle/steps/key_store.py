@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, clusters, deadlines, secret_store
+from hsm_lifecycle import aws, deadlines
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     ClusterInUseError,
@@ -28,6 +28,8 @@ from hsm_lifecycle.errors import (
     SecretNotFoundError,
     TransientError,
 )
+from hsm_lifecycle.steps import cluster as clusters
+from hsm_lifecycle.steps import secrets as secret_store
 
 logger = logging.getLogger("hsm_lifecycle")
 

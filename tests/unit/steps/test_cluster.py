@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import clusters, secret_store
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotDeletedError,
@@ -16,6 +15,8 @@ from hsm_lifecycle.errors import (
     RefusedError,
     TransientError,
 )
+from hsm_lifecycle.steps import cluster as clusters
+from hsm_lifecycle.steps import secrets as secret_store
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
 from tests.support.account import (
     GONE,

@@ -1,0 +1,1 @@
+"""How CloudFormation's requests are taken, superseded and responded to."""

@@ -1,0 +1,1 @@
+"""The steps of the workflows: one module a noun, one function a state."""
