@@ -45,10 +45,10 @@ USUAL: dict[str, Answer] = {
     "CheckCreation": ok(BackupSecrets={}),
     "CheckDeletion": ok(),
     "CheckKeyStoreUpdate": ok(
-        IsFit=True, NeedsName=False, NeedsMove=False, Rollback=False, Warnings="none"
+        IsChangeable=True, NeedsRename=False, NeedsMove=False, Rollback=False, Warnings="none"
     ),
     "CheckSecrets": ok(),
-    "CheckUpdate": ok(State="ACTIVE", Changeable=True, Rollback=False, Warnings="none"),
+    "CheckUpdate": ok(State="ACTIVE", IsChangeable=True, Rollback=False, Warnings="none"),
     "ClaimKeyStore": ok(),
     "CompleteClaim": ok(),
     "ConfigureClient": ok(),
@@ -73,7 +73,7 @@ USUAL: dict[str, Answer] = {
     "DropPassword": ok(),
     "FindCluster": ok(Id=CLUSTER, State="ACTIVE", LastKnownId=CLUSTER, HasBackups=True, Attempts=1),
     "FindKeyStore": ok(
-        Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Attempts=1
+        Id=KEY_STORE, State="CONNECTED", IsIncomplete=False, IsStale=False, Attempts=1
     ),
     "InitializeCluster": ok(),
     "InstallPackage": ok(),
@@ -303,7 +303,7 @@ def diagnosis(decision: str) -> Answer:
 
 def checked(**more: Any) -> list[Answer]:
     """An answer of CheckUpdate."""
-    usual = {"State": "ACTIVE", "Changeable": True, "Rollback": False, "Warnings": "none"}
+    usual = {"State": "ACTIVE", "IsChangeable": True, "Rollback": False, "Warnings": "none"}
     return [ok(**usual | more)]
 
 
@@ -560,7 +560,12 @@ UPDATE_CLUSTER = [
                 *cluster("MODIFY_IN_PROGRESS", looks=21),
             ],
         },
-        through=("WaitForCluster", "NoteModification", "NoteFailure", "ReportCluster"),
+        through=(
+            "WaitForCluster",
+            "RecordModificationFailure",
+            "SetRollbackWarning",
+            "ReportCluster",
+        ),
         seconds=15,
     ),
     *[
@@ -570,7 +575,7 @@ UPDATE_CLUSTER = [
             {"DescribeClient": [ok(State=state)]},
             status="FAILED",
             error="ClientTerminated",
-            cause=(f"{CLIENT} is {state}, and nothing was done.", "pClientAmiId"),
+            cause=(f"{CLIENT} is {state}; nothing was changed.", "pClientAmiId"),
             without=("AdmitClient",),
         )
         for state in ("terminated", "shutting-down")
@@ -594,7 +599,7 @@ UPDATE_CLUSTER = [
         "update-cluster",
         "a change of the HSM type that fails does not stop a rollback",
         {**_IN_A_ROLLBACK, "DescribeCluster": cluster("ACTIVE", hsm_type="hsm1.medium")},
-        through=("NoteModification", "AlignHsms", "NoteFailure", "ReportCluster"),
+        through=("RecordModificationFailure", "AlignHsms", "SetRollbackWarning", "ReportCluster"),
     ),
     *[
         Path(
@@ -605,7 +610,7 @@ UPDATE_CLUSTER = [
                 "DescribeCluster": cluster("ACTIVE"),
                 state: [fails("RefusedError")],
             },
-            through=(state, "AlignHsms", "NoteFailure", "ReportCluster"),
+            through=(state, "AlignHsms", "SetRollbackWarning", "ReportCluster"),
             without=("UpdateFailed",),
         )
         for state, was in (
@@ -635,7 +640,7 @@ UPDATE_CLUSTER = [
             "CheckUpdate": checked(Rollback=True, State="UNINITIALIZED"),
             "DescribeCluster": [fails("RefusedError")],
         },
-        through=("DescribeCluster", "NoteFailure", "ReportCluster"),
+        through=("DescribeCluster", "SetRollbackWarning", "ReportCluster"),
         without=("CreateFirstHsm", "AlignHsms"),
     ),
     Path(
@@ -652,7 +657,7 @@ UPDATE_CLUSTER = [
         "a rollback passes without a cluster",
         {
             "FindCluster": found("NOT_FOUND"),
-            "CheckUpdate": checked(State="NOT_FOUND", Changeable=False, Rollback=True),
+            "CheckUpdate": checked(State="NOT_FOUND", IsChangeable=False, Rollback=True),
         },
         through=("CheckUpdate", "ReportCluster"),
         without=("AdmitClient", "TagCluster"),
@@ -918,7 +923,7 @@ ALIGN_HSMS = [
         {"DescribeHsms": hsms("UNHEALTHY")},
         status="FAILED",
         error="HsmsUnhealthy",
-        cause=("hsm-1 in us-east-1a is DEGRADED like the one before: it said so. Update",),
+        cause=("hsm-1 in us-east-1a is DEGRADED like the one before: it said so. Set pReconcile",),
     ),
     Path(
         "align-hsms",
@@ -990,7 +995,7 @@ RUN_ON_CLIENT = [
         {"DescribeCommand": command("Running", "Failed")},
         status="FAILED",
         error="CommandFailed",
-        cause=(f"InstallPackage on {CLIENT} ended as Failed: it said so ",),
+        cause=(f"InstallPackage on {CLIENT} ended with status Failed: it said so ",),
         without=("StopClient",),
     ),
     Path(
@@ -1002,7 +1007,7 @@ RUN_ON_CLIENT = [
         },
         status="FAILED",
         error="CommandFailed",
-        cause=("ended as TimedOut",),
+        cause=("ended with status TimedOut",),
         through=("StartClient", "SendCommand", "StopClient"),
     ),
     *[
@@ -1067,10 +1072,10 @@ RUN_ON_CLIENT = [
     ),
 ]
 
-_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsFailedTry=False, IsStale=False, Attempts=1)
-_ABSENT = {"Id": "", "State": "NOT_FOUND", "IsFailedTry": False, "IsStale": False}
+_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsIncomplete=False, IsStale=False, Attempts=1)
+_ABSENT = {"Id": "", "State": "NOT_FOUND", "IsIncomplete": False, "IsStale": False}
 _NEW = {"FindKeyStore": [ok(**_ABSENT, Attempts=1)]}
-_FORMER = [ok(Id=KEY_STORE, State="FAILED", IsFailedTry=True, IsStale=False, Attempts=1)]
+_FORMER = [ok(Id=KEY_STORE, State="FAILED", IsIncomplete=True, IsStale=False, Attempts=1)]
 CREATE_KEY_STORE = [
     Path(
         "create-key-store",
@@ -1100,7 +1105,7 @@ CREATE_KEY_STORE = [
     Path(
         "create-key-store",
         "what a failed creation has left may show late",
-        {"FindKeyStore": [ok(**_ABSENT | {"IsFailedTry": True}, Attempts=1), *_FORMER]},
+        {"FindKeyStore": [ok(**_ABSENT | {"IsIncomplete": True}, Attempts=1), *_FORMER]},
         through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore", "CreateKeyStore"),
         seconds=60,
     ),
@@ -1110,7 +1115,7 @@ CREATE_KEY_STORE = [
         {"FindKeyStore": _FORMER, "DeleteKeyStore": [ok(IsRetained=True)]},
         status="FAILED",
         error="KeyStoreHasKeys",
-        cause=("left a key store that holds keys", "connect-custom-key-store"),
+        cause=("left a key store that now contains keys", "connect-custom-key-store"),
         without=("CheckCluster", "CreateKeyStore"),
     ),
     Path(
@@ -1183,7 +1188,7 @@ CONNECT_KEY_STORE = [
             "DisconnectKeyStore",
             "CreateKmsUser",
             "UpdatePassword",
-            "NoteRepair",
+            "RecordRepair",
             "ConnectKeyStore",
             "ReportConnection",
         ),
@@ -1276,7 +1281,7 @@ DISCONNECT_KEY_STORE = [
         {"DescribeKeyStore": key_store("ASLEEP")},
         status="FAILED",
         error="KeyStoreUnknown",
-        cause=("The key store is ASLEEP, a state that this workflow does not know.",),
+        cause=("The key store is ASLEEP, a state unknown to this workflow.",),
     ),
     Path(
         "disconnect-key-store",
@@ -1307,7 +1312,7 @@ UPDATE_KEY_STORE = [
     Path(
         "update-key-store",
         "another name",
-        {"CheckKeyStoreUpdate": store_checked(NeedsName=True)},
+        {"CheckKeyStoreUpdate": store_checked(NeedsRename=True)},
         through=("RenameKeyStore", "ConnectKeyStore", "ReportKeyStore"),
         without=("DisconnectKeyStore",),
     ),
@@ -1320,14 +1325,14 @@ UPDATE_KEY_STORE = [
     Path(
         "update-key-store",
         "another name and another cluster, which is checked before anything changes",
-        {"CheckKeyStoreUpdate": store_checked(NeedsName=True, NeedsMove=True)},
+        {"CheckKeyStoreUpdate": store_checked(NeedsRename=True, NeedsMove=True)},
         through=("CreateKmsUser", "MoveKeyStore", "RenameKeyStore", "ConnectKeyStore"),
     ),
     Path(
         "update-key-store",
         "another name, and another cluster that will not do",
         {
-            "CheckKeyStoreUpdate": store_checked(NeedsName=True, NeedsMove=True),
+            "CheckKeyStoreUpdate": store_checked(NeedsRename=True, NeedsMove=True),
             "CreateKmsUser": [fails("ParameterError", f"pCloudHsmClusterId: no. [{KEY_STORE}]")],
         },
         status="FAILED",
@@ -1348,7 +1353,7 @@ UPDATE_KEY_STORE = [
         "a rollback passes without a key store",
         {
             **_NEW,
-            "CheckKeyStoreUpdate": store_checked(IsFit=False, Rollback=True),
+            "CheckKeyStoreUpdate": store_checked(IsChangeable=False, Rollback=True),
         },
         through=("CheckKeyStoreUpdate", "ReportKeyStore"),
         without=("ConnectKeyStore",),
@@ -1359,11 +1364,11 @@ UPDATE_KEY_STORE = [
             f"a rollback does without {state} what it still can, and says so",
             {
                 "CheckKeyStoreUpdate": store_checked(
-                    Rollback=True, NeedsName=True, NeedsMove=state != "RenameKeyStore"
+                    Rollback=True, NeedsRename=True, NeedsMove=state != "RenameKeyStore"
                 ),
                 state: [fails("RefusedError")],
             },
-            through=(state, *then, "NoteFailure", "ReportKeyStore"),
+            through=(state, *then, "SetRollbackWarning", "ReportKeyStore"),
             without=("UpdateFailed", *without),
         )
         for state, then, without in (
@@ -1437,7 +1442,9 @@ DELETE_KEY_STORE = [
         {
             "FindKeyStore": [
                 ok(**_ABSENT, Attempts=1),
-                ok(Id=KEY_STORE, State="DISCONNECTED", IsFailedTry=True, IsStale=False, Attempts=2),
+                ok(
+                    Id=KEY_STORE, State="DISCONNECTED", IsIncomplete=True, IsStale=False, Attempts=2
+                ),
             ]
         },
         through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore"),

@@ -269,7 +269,7 @@ def check_update(event: Event) -> dict[str, Any]:
         logger.warning("not restored by the rollback: %s", faults)
     return {
         "State": cluster["State"] if cluster else "NOT_FOUND",
-        "Changeable": cluster is not None and is_own(cluster, event),
+        "IsChangeable": cluster is not None and is_own(cluster, event),
         "Rollback": rollback,
         "Warnings": " ".join(map(str, faults)) or NONE,
     }

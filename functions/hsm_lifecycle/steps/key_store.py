@@ -156,7 +156,7 @@ def find_key_store(event: Event) -> dict[str, Any]:
     return {
         "Id": store["CustomKeyStoreId"] if store else "",
         "State": store["ConnectionState"] if store else "NOT_FOUND",
-        "IsFailedTry": bool(claim) and (status == "ROLLBACK_IN_PROGRESS" or _is_incomplete(claim)),
+        "IsIncomplete": bool(claim) and (status == "ROLLBACK_IN_PROGRESS" or _is_incomplete(claim)),
         "IsStale": is_stale,
         "Attempts": event["Attempts"] + 1,
     }
@@ -427,8 +427,8 @@ def check_key_store_update(event: Event) -> dict[str, Any]:
         raise fault
     fit = None if fault else store
     return {
-        "IsFit": fit is not None,
-        "NeedsName": bool(fit and fit["CustomKeyStoreName"] != event["Name"]),
+        "IsChangeable": fit is not None,
+        "NeedsRename": bool(fit and fit["CustomKeyStoreName"] != event["Name"]),
         "NeedsMove": bool(fit and fit["CloudHsmClusterId"] != event["ClusterId"]),
         "Rollback": rollback,
         "Warnings": str(fault) if fault else clusters.NONE,

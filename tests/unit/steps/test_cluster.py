@@ -681,7 +681,7 @@ def test_an_update_that_aws_can_carry_out_passes(world: EmulatorState) -> None:
     )
     assert answer == {
         "State": "UNINITIALIZED",
-        "Changeable": True,
+        "IsChangeable": True,
         "Rollback": False,
         "Warnings": "none",
     }
@@ -720,7 +720,7 @@ def test_in_a_rollback_what_aws_cannot_change_is_a_warning(
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = updated(world, world.uninitialized(), **overrides)
     assert answer["Rollback"] is True
-    assert answer["Changeable"] is True
+    assert answer["IsChangeable"] is True
     assert all(word in answer["Warnings"] for word in words)
 
 
@@ -762,7 +762,7 @@ def test_the_rollback_of_a_cluster_that_is_gone_passes(
 ) -> None:
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = updated(world, cluster_id)
-    assert (answer["State"], answer["Changeable"]) == ("NOT_FOUND", False)
+    assert (answer["State"], answer["IsChangeable"]) == ("NOT_FOUND", False)
     assert "no longer exists" in answer["Warnings"]
 
 
@@ -772,7 +772,7 @@ def test_a_foreign_cluster_cannot_be_updated(world: EmulatorState) -> None:
         updated(world, cluster_id)
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = updated(world, cluster_id)
-    assert (answer["State"], answer["Changeable"]) == ("UNINITIALIZED", False)
+    assert (answer["State"], answer["IsChangeable"]) == ("UNINITIALIZED", False)
     assert "hsm-lifecycle:stack-id" in answer["Warnings"]
 
 

@@ -172,7 +172,7 @@ def test_a_key_store_is_looked_for_by_its_physical_id(world: EmulatorState, clus
     assert looked_for(world, key_store_id, looks=1) == {
         "Id": key_store_id,
         "State": "DISCONNECTED",
-        "IsFailedTry": False,
+        "IsIncomplete": False,
         "IsStale": False,
         "Attempts": 2,
     }
@@ -185,7 +185,7 @@ def test_a_key_store_of_a_creation_that_gave_no_id_is_found_by_the_claim(
     key_store_id = world.add_store(cluster)
     lay_claim(key_store_id)
     found = looked_for(world, physical_id)
-    assert (found["Id"], found["IsFailedTry"]) == (key_store_id, True)
+    assert (found["Id"], found["IsIncomplete"]) == (key_store_id, True)
     assert world.changes == []
 
 
@@ -197,7 +197,7 @@ def test_without_a_claim_no_key_store_is_this_stacks(
     assert looked_for(world, physical_id) == {
         "Id": "",
         "State": "NOT_FOUND",
-        "IsFailedTry": False,
+        "IsIncomplete": False,
         "IsStale": False,
         "Attempts": 1,
     }
@@ -208,7 +208,7 @@ def test_what_another_stack_has_claimed_is_not_this_stacks(
 ) -> None:
     lay_claim(world.add_store(cluster), OTHER_STACK_ID)
     found = looked_for(world)
-    assert (found["State"], found["IsFailedTry"]) == ("NOT_FOUND", False)
+    assert (found["State"], found["IsIncomplete"]) == ("NOT_FOUND", False)
 
 
 def test_a_key_store_that_was_connected_once_is_no_failed_try(
@@ -216,9 +216,9 @@ def test_a_key_store_that_was_connected_once_is_no_failed_try(
 ) -> None:
     key_store_id = world.add_store(cluster)
     lay_claim(key_store_id, complete=True)
-    assert looked_for(world, key_store_id)["IsFailedTry"] is False
+    assert looked_for(world, key_store_id)["IsIncomplete"] is False
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    assert looked_for(world, key_store_id)["IsFailedTry"] is False
+    assert looked_for(world, key_store_id)["IsIncomplete"] is False
 
 
 def test_a_key_store_of_a_stack_that_is_taken_back_is_a_failed_try(
@@ -227,7 +227,7 @@ def test_a_key_store_of_a_stack_that_is_taken_back_is_a_failed_try(
     key_store_id = world.add_store(cluster)
     lay_claim(key_store_id, complete=True)
     world.stack_status = "ROLLBACK_IN_PROGRESS"
-    assert looked_for(world, key_store_id)["IsFailedTry"] is True
+    assert looked_for(world, key_store_id)["IsIncomplete"] is True
 
 
 def test_a_key_store_that_is_gone_is_absent(world: EmulatorState, cluster: str) -> None:
@@ -244,7 +244,7 @@ def test_a_key_store_whose_creation_was_not_answered_is_recognized_by_its_passwo
     key_store_id = world.add_store(cluster)
     lay_claim()
     found = looked_for(world)
-    assert (found["Id"], found["State"], found["IsFailedTry"]) == (
+    assert (found["Id"], found["State"], found["IsIncomplete"]) == (
         key_store_id,
         "DISCONNECTED",
         True,
@@ -723,7 +723,7 @@ def test_what_a_creation_that_was_not_answered_made_is_found_by_the_deletion(
         created(world, cluster)
     found = looked_for(world, cluster)
     assert [found["Id"]] == store_ids(world)
-    assert found["IsFailedTry"] is True
+    assert found["IsIncomplete"] is True
 
 
 @pytest.mark.parametrize(
@@ -1026,8 +1026,8 @@ def test_a_key_store_that_is_as_it_should_be_needs_nothing(
     key_store_id = world.add_store(cluster)
     world.stack_status = "UPDATE_IN_PROGRESS"
     assert update_checked(world, key_store_id, cluster) == {
-        "IsFit": True,
-        "NeedsName": False,
+        "IsChangeable": True,
+        "NeedsRename": False,
         "NeedsMove": False,
         "Rollback": False,
         "Warnings": "none",
@@ -1039,7 +1039,7 @@ def test_a_key_store_that_is_as_it_should_be_needs_nothing(
 def test_another_name_is_noticed(world: EmulatorState, cluster: str, wanted: str) -> None:
     key_store_id = store_in(world, cluster, wanted)
     answer = update_checked(world, key_store_id, cluster, "new")
-    assert (answer["NeedsName"], answer["NeedsMove"]) == (True, False)
+    assert (answer["NeedsRename"], answer["NeedsMove"]) == (True, False)
 
 
 @pytest.mark.parametrize("wanted", ["CONNECTING", "FAILED", "DISCONNECTING"])
@@ -1049,7 +1049,7 @@ def test_a_name_that_kms_would_not_change_now_is_refused(
     key_store_id = store_in(world, cluster, wanted)
     with pytest.raises(ParameterError, match=f"pKeyStoreName: the key store is {wanted}"):
         update_checked(world, key_store_id, cluster, "new")
-    assert update_checked(world, key_store_id, cluster)["IsFit"]
+    assert update_checked(world, key_store_id, cluster)["IsChangeable"]
 
 
 def test_a_name_of_another_key_store_is_refused(world: EmulatorState, cluster: str) -> None:
@@ -1059,7 +1059,7 @@ def test_a_name_of_another_key_store_is_refused(world: EmulatorState, cluster: s
         update_checked(world, key_store_id, cluster, "theirs")
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = update_checked(world, key_store_id, cluster, "theirs")
-    assert (answer["IsFit"], answer["NeedsName"]) == (False, False)
+    assert (answer["IsChangeable"], answer["NeedsRename"]) == (False, False)
     assert "pKeyStoreName" in answer["Warnings"]
 
 
@@ -1088,7 +1088,7 @@ def test_a_key_store_moves_to_a_cluster_restored_from_its_own(
     relative = relative_of(world, cluster)
     key_store_id = world.add_store(cluster)
     answer = update_checked(world, key_store_id, relative)
-    assert (answer["NeedsName"], answer["NeedsMove"]) == (False, True)
+    assert (answer["NeedsRename"], answer["NeedsMove"]) == (False, True)
     for _ in range(2):
         assert moved(world, key_store_id, relative) == {}
         assert world.store(key_store_id)["CloudHsmClusterId"] == relative
@@ -1118,7 +1118,7 @@ def test_a_key_store_that_is_gone_cannot_be_updated(world: EmulatorState) -> Non
 def test_the_rollback_of_a_key_store_that_is_gone_passes(world: EmulatorState) -> None:
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = update_checked(world, "", UNKNOWN_CLUSTER, physical_id=UNKNOWN)
-    assert (answer["IsFit"], answer["Rollback"]) == (False, True)
+    assert (answer["IsChangeable"], answer["Rollback"]) == (False, True)
     assert f"{UNKNOWN} no longer exists" in answer["Warnings"]
 
 
