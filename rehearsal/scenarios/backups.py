@@ -75,7 +75,7 @@ def restored_from_another_account(driver: StackDriver) -> None:
     shared = driver.admin.act("share_backup", admin_password=SHARED_PASSWORD)
     with driver.step("Create, but its secrets are not here"):
         driver.expect_refusal(
-            "keeps its certificate", pBackupId=shared["BackupArn"], pUseExternalPkiProcess="true"
+            "retains its certificate", pBackupId=shared["BackupArn"], pUseExternalPkiProcess="true"
         )
         driver.request(pBackupId=shared["BackupArn"])
         driver.expect_stack("ROLLBACK_COMPLETE")

@@ -16,7 +16,7 @@ from rehearsal.test_ca import make_ca, sign
 
 Pair = tuple[str, str]
 PAGE = ROOT / "docs" / "external-pki.md"
-BEFORE = "The cluster was activated before."
+BEFORE = "The cluster is already activated."
 NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 
 

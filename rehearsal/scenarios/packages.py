@@ -46,7 +46,7 @@ def package_is_swapped(driver: StackDriver) -> None:
         _expect_sdk3(driver)
 
     with driver.step("Not with hsm2m.medium"), driver.untouched():
-        driver.expect_refusal("works with pHsmType=hsm1.medium only", pHsmType="hsm2m.medium")
+        driver.expect_refusal("requires pHsmType=hsm1.medium", pHsmType="hsm2m.medium")
 
     with driver.step("Delete"):
         driver.delete()
@@ -58,9 +58,9 @@ def package_of_ones_own(driver: StackDriver) -> None:
     """Another version from an own bucket, checked: with a wrong checksum nothing is installed."""
     with driver.step("Not with half of what it takes"):
         url = _upload(driver, "5.17.2")
-        driver.expect_refusal("pClientPkgUrl needs pClientPkgSha256", pClientPkgUrl=url)
-        driver.expect_refusal("pClientPkgSha256 needs pClientPkgUrl", pClientPkgSha256="0" * 64)
-        driver.expect_refusal("works with pHsmType=hsm1.medium only", pClientPkg="cloudhsm-client")
+        driver.expect_refusal("pClientPkgUrl requires pClientPkgSha256", pClientPkgUrl=url)
+        driver.expect_refusal("pClientPkgSha256 requires pClientPkgUrl", pClientPkgSha256="0" * 64)
+        driver.expect_refusal("requires pHsmType=hsm1.medium", pClientPkg="cloudhsm-client")
 
     with driver.step("Create, with a package from the own bucket"):
         driver.request(pClientPkgUrl=url, pClientPkgSha256=_sha256(OWN_CONTENT.format("5.17.2")))

@@ -12,7 +12,9 @@ SERVICE_TOKEN = "service token"
 
 def creation_is_refused(driver: StackDriver) -> None:
     """What no new cluster can have is refused by name, and nothing is left behind."""
-    driver.expect_refusal("needs pUseExternalPkiProcess=true", pExternallyProvidedCertsReady="true")
+    driver.expect_refusal(
+        "requires pUseExternalPkiProcess=true", pExternallyProvidedCertsReady="true"
+    )
     for name, changes in (
         ("pHsmsPerSubnet", {"pHsmsPerSubnet": 0}),
         (

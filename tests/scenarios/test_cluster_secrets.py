@@ -72,7 +72,7 @@ def test_no_password_of_an_admin_is_told_anywhere(told: Told) -> None:
     ("place", "words"),
     [
         ("command of hsm-rActivateClusterDocument", "initial-crypto-officer-password"),
-        ("output of hsm-rActivateClusterDocument", "The cluster is activated."),
+        ("output of hsm-rActivateClusterDocument", "Cluster activated."),
         ("history of", "AdoptSecrets"),
         ("log /aws/lambda/cloudhsm-1", "CreateSecrets done"),
         ("events of hsm", "UPDATE_COMPLETE"),

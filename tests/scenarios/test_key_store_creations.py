@@ -387,7 +387,7 @@ def test_without_the_policy_of_its_secret_the_client_cannot_read_the_password(
 def test_a_login_that_fails_in_words_unknown_to_us_is_not_tried_for_ever(tries: Tries) -> None:
     laid, admin = tries.laid, tries.store.admin
     admin.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
-    for words in [*["User kmsuser is logged in"] * 3, "store a new version of the secret"]:
+    for words in [*["User kmsuser is logged in"] * 3, "store a new version of secret"]:
         ended = tries.create()
         assert ended["status"] == "FAILED"
         assert words in ended["cause"]
@@ -411,7 +411,7 @@ def test_a_kmsuser_that_does_not_come_to_be_on_every_hsm_is_told(tries: Tries) -
     )
     ended = tries.create()
     assert ended["status"] == "FAILED"
-    assert "kmsuser is not on every HSM; see cluster-coverage" in ended["cause"]
+    assert "kmsuser is not on every HSM. Check cluster-coverage" in ended["cause"]
     assert on_client(tries, "cat /root/created").startswith("user create --username kmsuser")
     on_client(tries, f"mv {cli}.real {cli}")
     is_created(tries)

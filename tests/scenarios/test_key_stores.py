@@ -23,7 +23,7 @@ TO_BE_DELETED = {"pDeleteKeyStoreUponStackDeletion": "true"}
 PASSWORD_SECRET = "/cloudhsm-ks/1/kmsuser-password"
 SOMEBODYS_PASSWORD = "Kmsuser0Of0Somebody0Else"
 STALE_PASSWORD = "Stale0Admin0Password"
-TELLS_TO_STORE = "Store the right password of admin in a new version of the secret"
+TELLS_TO_STORE = "Store the correct password of admin as a new version of secret"
 
 REFUSED = {"code": "InvalidRequestException", "message": "it was planted"}
 

@@ -17,7 +17,7 @@ TEMPLATE: dict[str, Any] = {
         },
         "rFunction": {
             "Type": "AWS::Lambda::Function",
-            "Properties": {"FunctionName": {"Fn::Sub": "${pSystem}-front-door"}},
+            "Properties": {"FunctionName": {"Fn::Sub": "${pSystem}-request"}},
         },
         "rClient": {
             "Type": "AWS::EC2::Instance",

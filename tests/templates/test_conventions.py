@@ -22,7 +22,7 @@ SECTIONS = [
     "Resources",
     "Outputs",
 ]
-BANNERS = ["The custom resource", "Front door", "Workflows", "Workers", "Client"]
+BANNERS = ["Custom resource", "Request handler", "Workflows", "Workers", "Client"]
 
 # What the logical id of each type of resource ends in, and so says what it is.
 KINDS = {
@@ -41,7 +41,7 @@ KINDS = {
     "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
     "AWS::StepFunctions::StateMachine": "StateMachine",
 }
-FRONT_DOOR = {"FrontDoor", "Answer", "Unanswered"}
+REQUEST_HANDLER = {"Request", "Response", "NoResponse"}
 PHYSICAL_NAMES = {
     "AWS::EC2::SecurityGroup": "GroupName",
     "AWS::Lambda::Function": "FunctionName",
@@ -94,12 +94,12 @@ def test_each_resource_stands_under_the_banner_it_belongs_to(template: Template)
     def belongs(logical_id: str, resource: dict[str, Any]) -> str:
         kind = resource["Type"]
         if kind.startswith("Custom::"):
-            return "The custom resource"
+            return "Custom resource"
         if kind.startswith(("AWS::EC2::", "AWS::SSM::")) or kind == "AWS::IAM::InstanceProfile":
             return "Client"
         name = stem(template, logical_id)
-        if name in FRONT_DOOR:
-            return "Front door"
+        if name in REQUEST_HANDLER:
+            return "Request handler"
         if kind == "AWS::StepFunctions::StateMachine" or name == "StateMachine":
             return "Workflows"
         return "Client" if f"r{name}" in template.resources else "Workers"
@@ -118,7 +118,7 @@ def test_each_resource_stands_under_the_banner_it_belongs_to(template: Template)
 
 def test_the_front_doors_are_the_same_but_for_the_machines_and_the_client_behind() -> None:
     def front_door(template: Template) -> list[str]:
-        text = "\n".join(template.banners()["Front door"])
+        text = "\n".join(template.banners()["Request handler"])
         return [
             line
             for line in text.splitlines()

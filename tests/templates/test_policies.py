@@ -165,7 +165,7 @@ def test_a_function_writes_to_its_own_log_group_and_nowhere_else(template: Templ
         group = logical_id.removesuffix("Function") + "LogGroup"
         assert logging == [
             (
-                "WriteOwnLogs",
+                "WriteLogs",
                 ["logs:CreateLogStream", "logs:PutLogEvents"],
                 {"Fn::GetAtt": [group, "Arn"]},
             )
@@ -175,7 +175,7 @@ def test_a_function_writes_to_its_own_log_group_and_nowhere_else(template: Templ
 @in_every_template
 def test_the_answer_can_do_nothing_but_log(template: Template) -> None:
     assert [s["Sid"] for role, s in role_policies(template) if role == "rResponseRole"] == [
-        "WriteOwnLogs"
+        "WriteLogs"
     ]
 
 

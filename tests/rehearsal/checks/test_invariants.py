@@ -71,7 +71,7 @@ def test_a_worker_that_is_still_in_flight_counts_as_well(end: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("function", ["cloudhsm-1-front-door", "cloudhsm-ks-1-client"])
+@pytest.mark.parametrize("function", ["cloudhsm-1-request", "cloudhsm-ks-1-client"])
 def test_the_front_door_and_the_workers_of_others_may_be_in_flight(function: str) -> None:
     other = request("delete", "delete-b", begins=11, ends=20)
     assert broken(in_order(worker("Invoked", 9, function), *other)) == []
