@@ -16,14 +16,13 @@ import signal
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import botocore.session
 
-from localaws import admin_api
+from localaws import admin_api, tls
 from localaws.core import clock as clocks
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
@@ -33,7 +32,6 @@ from localaws.ministack import access, install
 from localaws.sandbox.command_server import CommandServer
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.state import EmulatorState, Ports
-from rehearsal import test_ca
 
 Json = dict[str, Any]
 
@@ -173,7 +171,7 @@ def _serve(
     gateway, secure = _listen(given.port), _listen(0)
     listener = admin_api.listen(given.admin_port)
     ports = Ports(gateway.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
-    certificate, key = _certify(home)
+    certificate, key = map(str, tls.write_loopback_certificate(home))
     tempfile.tempdir = str(home)
     # The functions answer CloudFormation over HTTPS.
     os.environ.update(GATEWAY_PORT=str(ports.gateway), SSL_CERT_FILE=certificate, TMPDIR=str(home))
@@ -226,15 +224,6 @@ def _listen(port: int) -> socket.socket:
     listener.bind((HOST, port))
     listener.listen(128)
     return listener
-
-
-def _certify(home: Path) -> tuple[str, str]:
-    """Make the HTTPS port's certificate and key, in files."""
-    made = test_ca.make_loopback(time.time())
-    certificate, key = home / "server.crt", home / "server.key"
-    certificate.write_text(made.pem)
-    key.write_text(made.key_pem)
-    return str(certificate), str(key)
 
 
 def _config(gateway: socket.socket, secure: socket.socket, certificate: str, key: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -63,12 +62,6 @@ def make_ca(
         pss=False,
     )
     return Ca(key, certificate)
-
-
-def make_loopback(now: float) -> Ca:
-    """A certificate for HTTPS on this machine, which vouches for itself."""
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    return make_ca(now, name="localhost", extensions=(AS_CA, x509.SubjectAlternativeName(names)))
 
 
 def sign(

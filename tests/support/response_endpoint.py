@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rehearsal.test_ca import make_loopback
+from localaws.tls import write_loopback_certificate
 
 
 class Endpoint:
@@ -35,9 +35,7 @@ class Endpoint:
 @contextlib.contextmanager
 def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
     """Run an endpoint on a free port; also gives the certificate by which it is trusted."""
-    certificate = directory / "endpoint.pem"
-    made = make_loopback(time.time())
-    certificate.write_text(made.key_pem + made.pem)
+    certificate, key = write_loopback_certificate(directory)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
@@ -60,7 +58,7 @@ def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     endpoint = Endpoint(server.server_port)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
