@@ -20,11 +20,11 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from localaws.sandbox.command_server import CommandServer
+from localaws.services.ssm.interfaces import Outcome
 
 HERE = Path(__file__).resolve().parent
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -36,15 +36,6 @@ REMOVING = '"$@"; code=$?; rmdir "$0"; exit $code'
 
 class CannotIsolateError(RuntimeError):
     """This machine does not let a sandbox be kept apart from it."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a script ended; the exit code is negative, the signal's number, if it was killed."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
 
 
 class Script:

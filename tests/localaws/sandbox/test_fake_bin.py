@@ -17,7 +17,8 @@ import pytest
 from localaws.sandbox import lay_out
 from localaws.sandbox import sandbox as sandboxes
 from localaws.sandbox.fake_bin import fake, packages
-from localaws.sandbox.sandbox import Outcome, Sandbox
+from localaws.sandbox.sandbox import Sandbox
+from localaws.services.ssm.interfaces import Outcome
 from tests.localaws.conftest import AdminApi
 
 SOFTWARE = "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient"

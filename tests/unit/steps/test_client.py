@@ -16,8 +16,8 @@ from localaws.core.api_error import ApiError
 from localaws.core.clock import JumpClock
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
-from localaws.sandbox.sandbox import Outcome
 from localaws.services.ssm import provider
+from localaws.services.ssm.interfaces import Outcome
 from tests.support.account import ACCOUNT, TIMINGS, EmulatorState, Json
 
 UNKNOWN = "i-0123456789abcdef0"
