@@ -23,10 +23,12 @@ from typing import Any, NamedTuple
 import botocore.session
 
 from localaws import admin_api, tls
-from localaws.core import clock as clocks
+from localaws.core.clock import Clock
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
+from localaws.core.jump_clock import JumpClock
+from localaws.core.real_clock import RealClock
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import access, install
 from localaws.sandbox.command_server import CommandServer
@@ -200,7 +202,7 @@ def _serve(
 def _emulator(
     given: argparse.Namespace, ports: Ports, home: Path, sources: Sources
 ) -> EmulatorState:
-    clock = clocks.make(given.clock)
+    clock: Clock = JumpClock() if given.clock == "jump" else RealClock()
     return EmulatorState(
         clock=clock,
         home=home,

@@ -64,7 +64,7 @@ class EmulatorState:
 
     def spawn(self, work: Callable[..., object], *arguments: Any) -> threading.Thread:
         """Work in a thread of its own, in the caller's account and Region, when its turn comes."""
-        context, turn = contextvars.copy_context(), self.clock.turn()
+        context, turn = contextvars.copy_context(), self.clock.deferred_hold()
 
         def run() -> None:
             with turn:

@@ -1,10 +1,10 @@
-"""How a modelled service refuses a request."""
+"""The errors of AWS APIs."""
 
 from __future__ import annotations
 
 
 class ApiError(Exception):
-    """A refusal as AWS answers it: an error code, a message, an HTTP status."""
+    """An error response of an AWS API: error code, message, HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(f"{code}: {message}")

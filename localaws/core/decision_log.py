@@ -1,4 +1,4 @@
-"""Every decision that IAM took about a role, each once: what the least-privilege tests read."""
+"""The IAM decision log: each authorization decision once, for the least-privilege tests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class DecisionLog:
-    """The decisions, in the order in which each was first taken."""
+    """The decisions, in the order of their first occurrence."""
 
     def __init__(self) -> None:
-        self._taken: dict[tuple[str, str, str, bool, str | None, str | None], None] = {}
+        self._decisions: dict[tuple[str, str, str, bool, str | None, str | None], None] = {}
         self._lock = threading.Lock()
 
     def record(
@@ -23,17 +23,17 @@ class DecisionLog:
         statement: str | None,
         behind: str | None,
     ) -> None:
-        """A role wanted to do something.
+        """Record whether a role was allowed an action.
 
-        `statement` is the Sid of the one statement without which the role could not do it, None if
-        there are several, or none. `behind` is what AWS asked the caller for this because of (the
-        action that was requested, or who works for the role); None for a request of the role's own.
+        `statement` is the Sid of the only statement that allows it; None if several do, or none.
+        `behind` is the reason if the role did not request the action itself: the action that
+        requires this one, or the service that acts for the role.
         """
         with self._lock:
-            self._taken[principal, action, resource, allowed, statement, behind] = None
+            self._decisions[principal, action, resource, allowed, statement, behind] = None
 
     def all(self) -> list[dict[str, Any]]:
-        """As the admin API shows them."""
+        """The decisions, as the admin API returns them."""
         names = ("principal", "action", "resource", "allowed", "statement", "behind")
         with self._lock:
-            return [dict(zip(names, decision, strict=True)) for decision in self._taken]
+            return [dict(zip(names, decision, strict=True)) for decision in self._decisions]

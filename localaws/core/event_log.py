@@ -1,4 +1,4 @@
-"""What happened, and when, in virtual seconds since the start."""
+"""The event log: what happened, in virtual seconds since the start."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Event = dict[str, Any]
 Listener = Callable[[Event], None]
 
 
-class TellsTime(Protocol):
-    """Whatever knows the virtual time."""
+class TimeSource(Protocol):
+    """The part of a clock that the event log and the models need."""
 
     def now(self) -> float:
-        """The virtual time in seconds since the epoch."""
+        """The virtual time, in seconds since the epoch."""
 
 
 class EventLog:
-    """The events of every modelled service, in the order of virtual time."""
+    """The events of all services, ordered by virtual time."""
 
-    def __init__(self, clock: TellsTime) -> None:
+    def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
         self._start = clock.now()
         self._events: list[Event] = []
@@ -29,18 +29,18 @@ class EventLog:
         self._lock = threading.Lock()
 
     def listen(self, listener: Listener) -> None:
-        """Have every further event handed over as it is noted."""
+        """Call the listener with each event recorded from now on."""
         with self._lock:
             self._listeners.append(listener)
 
     def record(self, service: str, subject: str, event: str, **details: Any) -> None:
-        """Add an event that happens now."""
+        """Record an event that happens now."""
         self.record_at(self._clock.now(), service, subject, event, **details)
 
     def record_at(
         self, moment: float, service: str, subject: str, event: str, **details: Any
     ) -> None:
-        """Add an event that happened at `moment` (epoch seconds) and is noticed only now."""
+        """Record an event that happened at `moment` (epoch seconds), maybe in the past."""
         entry: Event = {
             "at": round(moment - self._start, 1),
             "service": service,
@@ -49,7 +49,7 @@ class EventLog:
             **details,
         }
         with self._lock:
-            bisect.insort_right(self._events, entry, key=lambda noted: noted["at"])
+            bisect.insort_right(self._events, entry, key=lambda recorded: recorded["at"])
             listeners = list(self._listeners)
         for listener in listeners:
             listener(entry)
@@ -57,5 +57,5 @@ class EventLog:
     def events(self, since: float = 0) -> list[Event]:
         """The events from `since` on (virtual seconds since the start), earliest first."""
         with self._lock:
-            first = bisect.bisect_left(self._events, since, key=lambda noted: noted["at"])
+            first = bisect.bisect_left(self._events, since, key=lambda recorded: recorded["at"])
             return [dict(entry) for entry in self._events[first:]]

@@ -80,7 +80,7 @@ def _lending(
             if hold is None:
                 with clock.busy():
                     return function(*given)
-            with hold.lent():
+            with hold.borrow():
                 return function(*given)
 
         return await run_reentrant(work, *arguments, **named)

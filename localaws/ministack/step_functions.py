@@ -91,7 +91,7 @@ class Executions:
                     {"executionArn": arn, "startDate": known["startDate"]}
                 )
                 return same
-        turn = self.emulator.clock.turn()
+        turn = self.emulator.clock.deferred_hold()
         token = _turn.set(turn)
         try:
             answer: Answer = self._start(given)

@@ -12,10 +12,10 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-from localaws.core.clock import JumpClock
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
+from localaws.core.jump_clock import JumpClock
 from localaws.ministack import state_machines, states_language, step_functions
 from localaws.ministack.access import ministack
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings

@@ -32,7 +32,7 @@ from moto.ec2.models import ec2_backends
 from moto.kms.responses import KmsResponse
 
 from localaws.core.api_error import ApiError
-from localaws.core.event_log import EventLog, TellsTime
+from localaws.core.event_log import EventLog, TimeSource
 from localaws.core.faults import Faults
 from localaws.services.cloudhsmv2.interfaces import Subnet
 from localaws.services.cloudhsmv2.provider import (
@@ -51,7 +51,7 @@ FIRST_ADDRESS = 10
 class MockedHsms:
     """The models behind the mocked APIs: one per account and Region, made when first asked for."""
 
-    def __init__(self, clock: TellsTime, **arguments: Any) -> None:
+    def __init__(self, clock: TimeSource, **arguments: Any) -> None:
         self.faults: Faults = arguments.pop("faults", None) or Faults()
         self.event_log: EventLog = arguments.pop("event_log", None) or EventLog(clock)
         # Actions that the caller may not do, such as "ec2:CreateNetworkInterface".
@@ -218,7 +218,7 @@ class MotoLogs:
 
 
 @contextlib.contextmanager
-def extended_moto(clock: TellsTime, **arguments: Any) -> Iterator[MockedHsms]:
+def extended_moto(clock: TimeSource, **arguments: Any) -> Iterator[MockedHsms]:
     """Have moto answer for CloudHSM and key stores with the model; arguments are `CloudHsmProvider`'s."""
     hsms = MockedHsms(clock, **arguments)
     answers = [(CloudHSMV2Response, action) for action in CLOUDHSM_ACTIONS]

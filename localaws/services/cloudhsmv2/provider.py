@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from localaws.core.api_error import ApiError
-from localaws.core.event_log import EventLog, TellsTime
+from localaws.core.event_log import EventLog, TimeSource
 from localaws.core.faults import Faults
 from localaws.services.cloudhsmv2 import backups, clusters, users
 from localaws.services.cloudhsmv2.backups import Backups
@@ -64,7 +64,7 @@ class CloudHsmProvider:
 
     def __init__(
         self,
-        clock: TellsTime,
+        clock: TimeSource,
         ec2: Ec2,
         iam: Iam,
         logs: Logs,

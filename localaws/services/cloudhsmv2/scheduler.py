@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from localaws.core.event_log import TellsTime
+from localaws.core.event_log import TimeSource
 
 Effect = Callable[[], object]
 
@@ -29,7 +29,7 @@ class Entry:
 class Agenda:
     """The pending effects of one model."""
 
-    def __init__(self, clock: TellsTime) -> None:
+    def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
         self._entries: list[Entry] = []
         self._turns = itertools.count()

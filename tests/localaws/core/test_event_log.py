@@ -4,7 +4,7 @@ from localaws.core.event_log import Event, EventLog
 
 
 class Clock:
-    """Time that a test sets."""
+    """Time set by the test."""
 
     time = 1000.0
 
@@ -28,7 +28,7 @@ def test_events_carry_virtual_seconds_since_the_start_and_their_details() -> Non
     ]
 
 
-def test_events_are_in_the_order_of_time_and_then_of_noting() -> None:
+def test_events_are_ordered_by_time_and_then_by_recording() -> None:
     clock = Clock()
     event_log = EventLog(clock)
     clock.time = 1100
@@ -39,7 +39,7 @@ def test_events_are_in_the_order_of_time_and_then_of_noting() -> None:
     assert [entry["event"] for entry in event_log.events(since=10.1)] == ["c", "d"]
 
 
-def test_a_listener_hears_each_event_as_it_is_noted() -> None:
+def test_a_listener_receives_the_events_recorded_after_it_was_added() -> None:
     event_log = EventLog(Clock())
     heard: list[Event] = []
     event_log.record("kms", "x", "before")

@@ -8,7 +8,7 @@ from localaws.core.api_error import ApiError
 from localaws.core.faults import Faults
 
 
-def test_a_call_fails_as_often_as_planted_and_after_as_many_as_are_let_pass() -> None:
+def test_a_call_fails_times_times_after_skip_calls() -> None:
     faults = Faults()
     faults.inject({"operation": "CreateHsm", "code": "Broken", "times": 2, "skip": 1})
     outcomes = []
@@ -39,15 +39,15 @@ def test_a_call_fails_before_its_effect_or_after_it() -> None:
     assert effects == ["second"]
 
 
-def test_a_call_that_is_refused_on_its_merits_keeps_its_own_error() -> None:
+def test_a_call_that_fails_on_its_own_keeps_its_error_and_uses_up_the_fault() -> None:
     faults = Faults()
     faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
-    with pytest.raises(ApiError, match="Merits"), faults.during("CreateHsm"):
-        raise ApiError("Merits", "no")
+    with pytest.raises(ApiError, match="OwnError"), faults.during("CreateHsm"):
+        raise ApiError("OwnError", "no")
     assert faults.unused() == []
 
 
-def test_the_clock_is_paused_after_the_effect() -> None:
+def test_a_pause_follows_the_effect() -> None:
     happened: list[str] = []
     faults = Faults(on_pause=lambda: happened.append("pause"))
     faults.inject({"operation": "CreateHsm", "pause": True})
@@ -57,7 +57,7 @@ def test_the_clock_is_paused_after_the_effect() -> None:
     assert happened == ["effect", "pause", "effect"]
 
 
-def test_hsms_changes_and_connections_fail_once_unless_told_otherwise() -> None:
+def test_hsms_type_changes_and_connections_fail_once_by_default() -> None:
     faults = Faults()
     faults.inject(
         [
@@ -72,7 +72,7 @@ def test_hsms_changes_and_connections_fail_once_unless_told_otherwise() -> None:
     assert codes == ["USER_NOT_FOUND", "USER_NOT_FOUND", None]
 
 
-def test_a_script_fails_by_a_part_of_its_documents_name() -> None:
+def test_a_script_fault_matches_part_of_the_document_name() -> None:
     faults = Faults()
     faults.inject({"script": "activate", "exit": 7, "stderr": "no"})
     assert faults.script_failure("install-cli") is None
@@ -80,13 +80,13 @@ def test_a_script_fails_by_a_part_of_its_documents_name() -> None:
     assert faults.script_failure("1-activate-cluster") is None
 
 
-def test_downloads_are_spoiled_once() -> None:
+def test_a_download_fault_applies_once() -> None:
     faults = Faults()
     faults.inject({"download": "corrupt"})
     assert [faults.download() for _ in range(2)] == ["corrupt", None]
 
 
-def test_an_agent_stays_as_it_is_told() -> None:
+def test_an_agent_fault_lasts_until_it_is_replaced() -> None:
     faults = Faults()
     assert faults.agent("i-1") == "online"
     faults.inject({"agent": "never"})
@@ -96,7 +96,7 @@ def test_an_agent_stays_as_it_is_told() -> None:
     assert faults.agent("i-1") == "online"
 
 
-def test_a_request_is_delivered_twice() -> None:
+def test_a_delivery_fault_matches_the_request_type() -> None:
     faults = Faults()
     faults.inject({"deliver": "twice", "request": "Create", "after": "Delete"})
     assert faults.second_delivery("Update") is None
@@ -106,7 +106,7 @@ def test_a_request_is_delivered_twice() -> None:
     assert faults.second_delivery("Create") is None
 
 
-def test_a_worker_dies_at_its_step_before_or_after_it() -> None:
+def test_a_function_dies_at_its_step_and_moment() -> None:
     faults = Faults()
     faults.inject({"lambda": "cluster", "step": "CreateHsm", "die": "after"})
     assert not faults.death("cloudhsm-1-cluster", "CreateHsm", "before")
@@ -116,40 +116,36 @@ def test_a_worker_dies_at_its_step_before_or_after_it() -> None:
     assert not faults.death("cloudhsm-1-cluster", "CreateHsm", "after")
 
 
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ({}, "no kind of fault"),
-        ({"hms": "DEGRADED"}, "no kind of fault"),
-        ({"hsm": "GONE"}, "hsm must be one of"),
-        ({"hsm": "DEGRADED", "exit": 1}, "knows no exit"),
-        ({"operation": "CreateHsm"}, "Give a code, or pause"),
-        ({"operation": "CreateHsm", "code": "X", "when": "later"}, "when must be one of"),
-        ({"connect": "X", "times": 0}, "times must be"),
-        ({"connect": "X", "skip": -1}, "times must be"),
-    ],
-)
-def test_a_fault_that_makes_no_sense_is_refused_and_none_is_planted(
-    fault: dict[str, Any], words: str
-) -> None:
+INVALID_FAULTS: dict[str, list[dict[str, Any]]] = {
+    "unknown kind of fault": [{}, {"hms": "DEGRADED"}],
+    "hsm must be one of": [{"hsm": "GONE"}],
+    "cannot have exit": [{"hsm": "DEGRADED", "exit": 1}],
+    "give code or pause": [{"operation": "CreateHsm"}],
+    "when must be one of": [{"operation": "CreateHsm", "code": "X", "when": "later"}],
+    "times must be": [{"connect": "X", "times": 0}, {"connect": "X", "skip": -1}],
+    "give seconds": [{"late": "CreateCluster"}],
+}
+
+
+def test_an_invalid_fault_is_rejected_with_all_others_of_the_request() -> None:
     faults = Faults()
-    with pytest.raises(ValueError, match=words):
-        faults.inject([{"connect": "X"}, fault])
+    for message, invalid in INVALID_FAULTS.items():
+        for fault in invalid:
+            with pytest.raises(ValueError, match=message):
+                faults.inject([{"connect": "X"}, fault])
     assert faults.unused() == []
 
 
-def test_what_still_waits_can_be_seen() -> None:
+def test_unused_lists_the_faults_left() -> None:
     faults = Faults()
     faults.inject({"connect": "X", "times": 2})
     faults.connect_code()
     assert faults.unused() == [{"connect": "X", "times": 1, "skip": 0}]
 
 
-def test_the_effect_of_a_call_comes_late_only_for_that_call() -> None:
+def test_a_late_fault_matches_its_operation() -> None:
     faults = Faults()
     faults.inject({"late": "CreateCluster", "seconds": 90})
     assert faults.lateness("CreateHsm") is None
     assert faults.lateness("CreateCluster") == 90
     assert faults.lateness("CreateCluster") is None
-    with pytest.raises(ValueError, match="Give seconds"):
-        faults.inject({"late": "CreateCluster"})

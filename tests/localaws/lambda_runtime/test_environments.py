@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from localaws.core.clock import JumpClock
 from localaws.core.forking import Source, base_variables
+from localaws.core.jump_clock import JumpClock
 from localaws.lambda_runtime.pool import Environment, Function, Outcome, Pool, start_runtime
 
 FUNCTION = Function(

@@ -13,9 +13,9 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 from hsm_lifecycle.errors import RefusedError, TransientError
 from hsm_lifecycle.steps import client
 from localaws.core.api_error import ApiError
-from localaws.core.clock import JumpClock
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
+from localaws.core.jump_clock import JumpClock
 from localaws.services.ssm import provider
 from localaws.services.ssm.interfaces import Outcome
 from tests.support.account import ACCOUNT, TIMINGS, EmulatorState, Json

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from localaws.core.api_error import ApiError
-from localaws.core.clock import JumpClock
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
+from localaws.core.jump_clock import JumpClock
 from localaws.sandbox.sandbox import Sandbox
 from localaws.services.cloudhsmv2.settings import Timings
 from localaws.services.ssm.provider import SsmProvider

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from localaws.core.clock import Hold, JumpClock, RealClock, make
+from localaws.core.clock import Hold
+from localaws.core.jump_clock import JumpClock
 
 
 @pytest.fixture(name="clock")
@@ -21,7 +22,7 @@ def started(work: Callable[[], object]) -> threading.Thread:
 
 
 def sleeper(clock: JumpClock) -> threading.Event:
-    """A thread that sleeps for ten seconds; set once it has slept."""
+    """Start a thread that sleeps for ten virtual seconds and then sets the event."""
     slept = threading.Event()
 
     def sleep() -> None:
@@ -32,7 +33,7 @@ def sleeper(clock: JumpClock) -> threading.Event:
     return slept
 
 
-def test_half_an_hour_passes_at_once(clock: JumpClock) -> None:
+def test_half_an_hour_passes_in_an_instant(clock: JumpClock) -> None:
     began = time.monotonic()
     clock.sleep(1800)
     assert clock.now() == 2800
@@ -40,7 +41,7 @@ def test_half_an_hour_passes_at_once(clock: JumpClock) -> None:
     assert time.monotonic() - began < 1
 
 
-def test_time_stands_still_while_somebody_works(clock: JumpClock) -> None:
+def test_time_stands_still_while_a_thread_is_busy(clock: JumpClock) -> None:
     with clock.busy():
         slept = sleeper(clock)
         assert not slept.wait(0.1)
@@ -49,7 +50,7 @@ def test_time_stands_still_while_somebody_works(clock: JumpClock) -> None:
     assert clock.now() == 1010
 
 
-def test_work_may_be_nested(clock: JumpClock) -> None:
+def test_busy_may_be_nested(clock: JumpClock) -> None:
     with clock.busy():
         with clock.busy():
             pass
@@ -58,14 +59,14 @@ def test_work_may_be_nested(clock: JumpClock) -> None:
     assert slept.wait(1)
 
 
-def test_time_moves_while_a_worker_waits_for_others(clock: JumpClock) -> None:
+def test_time_moves_while_a_busy_thread_is_idle(clock: JumpClock) -> None:
     with clock.busy():
         slept = sleeper(clock)
         with clock.idle():
             assert slept.wait(1)
 
 
-def test_a_worker_that_sleeps_gives_its_hold_up_and_gets_it_back(clock: JumpClock) -> None:
+def test_a_busy_thread_holds_the_clock_again_after_sleeping(clock: JumpClock) -> None:
     with clock.busy():
         clock.sleep(10)
         slept = sleeper(clock)
@@ -73,7 +74,7 @@ def test_a_worker_that_sleeps_gives_its_hold_up_and_gets_it_back(clock: JumpCloc
     assert slept.wait(1)
 
 
-def test_a_signal_ends_a_wait_before_its_time(clock: JumpClock) -> None:
+def test_a_signal_ends_a_wait_early(clock: JumpClock) -> None:
     signal, outcome = clock.signal(), list[bool]()
     with clock.busy():
         waiter = started(lambda: outcome.append(clock.wait([signal], 100)))
@@ -85,19 +86,19 @@ def test_a_signal_ends_a_wait_before_its_time(clock: JumpClock) -> None:
     assert clock.now() == 1000
 
 
-def test_a_wait_without_a_signal_ends_in_time(clock: JumpClock) -> None:
+def test_a_wait_times_out_without_a_signal(clock: JumpClock) -> None:
     assert not clock.wait([clock.signal()], 100)
     assert clock.now() == 1100
 
 
-def test_a_signal_that_has_happened_ends_a_wait_at_once(clock: JumpClock) -> None:
+def test_a_wait_for_a_set_signal_returns_at_once(clock: JumpClock) -> None:
     signal = clock.signal()
     clock.set(signal)
     assert clock.wait([signal], 100)
     assert clock.now() == 1000
 
 
-def test_who_waits_for_the_same_moment_goes_one_after_the_other(clock: JumpClock) -> None:
+def test_threads_due_at_the_same_moment_run_one_after_the_other(clock: JumpClock) -> None:
     order: list[str] = []
 
     def work(name: str) -> None:
@@ -109,10 +110,10 @@ def test_who_waits_for_the_same_moment_goes_one_after_the_other(clock: JumpClock
     with clock.busy():
         threads = []
         for name in ("first", "second", "third"):
-            turn = clock.turn()
+            hold = clock.deferred_hold()
 
-            def run(name: str = name, turn: Hold = turn) -> None:
-                with turn:
+            def run(name: str = name, hold: Hold = hold) -> None:
+                with hold:
                     work(name)
 
             threads.append(started(run))
@@ -123,13 +124,13 @@ def test_who_waits_for_the_same_moment_goes_one_after_the_other(clock: JumpClock
     ]
 
 
-def test_a_turn_comes_once_those_at_work_rest_but_at_the_same_moment(clock: JumpClock) -> None:
+def test_a_deferred_hold_starts_after_the_current_work_at_the_same_moment(clock: JumpClock) -> None:
     seen: list[float] = []
     with clock.busy():
-        turn = clock.turn()
+        hold = clock.deferred_hold()
 
         def run() -> None:
-            with turn:
+            with hold:
                 seen.append(clock.now())
 
         thread = started(run)
@@ -139,13 +140,13 @@ def test_a_turn_comes_once_those_at_work_rest_but_at_the_same_moment(clock: Jump
     assert seen == [1000]
 
 
-def test_a_turn_that_is_not_taken_holds_nothing_up(clock: JumpClock) -> None:
-    clock.turn().release()
+def test_a_released_deferred_hold_does_not_stop_the_clock(clock: JumpClock) -> None:
+    clock.deferred_hold().release()
     clock.sleep(5)
     assert clock.now() == 1005
 
 
-def test_a_hold_can_be_handed_to_another_thread(clock: JumpClock) -> None:
+def test_a_handoff_holds_the_clock_until_its_thread_ends(clock: JumpClock) -> None:
     hold = clock.handoff()
     slept = sleeper(clock)
     assert not slept.wait(0.05)
@@ -158,28 +159,20 @@ def test_a_hold_can_be_handed_to_another_thread(clock: JumpClock) -> None:
     assert slept.wait(1)
 
 
-def test_a_hold_that_was_lent_comes_back(clock: JumpClock) -> None:
+def test_a_borrowed_hold_is_kept_until_it_is_released(clock: JumpClock) -> None:
     hold = clock.handoff()
 
-    def borrow() -> None:
-        with hold.lent():
+    def work() -> None:
+        with hold.borrow():
             clock.sleep(10)
 
-    started(borrow).join(1)
+    started(work).join(1)
     assert clock.now() == 1010
     slept = sleeper(clock)
     assert not slept.wait(0.05)
     hold.release()
     hold.release()
     assert slept.wait(1)
-
-
-def test_somebody_may_sleep_on_behalf_of_a_process_that_another_thread_holds_for(
-    clock: JumpClock,
-) -> None:
-    with clock.busy():
-        started(lambda: clock.sleep_on_behalf(60)).join(1)
-        assert clock.now() == 1060
 
 
 def test_a_paused_clock_does_not_jump(clock: JumpClock) -> None:
@@ -191,7 +184,7 @@ def test_a_paused_clock_does_not_jump(clock: JumpClock) -> None:
     assert slept.wait(1)
 
 
-def test_a_paused_clock_moves_as_far_as_it_is_advanced(clock: JumpClock) -> None:
+def test_advancing_a_paused_clock_runs_what_is_due_until_then(clock: JumpClock) -> None:
     clock.pause()
     moments: list[float] = []
 
@@ -211,28 +204,7 @@ def test_a_paused_clock_moves_as_far_as_it_is_advanced(clock: JumpClock) -> None
     assert moments == [1010, 1020, 1030]
 
 
-def test_a_jump_is_counted(clock: JumpClock) -> None:
+def test_jumps_are_counted(clock: JumpClock) -> None:
     clock.sleep(1)
     clock.sleep(1)
     assert clock.jumps == 2
-
-
-def test_the_real_clock_takes_its_time() -> None:
-    clock = RealClock()
-    began = time.monotonic()
-    assert not clock.wait([clock.signal()], 0.05)
-    assert time.monotonic() - began >= 0.05
-    assert clock.elapsed() >= 0.05
-
-
-def test_the_real_clock_can_be_advanced_past_a_wait() -> None:
-    clock = RealClock()
-    thread = started(lambda: clock.sleep(3600))
-    clock.advance(3600)
-    thread.join(2)
-    assert not thread.is_alive()
-
-
-def test_clocks_go_by_name() -> None:
-    assert isinstance(make("jump"), JumpClock)
-    assert isinstance(make("real"), RealClock)
