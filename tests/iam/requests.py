@@ -12,8 +12,7 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import lay
 from tests.support.timings import QUICK
-from tests.templates.template import Template
-from tests.templates.test_policies import as_list, role_policies
+from tests.templates.template import Template, as_list
 
 KEY_STORE_TEMPLATE = "build/rehearsal/templates/cloudhsm-key-store.yml"
 # Makes the workflow set the password of kmsuser anew, which takes a command.
@@ -47,7 +46,7 @@ def granted(template: Template) -> list[Granted]:
     """Every action that the roles of a template may do."""
     return [
         Granted(role, statement["Sid"], action)
-        for role, statement in role_policies(template)
+        for role, statement in template.role_statements()
         for action in as_list(statement["Action"])
     ]
 

@@ -16,8 +16,7 @@ from rehearsal.drivers.deployment import CAPABILITIES, package
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, StackDriver
 from tests.iam.requests import decisions
 from tests.support.timings import QUICK
-from tests.templates.template import branches
-from tests.templates.test_policies import as_list
+from tests.templates.template import as_list, branches
 
 Json = dict[str, Any]
 

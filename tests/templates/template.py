@@ -1,4 +1,4 @@
-"""A CloudFormation template as the tests read it: as data in its long form, and as text."""
+"""A CloudFormation template as the tests read it: parsed, with long-form functions, and as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts import templates
 
 ROOT = Path(__file__).resolve().parents[2]
 
-Way = tuple[str | int, ...]
+Statement = dict[str, Any]
 
 _REFERENCE = re.compile(r"\$\{([^!}][^}]*)\}")
 
@@ -32,7 +32,7 @@ class Template:
         return self.name
 
     def of_type(self, kind: str) -> dict[str, Any]:
-        """The Properties of the resources of a type, by logical id."""
+        """The Properties of the resources of a type, by logical ID."""
         return {
             logical_id: resource.get("Properties", {})
             for logical_id, resource in self.resources.items()
@@ -41,7 +41,7 @@ class Template:
 
     @property
     def custom_resource(self) -> str:
-        """The logical id of the one custom resource."""
+        """The logical ID of the custom resource."""
         (logical_id,) = (
             logical_id
             for logical_id, resource in self.resources.items()
@@ -50,25 +50,25 @@ class Template:
         return str(logical_id)
 
     def machines(self) -> dict[str, str]:
-        """The logical id of each state machine, by the stem of its definition's file."""
+        """The logical ID of each state machine, by the stem of its definition file."""
         return {
             Path(properties["DefinitionS3Location"]).name.removesuffix(".asl.json"): logical_id
             for logical_id, properties in self.of_type("AWS::StepFunctions::StateMachine").items()
         }
 
     def substitutions(self, stem: str) -> dict[str, Any]:
-        """What the template puts into the definition of a state machine."""
+        """The DefinitionSubstitutions of a state machine."""
         properties = self.resources[self.machines()[stem]]["Properties"]
         substitutions: dict[str, Any] = properties.get("DefinitionSubstitutions", {})
         return substitutions
 
     def supplier(self, stem: str, placeholder: str) -> str:
-        """The logical id of the resource behind a placeholder of a state machine."""
+        """The logical ID of the resource behind a placeholder of a state machine."""
         (logical_id,) = references(self.substitutions(stem)[placeholder])
         return logical_id
 
     def banners(self) -> dict[str, list[str]]:
-        """The lines under each banner of Resources, by the first part of the banner."""
+        """The lines under each banner of Resources, by the banner's title."""
         chapters: dict[str, list[str]] = {}
         lines: list[str] = []
         inside = False
@@ -80,6 +80,23 @@ class Template:
             elif inside:
                 lines.append(line)
         return chapters
+
+    def role_statements(self) -> list[tuple[str, Statement]]:
+        """Each statement of each role's inline policies, with the role's logical ID."""
+        return [
+            (logical_id, statement)
+            for logical_id, role in self.of_type("AWS::IAM::Role").items()
+            for policy in role["Policies"]
+            for statement in branches(policy["PolicyDocument"]["Statement"])
+        ]
+
+    def trust_statements(self) -> list[tuple[str, Statement]]:
+        """Each statement of each role's trust policy, with the role's logical ID."""
+        return [
+            (logical_id, statement)
+            for logical_id, role in self.of_type("AWS::IAM::Role").items()
+            for statement in role["AssumeRolePolicyDocument"]["Statement"]
+        ]
 
 
 def references(node: Any) -> set[str]:
@@ -103,12 +120,17 @@ def references(node: Any) -> set[str]:
 
 
 def branches(node: Any) -> list[Any]:
-    """What a value can be, whatever the conditions of its !If, as a flat list without NoValue."""
+    """The values that a node can take, over all branches of !If, without AWS::NoValue."""
     if isinstance(node, list):
         return [leaf for value in node for leaf in branches(value)]
     if isinstance(node, dict) and set(node) == {"Fn::If"}:
         return branches(node["Fn::If"][1:])
     return [] if node == {"Ref": "AWS::NoValue"} else [node]
+
+
+def as_list(value: Any) -> list[Any]:
+    """An IAM element that may be a string or a list, as a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def words(name: str) -> list[str]:
@@ -117,14 +139,14 @@ def words(name: str) -> list[str]:
 
 
 def kebab(name: str) -> str:
-    """PascalCase as-it-is-in-physical-names."""
+    """A PascalCase name in kebab-case, the style of physical names."""
     return "-".join(word.lower() for word in words(name))
 
 
 def walk(
     node: Any, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-    """Every value inside a part of a template, with the way to it."""
+    """Every value inside a part of a template, with its path."""
     yield path, node
     if isinstance(node, dict):
         for key, value in node.items():

@@ -1,4 +1,4 @@
-"""How every template is written: names, order, parameters, functions, and what outlives what."""
+"""Conventions of every template: names, order, parameters, functions and deletion order."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import itertools
 import json
 import re
 from typing import Any
-
-import pytest
 
 from tests.templates.template import ROOT, TEMPLATES, Template, kebab, references, walk
 
@@ -22,9 +20,10 @@ SECTIONS = [
     "Resources",
     "Outputs",
 ]
+PREFIXES = {"Parameters": "p", "Conditions": "c", "Resources": "r", "Outputs": "o", "Mappings": "m"}
 BANNERS = ["Custom resource", "Request handler", "Workflows", "Workers", "Client"]
 
-# What the logical id of each type of resource ends in, and so says what it is.
+# The suffix of a logical ID, by resource type.
 KINDS = {
     "AWS::EC2::Instance": "Instance",
     "AWS::EC2::SecurityGroup": "SecurityGroup",
@@ -47,52 +46,66 @@ PHYSICAL_NAMES = {
     "AWS::Lambda::Function": "FunctionName",
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
-NEVER_NAMED = (
-    "RoleName",
-    "ManagedPolicyName",
-    "InstanceProfileName",
-    "PolicyDocumentName",
-)
-# A String that is neither an enum nor matched with a pattern.
+UNNAMED = ("RoleName", "ManagedPolicyName", "InstanceProfileName", "PolicyDocumentName")
+# String parameters with neither AllowedValues nor AllowedPattern, and why.
 FREE_TEXT = {
-    "pReconcile": "any text at all, only compared with the text before",
-    "pClientType": "EC2 knows its types and refuses another before there is a cluster",
-    "pKeyStoreName": "KMS takes any 1 to 256 characters (F4.1)",
+    "pReconcile": "only compared with its previous value",
+    "pClientType": "EC2 rejects an unknown instance type before the cluster is created",
 }
-
-in_every_template = pytest.mark.parametrize("template", TEMPLATES, ids=repr)
 
 
 def stem(template: Template, logical_id: str) -> str:
-    """A logical id without its prefix and its kind."""
-    kind = KINDS[template.resources[logical_id]["Type"]]
-    assert logical_id.endswith(kind)
-    return logical_id[1 : -len(kind)]
+    """A logical ID without its prefix and its suffix."""
+    return logical_id[1:].removesuffix(KINDS[template.resources[logical_id]["Type"]])
+
+
+def parameters() -> list[tuple[str, dict[str, Any]]]:
+    """Every parameter of every template, labelled."""
+    return [
+        (f"{template} {name}", parameter)
+        for template in TEMPLATES
+        for name, parameter in template.parameters.items()
+    ]
+
+
+def resources(kind: str) -> list[tuple[Template, str, dict[str, Any]]]:
+    """The Properties of every resource of a type, with template and logical ID."""
+    return [
+        (template, logical_id, properties)
+        for template in TEMPLATES
+        for logical_id, properties in template.of_type(kind).items()
+    ]
 
 
 # ---- sections and banners
 
 
-@in_every_template
-def test_sections_stand_in_their_order(template: Template) -> None:
-    assert list(template.body) == [name for name in SECTIONS if name in template.body]
+def test_sections_are_in_order() -> None:
+    wrong = [
+        template
+        for template in TEMPLATES
+        if list(template.body) != [name for name in SECTIONS if name in template.body]
+    ]
+    assert wrong == []
 
 
-@in_every_template
-def test_resources_stand_under_their_banners_in_the_order_of_a_request(template: Template) -> None:
-    assert list(template.banners()) == BANNERS
+def test_resources_are_grouped_under_the_same_banners_in_order() -> None:
+    assert [list(template.banners()) for template in TEMPLATES] == [BANNERS] * len(TEMPLATES)
 
 
-@in_every_template
-def test_a_banner_is_one_line_with_a_title_and_what_it_is_about(template: Template) -> None:
-    banners = [line for line in template.text.splitlines() if re.search(r"# ?-{2,}", line)]
-    assert [line for line in banners if not re.fullmatch(r"  # --- [^:]+: .+ ---", line)] == []
+def test_a_banner_is_one_line_with_a_title_and_a_summary() -> None:
+    wrong = [
+        (template, line)
+        for template in TEMPLATES
+        for line in template.text.splitlines()
+        if re.search(r"# ?-{2,}", line) and not re.fullmatch(r"  # --- [^:]+: .+ ---", line)
+    ]
+    assert wrong == []
 
 
-@in_every_template
-def test_each_resource_stands_under_the_banner_it_belongs_to(template: Template) -> None:
-    def belongs(logical_id: str, resource: dict[str, Any]) -> str:
-        kind = resource["Type"]
+def test_every_resource_is_under_its_banner() -> None:
+    def expected(template: Template, logical_id: str) -> str:
+        kind = template.resources[logical_id]["Type"]
         if kind.startswith("Custom::"):
             return "Custom resource"
         if kind.startswith(("AWS::EC2::", "AWS::SSM::")) or kind == "AWS::IAM::InstanceProfile":
@@ -104,181 +117,220 @@ def test_each_resource_stands_under_the_banner_it_belongs_to(template: Template)
             return "Workflows"
         return "Client" if f"r{name}" in template.resources else "Workers"
 
-    written = {
-        match.group(1): banner
-        for banner, lines in template.banners().items()
-        for line in lines
-        if (match := re.fullmatch(r"  (r\w+):", line))
-    }
-    assert written == {
-        logical_id: belongs(logical_id, resource)
-        for logical_id, resource in template.resources.items()
-    }
+    wrong = []
+    for template in TEMPLATES:
+        found = {
+            match.group(1): banner
+            for banner, lines in template.banners().items()
+            for line in lines
+            if (match := re.fullmatch(r"  (r\w+):", line))
+        }
+        assert set(found) == set(template.resources)
+        wrong += [(template, name) for name in found if found[name] != expected(template, name)]
+    assert wrong == []
 
 
-def test_the_front_doors_are_the_same_but_for_the_machines_and_the_client_behind() -> None:
-    def front_door(template: Template) -> list[str]:
-        text = "\n".join(template.banners()["Request handler"])
+def test_the_request_handlers_differ_only_in_machines_attributes_and_client() -> None:
+    def shared(template: Template) -> list[str]:
         return [
             line
-            for line in text.splitlines()
+            for line in template.banners()["Request handler"]
             if not re.search(
                 r"StateMachine\b|:stateMachine:|:execution:|(CLIENT_INSTANCE|ATTRIBUTES):", line
             )
         ]
 
-    first, *others = TEMPLATES
-    for other in others:
-        assert front_door(other) == front_door(first)
+    first, second = TEMPLATES
+    assert shared(first) == shared(second)
 
 
-# ---- how it is written
+# ---- syntax
 
 
-@in_every_template
-def test_names_carry_the_prefix_of_what_they_are(template: Template) -> None:
-    prefixes = {
-        "Parameters": "p",
-        "Conditions": "c",
-        "Resources": "r",
-        "Outputs": "o",
-        "Mappings": "m",
-    }
+def test_names_have_the_prefix_of_their_section() -> None:
     wrong = [
-        name
-        for section, prefix in prefixes.items()
+        (template, name)
+        for template in TEMPLATES
+        for section, prefix in PREFIXES.items()
         for name in template.body.get(section, {})
         if not re.fullmatch(f"{prefix}[A-Z][A-Za-z0-9]*", name)
     ]
     assert wrong == []
 
 
-@in_every_template
-def test_every_parameter_and_condition_makes_a_difference_to_a_resource(template: Template) -> None:
-    conditions = template.body.get("Conditions", {})
-    used = references(template.resources) | references(conditions)
-    used |= {value for _, value in walk(template.resources) if isinstance(value, str)}  # of !If
-    assert {*template.parameters, *conditions} - used == set()
+def test_every_parameter_and_condition_is_used_by_a_resource() -> None:
+    unused = []
+    for template in TEMPLATES:
+        conditions = template.body.get("Conditions", {})
+        used = references(template.resources) | references(conditions)
+        # The condition of an !If is a plain string.
+        used |= {value for _, value in walk(template.resources) if isinstance(value, str)}
+        unused += [(template, name) for name in {*template.parameters, *conditions} - used]
+    assert unused == []
 
 
-@in_every_template
-def test_functions_are_written_in_their_short_form(template: Template) -> None:
-    assert re.findall(r"Fn::\w+|^\s*Ref:.*", template.text, re.MULTILINE) == []
-    assert re.findall(r"!Join\b.*", template.text) == []
-
-
-@in_every_template
-def test_two_spaces_indent_and_sequences_are_indented_too(template: Template) -> None:
-    lines = template.text.splitlines()
-    wrong = []
-    for number, (line, following) in enumerate(itertools.pairwise(lines), 1):
-        indent, next_indent = (len(text) - len(text.lstrip(" ")) for text in (line, following))
-        is_key = re.fullmatch(r" *[\w:'-]+:( &[\w-]+)?( #.*)?", line)
-        if is_key and following.lstrip().startswith("- ") and next_indent != indent + 2:
-            wrong.append(number + 1)
-    assert wrong == []
-    assert "\t" not in template.text
-
-
-@in_every_template
-def test_no_partition_is_written_out(template: Template) -> None:
-    patterns = {
-        parameter.get("AllowedPattern")
-        for parameter in template.parameters.values()  # these have to name what they allow
-    }
-    written = [
-        value
-        for _, value in walk(template.body)
-        if isinstance(value, str) and re.search(r"arn:aws|amazonaws\.com\.cn|aws-cn", value)
+def test_functions_are_in_short_form_and_none_is_a_join() -> None:
+    wrong = [
+        (template, found)
+        for template in TEMPLATES
+        for found in re.findall(r"Fn::\w+|^\s*Ref:.*|!Join\b.*", template.text, re.MULTILINE)
     ]
-    assert [value for value in written if value not in patterns] == []
+    assert wrong == []
 
 
-@in_every_template
-def test_nothing_is_named_that_nobody_looks_for_by_name(template: Template) -> None:
-    named = [path for path, _ in walk(template.resources) if path and path[-1] in NEVER_NAMED]
-    assert named == []
+def test_nesting_including_sequences_is_indented_by_two_spaces() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        lines = template.text.splitlines()
+        for number, (line, following) in enumerate(itertools.pairwise(lines), 1):
+            indent, next_indent = (len(text) - len(text.lstrip(" ")) for text in (line, following))
+            is_key = re.fullmatch(r" *[\w:'-]+:( &[\w-]+)?( #.*)?", line)
+            if is_key and following.lstrip().startswith("- ") and next_indent != indent + 2:
+                wrong.append((template, number + 1))
+        wrong += [(template, number) for number, line in enumerate(lines, 1) if "\t" in line]
+    assert wrong == []
 
 
-@in_every_template
-def test_what_an_operator_looks_for_is_named_after_its_logical_id(template: Template) -> None:
-    for kind, attribute in PHYSICAL_NAMES.items():
-        for logical_id, properties in template.of_type(kind).items():
-            wanted = f"${{pSystem}}-${{pEnvPurpose}}-{kebab(stem(template, logical_id))}"
-            assert properties[attribute] == {"Fn::Sub": wanted}
+def test_no_value_hard_codes_a_partition() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        patterns = {
+            parameter.get("AllowedPattern")
+            for parameter in template.parameters.values()  # a pattern for ARNs has to
+        }
+        wrong += [
+            (template, path)
+            for path, value in walk(template.body)
+            if isinstance(value, str)
+            and re.search(r"arn:aws|amazonaws\.com\.cn|aws-cn", value)
+            and value not in patterns
+        ]
+    assert wrong == []
+
+
+def test_resources_that_nobody_looks_up_by_name_have_generated_names() -> None:
+    wrong = [
+        (template, path)
+        for template in TEMPLATES
+        for path, _ in walk(template.resources)
+        if path and path[-1] in UNNAMED
+    ]
+    assert wrong == []
+
+
+def test_resources_that_operators_look_up_are_named_after_their_logical_id() -> None:
+    wrong = [
+        (template, logical_id)
+        for kind, attribute in PHYSICAL_NAMES.items()
+        for template, logical_id, properties in resources(kind)
+        if properties[attribute]
+        != {"Fn::Sub": f"${{pSystem}}-${{pEnvPurpose}}-{kebab(stem(template, logical_id))}"}
+    ]
+    assert wrong == []
 
 
 # ---- parameters
 
 
-@in_every_template
-def test_every_parameter_says_what_it_is(template: Template) -> None:
-    assert [name for name, it in template.parameters.items() if not it.get("Description")] == []
+def test_every_parameter_and_output_has_a_description() -> None:
+    missing = [label for label, parameter in parameters() if not parameter.get("Description")]
+    missing += [
+        f"{template} {name}"
+        for template in TEMPLATES
+        for name, output in template.outputs.items()
+        if not output.get("Description")
+    ]
+    assert missing == []
 
 
-@in_every_template
-def test_a_pattern_is_anchored_and_explained(template: Template) -> None:
-    for name, parameter in template.parameters.items():
+def test_descriptions_are_within_the_limits_of_cloudformation() -> None:
+    # 1,024 bytes for the template, 4,000 characters for a parameter, 1,024 bytes for an output.
+    wrong = [label for label, each in parameters() if len(each["Description"]) > 4000]
+    for template in TEMPLATES:
+        texts = [template.body["Description"]]
+        texts += [output["Description"] for output in template.outputs.values()]
+        wrong += [text for text in texts if len(text.encode()) > 1024]
+    assert wrong == []
+
+
+def test_a_pattern_is_anchored_and_has_a_constraint_description() -> None:
+    wrong = []
+    for label, parameter in parameters():
         pattern = parameter.get("AllowedPattern")
-        assert ("ConstraintDescription" in parameter) == (pattern is not None), name
-        if pattern is not None:
+        if (pattern is not None) != ("ConstraintDescription" in parameter):
+            wrong.append(label)
+        elif pattern is not None:
             re.compile(pattern)
-            assert pattern.startswith("^"), name
-            assert pattern.endswith("$"), name
+            if not (pattern.startswith("^") and pattern.endswith("$")):
+                wrong.append(label)
+    assert wrong == []
 
 
-@in_every_template
-def test_a_default_is_allowed(template: Template) -> None:
-    for name, parameter in template.parameters.items():
-        if "AllowedPattern" in parameter and "Default" in parameter:
-            assert re.fullmatch(parameter["AllowedPattern"], parameter["Default"]), name
-        if "AllowedValues" in parameter:
-            assert parameter["Default"] in parameter["AllowedValues"], name
+def test_every_default_satisfies_the_constraints_of_its_parameter() -> None:
+    wrong = []
+    for label, parameter in parameters():
+        default = parameter.get("Default")
+        if "AllowedPattern" in parameter and default is not None:
+            if not re.fullmatch(parameter["AllowedPattern"], default):
+                wrong.append(label)
+        elif "AllowedValues" in parameter and default not in parameter["AllowedValues"]:
+            wrong.append(label)
+    assert wrong == []
 
 
-@in_every_template
-def test_every_text_is_an_enum_or_has_a_pattern_or_is_free_for_a_reason(template: Template) -> None:
+def test_every_string_parameter_is_constrained_or_free_text_for_a_reason() -> None:
     free = {
-        name
-        for name, parameter in template.parameters.items()
+        label.split()[1]
+        for label, parameter in parameters()
         if parameter["Type"] == "String"
         and not {"AllowedValues", "AllowedPattern"} & set(parameter)
     }
-    assert free - set(FREE_TEXT) == set()
+    assert free == set(FREE_TEXT)
 
 
-@in_every_template
-def test_booleans_are_quoted(template: Template) -> None:
-    for name, parameter in template.parameters.items():
-        for value in [parameter.get("Default", ""), *parameter.get("AllowedValues", [])]:
-            assert not isinstance(value, bool), name
-        if set(parameter.get("AllowedValues", [])) & {"true", "false"}:
-            assert parameter["AllowedValues"] == ["true", "false"], name
+def test_boolean_parameters_are_the_strings_true_and_false() -> None:
+    wrong = []
+    for label, parameter in parameters():
+        allowed = parameter.get("AllowedValues", [])
+        has_bool = any(isinstance(value, bool) for value in [parameter.get("Default"), *allowed])
+        if has_bool or (set(allowed) & {"true", "false"} and allowed != ["true", "false"]):
+            wrong.append(label)
+    assert wrong == []
 
 
-@in_every_template
-def test_the_console_groups_and_labels_every_parameter(template: Template) -> None:
-    interface = template.body["Metadata"]["AWS::CloudFormation::Interface"]
-    grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
-    assert sorted(grouped) == sorted(template.parameters)
-    assert sorted(interface["ParameterLabels"]) == sorted(template.parameters)
+def test_the_console_groups_and_labels_every_parameter_once() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        interface = template.body["Metadata"]["AWS::CloudFormation::Interface"]
+        grouped = [name for group in interface["ParameterGroups"] for name in group["Parameters"]]
+        if (
+            not sorted(grouped)
+            == sorted(interface["ParameterLabels"])
+            == sorted(template.parameters)
+        ):
+            wrong.append(template)
+    assert wrong == []
 
 
-@in_every_template
-def test_a_rule_names_the_parameters_it_is_about(template: Template) -> None:
-    for name, rule in template.body.get("Rules", {}).items():
-        for assertion in rule["Assertions"]:
-            for parameter in references(assertion["Assert"]):
-                assert parameter in assertion["AssertDescription"], name
+def test_the_description_of_an_assertion_names_every_parameter_it_checks() -> None:
+    wrong = [
+        (template, rule, parameter)
+        for template in TEMPLATES
+        for rule, body in template.body.get("Rules", {}).items()
+        for assertion in body["Assertions"]
+        for parameter in references(assertion["Assert"])
+        if parameter not in assertion["AssertDescription"]
+    ]
+    assert wrong == []
 
 
 # ---- resources
 
 
-@in_every_template
-def test_the_kind_of_a_resource_stands_last_in_its_name(template: Template) -> None:
+def test_a_logical_id_ends_with_the_kind_of_its_resource() -> None:
     wrong = [
-        logical_id
+        (template, logical_id)
+        for template in TEMPLATES
         for logical_id, resource in template.resources.items()
         if not resource["Type"].startswith("Custom::")
         and not logical_id.endswith(KINDS[resource["Type"]])
@@ -286,165 +338,221 @@ def test_the_kind_of_a_resource_stands_last_in_its_name(template: Template) -> N
     assert wrong == []
 
 
-@in_every_template
-def test_a_function_its_role_and_its_log_group_share_a_stem(template: Template) -> None:
-    for logical_id, function in template.of_type("AWS::Lambda::Function").items():
+def test_a_function_its_role_and_its_log_group_share_a_stem() -> None:
+    wrong = []
+    for template, logical_id, function in resources("AWS::Lambda::Function"):
         name = stem(template, logical_id)
-        assert function["Role"] == {"Fn::GetAtt": [f"r{name}Role", "Arn"]}
-        assert function["LoggingConfig"]["LogGroup"] == {"Ref": f"r{name}LogGroup"}
         group = template.resources[f"r{name}LogGroup"]["Properties"]["LogGroupName"]
-        assert group == {"Fn::Sub": f"/aws/lambda/{function['FunctionName']['Fn::Sub']}"}
+        if (
+            function["Role"] != {"Fn::GetAtt": [f"r{name}Role", "Arn"]}
+            or function["LoggingConfig"]["LogGroup"] != {"Ref": f"r{name}LogGroup"}
+            or group != {"Fn::Sub": f"/aws/lambda/{function['FunctionName']['Fn::Sub']}"}
+        ):
+            wrong.append((template, logical_id))
+    assert wrong == []
 
 
-@in_every_template
-def test_what_serves_something_is_named_after_it(template: Template) -> None:
-    served = {
+def test_a_dependent_resource_is_named_after_the_resource_it_serves() -> None:
+    # The workflows of a template share the role and the log group StateMachine.
+    serves = {
         "AWS::IAM::Role": ("Function", ""),
         "AWS::Logs::LogGroup": ("Function", ""),
         "AWS::IAM::InstanceProfile": ("Instance",),
         "AWS::Lambda::EventInvokeConfig": ("Function",),
         "AWS::Lambda::Permission": ("Rule",),
     }
-    for kind, kinds in served.items():
-        for logical_id in template.of_type(kind):
+    wrong = []
+    for kind, suffixes in serves.items():
+        for template, logical_id, _ in resources(kind):
             name = stem(template, logical_id)
-            names = {f"r{name}{what}" for what in kinds}
-            # One role and one log group serve all the workflows of a template.
-            assert name == "StateMachine" or names & set(template.resources), logical_id
+            served = {f"r{name}{suffix}" for suffix in suffixes} & set(template.resources)
+            if name != "StateMachine" and not served:
+                wrong.append((template, logical_id))
+    assert wrong == []
 
 
-@in_every_template
-def test_all_workflows_share_one_role_and_one_log_group_under_vendedlogs(
-    template: Template,
-) -> None:
-    for machine in template.of_type("AWS::StepFunctions::StateMachine").values():
-        assert machine["RoleArn"] == {"Fn::GetAtt": ["rStateMachineRole", "Arn"]}
-        (destination,) = machine["LoggingConfiguration"]["Destinations"]
-        group = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]
-        assert group == {"Fn::GetAtt": ["rStateMachineLogGroup", "Arn"]}
-        assert machine["LoggingConfiguration"]["Level"] == "ALL"
-    group = template.resources["rStateMachineLogGroup"]["Properties"]["LogGroupName"]
-    # Other names use up the account's resource policy for log delivery (CASES.md, rank 17).
-    assert group == {"Fn::Sub": "/aws/vendedlogs/states/${pSystem}-${pEnvPurpose}"}
+def test_all_workflows_log_everything_to_one_group_under_vendedlogs_and_share_a_role() -> None:
+    wrong = []
+    for template, logical_id, machine in resources("AWS::StepFunctions::StateMachine"):
+        logging = machine["LoggingConfiguration"]
+        group = {"LogGroupArn": {"Fn::GetAtt": ["rStateMachineLogGroup", "Arn"]}}
+        if (
+            machine["RoleArn"] != {"Fn::GetAtt": ["rStateMachineRole", "Arn"]}
+            or logging["Destinations"] != [{"CloudWatchLogsLogGroup": group}]
+            or logging["Level"] != "ALL"
+        ):
+            wrong.append((template, logical_id))
+    # Other prefixes use up the account's resource policy for log delivery.
+    name = {"Fn::Sub": "/aws/vendedlogs/states/${pSystem}-${pEnvPurpose}"}
+    wrong += [
+        (template, "rStateMachineLogGroup")
+        for template in TEMPLATES
+        if template.resources["rStateMachineLogGroup"]["Properties"]["LogGroupName"] != name
+    ]
+    assert wrong == []
 
 
-@in_every_template
-def test_a_state_machine_is_named_after_its_file(template: Template) -> None:
-    for file_stem, logical_id in template.machines().items():
-        assert kebab(stem(template, logical_id)) == file_stem
-        location = template.resources[logical_id]["Properties"]["DefinitionS3Location"]
-        assert location == f"../statemachines/{file_stem}.asl.json"
-        assert (template.path.parent / location).is_file()
+def test_a_state_machine_is_named_after_its_definition_file() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        for file_stem, logical_id in template.machines().items():
+            location = template.resources[logical_id]["Properties"]["DefinitionS3Location"]
+            if (
+                kebab(stem(template, logical_id)) != file_stem
+                or location != f"../statemachines/{file_stem}.asl.json"
+                or not (template.path.parent / location).is_file()
+            ):
+                wrong.append((template, logical_id))
+    assert wrong == []
 
 
-@in_every_template
-def test_log_groups_expire_and_go_with_the_stack(template: Template) -> None:
-    for logical_id, resource in template.resources.items():
-        if resource["Type"] == "AWS::Logs::LogGroup":
-            assert resource["Properties"]["RetentionInDays"] > 0, logical_id
-            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Delete"
+def test_log_groups_expire_and_are_deleted_with_the_stack() -> None:
+    wrong = []
+    for template, logical_id, properties in resources("AWS::Logs::LogGroup"):
+        resource = template.resources[logical_id]
+        policies = {resource.get("DeletionPolicy"), resource.get("UpdateReplacePolicy")}
+        if not properties.get("RetentionInDays", 0) > 0 or policies != {"Delete"}:
+            wrong.append((template, logical_id))
+    assert wrong == []
 
 
-@in_every_template
-def test_all_functions_are_of_one_zip_one_runtime_and_one_architecture(template: Template) -> None:
-    for logical_id, function in template.of_type("AWS::Lambda::Function").items():
-        assert function["Code"] == "../build/functions.zip", logical_id
-        assert function["Runtime"] == "python3.13", logical_id
-        assert function["Architectures"] == ["x86_64"], logical_id
-        assert function["LoggingConfig"]["LogFormat"] == "JSON", logical_id
-        assert function["Description"].endswith("."), logical_id
-        assert "VpcConfig" not in function, logical_id
+def test_all_functions_share_zip_runtime_architecture_and_log_format() -> None:
+    wrong = []
+    for template, logical_id, function in resources("AWS::Lambda::Function"):
+        if (
+            function["Code"] != "../build/functions.zip"
+            or function["Runtime"] != "python3.13"
+            or function["Architectures"] != ["x86_64"]
+            or function["LoggingConfig"]["LogFormat"] != "JSON"
+            or not function["Description"].endswith(".")
+            or "VpcConfig" in function
+        ):
+            wrong.append((template, logical_id))
+    assert wrong == []
 
 
-@in_every_template
-def test_a_worker_loses_patience_before_the_task_that_waits_for_it(template: Template) -> None:
-    for file_stem in template.machines():
-        text = (ROOT / f"statemachines/{file_stem}.asl.json").read_text(encoding="utf-8")
-        for name, state in json.loads(text)["States"].items():
-            found = re.fullmatch(r"\$\{(\w+FunctionArn)\}", state.get("Resource", ""))
-            if found and found.group(1) in template.substitutions(file_stem):
-                function = template.resources[template.supplier(file_stem, found.group(1))]
-                limit = function["Properties"]["Timeout"]
-                assert limit < state["TimeoutSeconds"], (file_stem, name)
+def test_a_function_times_out_before_the_task_that_invokes_it() -> None:
+    compared, wrong = 0, []
+    for template in TEMPLATES:
+        for file_stem in template.machines():
+            text = (ROOT / f"statemachines/{file_stem}.asl.json").read_text(encoding="utf-8")
+            for name, state in json.loads(text)["States"].items():
+                found = re.fullmatch(r"\$\{(\w+FunctionArn)\}", state.get("Resource", ""))
+                if found and found.group(1) in template.substitutions(file_stem):
+                    function = template.resources[template.supplier(file_stem, found.group(1))]
+                    compared += 1
+                    if function["Properties"]["Timeout"] >= state["TimeoutSeconds"]:
+                        wrong.append((template, file_stem, name))
+    assert wrong == []
+    assert compared > 0
 
 
-@in_every_template
-def test_no_request_is_repeated_by_lambda_itself(template: Template) -> None:
-    # A repetition minutes later would find a stack that has long gone on.
-    config = template.resources["rRequestInvokeConfig"]["Properties"]
-    assert config["FunctionName"] == {"Ref": "rRequestFunction"}
-    assert config["MaximumRetryAttempts"] == 0
-    assert config["MaximumEventAgeInSeconds"] == 300
+def test_lambda_does_not_retry_requests() -> None:
+    # A retry minutes later would repeat a request that the stack has moved past.
+    expected = {
+        "FunctionName": {"Ref": "rRequestFunction"},
+        "Qualifier": "$LATEST",
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": 300,
+    }
+    found = [config for _, _, config in resources("AWS::Lambda::EventInvokeConfig")]
+    assert found == [expected] * len(TEMPLATES)
 
 
-@in_every_template
-def test_the_client_is_closed_encrypted_and_speaks_imdsv2_only(template: Template) -> None:
-    for instance in template.of_type("AWS::EC2::Instance").values():
-        assert instance["MetadataOptions"]["HttpTokens"] == "required"
-        assert all(device["Ebs"]["Encrypted"] for device in instance["BlockDeviceMappings"])
-        assert "KeyName" not in instance
-        assert "UserData" not in instance
-    for group in template.of_type("AWS::EC2::SecurityGroup").values():
-        assert "SecurityGroupIngress" not in group
-        assert [rule["FromPort"] for rule in group["SecurityGroupEgress"]] == [443]
-        assert [rule["ToPort"] for rule in group["SecurityGroupEgress"]] == [443]
+def test_the_client_is_encrypted_and_requires_imdsv2_without_key_pair_or_user_data() -> None:
+    wrong = [
+        (template, logical_id)
+        for template, logical_id, instance in resources("AWS::EC2::Instance")
+        if instance["MetadataOptions"]["HttpTokens"] != "required"
+        or not all(device["Ebs"]["Encrypted"] for device in instance["BlockDeviceMappings"])
+        or {"KeyName", "UserData"} & set(instance)
+    ]
+    assert wrong == []
+
+
+def test_security_groups_allow_no_inbound_access_and_outbound_only_https() -> None:
+    wrong = [
+        (template, logical_id)
+        for template, logical_id, group in resources("AWS::EC2::SecurityGroup")
+        if "SecurityGroupIngress" in group
+        or [(rule["FromPort"], rule["ToPort"]) for rule in group["SecurityGroupEgress"]]
+        != [(443, 443)]
+    ]
+    assert wrong == []
 
 
 # ---- the custom resource
 
 
-@in_every_template
-def test_all_that_a_deletion_needs_outlives_the_custom_resource(template: Template) -> None:
+def test_every_resource_is_deleted_after_the_custom_resource() -> None:
     # CloudFormation deletes a resource before those that it refers to or depends on, directly or
-    # through others: a role and a log group through their function, a rule through its permission.
-    # A deletion runs everything there is: the front door, the answer and the net under it, the
-    # machines, their workers, and documents on the client. So nothing at all may go before.
-    reached: set[str] = set()
-    pending = [template.custom_resource]
-    while pending:
-        logical_id = pending.pop()
-        reached.add(logical_id)
-        resource = template.resources[logical_id]
-        depends = resource.get("DependsOn", [])
-        needed = {depends} if isinstance(depends, str) else set(depends)
-        needed |= references(resource.get("Properties", {})) & set(template.resources)
-        pending.extend(needed - reached)
-    assert set(template.resources) - reached == set()
+    # transitively: a role and a log group through their function, a rule through its permission.
+    # A deletion needs the request handler, every workflow, its workers and the documents.
+    earlier = []
+    for template in TEMPLATES:
+        reached: set[str] = set()
+        pending = [template.custom_resource]
+        while pending:
+            logical_id = pending.pop()
+            reached.add(logical_id)
+            resource = template.resources[logical_id]
+            needed = set(resource.get("DependsOn", []))
+            needed |= references(resource.get("Properties", {})) & set(template.resources)
+            pending.extend(needed - reached)
+        earlier += [(template, name) for name in set(template.resources) - reached]
+    assert earlier == []
 
 
-@in_every_template
-def test_depends_on_is_sorted_and_names_each_once(template: Template) -> None:
-    for logical_id, resource in template.resources.items():
-        if isinstance(depends := resource.get("DependsOn", []), list):
-            assert depends == sorted(set(depends)), logical_id
-
-
-@in_every_template
-def test_properties_of_the_custom_resource_are_pascal_case(template: Template) -> None:
-    properties = template.resources[template.custom_resource]["Properties"]
-    assert [name for name in properties if not re.fullmatch(r"([A-Z][a-z0-9]*)+", name)] == []
-
-
-@in_every_template
-def test_cloudformation_waits_as_long_as_it_can(template: Template) -> None:
-    properties = template.resources[template.custom_resource]["Properties"]
-    assert properties["ServiceTimeout"] == 3600
-
-
-@in_every_template
-def test_a_net_is_under_handle_request(template: Template) -> None:
-    rule = template.resources["rNoResponseRule"]["Properties"]
-    assert rule["EventPattern"] == {
-        "source": ["aws.states"],
-        "detail-type": ["Step Functions Execution Status Change"],
-        "detail": {
-            "stateMachineArn": [{"Ref": "rHandleRequestStateMachine"}],
-            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
-        },
-    }
-    assert [target["Arn"] for target in rule["Targets"]] == [
-        {"Fn::GetAtt": ["rResponseFunction", "Arn"]}
+def test_depends_on_is_a_sorted_list_without_duplicates() -> None:
+    wrong = [
+        (template, logical_id)
+        for template in TEMPLATES
+        for logical_id, resource in template.resources.items()
+        if (depends := resource.get("DependsOn", [])) != sorted(set(depends))
     ]
-    permission = template.resources["rNoResponsePermission"]["Properties"]
-    assert permission["SourceArn"] == {"Fn::GetAtt": ["rNoResponseRule", "Arn"]}
-    assert permission["FunctionName"] == {"Ref": "rResponseFunction"}
+    assert wrong == []
+
+
+def test_properties_of_the_custom_resource_are_in_pascal_case() -> None:
+    wrong = [
+        (template, name)
+        for template in TEMPLATES
+        for name in template.resources[template.custom_resource]["Properties"]
+        if not re.fullmatch(r"([A-Z][a-z0-9]*)+", name)
+    ]
+    assert wrong == []
+
+
+def test_cloudformation_waits_one_hour_for_a_response_which_is_its_maximum() -> None:
+    timeouts = [
+        template.resources[template.custom_resource]["Properties"]["ServiceTimeout"]
+        for template in TEMPLATES
+    ]
+    assert timeouts == [3600] * len(TEMPLATES)
+
+
+def test_a_rule_sends_the_response_if_handle_request_does_not() -> None:
+    rules = [
+        {key: value for key, value in rule.items() if key != "Description"}
+        for _, _, rule in resources("AWS::Events::Rule")
+    ]
+    expected_rule = {
+        "EventPattern": {
+            "source": ["aws.states"],
+            "detail-type": ["Step Functions Execution Status Change"],
+            "detail": {
+                "stateMachineArn": [{"Ref": "rHandleRequestStateMachine"}],
+                "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+            },
+        },
+        "Targets": [{"Id": "response", "Arn": {"Fn::GetAtt": ["rResponseFunction", "Arn"]}}],
+    }
+    permissions = [permission for _, _, permission in resources("AWS::Lambda::Permission")]
+    expected_permission = {
+        "FunctionName": {"Ref": "rResponseFunction"},
+        "Action": "lambda:InvokeFunction",
+        "Principal": "events.amazonaws.com",
+        "SourceArn": {"Fn::GetAtt": ["rNoResponseRule", "Arn"]},
+    }
+    assert rules == [expected_rule] * len(TEMPLATES)
+    assert permissions == [expected_permission] * len(TEMPLATES)

@@ -1,4 +1,4 @@
-"""How every SSM document is written, for its script runs as root with what it was given."""
+"""SSM documents: their scripts run as root with parameters that are inserted as text."""
 
 from __future__ import annotations
 
@@ -9,41 +9,39 @@ from typing import Any
 import pytest
 
 from scripts import extract_scripts
-from tests.templates.template import TEMPLATES, Template
+from tests.templates.template import TEMPLATES
 
-# Inside single quotes a shell takes every character as it is, but for the quote that ends them.
+# Between single quotes, a shell takes every character literally except the quote itself.
 HARMLESS = frozenset(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 !#$%&()*+,-./:;<=>?@[]^_{|}~"
 )
-# What Java's patterns, with which SSM checks, and RE2, with which its agent does, have in common
-# (F6.23): no look-around, back reference, possessive or lazy quantifier, class by letter.
-_NOT_COMMON = re.compile(r"\(\?(?!:)|\\[1-9dDwWsSbBAZzQEpPkG]|[*+?}][+?]")
+# Syntax on which Java's patterns (SSM) and RE2 (its agent) differ (F6.23): look-around, back
+# references, possessive and lazy quantifiers, classes by letter.
+_NOT_PORTABLE = re.compile(r"\(\?(?!:)|\\[1-9dDwWsSbBAZzQEpPkG]|[*+?}][+?]")
 
-DOCUMENTS = [
-    pytest.param(document, id=f"{template}-{logical_id}")
+DOCUMENTS: list[tuple[str, dict[str, Any]]] = [
+    (f"{template} {logical_id}", document)
     for template in TEMPLATES
     for logical_id, document in template.of_type("AWS::SSM::Document").items()
 ]
-PARAMETERS = [
-    pytest.param(parameter, id=f"{template}-{logical_id}-{name}")
-    for template in TEMPLATES
-    for logical_id, document in template.of_type("AWS::SSM::Document").items()
+PARAMETERS: list[tuple[str, dict[str, Any]]] = [
+    (f"{label} {name}", parameter)
+    for label, document in DOCUMENTS
     for name, parameter in document["Content"].get("parameters", {}).items()
 ]
-SCRIPTS = [
-    pytest.param(template.of_type("AWS::SSM::Document")[logical_id.split("-")[0]], step, id=name)
-    for template in TEMPLATES
-    for logical_id, document in template.of_type("AWS::SSM::Document").items()
+STEPS: list[tuple[str, dict[str, Any]]] = [
+    (f"{label} {step['name']}", step)
+    for label, document in DOCUMENTS
     for step in document["Content"]["mainSteps"]
-    for name in [f"{template}-{logical_id}-{step['name']}"]
 ]
-in_every_document = pytest.mark.parametrize("document", DOCUMENTS)
-in_every_parameter = pytest.mark.parametrize("parameter", PARAMETERS)
-in_every_script = pytest.mark.parametrize(("document", "step"), SCRIPTS)
+SCRIPTS: list[tuple[str, str]] = [(label, step["inputs"]["runCommand"][0]) for label, step in STEPS]
 
 
-def let_through(pattern: str) -> set[str]:
-    """Every character that can occur in a text which the pattern matches, as re itself reads it."""
+def characters_of(pattern: str) -> set[str]:
+    """Every character that text matching the pattern can contain, from the pattern as re parses it.
+
+    Raises ValueError for an element that matches too much, such as a negated class.
+    """
     characters: set[str] = set()
 
     def read(parsed: Any) -> None:
@@ -61,14 +59,14 @@ def let_through(pattern: str) -> set[str]:
                 for branch in argument[1]:
                     read(branch)
             elif kind != "AT":
-                raise ValueError(f"{pattern} has {kind}, which lets too much through")
+                raise ValueError(f"{pattern}: {kind} matches too many characters")
 
     read(sre_parse.parse(pattern))
     return characters
 
 
 def alternatives(pattern: str) -> list[str]:
-    """The parts of a pattern between the bars that stand in no group and in no class."""
+    """The top-level alternatives of a pattern."""
     parts, depth = [""], 0
     for character in re.findall(r"\\.|\[[^\]]*\]|.", pattern):
         depth += {"(": 1, ")": -1}.get(character, 0)
@@ -79,106 +77,108 @@ def alternatives(pattern: str) -> list[str]:
     return parts
 
 
-@in_every_document
-def test_a_document_is_a_command_of_schema_2_2_that_can_be_replaced(
-    document: dict[str, Any],
-) -> None:
-    assert document["DocumentType"] == "Command"
-    assert document["UpdateMethod"] == "NewVersion"
-    assert "Name" not in document
-    assert document["Content"]["schemaVersion"] == "2.2"
-    assert document["Content"]["description"].endswith(".")
+def is_anchored(pattern: str) -> bool:
+    """Whether every alternative matches from start to end."""
+    return all(re.fullmatch(r"\^.*(?<!\\)\$|\^\$", part) for part in alternatives(pattern))
 
 
-@in_every_parameter
-def test_a_parameter_lets_only_harmless_characters_through(parameter: dict[str, Any]) -> None:
-    # {{ parameter }} is replaced as text before the shell reads it (F6.21).
-    pattern = parameter["allowedPattern"]
-    assert parameter["type"] == "String"
-    assert let_through(pattern) <= HARMLESS
-
-
-@in_every_parameter
-def test_a_pattern_is_anchored_in_every_alternative(parameter: dict[str, Any]) -> None:
-    for alternative in alternatives(parameter["allowedPattern"]):
-        assert re.fullmatch(r"\^.*(?<!\\)\$|\^\$", alternative), alternative
-
-
-@in_every_parameter
-def test_java_and_re2_read_a_pattern_alike(parameter: dict[str, Any]) -> None:
-    assert not _NOT_COMMON.search(parameter["allowedPattern"])
-
-
-@in_every_parameter
-def test_a_default_is_allowed(parameter: dict[str, Any]) -> None:
-    if "default" in parameter:
-        assert re.fullmatch(parameter["allowedPattern"], parameter["default"])
-
-
-@in_every_script
-def test_a_script_is_bash_and_stops_at_the_first_failure(
-    document: dict[str, Any], step: dict[str, Any]
-) -> None:
-    assert step["action"] == "aws:runShellScript"
-    assert step["precondition"] == {"StringEquals": ["platformType", "Linux"]}
-    (script,) = step["inputs"]["runCommand"]
-    assert script.startswith("#!/bin/bash\nset -euo pipefail\n"), document["Content"]["description"]
-    assert 60 <= int(step["inputs"]["timeoutSeconds"]) <= 1200
-
-
-@in_every_script
-def test_a_script_waits_until_the_client_has_booted(
-    document: dict[str, Any], step: dict[str, Any]
-) -> None:
-    commands = [
-        line
-        for line in step["inputs"]["runCommand"][0].splitlines()[2:]
-        if line and not line.startswith("#")
+def test_a_document_is_a_command_of_schema_2_2_that_updates_in_place() -> None:
+    wrong = [
+        label
+        for label, document in DOCUMENTS
+        if document["DocumentType"] != "Command"
+        or document["UpdateMethod"] != "NewVersion"
+        or "Name" in document
+        or document["Content"]["schemaVersion"] != "2.2"
+        or not document["Content"]["description"].endswith(".")
     ]
-    assert commands[0].startswith("cloud-init status --wait"), document["Content"]["description"]
+    assert wrong == []
 
 
-@in_every_script
-def test_what_a_script_is_given_stands_in_single_quotes(
-    document: dict[str, Any], step: dict[str, Any]
-) -> None:
-    (script,) = step["inputs"]["runCommand"]
-    given = set(document["Content"].get("parameters", {}))
-    assert set(re.findall(r"\{\{\s*(\w+)\s*\}\}", script)) == given
-    for line in script.splitlines():
-        outside = "".join(line.split("'")[::2])
-        assert "{{" not in outside, line
-        assert re.findall(r"\{\{(?! \w+ \}\})", line) == [], line
+def test_parameters_match_only_characters_that_single_quotes_make_literal() -> None:
+    # {{ parameter }} is replaced as text before the shell reads it (F6.21).
+    wrong = [
+        label
+        for label, parameter in PARAMETERS
+        if parameter["type"] != "String"
+        or not characters_of(parameter["allowedPattern"]) <= HARMLESS
+    ]
+    assert wrong == []
 
 
-@in_every_script
-def test_no_script_prints_what_it_runs(document: dict[str, Any], step: dict[str, Any]) -> None:
-    # It would print secrets, too.
-    (script,) = step["inputs"]["runCommand"]
-    assert not re.search(r"set -\w*x|xtrace|bash -x", script), document["Content"]["description"]
+def test_patterns_are_anchored_in_every_alternative() -> None:
+    assert [label for label, each in PARAMETERS if not is_anchored(each["allowedPattern"])] == []
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=repr)
-def test_every_script_can_be_taken_out_to_be_checked(template: Template) -> None:
-    assert set(extract_scripts.scripts_of(template.body)) == set(
-        template.of_type("AWS::SSM::Document")
-    )
+def test_patterns_use_only_syntax_common_to_java_and_re2() -> None:
+    wrong = [label for label, each in PARAMETERS if _NOT_PORTABLE.search(each["allowedPattern"])]
+    assert wrong == []
+
+
+def test_defaults_match_their_patterns() -> None:
+    wrong = [
+        label
+        for label, parameter in PARAMETERS
+        if "default" in parameter
+        and not re.fullmatch(parameter["allowedPattern"], parameter["default"])
+    ]
+    assert wrong == []
+
+
+def test_a_step_is_one_linux_shell_script_with_a_timeout_of_1_to_20_minutes() -> None:
+    wrong = [
+        label
+        for label, step in STEPS
+        if step["action"] != "aws:runShellScript"
+        or step["precondition"] != {"StringEquals": ["platformType", "Linux"]}
+        or len(step["inputs"]["runCommand"]) != 1
+        or not 60 <= int(step["inputs"]["timeoutSeconds"]) <= 1200
+    ]
+    assert wrong == []
+
+
+def test_scripts_stop_at_the_first_failure_and_first_wait_for_cloud_init() -> None:
+    beginning = "#!/bin/bash\nset -euo pipefail\ncloud-init status --wait "
+    assert [label for label, script in SCRIPTS if not script.startswith(beginning)] == []
+
+
+def test_scripts_use_every_parameter_and_only_in_single_quotes() -> None:
+    wrong = []
+    declared = {label: set(each["Content"].get("parameters", {})) for label, each in DOCUMENTS}
+    for label, script in SCRIPTS:
+        used = set(re.findall(r"\{\{\s*(\w+)\s*\}\}", script))
+        if used != declared[label.rpartition(" ")[0]]:
+            wrong.append((label, str(used)))
+        for line in script.splitlines():
+            unquoted = "".join(line.split("'")[::2])
+            if "{{" in unquoted or re.search(r"\{\{(?! \w+ \}\})", line):
+                wrong.append((label, line))
+    assert wrong == []
+
+
+def test_scripts_do_not_trace_commands_which_would_print_secrets() -> None:
+    wrong = [label for label, script in SCRIPTS if re.search(r"set -\w*x|xtrace|bash -x", script)]
+    assert wrong == []
+
+
+def test_shellcheck_is_given_every_script() -> None:
+    extracted = [name for each in TEMPLATES for name in extract_scripts.scripts_of(each.body)]
+    assert extracted == [label.split()[1] for label, _ in DOCUMENTS]
 
 
 @pytest.mark.parametrize(
-    ("pattern", "character"),
+    ("pattern", "kind"),
     [("^[^a]$", "NOT"), ("^.$", "ANY"), (r"^\S+$", "CATEGORY"), ("^(?!x)a$", "ASSERT_NOT")],
 )
-def test_a_pattern_that_lets_anything_through_is_recognized(pattern: str, character: str) -> None:
-    with pytest.raises((ValueError, AttributeError, TypeError), match=character):
-        let_through(pattern)
+def test_a_pattern_that_matches_too_many_characters_is_detected(pattern: str, kind: str) -> None:
+    with pytest.raises(ValueError, match=kind):
+        characters_of(pattern)
 
 
-def test_a_pattern_that_lets_a_quote_through_is_recognized() -> None:
-    assert not let_through("^[a-z']+$") <= HARMLESS
+def test_a_pattern_that_matches_a_quote_is_detected() -> None:
+    assert not characters_of("^[a-z']+$") <= HARMLESS
 
 
 @pytest.mark.parametrize("pattern", ["^a|b$", "a$", "^a", r"^a\$", "^a$|b"])
-def test_a_pattern_that_is_open_at_an_end_is_recognized(pattern: str) -> None:
-    with pytest.raises(AssertionError):
-        test_a_pattern_is_anchored_in_every_alternative({"allowedPattern": pattern})
+def test_a_pattern_open_at_one_end_is_detected(pattern: str) -> None:
+    assert not is_anchored(pattern)

@@ -1,222 +1,239 @@
-"""How every role is written: what may be done, to what, and who may take the role."""
+"""IAM roles: least privilege, one inline policy per role, and who may assume it."""
 
 from __future__ import annotations
 
+import itertools
 import re
-from typing import Any
 
-import pytest
+from tests.templates.template import (
+    TEMPLATES,
+    Statement,
+    Template,
+    as_list,
+    branches,
+    references,
+    walk,
+)
 
-from tests.templates.template import TEMPLATES, Template, branches, references, walk
-
-# Conditions that can be false, which is why they are worth a line.
+# Condition keys that can evaluate to false here, and when.
 CONDITION_KEYS = {
     r"aws:RequestTag/hsm-lifecycle:[a-z-]+": "a request may carry another tag or none",
-    r"aws:ResourceTag/hsm-lifecycle:[a-z-]+": "the account holds resources of other stacks",
+    r"aws:ResourceTag/hsm-lifecycle:[a-z-]+": "the account contains resources of other stacks",
     r"aws:TagKeys": "a request may set other tags",
-    r"iam:AWSServiceName": "a role can be made for any service",
-    r"aws:SourceAccount": "the service works for other accounts too",
-    r"aws:SourceArn": "the service works for other resources too",
+    r"iam:AWSServiceName": "a service-linked role can be created for any service",
+    r"aws:SourceAccount": "the service acts for other accounts too",
+    r"aws:SourceArn": "the service acts for other resources too",
 }
-_EXPLAINED = re.compile(r"'\*' # \S.* https://\S+$")
+_EXPLAINED_STAR = re.compile(r"'\*' # \S.* https://\S+$")
 
-Statement = dict[str, Any]
-
-
-def role_policies(template: Template) -> list[tuple[str, Statement]]:
-    """Each statement of each role's own policies, with the role."""
-    return [
-        (logical_id, statement)
-        for logical_id, role in template.of_type("AWS::IAM::Role").items()
-        for policy in role["Policies"]
-        for statement in branches(policy["PolicyDocument"]["Statement"])
-    ]
-
-
-def trust_policies(template: Template) -> list[tuple[str, Statement]]:
-    """Each statement of each role's trust policy, with the role."""
-    return [
-        (logical_id, statement)
-        for logical_id, role in template.of_type("AWS::IAM::Role").items()
-        for statement in role["AssumeRolePolicyDocument"]["Statement"]
-    ]
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-STATEMENTS = [
-    pytest.param(template, role, statement, id=f"{template}-{role}-{statement.get('Sid')}")
+STATEMENTS: list[tuple[str, Statement]] = [
+    (f"{template} {role} {statement.get('Sid')}", statement)
     for template in TEMPLATES
-    for role, statement in role_policies(template)
+    for role, statement in template.role_statements()
 ]
-in_every_template = pytest.mark.parametrize("template", TEMPLATES, ids=repr)
-in_every_statement = pytest.mark.parametrize(("template", "role", "statement"), STATEMENTS)
 
 
-@in_every_statement
-def test_a_statement_says_in_a_sentence_what_it_is_for(
-    template: Template, role: str, statement: Statement
-) -> None:
-    assert re.fullmatch(r"([A-Z][a-z0-9]+){2,}", statement.get("Sid", "")), (template, role)
+def statements_of(template: Template, role: str) -> list[Statement]:
+    return [statement for name, statement in template.role_statements() if name == role]
 
 
-@in_every_template
-def test_no_role_has_two_statements_of_one_name(template: Template) -> None:
-    names = [(role, statement.get("Sid")) for role, statement in role_policies(template)]
-    assert len(names) == len(set(names))
-
-
-@in_every_statement
-def test_actions_are_spelled_out_and_sorted(
-    template: Template, role: str, statement: Statement
-) -> None:
-    actions = as_list(statement["Action"])
-    assert actions == sorted(set(actions)), (template, role)
-    assert [name for name in actions if not re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", name)] == []
-    assert statement["Effect"] == "Allow"
-    assert not {"NotAction", "NotResource"} & set(statement)
-
-
-@in_every_statement
-def test_conditions_can_be_false_and_use_no_set_operator(
-    template: Template, role: str, statement: Statement
-) -> None:
-    for operator, conditions in statement.get("Condition", {}).items():
-        assert ":" not in operator, (template, role)
-        for key, value in conditions.items():
-            assert any(re.fullmatch(pattern, key) for pattern in CONDITION_KEYS), key
-            assert "*" not in str(value), key
-
-
-@in_every_statement
-def test_only_this_account_is_meant(template: Template, role: str, statement: Statement) -> None:
-    for resource in branches(statement["Resource"]):
-        text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else str(resource)
-        if text.startswith("arn:"):
-            parts = text.replace("AWS::", "").split(":")
-            assert parts[1] == "${Partition}", (template, role)
-            assert parts[4] == "${AccountId}", (template, role)
-
-
-@in_every_template
-def test_a_star_is_explained_on_its_line_with_a_source(template: Template) -> None:
-    stars = [
-        line
-        for line in template.text.splitlines()
-        if re.search(r"""(Resource:|-) ['"]\*['"]""", line)
+def test_every_statement_has_a_sid_of_at_least_two_words() -> None:
+    wrong = [
+        label
+        for label, statement in STATEMENTS
+        if not re.fullmatch(r"([A-Z][a-z0-9]+){2,}", statement.get("Sid", ""))
     ]
-    assert [line.strip() for line in stars if not _EXPLAINED.search(line)] == []
-    statements = [s for _, s in role_policies(template) if "*" in branches(s["Resource"])]
-    assert len(stars) >= len(statements)
+    assert wrong == []
 
 
-@in_every_template
-def test_no_statement_repeats_what_another_of_the_role_allows(template: Template) -> None:
-    for role, statement in role_policies(template):
-        for other_role, other in role_policies(template):
-            if role == other_role and statement["Sid"] != other["Sid"]:
-                same = (
-                    branches(statement["Resource"]) == branches(other["Resource"])
-                    and statement.get("Condition") == other.get("Condition")
-                    and set(as_list(statement["Action"])) & set(as_list(other["Action"]))
-                )
-                assert not same, (role, statement["Sid"], other["Sid"])
+def test_sids_are_unique_within_a_role() -> None:
+    labels = [label for label, _ in STATEMENTS]
+    assert [label for label in labels if labels.count(label) > 1] == []
 
 
-@in_every_template
-def test_roles_have_inline_policies_only(template: Template) -> None:
-    # So a role and what it allows go together when the stack is deleted.
-    assert template.of_type("AWS::IAM::Policy") == template.of_type("AWS::IAM::ManagedPolicy") == {}
-    for logical_id, role in template.of_type("AWS::IAM::Role").items():
-        assert "ManagedPolicyArns" not in role, logical_id
-        assert all(
-            policy["PolicyDocument"]["Version"] == "2012-10-17" for policy in role["Policies"]
+def test_statements_allow_sorted_actions_without_wildcards() -> None:
+    wrong = []
+    for label, statement in STATEMENTS:
+        actions = as_list(statement["Action"])
+        if (
+            actions != sorted(set(actions))
+            or not all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action) for action in actions)
+            or statement["Effect"] != "Allow"
+            or {"NotAction", "NotResource"} & set(statement)
+        ):
+            wrong.append(label)
+    assert wrong == []
+
+
+def test_conditions_use_keys_that_can_be_false_without_set_operators_or_wildcards() -> None:
+    wrong = [
+        (label, operator, key)
+        for label, statement in STATEMENTS
+        for operator, conditions in statement.get("Condition", {}).items()
+        for key, value in conditions.items()
+        if ":" in operator
+        or not any(re.fullmatch(pattern, key) for pattern in CONDITION_KEYS)
+        or "*" in str(value)
+    ]
+    assert wrong == []
+
+
+def test_arns_name_the_partition_and_the_account_of_the_stack() -> None:
+    wrong = []
+    for label, statement in STATEMENTS:
+        for resource in branches(statement["Resource"]):
+            text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else str(resource)
+            if text.startswith("arn:"):
+                parts = text.replace("AWS::", "").split(":")
+                if (parts[1], parts[4]) != ("${Partition}", "${AccountId}"):
+                    wrong.append((label, text))
+    assert wrong == []
+
+
+def test_every_wildcard_resource_is_explained_on_its_line_with_a_source() -> None:
+    unexplained, missed = [], []
+    for template in TEMPLATES:
+        lines = [
+            line.strip()
+            for line in template.text.splitlines()
+            if re.search(r"""(Resource:|-) ['"]\*['"]""", line)
+        ]
+        unexplained += [(template, line) for line in lines if not _EXPLAINED_STAR.search(line)]
+        wildcards = [s for _, s in template.role_statements() if "*" in branches(s["Resource"])]
+        if len(lines) < len(wildcards):  # one is written in a form that the search misses
+            missed.append(template)
+    assert unexplained == []
+    assert missed == []
+
+
+def test_no_two_statements_of_a_role_allow_the_same_action_on_the_same_resources() -> None:
+    wrong = [
+        (template, role, one["Sid"], other["Sid"])
+        for template in TEMPLATES
+        for role in template.of_type("AWS::IAM::Role")
+        for one, other in itertools.combinations(statements_of(template, role), 2)
+        if branches(one["Resource"]) == branches(other["Resource"])
+        and one.get("Condition") == other.get("Condition")
+        and set(as_list(one["Action"])) & set(as_list(other["Action"]))
+    ]
+    assert wrong == []
+
+
+def test_roles_have_only_inline_policies() -> None:
+    # An inline policy is deleted with its role.
+    wrong = []
+    for template in TEMPLATES:
+        wrong += [
+            *template.of_type("AWS::IAM::Policy"),
+            *template.of_type("AWS::IAM::ManagedPolicy"),
+        ]
+        for logical_id, role in template.of_type("AWS::IAM::Role").items():
+            versions = {policy["PolicyDocument"]["Version"] for policy in role["Policies"]}
+            if "ManagedPolicyArns" in role or versions != {"2012-10-17"}:
+                wrong.append(logical_id)
+    assert wrong == []
+
+
+def test_every_role_is_assumed_by_one_service() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        for logical_id, statement in template.trust_statements():
+            service = statement["Principal"]["Service"]
+            conditions = statement.get("Condition", {})
+            keys = {key for values in conditions.values() for key in values}
+            if (
+                statement["Action"] != "sts:AssumeRole"
+                or not re.fullmatch(r"(lambda|states|ec2)\.amazonaws\.com", service)
+                or any(":" in operator for operator in conditions)
+                or not keys <= {"aws:SourceAccount", "aws:SourceArn"}
+            ):
+                wrong.append((template, logical_id))
+    assert wrong == []
+
+
+def test_step_functions_assumes_its_role_only_for_this_account() -> None:
+    conditions = [
+        statement["Condition"]["StringEquals"]["aws:SourceAccount"]
+        for template in TEMPLATES
+        for role, statement in template.trust_statements()
+        if role == "rStateMachineRole"
+    ]
+    assert conditions == [{"Ref": "AWS::AccountId"}] * len(TEMPLATES)
+
+
+def test_every_function_writes_only_to_its_own_log_group() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        for function in template.of_type("AWS::Lambda::Function"):
+            stem = function.removesuffix("Function")
+            logging = [
+                statement
+                for statement in statements_of(template, f"{stem}Role")
+                if any(action.startswith("logs:") for action in as_list(statement["Action"]))
+            ]
+            expected = {
+                "Sid": "WriteLogs",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": {"Fn::GetAtt": [f"{stem}LogGroup", "Arn"]},
+            }
+            if logging != [expected]:
+                wrong.append((template, function, logging))
+    assert wrong == []
+
+
+def test_the_response_function_may_only_write_logs() -> None:
+    sids = [
+        [statement["Sid"] for statement in statements_of(template, "rResponseRole")]
+        for template in TEMPLATES
+    ]
+    assert sids == [["WriteLogs"]] * len(TEMPLATES)
+
+
+def test_no_policy_spells_out_a_log_group_arn() -> None:
+    wrong = [
+        (template, path)
+        for template in TEMPLATES
+        for path, value in walk(template.resources)
+        if isinstance(value, str) and ":log-group:" in value
+    ]
+    assert wrong == []
+
+
+def test_only_documents_of_the_stack_can_run_on_the_client() -> None:
+    found, expected = [], []
+    for template in TEMPLATES:
+        documents = set(template.of_type("AWS::SSM::Document"))
+        client = (
+            "rClientInstance" if "rClientInstance" in template.resources else "pClientInstanceId"
         )
+        expected.append(("rClientRole", documents, [f":instance/${{{client}}}"]))
+        for role, statement in template.role_statements():
+            if "ssm:SendCommand" in as_list(statement["Action"]):
+                arns = [arn["Fn::Sub"] for arn in branches(statement["Resource"])]
+                runnable = [arn for arn in arns if ":document/" in arn]
+                targets = [re.sub(r".*(?=:instance/)", "", a) for a in arns if a not in runnable]
+                named = {name for arn in runnable for name in references({"Fn::Sub": arn})}
+                found.append((role, named & set(template.resources), targets))
+    assert found == expected
+    assert [template for template in TEMPLATES if "AWS-Run" in template.text] == []
 
 
-@in_every_template
-def test_a_role_is_taken_by_one_service(template: Template) -> None:
-    for logical_id, statement in trust_policies(template):
-        assert statement["Action"] == "sts:AssumeRole", logical_id
-        service = statement["Principal"]["Service"]
-        assert re.fullmatch(r"(lambda|states|ec2)\.amazonaws\.com", service), logical_id
-        for operator, conditions in statement.get("Condition", {}).items():
-            assert ":" not in operator
-            assert set(conditions) <= {"aws:SourceAccount", "aws:SourceArn"}
-
-
-@in_every_template
-def test_step_functions_takes_its_role_for_this_account_only(template: Template) -> None:
-    (statement,) = (s for role, s in trust_policies(template) if role == "rStateMachineRole")
-    assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == {"Ref": "AWS::AccountId"}
-
-
-@in_every_template
-def test_a_function_writes_to_its_own_log_group_and_nowhere_else(template: Template) -> None:
-    for logical_id in template.of_type("AWS::Lambda::Function"):
-        role = logical_id.removesuffix("Function") + "Role"
-        logging = [
-            (statement["Sid"], as_list(statement["Action"]), statement["Resource"])
-            for name, statement in role_policies(template)
-            if name == role and any(a.startswith("logs:") for a in as_list(statement["Action"]))
-        ]
-        group = logical_id.removesuffix("Function") + "LogGroup"
-        assert logging == [
-            (
-                "WriteLogs",
-                ["logs:CreateLogStream", "logs:PutLogEvents"],
-                {"Fn::GetAtt": [group, "Arn"]},
-            )
-        ]
-
-
-@in_every_template
-def test_the_answer_can_do_nothing_but_log(template: Template) -> None:
-    assert [s["Sid"] for role, s in role_policies(template) if role == "rResponseRole"] == [
-        "WriteLogs"
-    ]
-
-
-@in_every_template
-def test_no_log_group_is_named_in_a_policy(template: Template) -> None:
-    typed = [value for _, value in walk(template.resources) if ":log-group:" in str(value)]
-    assert typed == []
-
-
-@in_every_template
-def test_only_documents_of_this_stack_can_be_run_on_the_client(template: Template) -> None:
-    assert "AWS-Run" not in template.text
-    documents = set(template.of_type("AWS::SSM::Document"))
-    for role, statement in role_policies(template):
-        if "ssm:SendCommand" in as_list(statement["Action"]):
-            assert role == "rClientRole"
-            arns = [arn["Fn::Sub"] for arn in branches(statement["Resource"])]
-            runnable = [arn for arn in arns if ":document/" in arn]
-            assert {name for arn in runnable for name in references({"Fn::Sub": arn})} & set(
-                template.resources
-            ) == documents
-            (target,) = (arn for arn in arns if arn not in runnable)
-            assert re.search(r":instance/\$\{(rClientInstance|pClientInstanceId)\}$", target)
-
-
-@in_every_template
-def test_the_workflows_may_start_watch_and_stop_each_of_their_machines(template: Template) -> None:
-    actions = ("states:DescribeExecution", "states:StartExecution", "states:StopExecution")
-    allowed = {
-        action: {
-            re.split(r":(?:stateMachine|execution):", arn["Fn::Sub"])[1].removesuffix(":*")
-            for role, statement in role_policies(template)
-            if role == "rStateMachineRole" and action in as_list(statement["Action"])
-            for arn in branches(statement["Resource"])
+def test_workflows_may_start_describe_and_stop_every_workflow_they_call() -> None:
+    wrong = []
+    for template in TEMPLATES:
+        machines = {
+            machine["StateMachineName"]["Fn::Sub"]
+            for machine in template.of_type("AWS::StepFunctions::StateMachine").values()
         }
-        for action in actions
-    }
-    machines = {
-        machine["StateMachineName"]["Fn::Sub"]
-        for machine in template.of_type("AWS::StepFunctions::StateMachine").values()
-    }
-    children = machines - {"${pSystem}-${pEnvPurpose}-handle-request"}
-    for action, names in allowed.items():
-        assert children <= names <= machines, action
+        called = machines - {"${pSystem}-${pEnvPurpose}-handle-request"}
+        for action in ("DescribeExecution", "StartExecution", "StopExecution"):
+            allowed = {
+                re.split(r":(?:stateMachine|execution):", arn["Fn::Sub"])[1].removesuffix(":*")
+                for statement in statements_of(template, "rStateMachineRole")
+                if f"states:{action}" in as_list(statement["Action"])
+                for arn in branches(statement["Resource"])
+            }
+            if not called <= allowed <= machines:
+                wrong.append((template, action, called ^ allowed))
+    assert wrong == []
