@@ -1,14 +1,17 @@
-"""Walks state machines along scripted paths, in the rehearsal's interpreter and virtual time.
+"""Runs state machines with scripted tasks, in the emulator's interpreter and in virtual time.
 
-A process of its own, because it replaces parts of ministack: paths come in as JSON, walks go out.
-What a task calls is not called: the script says what each state is answered.
+A separate process, because it patches ministack. Every line that it reads or writes is one JSON
+value: first the definitions in and the problems of each out, then paths in and their walks out.
 """
 
 from __future__ import annotations
 
 import contextvars
+import itertools
 import json
+import logging
 import sys
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,51 +23,44 @@ from localaws.ministack import state_machines, states_language, step_functions
 from localaws.ministack.access import ministack
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.state import EmulatorState, Ports
+from tests.support.state_machines import PLACEHOLDER
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 
 _states = ministack("services.stepfunctions")
+_numbers = itertools.count()
 _state: contextvars.ContextVar[str] = contextvars.ContextVar("state")
 
 
 class Script:
-    """What each state is answered, in turn."""
+    """The outcomes of each task, in the order of calls."""
 
-    def __init__(self, emulator: EmulatorState, answers: dict[str, Any]) -> None:
+    def __init__(self, emulator: EmulatorState, outcomes: dict[str, Any]) -> None:
         self._emulator = emulator
-        self._answers = {name: list(many) for name, many in answers.items()}
+        self._outcomes = {task: list(many) for task, many in outcomes.items()}
         self.calls: list[tuple[str, Any]] = []
 
-    def answer(self, state: str, given: Any) -> Any:
-        """The next answer: a result, or what the task does instead."""
-        self.calls.append((state, given))
-        answers = self._answers.get(state) or []
-        if not answers:
-            raise step_functions.error_of("Unscripted", f"{state} is called once too often")
-        answer = answers[0] if "forever" in answers[0] else answers.pop(0)
-        answer = answer.get("forever", answer)
-        if "error" in answer:
-            raise step_functions.error_of(answer["error"], answer["cause"])
-        if "seconds" in answer:
-            self._emulator.clock.sleep(answer["seconds"])
-        return answer.get("result")
+    def call(self, task: str, given: Any) -> Any:
+        """Return the next result of the task, or raise its error."""
+        self.calls.append((task, given))
+        outcomes = self._outcomes.get(task)
+        if not outcomes:
+            raise step_functions.error_of("Unscripted", f"{task} is called too often")
+        outcome = outcomes[0] if "always" in outcomes[0] else outcomes.pop(0)
+        outcome = outcome.get("always", outcome)
+        if "error" in outcome:
+            raise step_functions.error_of(outcome["error"], outcome["cause"])
+        self._emulator.clock.sleep(outcome.get("seconds", 0))
+        return outcome["result"]
 
-    def left(self) -> list[str]:
-        """The states that were called less often than the script says."""
-        return [name for name, left in self._answers.items() if left and "forever" not in left[0]]
+    def unused(self) -> list[str]:
+        """The tasks with outcomes that no call has used."""
+        return [task for task, left in self._outcomes.items() if left and "always" not in left[0]]
 
 
 def definition(text: str) -> str:
-    """A definition with its placeholders filled in, as CloudFormation would."""
-    machine = json.loads(text)
-    filled = json.dumps(machine)
-    for name in sorted(_placeholders(filled), key=len, reverse=True):
-        filled = filled.replace("${" + name + "}", _value(name))
-    return filled
-
-
-def _placeholders(text: str) -> set[str]:
-    return {part.partition("}")[0] for part in text.split("${")[1:]}
+    """A definition with its placeholders substituted."""
+    return PLACEHOLDER.sub(lambda found: _value(found[1]), text)
 
 
 def _value(name: str) -> str:
@@ -76,58 +72,54 @@ def _value(name: str) -> str:
     return {"Partition": "aws", "Region": REGION}.get(name, name)
 
 
-def walk(
-    emulator: EmulatorState, executions: Any, machine: str, path: dict[str, Any], number: int
-) -> dict[str, Any]:
-    """Walk one path and tell how it went."""
-    script = Script(emulator, path["answers"])
-    _states._invoke_resource = lambda resource, given: script.answer(_state.get(), given)
+def walk(emulator: EmulatorState, executions: Any, machine: str, path: Any) -> dict[str, Any]:
+    """Run one path: its input and the outcomes of its tasks."""
+    script = Script(emulator, path["outcomes"])
+    _states._invoke_resource = lambda resource, given: script.call(_state.get(), given)
     begun = emulator.clock.elapsed()
     with emulator.clock.busy():
         started = executions.start(
             {
                 "stateMachineArn": machine,
-                "name": f"path-{number}",
+                "name": f"path-{next(_numbers)}",
                 "input": json.dumps(path["input"]),
             }
         )
         arn = json.loads(started[2])["executionArn"]
         emulator.clock.wait([executions.of(arn).ended])
     record = _states._executions[arn]
-    machine_states = json.loads(_states._state_machines[machine]["definition"])["States"]
+    states = json.loads(_states._state_machines[machine]["definition"])["States"]
     return {
         "status": record["status"],
         "error": record.get("error"),
         "cause": record.get("cause"),
         "output": json.loads(record.get("output") or "null"),
         "seconds": round(emulator.clock.elapsed() - begun),
-        "ways": list(_ways(record["events"], machine_states)),
+        "transitions": list(_transitions(record["events"], states)),
         "calls": script.calls,
-        "left": script.left(),
+        "unused": script.unused(),
     }
 
 
-def _ways(events: list[dict[str, Any]], machine_states: dict[str, Any]) -> list[tuple[str, str]]:
-    """Each state that was entered, with the way by which it was left."""
+def _transitions(events: list[dict[str, Any]], states: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each state entered, with the kind of transition that left it, or "end"."""
     visits: list[list[dict[str, Any]]] = []
     for event in events:
         if event["type"].endswith("StateEntered"):
             visits.append([])
         if visits:
             visits[-1].append(event)
-    found = []
     for number, (entered, *during) in enumerate(visits, 1):
         details = entered["stateEnteredEventDetails"]
-        state = machine_states[details["name"]]
+        state = states[details["name"]]
         kinds = [event["type"] for event in during]
         if state["Type"] == "Choice":
-            way = _choice(state, json.loads(details["input"]))
+            kind = _choice(state, json.loads(details["input"]))
         elif number == len(visits):
-            way = "end"
+            kind = "end"
         else:
-            way = "catch" if state["Type"] == "Task" and "TaskSucceeded" not in kinds else "next"
-        found.append((details["name"], way))
-    return found
+            kind = "catch" if state["Type"] == "Task" and "TaskSucceeded" not in kinds else "next"
+        yield details["name"], kind
 
 
 def _choice(state: dict[str, Any], given: Any) -> str:
@@ -138,12 +130,12 @@ def _choice(state: dict[str, Any], given: Any) -> str:
 
 
 def main() -> None:
-    """Read machines and paths, write walks."""
-    work = json.load(sys.stdin)
+    """Read definitions and paths, write problems and walks."""
+    logging.disable(logging.INFO)
     clock = JumpClock(quiet_period=0, start=1790000000.0)
     emulator = EmulatorState(
         clock=clock,
-        home=SimpleNamespace(),  # type: ignore[arg-type]  # nothing is kept anywhere
+        home=SimpleNamespace(),  # type: ignore[arg-type]  # nothing is saved
         ports=Ports(0, 0, 0),
         region=REGION,
         auth=False,
@@ -153,8 +145,8 @@ def main() -> None:
         faults=Faults(),
         event_log=EventLog(clock),
         decisions=DecisionLog(),
-        environments=SimpleNamespace(),  # type: ignore[arg-type]  # no function is run
-        command_server=SimpleNamespace(),  # type: ignore[arg-type]  # nor any script
+        environments=SimpleNamespace(),  # type: ignore[arg-type]  # no function runs
+        command_server=SimpleNamespace(),  # type: ignore[arg-type]  # no script runs
     )
     executions = step_functions.install(emulator)
     states_language.install(emulator)
@@ -165,19 +157,20 @@ def main() -> None:
         return execute_task(state, given, execution, context)
 
     _states._execute_task = execute
-    flaws, machines = {}, {}
-    for stem, text in work["machines"].items():
+    problems, machines = {}, {}
+    for stem, text in json.loads(sys.stdin.readline()).items():
         filled = definition(text)
-        flaws[stem] = list(state_machines.flaws(filled))
+        problems[stem] = list(state_machines.flaws(filled))
         created = _states._create_state_machine(
             {"name": stem, "definition": filled, "roleArn": f"arn:aws:iam::{ACCOUNT}:role/any"}
         )
-        machines[stem] = json.loads(created[2])["stateMachineArn"]
-    walks = [
-        walk(emulator, executions, machines[path["machine"]], path, number)
-        for number, path in enumerate(work["paths"])
-    ]
-    json.dump({"flaws": flaws, "walks": walks}, sys.stdout)
+        machines[stem] = json.loads(created[2]).get("stateMachineArn")
+    print(json.dumps(problems), flush=True)
+    for line in sys.stdin:
+        work = json.loads(line)
+        machine = machines[work["machine"]]
+        walks = [walk(emulator, executions, machine, path) for path in work["paths"]]
+        print(json.dumps(walks), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,168 +1,219 @@
-"""The ways through every state machine, one row each: what each state is answered, how it ends."""
+"""The paths through every state machine: what the tasks return, and how the execution ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
+
+from tests.support.resource_properties import resource_properties
 
 CLUSTER, KEY_STORE, CLIENT = "cluster-2example3id", "cks-1234567890abcdef0", "i-0123456789abcdef0"
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/hsm/5b4c7a10-7a35-11ef-8f77-0e0b0c0d"
-SAID = "it said so"
+BACKUP = "backup-2example3id"
 
-Answer = dict[str, Any]
+Outcome = dict[str, Any]
 
 
-def ok(**result: Any) -> Answer:
-    """A task that succeeds."""
+def returns(**result: Any) -> Outcome:
+    """The task succeeds with this result."""
     return {"result": result}
 
 
-def fails(error: str, cause: str = f"It went wrong. [{CLUSTER}]") -> Answer:
-    """A task that fails."""
+def fails(error: str, cause: str = f"It failed. [{CLUSTER}]") -> Outcome:
+    """The task fails."""
     return {"error": error, "cause": cause}
 
 
-def takes(seconds: int) -> Answer:
-    """A task that succeeds after a while."""
+def takes(seconds: int) -> Outcome:
+    """The task succeeds with an empty result after some time."""
     return {"seconds": seconds, "result": {}}
 
 
-def forever(answer: Answer) -> Answer:
-    """The same answer, however often it is asked."""
-    return {"forever": answer}
+def always(outcome: Outcome) -> Outcome:
+    """The outcome of this and every further call."""
+    return {"always": outcome}
 
 
-# What a step is answered unless a row says otherwise.
-USUAL: dict[str, Answer] = {
-    "ActivateCluster": ok(),
-    "AdmitClient": ok(),
-    "AdoptSecrets": ok(),
-    "AlignHsms": ok(),
-    "SendResponse": {"result": None},
-    "CheckBackupSecrets": ok(),
-    "CheckCertificates": ok(),
-    "CheckCluster": ok(IpAddresses="10.0.1.10 10.0.2.10"),
-    "CheckCreation": ok(BackupSecrets={}),
-    "CheckDeletion": ok(),
-    "CheckKeyStoreUpdate": ok(
-        IsChangeable=True, NeedsRename=False, NeedsMove=False, Rollback=False, Warnings="none"
-    ),
-    "CheckSecrets": ok(),
-    "CheckUpdate": ok(State="ACTIVE", IsChangeable=True, Rollback=False, Warnings="none"),
-    "ClaimKeyStore": ok(),
-    "CompleteClaim": ok(),
-    "ConfigureClient": ok(),
-    "ConnectKeyStore": ok(),
-    "CreateCluster": ok(Id=CLUSTER, State="CREATE_IN_PROGRESS", NotListed=0),
-    "CreateFirstHsm": ok(State="CREATE_IN_PROGRESS", Tried=["us-east-1a"], Message="", NotListed=0),
-    "CreateHsm": ok(Next="CREATE", Created=[], Replaced=[], Deleted=[]),
-    "CreateKeyStore": ok(Id=KEY_STORE),
-    "CreateKmsUser": ok(),
-    "CreatePassword": ok(),
-    "CreateSecrets": ok(),
-    "DeleteCluster": ok(Attempt=1),
-    "DeleteFirstHsm": ok(State="DEGRADED", Tried=["us-east-1a"], Message=SAID, NotListed=0),
-    "DeleteHsm": ok(Next="DELETE", Created=[], Replaced=[], Deleted=[]),
-    "DeleteKeyStore": ok(IsRetained=False),
-    "DeleteSecrets": ok(),
-    "DescribeAgent": ok(PingStatus="Online", Attempts=1),
-    "DescribeClient": ok(State="running"),
-    "DescribeCommand": ok(Id="c-1", Job="InstallPackage", Status="Success", Message="done"),
-    "DisconnectKeyStore": ok(),
-    "DropClaim": ok(),
-    "DropPassword": ok(),
-    "FindCluster": ok(Id=CLUSTER, State="ACTIVE", LastKnownId=CLUSTER, HasBackups=True, Attempts=1),
-    "FindKeyStore": ok(
-        Id=KEY_STORE, State="CONNECTED", IsIncomplete=False, IsStale=False, Attempts=1
-    ),
-    "InitializeCluster": ok(),
-    "InstallPackage": ok(),
-    "IssueCertificate": ok(),
-    "RetainKeyStore": ok(Kept=f"The key store {KEY_STORE} is kept, disconnected."),
-    "ModifyCluster": ok(),
-    "MoveKeyStore": ok(),
-    "RenameKeyStore": ok(),
-    "ReportCluster": ok(PhysicalResourceId=CLUSTER, Data={"ClusterId": CLUSTER}),
-    "ReportKeyStore": ok(PhysicalResourceId=KEY_STORE, Data={"KeyStoreId": KEY_STORE}),
-    "RevokeClient": ok(),
-    "RunLifecycle": ok(Output={"PhysicalResourceId": CLUSTER, "Data": {}}, Status="SUCCEEDED"),
-    "SendCommand": ok(Id="c-1"),
-    "StartClient": ok(),
-    "StopClient": ok(),
-    "StoreCsr": ok(),
-    "TagCluster": ok(),
-    "UpdatePassword": ok(),
-}
-
-PACKAGE = {"Name": "cloudhsm-cli", "Url": "", "Sha256": ""}
-CLUSTER_REQUEST: dict[str, Any] = {
-    "StackId": STACK,
-    "LogicalResourceId": "rCloudHsmCluster",
-    "PhysicalResourceId": CLUSTER,
-    "ResourceProperties": {
-        "System": "cloudhsm",
-        "HsmsPerSubnet": "1",
+# What a task returns unless a path says otherwise; a task that is not listed returns {}.
+_RESULTS: dict[str, dict[str, Any]] = {
+    "CheckCluster": {"IpAddresses": "10.0.1.10 10.0.2.10"},
+    "CheckCreation": {"BackupSecrets": {}},
+    "CheckKeyStoreUpdate": {
+        "IsChangeable": True,
+        "NeedsRename": False,
+        "NeedsMove": False,
+        "Rollback": False,
+        "Warnings": "none",
+    },
+    "CheckUpdate": {"State": "ACTIVE", "IsChangeable": True, "Rollback": False, "Warnings": "none"},
+    "ConnectKeyStore": {"Number": 1, "IsRepaired": False},
+    "CreateCluster": {"Id": CLUSTER, "State": "CREATE_IN_PROGRESS", "NotListed": 0},
+    "CreateFirstHsm": {
+        "State": "CREATE_IN_PROGRESS",
+        "Tried": ["us-east-1a"],
+        "Message": "",
+        "NotListed": 0,
+    },
+    "CreateHsm": {"Next": "CREATE", "Created": [], "Replaced": [], "Deleted": []},
+    "CreateKeyStore": {"Id": KEY_STORE},
+    "DeleteCluster": {"Attempt": 1},
+    "DeleteFirstHsm": {
+        "State": "DEGRADED",
+        "Tried": ["us-east-1a"],
+        "Message": "the reason",
+        "NotListed": 0,
+    },
+    "DeleteHsm": {"Next": "DELETE", "Created": [], "Replaced": [], "Deleted": []},
+    "DeleteKeyStore": {"IsRetained": False},
+    "DescribeAgent": {"PingStatus": "Online", "Attempts": 1},
+    "DescribeClient": {"State": "running"},
+    "DescribeCluster": {
+        "Id": CLUSTER,
+        "State": "ACTIVE",
+        "StateMessage": "the reason",
         "HsmType": "hsm2m.medium",
-        "BackupId": "",
-        "UseExternalPkiProcess": "false",
-        "ExternallyProvidedCertsReady": "false",
-        "ClientInstanceId": CLIENT,
-        "ClientSecurityGroupId": "sg-0123456789abcdef0",
-        "ClientPackage": PACKAGE,
-        "ActivationPackage": PACKAGE,
+        "HsmIpAddresses": "10.0.1.10",
+        "Attempts": 1,
+        "NotListed": 0,
     },
-}
-KEY_STORE_REQUEST: dict[str, Any] = {
-    "StackId": STACK,
-    "LogicalResourceId": "rCloudHsmKeyStore",
-    "PhysicalResourceId": KEY_STORE,
-    "ResourceProperties": {
-        "KeyStoreName": "keys",
-        "DeleteKeyStoreUponStackDeletion": "false",
-        "CloudHsmClusterId": CLUSTER,
-        "CloudHsmAdminPasswordSecretName": "/cloudhsm/admin",
-        "CloudHsmCustCaCertSecretName": "/cloudhsm/ca",
-        "PasswordSecretName": "/cloudhsm-ks/1/kmsuser-password",
-        "Claim": "/hsm-lifecycle/cloudhsm-ks-1/key-store",
-        "ClientInstanceId": CLIENT,
+    "DescribeCommand": {
+        "Id": "c-1",
+        "Job": "InstallPackage",
+        "Status": "Success",
+        "Message": "the output",
     },
+    "DescribeFirstHsm": {
+        "State": "ACTIVE",
+        "Tried": ["us-east-1a"],
+        "Message": "the reason",
+        "NotListed": 0,
+    },
+    "DescribeHsms": {
+        "Next": "ALIGNED",
+        "Zone": "us-east-1a",
+        "EniId": "eni-1",
+        "Message": "hsm-1 in us-east-1a is DEGRADED.",
+        "Created": [],
+        "Replaced": [],
+        "Deleted": [],
+        "IpAddresses": "10.0.1.10",
+    },
+    "DescribeKeyStore": {"State": "CONNECTED", "ErrorCode": "", "Seconds": 0},
+    "DiagnoseConnection": {"Next": "FAIL", "Message": "USER_NOT_FOUND. kmsuser is missing."},
+    "FindCluster": {
+        "Id": CLUSTER,
+        "State": "ACTIVE",
+        "LastKnownId": CLUSTER,
+        "HasBackups": True,
+        "Attempts": 1,
+    },
+    "FindKeyStore": {
+        "Id": KEY_STORE,
+        "State": "CONNECTED",
+        "IsIncomplete": False,
+        "IsStale": False,
+        "Attempts": 1,
+    },
+    "ReportCluster": {"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
+    "ReportKeyStore": {"PhysicalResourceId": KEY_STORE, "Data": {"KeyStoreId": KEY_STORE}},
+    "RetainKeyStore": {"Retained": KEY_STORE},
+    "RunLifecycle": {
+        "Output": {"PhysicalResourceId": CLUSTER, "Data": {}},
+        "Status": "SUCCEEDED",
+    },
+    "SendCommand": {"Id": "c-1"},
 }
-ON_CLUSTER = {
-    "StartTime": "2026-11-23T12:00:00.000Z",
-    "ClusterId": CLUSTER,
-    "StackId": STACK,
-    "System": "cloudhsm",
-    "InstanceId": CLIENT,
-    "ClientPackage": PACKAGE,
-    "ActivationPackage": PACKAGE,
-}
-ON_KEY_STORE = {
+# The field that a path gives of a result; the others are those above.
+_FIELDS = {"DescribeAgent": "PingStatus", "DescribeCommand": "Status"} | dict.fromkeys(
+    ("DescribeHsms", "DiagnoseConnection"), "Next"
+)
+
+
+def results(task: str, values: str = "", **changes: Any) -> list[Outcome]:
+    """One outcome for each value of the task's main field, in most results its State.
+
+    The result of a poll counts its attempts. Without values: the usual result, once.
+    """
+    usual = _RESULTS.get(task, {})
+    if not values:
+        return [returns(**usual | changes)]
+    outcomes = []
+    for attempt, value in enumerate(values.split(), 1):
+        result = usual | {_FIELDS.get(task, "State"): value}
+        if task in ("DescribeAgent", "FindCluster", "FindKeyStore"):
+            result["Attempts"] = attempt
+        if task.startswith("Find") and value == "NOT_FOUND":
+            result["Id"] = ""
+        outcomes.append(returns(**result | changes))
+    return outcomes
+
+
+def usual_outcome(task: str) -> Outcome:
+    """What a task does whenever it is called, unless a path says otherwise."""
+    return always(returns(**_RESULTS.get(task, {})))
+
+
+def _request(template: str, resource: str, id_: str, **properties: Any) -> dict[str, Any]:
+    return {
+        "StackId": STACK,
+        "LogicalResourceId": resource,
+        "PhysicalResourceId": id_,
+        "ResourceProperties": resource_properties(template, **properties),
+    }
+
+
+def _without_id(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request to create, which has no PhysicalResourceId."""
+    return {key: value for key, value in request.items() if key != "PhysicalResourceId"}
+
+
+_ON_CLUSTER = _request("cloudhsm.yml", "rCloudHsmCluster", CLUSTER)
+_ON_KEY_STORE = _request(
+    "cloudhsm-key-store.yml", "rCloudHsmKeyStore", KEY_STORE, pCloudHsmClusterId=CLUSTER
+)
+_FROM_REQUEST = {"ClusterId": CLUSTER, "StackId": STACK, "StartTime": "2026-11-23T12:00:00.000Z"}
+_KMS_USER = {
     "KeyStoreId": KEY_STORE,
     "ClusterId": CLUSTER,
     "StackId": STACK,
     "InstanceId": CLIENT,
-    "CloudHsmAdminPasswordSecretName": "/cloudhsm/admin",
-    "CloudHsmCustCaCertSecretName": "/cloudhsm/ca",
-    "PasswordSecretName": "/cloudhsm-ks/1/kmsuser-password",
+    **{
+        key: _ON_KEY_STORE["ResourceProperties"][key]
+        for key in (
+            "CloudHsmAdminPasswordSecretName",
+            "CloudHsmCustCaCertSecretName",
+            "PasswordSecretName",
+        )
+    },
 }
+# The input of each machine. For a machine that others run: what they pass in Parameters.Input.
 INPUTS: dict[str, dict[str, Any]] = {
     "handle-request": {
         "LifecycleArn": "arn:aws:states:us-east-1:123456789012:stateMachine:hsm-1-create-cluster",
-        "Request": CLUSTER_REQUEST,
-        "ResponseURL": "https://example.com/answer",
+        "Request": _without_id(_ON_CLUSTER),
+        "ResponseURL": "https://example.com/response",
     },
-    "create-cluster": CLUSTER_REQUEST,
-    "update-cluster": CLUSTER_REQUEST,
-    "delete-cluster": CLUSTER_REQUEST,
+    "create-cluster": _without_id(_ON_CLUSTER),
+    "update-cluster": _ON_CLUSTER,
+    "delete-cluster": _ON_CLUSTER,
     "create-first-hsm": {
-        **ON_CLUSTER,
-        "ResourceProperties": CLUSTER_REQUEST["ResourceProperties"],
+        **_FROM_REQUEST,
+        "ResourceProperties": _ON_CLUSTER["ResourceProperties"],
         "FirstHsm": {"Tried": [], "Message": "", "NotListed": 0},
     },
-    "activate-cluster": ON_CLUSTER,
+    "activate-cluster": {
+        **_FROM_REQUEST,
+        "System": _ON_CLUSTER["ResourceProperties"]["System"],
+        "InstanceId": CLIENT,
+        "ActivationPackage": _ON_CLUSTER["ResourceProperties"]["ActivationPackage"],
+    },
     "align-hsms": {
-        **ON_CLUSTER,
-        "HsmsPerSubnet": "1",
+        **_FROM_REQUEST,
+        "System": _ON_CLUSTER["ResourceProperties"]["System"],
+        "InstanceId": CLIENT,
+        "ClientPackage": _ON_CLUSTER["ResourceProperties"]["ClientPackage"],
+        "HsmsPerSubnet": _ON_CLUSTER["ResourceProperties"]["HsmsPerSubnet"],
         "Hsms": {"Created": [], "Replaced": [], "Deleted": []},
     },
     "run-on-client": {
@@ -171,449 +222,278 @@ INPUTS: dict[str, dict[str, Any]] = {
         "DocumentName": "InstallPackage",
         "Parameters": {},
     },
-    "create-key-store": KEY_STORE_REQUEST,
-    "update-key-store": KEY_STORE_REQUEST,
-    "delete-key-store": KEY_STORE_REQUEST,
-    "create-kms-user": ON_KEY_STORE,
-    "connect-key-store": ON_KEY_STORE,
+    "create-key-store": _without_id(_ON_KEY_STORE),
+    "update-key-store": _ON_KEY_STORE,
+    "delete-key-store": _ON_KEY_STORE,
+    "create-kms-user": _KMS_USER,
+    "connect-key-store": _KMS_USER,
     "disconnect-key-store": {"KeyStoreId": KEY_STORE},
 }
 
 
 @dataclass(frozen=True)
 class Path:
-    """One way through a machine."""
+    """One path through a machine.
 
-    machine: str
+    `outcomes` has the tasks whose outcome is not the usual one: values for `results` ("A B"; "A B
+    ..." repeats the last one for ever), a number of usual results, or the outcomes themselves.
+    Once these are used up the task must not be called again, and all of them must be used.
+    """
+
     name: str
-    answers: dict[str, list[Answer]] = field(default_factory=dict)
-    properties: dict[str, Any] = field(default_factory=dict)  # that differ from the usual request
-    given: dict[str, Any] = field(default_factory=dict)  # that differs from the usual input
-    status: str = "SUCCEEDED"
-    error: str | None = None
-    cause: tuple[str, ...] = ()  # each of which stands in the cause
-    output: dict[str, Any] = field(default_factory=dict)  # that is in the output
-    through: tuple[str, ...] = ()  # in this order, other states between them
-    without: tuple[str, ...] = ()
+    outcomes: Mapping[str, str | int | list[Outcome]] = field(default_factory=dict)
+    through: str = ""  # states in this order, with or without others in between
+    _: KW_ONLY
+    without: str = ""  # states that must not be entered
+    properties: Mapping[str, str] = field(default_factory=dict)  # of the request, if not usual
+    given: Mapping[str, Any] = field(default_factory=dict)  # input fields, if not usual
+    failure: str = ""  # "Error: cause", where " … " stands for any text
+    times_out: bool = False
     seconds: int | None = None
+    output: Mapping[str, Any] = field(default_factory=dict)  # fields that the output must have
 
-    def __str__(self) -> str:
-        return f"{self.machine}: {self.name}"
-
-    @property
-    def input(self) -> dict[str, Any]:
-        """What the execution is started with."""
-        usual = {**INPUTS[self.machine], **self.given}
+    def input(self, machine: str) -> dict[str, Any]:
+        """The input of the execution."""
+        input_ = {**INPUTS[machine], **self.given}
         if self.properties:
-            usual["ResourceProperties"] = {**usual["ResourceProperties"], **self.properties}
-        return usual
+            input_["ResourceProperties"] = {**input_["ResourceProperties"], **self.properties}
+        return input_
 
-    def answered(self, state: str, *answers: Answer) -> Path:
-        """The same way, but that a state is answered this."""
-        return replace(self, answers={**self.answers, state: list(answers)})
+    def script(self) -> dict[str, list[Outcome]]:
+        """The outcomes in the order of calls, by task."""
+        return {task: _outcomes(task, given) for task, given in self.outcomes.items()}
 
-
-def cluster(*states: str, **more: Any) -> list[Answer]:
-    """One answer of DescribeCluster for each state."""
-    return [
-        ok(
-            Id=CLUSTER,
-            State=state,
-            StateMessage=SAID,
-            HsmType=more.get("hsm_type", "hsm2m.medium"),
-            HsmIpAddresses="10.0.1.10",
-            Attempts=more.get("looks", 1),
-            NotListed=0,
-        )
-        for state in states
-    ]
+    def with_outcomes(self, task: str, *outcomes: Outcome) -> Path:
+        """The same path, except for the outcomes of one task."""
+        return replace(self, outcomes={**self.outcomes, task: list(outcomes)})
 
 
-def found(*states: str, known_as: str = CLUSTER) -> list[Answer]:
-    """One answer of FindCluster for each state."""
-    return [
-        ok(
-            Id="" if state == "NOT_FOUND" else CLUSTER,
-            State=state,
-            LastKnownId=known_as if state == "NOT_FOUND" else CLUSTER,
-            HasBackups=False,
-            Attempts=look,
-        )
-        for look, state in enumerate(states, 1)
-    ]
+def _outcomes(task: str, given: str | int | list[Outcome]) -> list[Outcome]:
+    if isinstance(given, int):
+        return results(task) * given
+    if isinstance(given, list):
+        return given
+    *first, last = results(task, given.removesuffix("..."))
+    return [*first, always(last) if given.endswith("...") else last]
 
 
-def first_hsm(*states: str) -> list[Answer]:
-    """One answer of DescribeFirstHsm for each state."""
-    return [
-        ok(
-            State=state,
-            Tried=["us-east-1a"],
-            Message=SAID if state != "ACTIVE" else "",
-            NotListed=0,
-        )
-        for state in states
-    ]
-
-
-def hsms(*decisions: str, addresses: str = "10.0.1.10") -> list[Answer]:
-    """One answer of DescribeHsms for each decision."""
-    return [
-        ok(
-            Next=decision,
-            Zone="us-east-1a",
-            EniId="eni-1",
-            Message="hsm-1 in us-east-1a is DEGRADED like the one before: it said so.",
-            Created=[],
-            Replaced=[],
-            Deleted=[],
-            IpAddresses=addresses,
-        )
-        for decision in decisions
-    ]
-
-
-def agent(*statuses: str) -> list[Answer]:
-    """One answer of DescribeAgent for each status."""
-    return [ok(PingStatus=status, Attempts=look) for look, status in enumerate(statuses, 1)]
-
-
-def command(*statuses: str) -> list[Answer]:
-    """One answer of DescribeCommand for each status."""
-    return [ok(Id="c-1", Job="InstallPackage", Status=status, Message=SAID) for status in statuses]
-
-
-def key_store(*states: str, code: str = "", seconds: float = 0) -> list[Answer]:
-    """One answer of DescribeKeyStore for each state."""
-    return [
-        ok(State=state, ErrorCode=code if state == "FAILED" else "", Seconds=seconds)
-        for state in states
-    ]
-
-
-def connection(*numbers: int) -> list[Answer]:
-    """One answer of ConnectKeyStore, in connect-key-store, for each time it was asked."""
-    return [ok(Number=number, IsRepaired=number > 1) for number in numbers]
-
-
-def diagnosis(decision: str) -> Answer:
-    """An answer of DiagnoseConnection."""
-    return ok(Next=decision, Message="USER_NOT_FOUND. kmsuser is not on every HSM.")
-
-
-def checked(**more: Any) -> list[Answer]:
-    """An answer of CheckUpdate."""
-    usual = {"State": "ACTIVE", "IsChangeable": True, "Rollback": False, "Warnings": "none"}
-    return [ok(**usual | more)]
-
-
-def store_checked(**more: Any) -> list[Answer]:
-    """An answer of CheckKeyStoreUpdate."""
-    return [ok(**USUAL["CheckKeyStoreUpdate"]["result"] | more)]
-
-
-HANDLE_REQUEST = [
-    Path("handle-request", "a lifecycle that succeeds is answered"),
+_HANDLE_REQUEST = [
+    Path("sends the response when the lifecycle succeeds", {}, "RunLifecycle SendResponse"),
     Path(
-        "handle-request",
-        "a lifecycle that fails is answered too",
+        "sends the response when the lifecycle fails",
         {"RunLifecycle": [fails("States.TaskFailed", "{}")]},
     ),
     Path(
-        "handle-request",
-        "a lifecycle that never ends is answered before CloudFormation gives up",
+        "sends the response of a lifecycle that never ends before CloudFormation times out",
         {"RunLifecycle": [takes(5000)]},
         seconds=3320,
     ),
     Path(
-        "handle-request",
-        "an answer that does not arrive is repeated, whatever the reason",
-        {"SendResponse": [fails("HTTPError"), fails("URLError"), {"result": None}]},
+        "retries the response after any error",
+        {"SendResponse": [fails("HTTPError"), fails("URLError"), returns()]},
     ),
     Path(
-        "handle-request",
-        "an answer that never arrives is left to the net",
+        "fails when the response can never be sent",
         {"SendResponse": [fails("HTTPError", "503")] * 7},
-        status="FAILED",
-        error="HTTPError",
-        cause=("503",),
+        failure="HTTPError: 503",
     ),
 ]
 
-CREATE_CLUSTER = [
+_CREATE_CLUSTER = [
     Path(
-        "create-cluster",
-        "a cluster with a certificate of its own",
-        {"DescribeCluster": cluster("CREATE_IN_PROGRESS", "UNINITIALIZED")},
+        "issues the certificate itself",
+        {"DescribeCluster": "CREATE_IN_PROGRESS UNINITIALIZED"},
+        "CheckCreation CreateCluster WaitForCluster CreateSecrets AdmitClient CreateFirstHsm"
+        " StoreCsr IssueCertificate ActivateCluster AlignHsms ReportCluster",
+        without="CheckBackupSecrets AdoptSecrets",
         output={"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
-        through=(
-            "CheckCreation",
-            "CreateCluster",
-            "WaitForCluster",
-            "CreateSecrets",
-            "AdmitClient",
-            "CreateFirstHsm",
-            "StoreCsr",
-            "IssueCertificate",
-            "ActivateCluster",
-            "AlignHsms",
-            "ReportCluster",
-        ),
-        without=("CheckBackupSecrets", "AdoptSecrets"),
         seconds=15,
     ),
     Path(
-        "create-cluster",
-        "a cluster that waits for the certificate of somebody's own PKI",
-        {"DescribeCluster": cluster("UNINITIALIZED")},
+        "stops before activation if an external PKI signs the CSR",
+        {"DescribeCluster": "UNINITIALIZED"},
+        "StoreCsr ReportCluster",
+        without="IssueCertificate ActivateCluster AlignHsms",
         properties={"UseExternalPkiProcess": "true"},
-        through=("StoreCsr", "ReportCluster"),
-        without=("IssueCertificate", "ActivateCluster", "AlignHsms"),
     ),
     Path(
-        "create-cluster",
-        "a cluster from a backup",
+        "restores a backup",
         {
-            "CheckCreation": [ok(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
-            "DescribeCluster": cluster("CREATE_IN_PROGRESS", "ACTIVE"),
+            "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
+            "DescribeCluster": "CREATE_IN_PROGRESS ACTIVE",
         },
-        properties={"BackupId": "backup-2example3id"},
-        through=("CheckBackupSecrets", "CreateCluster", "AdoptSecrets", "AdmitClient", "AlignHsms"),
-        without=("CreateSecrets", "CreateFirstHsm", "IssueCertificate", "ActivateCluster"),
+        "CheckBackupSecrets CreateCluster AdoptSecrets AdmitClient AlignHsms",
+        without="CreateSecrets CreateFirstHsm IssueCertificate ActivateCluster",
+        properties={"BackupId": BACKUP},
     ),
     Path(
-        "create-cluster",
-        "nothing is made when the creation is refused",
+        "creates nothing if a check fails",
         {"CheckCreation": [fails("ParameterError", "pSubnets: no.")]},
-        status="FAILED",
-        error="ParameterError",
-        cause=("pSubnets: no.",),
-        without=("CreateCluster",),
+        without="CreateCluster",
+        failure="ParameterError: pSubnets: no.",
     ),
     Path(
-        "create-cluster",
-        "nothing is made when nobody knows the secrets of the backup",
+        "creates nothing if the secrets of the backup are unknown",
         {"CheckBackupSecrets": [fails("ParameterError", "pBackupCaCertSecretName: no.")]},
-        properties={"BackupId": "backup-2example3id"},
-        status="FAILED",
-        error="ParameterError",
-        without=("CreateCluster",),
+        without="CreateCluster",
+        properties={"BackupId": BACKUP},
+        failure="ParameterError",
     ),
     Path(
-        "create-cluster",
-        "a cluster that does not come into being",
-        {"DescribeCluster": cluster("CREATE_IN_PROGRESS", "DEGRADED")},
-        status="FAILED",
-        error="ClusterUnhealthy",
-        cause=("The new cluster is DEGRADED: it said so. ",),
+        "fails if the new cluster is degraded",
+        {"DescribeCluster": "CREATE_IN_PROGRESS DEGRADED"},
+        failure="ClusterUnhealthy: The new cluster is DEGRADED: the reason. ",
     ),
     Path(
-        "create-cluster",
-        "a cluster that a former try had initialized is gone on with",
-        {"DescribeCluster": cluster("INITIALIZED")},
-        through=("ActivateCluster", "AlignHsms", "ReportCluster"),
+        "continues with a cluster that an earlier attempt initialized",
+        {"DescribeCluster": "INITIALIZED"},
+        "ActivateCluster AlignHsms ReportCluster",
     ),
     Path(
-        "create-cluster",
-        "a cluster that a former try had activated is gone on with",
-        {"DescribeCluster": cluster("ACTIVE")},
-        through=("AlignHsms", "ReportCluster"),
-        without=("AdoptSecrets",),
+        "continues with a cluster that an earlier attempt activated",
+        {"DescribeCluster": "ACTIVE"},
+        "AlignHsms ReportCluster",
+        without="AdoptSecrets",
     ),
     Path(
-        "create-cluster",
-        "a cluster that is created for ever",
-        {"DescribeCluster": [forever(cluster("CREATE_IN_PROGRESS")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the cluster stays in creation",
+        {"DescribeCluster": "CREATE_IN_PROGRESS ..."},
+        times_out=True,
         seconds=3300,
     ),
 ]
 
-CREATE_FIRST_HSM = [
+_CREATE_FIRST_HSM = [
     Path(
-        "create-first-hsm",
-        "an HSM that comes up",
-        {"DescribeFirstHsm": first_hsm("CREATE_IN_PROGRESS", "ACTIVE")},
+        "waits for the HSM",
+        {"DescribeFirstHsm": "CREATE_IN_PROGRESS ACTIVE"},
         output={"State": "ACTIVE"},
         seconds=15,
     ),
     Path(
-        "create-first-hsm",
-        "an HSM that comes up DEGRADED gives way to another",
+        "replaces an HSM that comes up degraded",
         {
-            "CreateFirstHsm": [USUAL["CreateFirstHsm"]] * 2,
-            "DescribeFirstHsm": first_hsm(
-                "CREATE_IN_PROGRESS",
-                "DEGRADED",
-                "DELETE_IN_PROGRESS",
-                "NOT_FOUND",
-                "CREATE_IN_PROGRESS",
-                "ACTIVE",
-            ),
+            "CreateFirstHsm": 2,
+            "DescribeFirstHsm": "CREATE_IN_PROGRESS DEGRADED DELETE_IN_PROGRESS NOT_FOUND"
+            " CREATE_IN_PROGRESS ACTIVE",
         },
-        through=("CreateFirstHsm", "DeleteFirstHsm", "WaitForFirstHsm", "CreateFirstHsm"),
+        "CreateFirstHsm DeleteFirstHsm WaitForFirstHsm CreateFirstHsm",
     ),
     Path(
-        "create-first-hsm",
-        "no HSM in any subnet",
+        "fails if no subnet is left",
         {
             "CreateFirstHsm": [
-                USUAL["CreateFirstHsm"],
+                *results("CreateFirstHsm"),
                 fails("HsmNotCreatedError", f"CreateHsm gave no HSM in us-east-1a. [{CLUSTER}]"),
             ],
-            "DescribeFirstHsm": first_hsm("DEGRADED", "NOT_FOUND"),
+            "DescribeFirstHsm": "DEGRADED NOT_FOUND",
         },
-        status="FAILED",
-        error="HsmNotCreatedError",
+        failure="HsmNotCreatedError",
     ),
     Path(
-        "create-first-hsm",
-        "an HSM in a state that nobody knows",
-        {"DescribeFirstHsm": first_hsm("ASLEEP")},
-        status="FAILED",
-        error="FirstHsmUnhealthy",
-        cause=("The first HSM is ASLEEP: it said so. ",),
+        "fails in an unknown state",
+        {"DescribeFirstHsm": "ASLEEP"},
+        failure="FirstHsmUnhealthy: The first HSM is ASLEEP: the reason. ",
     ),
     Path(
-        "create-first-hsm",
-        "an HSM that is created for ever",
-        {"DescribeFirstHsm": [forever(first_hsm("CREATE_IN_PROGRESS")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the HSM stays in creation",
+        {"DescribeFirstHsm": "CREATE_IN_PROGRESS ..."},
+        times_out=True,
         seconds=3200,
     ),
 ]
 
-_IN_A_ROLLBACK = {"CheckUpdate": checked(Rollback=True)}
-_NOT_RESTORED = "The rollback could not restore the cluster"
-UPDATE_CLUSTER = [
+_ROLLBACK = {"CheckUpdate": results("CheckUpdate", Rollback=True)}
+_UPDATE_CLUSTER = [
     Path(
-        "update-cluster",
-        "an active cluster is brought in line",
-        {"DescribeCluster": cluster("ACTIVE")},
+        "aligns an active cluster",
+        {"DescribeCluster": "ACTIVE"},
+        "CheckUpdate AdmitClient ModifyCluster CheckSecrets AlignHsms TagCluster ReportCluster",
         output={"PhysicalResourceId": CLUSTER},
-        through=(
-            "CheckUpdate",
-            "AdmitClient",
-            "ModifyCluster",
-            "CheckSecrets",
-            "AlignHsms",
-            "TagCluster",
-            "ReportCluster",
-        ),
         seconds=0,
     ),
+    Path("repairs a degraded cluster", {"DescribeCluster": "DEGRADED"}, "AlignHsms ReportCluster"),
     Path(
-        "update-cluster",
-        "a degraded cluster is repaired",
-        {"DescribeCluster": cluster("DEGRADED")},
-        through=("AlignHsms", "ReportCluster"),
-    ),
-    Path(
-        "update-cluster",
-        "a change of the HSM type is waited for",
-        {"DescribeCluster": cluster("MODIFY_IN_PROGRESS", "ACTIVE")},
-        through=("ModifyCluster", "WaitForCluster", "AlignHsms"),
+        "waits until the HSM type has changed",
+        {"DescribeCluster": "MODIFY_IN_PROGRESS ACTIVE"},
+        "ModifyCluster WaitForCluster AlignHsms",
         seconds=15,
     ),
     Path(
-        "update-cluster",
-        "a change of the HSM type that AWS takes back",
-        {"DescribeCluster": cluster("MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")},
-        status="FAILED",
-        error="ModificationFailed",
-        cause=(
-            "AWS did not change the HSM type to hsm2m.medium (pHsmType)",
-            "the cluster is ROLLBACK_IN_PROGRESS with hsm2m.medium: it said so",
-        ),
+        "fails while AWS rolls back the change of the HSM type",
+        {"DescribeCluster": "MODIFY_IN_PROGRESS ROLLBACK_IN_PROGRESS"},
+        failure="ModificationFailed: AWS did not change the HSM type to hsm2m.medium (pHsmType)"
+        " … the cluster is ROLLBACK_IN_PROGRESS with hsm2m.medium: the reason",
         seconds=15,
     ),
     Path(
-        "update-cluster",
-        "a change of the HSM type that AWS has taken back",
-        {"DescribeCluster": cluster("ACTIVE", hsm_type="hsm1.medium")},
-        status="FAILED",
-        error="ModificationFailed",
-        cause=("the cluster is ACTIVE with hsm1.medium: it said so",),
+        "fails if AWS has rolled back the change of the HSM type",
+        {"DescribeCluster": results("DescribeCluster", HsmType="hsm1.medium")},
+        failure="ModificationFailed: … the cluster is ACTIVE with hsm1.medium: the reason",
     ),
     Path(
-        "update-cluster",
-        "the way back to the former HSM type is waited for",
+        "waits until AWS has rolled back to the requested HSM type",
         {
             "DescribeCluster": [
-                *cluster("ROLLBACK_IN_PROGRESS"),
-                *cluster("ACTIVE", hsm_type="hsm1.medium"),
+                *results("DescribeCluster", "ROLLBACK_IN_PROGRESS"),
+                *results("DescribeCluster", "ACTIVE", HsmType="hsm1.medium"),
             ]
         },
+        "WaitForCluster AlignHsms ReportCluster",
         properties={"HsmType": "hsm1.medium"},
-        through=("WaitForCluster", "AlignHsms", "ReportCluster"),
         seconds=15,
     ),
     Path(
-        "update-cluster",
-        "a rollback does not wait for ever",
+        "stops waiting for a modification during a rollback",
         {
-            **_IN_A_ROLLBACK,
+            **_ROLLBACK,
             "DescribeCluster": [
-                *cluster("MODIFY_IN_PROGRESS", looks=20),
-                *cluster("MODIFY_IN_PROGRESS", looks=21),
+                *results("DescribeCluster", "MODIFY_IN_PROGRESS", Attempts=20),
+                *results("DescribeCluster", "MODIFY_IN_PROGRESS", Attempts=21),
             ],
         },
-        through=(
-            "WaitForCluster",
-            "RecordModificationFailure",
-            "SetRollbackWarning",
-            "ReportCluster",
-        ),
+        "WaitForCluster RecordModificationFailure SetRollbackWarning ReportCluster",
         seconds=15,
     ),
     *[
         Path(
-            "update-cluster",
-            f"the client is {state}",
-            {"DescribeClient": [ok(State=state)]},
-            status="FAILED",
-            error="ClientTerminated",
-            cause=(f"{CLIENT} is {state}; nothing was changed.", "pClientAmiId"),
-            without=("AdmitClient",),
+            f"changes nothing if the client is {state}",
+            {"DescribeClient": state},
+            without="AdmitClient",
+            failure=f"ClientTerminated: {CLIENT} is {state}; nothing was changed. … pClientAmiId",
         )
         for state in ("terminated", "shutting-down")
     ],
     Path(
-        "update-cluster",
-        "no HSM and so no client is needed",
-        {"DescribeCluster": cluster("ACTIVE")},
+        "needs no client for a cluster without HSMs",
+        {"DescribeCluster": "ACTIVE"},
+        "IsClientNeeded AdmitClient AlignHsms",
+        without="DescribeClient",
         properties={"HsmsPerSubnet": "0"},
-        through=("IsClientNeeded", "AdmitClient", "AlignHsms"),
-        without=("DescribeClient",),
     ),
     Path(
-        "update-cluster",
-        "a rollback does what it can without asking for the client",
-        {**_IN_A_ROLLBACK, "DescribeCluster": cluster("ACTIVE")},
-        through=("IsClientNeeded", "AdmitClient", "AlignHsms"),
-        without=("DescribeClient", "TagCluster"),
+        "does not check the client or set tags during a rollback",
+        {**_ROLLBACK, "DescribeCluster": "ACTIVE"},
+        "IsClientNeeded AdmitClient AlignHsms",
+        without="DescribeClient TagCluster",
     ),
     Path(
-        "update-cluster",
-        "a change of the HSM type that fails does not stop a rollback",
-        {**_IN_A_ROLLBACK, "DescribeCluster": cluster("ACTIVE", hsm_type="hsm1.medium")},
-        through=("RecordModificationFailure", "AlignHsms", "SetRollbackWarning", "ReportCluster"),
+        "continues a rollback without the HSM type",
+        {**_ROLLBACK, "DescribeCluster": results("DescribeCluster", HsmType="hsm1.medium")},
+        "RecordModificationFailure AlignHsms SetRollbackWarning ReportCluster",
     ),
     *[
         Path(
-            "update-cluster",
-            f"a rollback does without {state} what it still can, and says so",
+            f"continues a rollback when {task} fails",
             {
-                "CheckUpdate": checked(Rollback=True, State=was),
-                "DescribeCluster": cluster("ACTIVE"),
-                state: [fails("RefusedError")],
+                "CheckUpdate": results("CheckUpdate", state, Rollback=True),
+                "DescribeCluster": "ACTIVE",
+                task: [fails("RefusedError")],
             },
-            through=(state, "AlignHsms", "SetRollbackWarning", "ReportCluster"),
-            without=("UpdateFailed",),
+            f"{task} AlignHsms SetRollbackWarning ReportCluster",
+            without="UpdateFailed",
         )
-        for state, was in (
+        for task, state in (
             ("AdmitClient", "ACTIVE"),
             ("ModifyCluster", "ACTIVE"),
             ("DescribeCluster", "DEGRADED"),
@@ -621,849 +501,643 @@ UPDATE_CLUSTER = [
         )
     ],
     Path(
-        "update-cluster",
-        "a rollback of which several steps fail tries each",
+        "continues a rollback when several steps fail",
         {
-            **_IN_A_ROLLBACK,
+            **_ROLLBACK,
             "AdmitClient": [fails("RefusedError")],
             "ModifyCluster": [fails("RefusedError")],
             "DescribeCluster": [fails("RefusedError")],
             "CheckSecrets": [fails("RefusedError")],
             "AlignHsms": [fails("States.TaskFailed")],
         },
-        through=("AdmitClient", "ModifyCluster", "AlignHsms", "ReportCluster"),
+        "AdmitClient ModifyCluster AlignHsms ReportCluster",
     ),
     Path(
-        "update-cluster",
-        "a rollback makes no HSMs for a cluster that takes none yet, as far as anybody knows",
+        "creates no HSMs in a rollback if the cluster was not active when last described",
         {
-            "CheckUpdate": checked(Rollback=True, State="UNINITIALIZED"),
+            "CheckUpdate": results("CheckUpdate", "UNINITIALIZED", Rollback=True),
             "DescribeCluster": [fails("RefusedError")],
         },
-        through=("DescribeCluster", "SetRollbackWarning", "ReportCluster"),
-        without=("CreateFirstHsm", "AlignHsms"),
+        "DescribeCluster SetRollbackWarning ReportCluster",
+        without="CreateFirstHsm AlignHsms",
     ),
     Path(
-        "update-cluster",
-        "what AWS cannot change is refused before anything is touched",
+        "changes nothing if AWS cannot make the change",
         {"CheckUpdate": [fails("ParameterError", f"pMode: no. [{CLUSTER}]")]},
-        status="FAILED",
-        error="ParameterError",
-        cause=("pMode: no.",),
-        without=("AdmitClient",),
+        without="AdmitClient",
+        failure="ParameterError: pMode: no.",
     ),
     Path(
-        "update-cluster",
-        "a rollback passes without a cluster",
+        "completes a rollback without a cluster",
         {
-            "FindCluster": found("NOT_FOUND"),
-            "CheckUpdate": checked(State="NOT_FOUND", IsChangeable=False, Rollback=True),
+            "FindCluster": "NOT_FOUND",
+            "CheckUpdate": results("CheckUpdate", "NOT_FOUND", IsChangeable=False, Rollback=True),
         },
-        through=("CheckUpdate", "ReportCluster"),
-        without=("AdmitClient", "TagCluster"),
+        "CheckUpdate ReportCluster",
+        without="AdmitClient TagCluster",
     ),
     Path(
-        "update-cluster",
-        "a cluster that still waits for its certificate",
-        {"DescribeCluster": cluster("UNINITIALIZED")},
+        "waits for another update if the external PKI has not signed the CSR",
+        {"DescribeCluster": "UNINITIALIZED"},
+        "CreateFirstHsm CreateSecrets StoreCsr ReportCluster",
+        without="IssueCertificate ActivateCluster AlignHsms",
         properties={"UseExternalPkiProcess": "true"},
-        through=("CreateFirstHsm", "CreateSecrets", "StoreCsr", "ReportCluster"),
-        without=("IssueCertificate", "ActivateCluster", "AlignHsms"),
     ),
     Path(
-        "update-cluster",
-        "a cluster whose certificate of somebody's own PKI is there",
-        {"DescribeCluster": cluster("UNINITIALIZED")},
+        "activates the cluster with the certificate of the external PKI",
+        {"DescribeCluster": "UNINITIALIZED"},
+        "CreateFirstHsm StoreCsr ActivateCluster AlignHsms ReportCluster",
+        without="IssueCertificate",
         properties={"UseExternalPkiProcess": "true", "ExternallyProvidedCertsReady": "true"},
-        through=("CreateFirstHsm", "StoreCsr", "ActivateCluster", "AlignHsms", "ReportCluster"),
-        without=("IssueCertificate",),
     ),
     Path(
-        "update-cluster",
-        "a cluster whose activation had failed",
-        {"DescribeCluster": cluster("INITIALIZED")},
-        through=("CreateFirstHsm", "IssueCertificate", "ActivateCluster", "AlignHsms"),
+        "activates a cluster whose activation failed",
+        {"DescribeCluster": "INITIALIZED"},
+        "CreateFirstHsm IssueCertificate ActivateCluster AlignHsms",
     ),
     Path(
-        "update-cluster",
-        "a cluster that is modified for ever",
-        {"DescribeCluster": [forever(cluster("MODIFY_IN_PROGRESS")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the cluster stays in modification",
+        {"DescribeCluster": "MODIFY_IN_PROGRESS ..."},
+        times_out=True,
         seconds=3300,
     ),
 ]
 
-_DELETED = ("ACTIVE", "DELETE_IN_PROGRESS", "DELETED")
-DELETE_CLUSTER = [
+_DELETE_CLUSTER = [
     *[
         Path(
-            "delete-cluster",
-            f"a cluster that is {state}",
-            {"DescribeCluster": cluster(state, "DELETE_IN_PROGRESS", "DELETED")},
+            f"deletes a cluster that is {state}",
+            {"DescribeCluster": f"{state} DELETE_IN_PROGRESS DELETED"},
+            "CheckDeletion AlignHsms RevokeClient DeleteCluster WaitForCluster DeleteSecrets"
+            " ReportDeletion",
             output={"PhysicalResourceId": CLUSTER, "Data": {}},
-            through=(
-                "CheckDeletion",
-                "AlignHsms",
-                "RevokeClient",
-                "DeleteCluster",
-                "WaitForCluster",
-                "DeleteSecrets",
-                "ReportDeletion",
-            ),
             seconds=30,
         )
         for state in ("UNINITIALIZED", "INITIALIZED", "ACTIVE", "DEGRADED")
     ],
     Path(
-        "delete-cluster",
-        "a cluster that is still being created",
-        {"DescribeCluster": cluster("CREATE_IN_PROGRESS", "UNINITIALIZED", *_DELETED[1:])},
-        through=("WaitForCluster", "AlignHsms", "DeleteCluster", "DeleteSecrets"),
+        "waits for a cluster in creation",
+        {"DescribeCluster": "CREATE_IN_PROGRESS UNINITIALIZED DELETE_IN_PROGRESS DELETED"},
+        "WaitForCluster AlignHsms DeleteCluster DeleteSecrets",
     ),
     Path(
-        "delete-cluster",
-        "a cluster that is being deleted already",
-        {"DescribeCluster": cluster("DELETE_IN_PROGRESS", "DELETED")},
-        without=("AlignHsms", "DeleteCluster"),
-        through=("WaitForCluster", "DeleteSecrets"),
+        "waits for a deletion in progress",
+        {"DescribeCluster": "DELETE_IN_PROGRESS DELETED"},
+        "WaitForCluster DeleteSecrets",
+        without="AlignHsms DeleteCluster",
     ),
     Path(
-        "delete-cluster",
-        "a cluster that AWS does not delete at the first time of asking",
+        "retries a deletion that AWS refuses",
         {
-            "DescribeCluster": cluster("ACTIVE", *_DELETED),
-            "DeleteCluster": [ok(Attempt=1, Accepted=0), ok(Attempt=2, Accepted=1)],
+            "DescribeCluster": "ACTIVE ACTIVE DELETE_IN_PROGRESS DELETED",
+            "DeleteCluster": [returns(Attempt=1, Accepted=0), returns(Attempt=2, Accepted=1)],
         },
-        through=("DeleteCluster", "WaitForCluster", "DeleteCluster", "DeleteSecrets"),
+        "DeleteCluster WaitForCluster DeleteCluster DeleteSecrets",
     ),
     Path(
-        "delete-cluster",
-        "a cluster that AWS refuses to delete",
+        "fails if AWS keeps refusing the deletion",
         {
-            "DescribeCluster": cluster("ACTIVE"),
+            "DescribeCluster": "ACTIVE",
             "DeleteCluster": [fails("ClusterNotDeletedError", f"AWS refused. [{CLUSTER}]")],
         },
-        status="FAILED",
-        error="ClusterNotDeletedError",
-        without=("DeleteSecrets",),
+        without="DeleteSecrets",
+        failure="ClusterNotDeletedError",
     ),
     Path(
-        "delete-cluster",
-        "a cluster that never was",
-        {"FindCluster": found("NOT_FOUND", "NOT_FOUND", known_as="")},
-        through=("WaitForLateCluster", "ReportDeletion"),
-        without=("CheckDeletion", "DeleteSecrets"),
+        "succeeds if there has never been a cluster",
+        {"FindCluster": results("FindCluster", "NOT_FOUND NOT_FOUND", LastKnownId="")},
+        "WaitForLateCluster ReportDeletion",
+        without="CheckDeletion DeleteSecrets",
         seconds=60,
     ),
     Path(
-        "delete-cluster",
-        "a cluster that was deleted behind our back",
-        {"FindCluster": found("NOT_FOUND", "NOT_FOUND")},
-        through=("WaitForLateCluster", "DeleteSecrets", "ReportDeletion"),
-        without=("CheckDeletion",),
+        "deletes the secrets of a cluster that was deleted outside the stack",
+        {"FindCluster": "NOT_FOUND NOT_FOUND"},
+        "WaitForLateCluster DeleteSecrets ReportDeletion",
+        without="CheckDeletion",
     ),
     Path(
-        "delete-cluster",
-        "a cluster that shows late",
+        "deletes a cluster that is listed late",
         {
-            "FindCluster": found("NOT_FOUND", "CREATE_IN_PROGRESS"),
-            "DescribeCluster": cluster(*_DELETED),
+            "FindCluster": "NOT_FOUND CREATE_IN_PROGRESS",
+            "DescribeCluster": "ACTIVE DELETE_IN_PROGRESS DELETED",
         },
-        through=("WaitForLateCluster", "CheckDeletion", "DeleteCluster"),
+        "WaitForLateCluster CheckDeletion DeleteCluster",
     ),
     Path(
-        "delete-cluster",
-        "a cluster under a key store",
+        "deletes nothing while a key store uses the cluster",
         {"CheckDeletion": [fails("ClusterInUseError", f"KMS key store cks-1. [{CLUSTER}]")]},
-        status="FAILED",
-        error="ClusterInUseError",
-        without=("AlignHsms", "DeleteCluster", "DeleteSecrets"),
+        without="AlignHsms DeleteCluster DeleteSecrets",
+        failure="ClusterInUseError",
     ),
     Path(
-        "delete-cluster",
-        "a cluster in a state that nobody knows",
-        {"DescribeCluster": cluster("ASLEEP")},
-        status="FAILED",
-        error="ClusterUnhealthy",
-        cause=("The cluster is ASLEEP: it said so. ",),
+        "fails in an unknown state",
+        {"DescribeCluster": "ASLEEP"},
+        failure="ClusterUnhealthy: The cluster is ASLEEP: the reason. ",
     ),
     Path(
-        "delete-cluster",
-        "a cluster that is deleted for ever",
-        {
-            "DescribeCluster": [
-                *cluster("ACTIVE"),
-                forever(cluster("DELETE_IN_PROGRESS")[0]),
-            ]
-        },
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the cluster stays in deletion",
+        {"DescribeCluster": "ACTIVE DELETE_IN_PROGRESS ..."},
+        without="DeleteSecrets",
+        times_out=True,
         seconds=3300,
-        without=("DeleteSecrets",),
     ),
 ]
 
-ACTIVATE_CLUSTER = [
+_ACTIVATE_CLUSTER = [
     Path(
-        "activate-cluster",
-        "the whole way",
+        "initializes and activates the cluster",
         {
-            "DescribeCluster": cluster(
-                "UNINITIALIZED",
-                "UNINITIALIZED",
-                "INITIALIZE_IN_PROGRESS",
-                "INITIALIZED",
-                "INITIALIZED",
-                "ACTIVE",
-            )
+            "DescribeCluster": "UNINITIALIZED UNINITIALIZED INITIALIZE_IN_PROGRESS INITIALIZED"
+            " INITIALIZED ACTIVE"
         },
+        "InstallPackage CheckCertificates InitializeCluster WaitForCluster ConfigureClient"
+        " ActivateCluster WaitForCluster ReportActivation",
         output={"State": "ACTIVE"},
-        through=(
-            "InstallPackage",
-            "CheckCertificates",
-            "InitializeCluster",
-            "WaitForCluster",
-            "ConfigureClient",
-            "ActivateCluster",
-            "WaitForCluster",
-            "ReportActivation",
-        ),
     ),
     Path(
-        "activate-cluster",
-        "a cluster that is initialized, from a client that may be new",
-        {"DescribeCluster": cluster("INITIALIZED", "ACTIVE")},
-        through=("InstallPackage", "ConfigureClient", "ActivateCluster", "ReportActivation"),
-        without=("InitializeCluster",),
+        "activates an initialized cluster, from a client that may be new",
+        {"DescribeCluster": "INITIALIZED ACTIVE"},
+        "InstallPackage ConfigureClient ActivateCluster ReportActivation",
+        without="InitializeCluster",
     ),
     Path(
-        "activate-cluster",
-        "a cluster that is active",
-        {"DescribeCluster": cluster("ACTIVE")},
-        without=("InitializeCluster", "ActivateCluster"),
+        "leaves an active cluster alone",
+        {"DescribeCluster": "ACTIVE"},
+        without="InitializeCluster ActivateCluster",
     ),
     Path(
-        "activate-cluster",
-        "a cluster that is degraded",
-        {"DescribeCluster": cluster("DEGRADED")},
-        status="FAILED",
-        error="ClusterUnhealthy",
-        cause=("The cluster is DEGRADED: it said so. ",),
+        "fails if the cluster is degraded",
+        {"DescribeCluster": "DEGRADED"},
+        failure="ClusterUnhealthy: The cluster is DEGRADED: the reason. ",
     ),
     Path(
-        "activate-cluster",
-        "certificates that will not do",
-        {
-            "DescribeCluster": cluster("UNINITIALIZED"),
-            "CheckCertificates": [fails("CertificateError")],
-        },
-        status="FAILED",
-        error="CertificateError",
-        without=("InitializeCluster",),
+        "does not initialize the cluster with invalid certificates",
+        {"DescribeCluster": "UNINITIALIZED", "CheckCertificates": [fails("CertificateError")]},
+        without="InitializeCluster",
+        failure="CertificateError",
     ),
     Path(
-        "activate-cluster",
-        "a cluster that never becomes active",
-        {"DescribeCluster": [forever(cluster("INITIALIZED")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the cluster never becomes active",
+        {"DescribeCluster": "INITIALIZED ..."},
+        "ActivateCluster WaitForCluster",
+        times_out=True,
         seconds=3200,
-        through=("ActivateCluster", "WaitForCluster"),
     ),
 ]
 
-ALIGN_HSMS = [
+_ALIGN_HSMS = [
     Path(
-        "align-hsms",
-        "HSMs that are as they should be",
-        {"DescribeHsms": hsms("ALIGNED")},
+        "configures the client for aligned HSMs",
+        {"DescribeHsms": "ALIGNED"},
+        "InstallPackage ConfigureClient ReportHsms",
+        without="CreateHsm DeleteHsm",
         output={"IpAddresses": "10.0.1.10"},
-        through=("InstallPackage", "ConfigureClient", "ReportHsms"),
-        without=("CreateHsm", "DeleteHsm"),
         seconds=0,
     ),
     Path(
-        "align-hsms",
-        "HSMs that are too few are created at once and waited for together",
-        {
-            "DescribeHsms": hsms("CREATE", "CREATE", "WAIT", "WAIT", "ALIGNED"),
-            "CreateHsm": [USUAL["CreateHsm"]] * 2,
-        },
-        through=("CreateHsm", "CreateHsm", "WaitForHsms", "ConfigureClient"),
+        "creates all missing HSMs before it waits for them",
+        {"DescribeHsms": "CREATE CREATE WAIT WAIT ALIGNED", "CreateHsm": 2},
+        "CreateHsm CreateHsm WaitForHsms ConfigureClient",
         seconds=30,
     ),
     Path(
-        "align-hsms",
-        "an HSM that is too many is deleted",
-        {"DescribeHsms": hsms("DELETE", "WAIT", "ALIGNED")},
-        through=("DeleteHsm", "WaitForHsms", "ConfigureClient"),
+        "deletes a surplus HSM",
+        {"DescribeHsms": "DELETE WAIT ALIGNED"},
+        "DeleteHsm WaitForHsms ConfigureClient",
+    ),
+    *[
+        Path(
+            f"retries {task} if AWS is busy with another HSM",
+            {
+                "DescribeHsms": f"{decision} {decision} ALIGNED",
+                task: [fails("HsmBusyError"), *results(task)],
+            },
+            f"{task} WaitForHsms {task} ConfigureClient",
+        )
+        for task, decision in (("CreateHsm", "CREATE"), ("DeleteHsm", "DELETE"))
+    ],
+    Path(
+        "fails if a replacement is degraded too",
+        {"DescribeHsms": "UNHEALTHY"},
+        failure="HsmsUnhealthy: hsm-1 in us-east-1a is DEGRADED. Set pReconcile",
     ),
     Path(
-        "align-hsms",
-        "a creation that is refused while another HSM arrives is tried again",
-        {
-            "DescribeHsms": hsms("CREATE", "CREATE", "ALIGNED"),
-            "CreateHsm": [fails("HsmBusyError"), USUAL["CreateHsm"]],
-        },
-        through=("CreateHsm", "WaitForHsms", "CreateHsm", "ConfigureClient"),
-    ),
-    Path(
-        "align-hsms",
-        "a deletion that is refused while another HSM leaves is tried again",
-        {
-            "DescribeHsms": hsms("DELETE", "DELETE", "ALIGNED"),
-            "DeleteHsm": [fails("HsmBusyError"), USUAL["DeleteHsm"]],
-        },
-        through=("DeleteHsm", "WaitForHsms", "DeleteHsm", "ConfigureClient"),
-    ),
-    Path(
-        "align-hsms",
-        "an HSM that comes up DEGRADED twice",
-        {"DescribeHsms": hsms("UNHEALTHY")},
-        status="FAILED",
-        error="HsmsUnhealthy",
-        cause=("hsm-1 in us-east-1a is DEGRADED like the one before: it said so. Set pReconcile",),
-    ),
-    Path(
-        "align-hsms",
-        "no HSM at all leaves the client alone",
-        {"DescribeHsms": hsms("ALIGNED", addresses="")},
+        "leaves the client alone without HSMs",
+        {"DescribeHsms": results("DescribeHsms", IpAddresses="")},
+        without="InstallPackage ConfigureClient",
         given={"HsmsPerSubnet": "0"},
-        without=("InstallPackage", "ConfigureClient"),
     ),
     Path(
-        "align-hsms",
-        "HSMs that never arrive",
-        {"DescribeHsms": [forever(hsms("WAIT")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the HSMs never arrive",
+        {"DescribeHsms": "WAIT ..."},
+        times_out=True,
         seconds=3200,
     ),
 ]
 
-RUN_ON_CLIENT = [
+_RUN_ON_CLIENT = [
     Path(
-        "run-on-client",
-        "a client that is ready",
-        {"DescribeCommand": command("Running", "Success")},
+        "runs a document on a running client",
+        {"DescribeCommand": "Running Success"},
+        "DescribeAgent SendCommand WaitForCommand ReportCommand",
+        without="StartClient StopClient",
         output={"Status": "Success"},
-        through=("DescribeAgent", "SendCommand", "WaitForCommand", "ReportCommand"),
-        without=("StartClient", "StopClient"),
         seconds=15,
     ),
     Path(
-        "run-on-client",
-        "a client that is booting",
-        {
-            "DescribeClient": [ok(State="pending"), ok(State="running")],
-            "DescribeAgent": agent("Absent", "ConnectionLost", "Online"),
-        },
-        through=("WaitForClient", "WaitForAgent", "SendCommand", "ReportCommand"),
+        "waits for a client that is booting",
+        {"DescribeClient": "pending running", "DescribeAgent": "Absent ConnectionLost Online"},
+        "WaitForClient WaitForAgent SendCommand ReportCommand",
         seconds=45,
     ),
     Path(
-        "run-on-client",
-        "a client that its owner has stopped is left stopped",
-        {
-            "DescribeClient": [
-                ok(State=state) for state in ("stopping", "stopped", "pending", "running")
-            ]
-        },
-        through=("WaitForClient", "StartClient", "SendCommand", "StopClient", "ReportCommand"),
+        "stops a client again that was found stopped",
+        {"DescribeClient": "stopping stopped pending running"},
+        "WaitForClient StartClient SendCommand StopClient ReportCommand",
     ),
     Path(
-        "run-on-client",
-        "a client that is gone",
-        {"DescribeClient": [ok(State="terminated")]},
-        status="FAILED",
-        error="ClientTerminated",
-        cause=(f"The client instance {CLIENT} is terminated.", "pClientAmiId"),
+        "fails if the client is terminated",
+        {"DescribeClient": "terminated"},
+        failure=f"ClientTerminated: The client instance {CLIENT} is terminated. … pClientAmiId",
     ),
     Path(
-        "run-on-client",
-        "a client whose agent never comes",
-        {"DescribeAgent": agent(*["Absent"] * 40)},
-        status="FAILED",
-        error="AgentNotOnline",
-        cause=(f"The SSM agent of {CLIENT} is Absent after 10 minutes.",),
+        "fails if the SSM agent never comes online",
+        {"DescribeAgent": " ".join(["Absent"] * 40)},
+        failure=f"AgentNotOnline: The SSM agent of {CLIENT} is Absent after 10 minutes.",
         seconds=585,
     ),
     Path(
-        "run-on-client",
-        "a document that fails",
-        {"DescribeCommand": command("Running", "Failed")},
-        status="FAILED",
-        error="CommandFailed",
-        cause=(f"InstallPackage on {CLIENT} ended with status Failed: it said so ",),
-        without=("StopClient",),
+        "fails if the document fails",
+        {"DescribeCommand": results("DescribeCommand", "Running Failed", Message="the stderr")},
+        without="StopClient",
+        failure=f"CommandFailed: InstallPackage on {CLIENT} ended with status Failed: the stderr ",
     ),
     Path(
-        "run-on-client",
-        "a document that fails on a client that was stopped",
-        {
-            "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
-            "DescribeCommand": command("TimedOut"),
-        },
-        status="FAILED",
-        error="CommandFailed",
-        cause=("ended with status TimedOut",),
-        through=("StartClient", "SendCommand", "StopClient"),
+        "stops a client again whose document failed",
+        {"DescribeClient": "stopped running", "DescribeCommand": "TimedOut"},
+        "StartClient SendCommand StopClient",
+        failure="CommandFailed: … ended with status TimedOut",
     ),
     *[
         Path(
-            "run-on-client",
-            f"{state} is refused, and a client that was stopped is left stopped",
-            {
-                "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
-                state: answers,
-            },
-            status="FAILED",
-            error="RefusedError",
-            cause=("It went wrong.",),
-            through=("StartClient", state, "StopClient"),
+            f"stops a client again when {task} fails",
+            {"DescribeClient": "stopped running", task: outcomes},
+            f"StartClient {task} StopClient",
+            failure="RefusedError: It failed.",
         )
-        for state, answers in (
-            ("DescribeClient", [ok(State="stopped"), fails("RefusedError")]),
+        for task, outcomes in (
+            ("DescribeClient", [*results("DescribeClient", "stopped"), fails("RefusedError")]),
             ("DescribeAgent", [fails("RefusedError")]),
             ("SendCommand", [fails("RefusedError")]),
             ("DescribeCommand", [fails("RefusedError")]),
         )
     ],
     Path(
-        "run-on-client",
-        "a client whose start nobody can tell of is left stopped",
-        {"DescribeClient": [ok(State="stopped")], "StartClient": [fails("RefusedError")]},
-        status="FAILED",
-        error="RefusedError",
-        through=("StartClient", "StopClient"),
-        without=("SendCommand",),
+        "stops a client that may have started although StartClient failed",
+        {"DescribeClient": "stopped", "StartClient": [fails("RefusedError")]},
+        "StartClient StopClient",
+        without="SendCommand",
+        failure="RefusedError",
     ),
     Path(
-        "run-on-client",
-        "what failed first is told, even if the client cannot be stopped",
+        "reports the first failure if StopClient fails too",
         {
-            "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
+            "DescribeClient": "stopped running",
             "SendCommand": [fails("RefusedError", f"The document is gone. [{CLUSTER}]")],
             "StopClient": [fails("RefusedError")],
         },
-        status="FAILED",
-        error="RefusedError",
-        cause=("The document is gone.",),
+        failure="RefusedError: The document is gone.",
     ),
     Path(
-        "run-on-client",
-        "a client that cannot be stopped again is told of",
-        {
-            "DescribeClient": [ok(State=state) for state in ("stopped", "running")],
-            "StopClient": [fails("RefusedError")],
-        },
-        status="FAILED",
-        error="ClientNotStopped",
-        cause=(f"The client instance {CLIENT} was found stopped and could not be stopped again.",),
+        "reports a client that could not be stopped again",
+        {"DescribeClient": "stopped running", "StopClient": [fails("RefusedError")]},
+        failure=f"ClientNotStopped: The client instance {CLIENT} was found stopped and could not"
+        " be stopped again.",
     ),
     Path(
-        "run-on-client",
-        "a document that runs for ever",
-        {"DescribeCommand": [forever(command("Running")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the document never ends",
+        {"DescribeCommand": "Running ..."},
+        times_out=True,
         seconds=1260,
     ),
 ]
 
-_FOUND = ok(Id=KEY_STORE, State="CONNECTED", IsIncomplete=False, IsStale=False, Attempts=1)
-_ABSENT = {"Id": "", "State": "NOT_FOUND", "IsIncomplete": False, "IsStale": False}
-_NEW = {"FindKeyStore": [ok(**_ABSENT, Attempts=1)]}
-_FORMER = [ok(Id=KEY_STORE, State="FAILED", IsIncomplete=True, IsStale=False, Attempts=1)]
-CREATE_KEY_STORE = [
+_NO_KEY_STORE = {"FindKeyStore": "NOT_FOUND"}
+_LEFTOVER = results("FindKeyStore", "FAILED", IsIncomplete=True)
+_CREATE_KEY_STORE = [
     Path(
-        "create-key-store",
-        "a key store that connects",
-        _NEW,
+        "creates and connects the key store",
+        _NO_KEY_STORE,
+        "FindKeyStore CheckCluster ClaimKeyStore CreateKmsUser CreateKeyStore ConnectKeyStore"
+        " DropPassword CompleteClaim ReportKeyStore",
+        without="DisconnectKeyStore DeleteKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
-        through=(
-            "FindKeyStore",
-            "CheckCluster",
-            "ClaimKeyStore",
-            "CreateKmsUser",
-            "CreateKeyStore",
-            "ConnectKeyStore",
-            "DropPassword",
-            "CompleteClaim",
-            "ReportKeyStore",
-        ),
-        without=("DisconnectKeyStore", "DeleteKeyStore"),
     ),
     Path(
-        "create-key-store",
-        "what a failed creation has left goes first",
-        {"FindKeyStore": _FORMER},
+        "deletes what a failed creation left",
+        {"FindKeyStore": _LEFTOVER},
+        "DisconnectKeyStore DeleteKeyStore CheckCluster CreateKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
-        through=("DisconnectKeyStore", "DeleteKeyStore", "CheckCluster", "CreateKeyStore"),
     ),
     Path(
-        "create-key-store",
-        "what a failed creation has left may show late",
-        {"FindKeyStore": [ok(**_ABSENT | {"IsIncomplete": True}, Attempts=1), *_FORMER]},
-        through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore", "CreateKeyStore"),
+        "waits for what a lost call may still create",
+        {"FindKeyStore": [*results("FindKeyStore", "NOT_FOUND", IsIncomplete=True), *_LEFTOVER]},
+        "WaitForLateKeyStore DisconnectKeyStore DeleteKeyStore CreateKeyStore",
         seconds=60,
     ),
     Path(
-        "create-key-store",
-        "what a failed creation has left is not replaced if it holds keys",
-        {"FindKeyStore": _FORMER, "DeleteKeyStore": [ok(IsRetained=True)]},
-        status="FAILED",
-        error="KeyStoreHasKeys",
-        cause=("left a key store that now contains keys", "connect-custom-key-store"),
-        without=("CheckCluster", "CreateKeyStore"),
+        "does not replace a key store that contains keys",
+        {"FindKeyStore": _LEFTOVER, "DeleteKeyStore": [returns(IsRetained=True)]},
+        without="CheckCluster CreateKeyStore",
+        failure="KeyStoreHasKeys: left a key store that now contains keys"
+        " … connect-custom-key-store",
     ),
     Path(
-        "create-key-store",
-        "nothing is made on a cluster that KMS would not take",
-        {**_NEW, "CheckCluster": [fails("ParameterError", f"pCloudHsmClusterId: no. [{CLUSTER}]")]},
-        status="FAILED",
-        error="ParameterError",
-        without=("ClaimKeyStore", "CreateKmsUser", "CreateKeyStore"),
-    ),
-    Path(
-        "create-key-store",
-        "nothing is made under a name that is taken",
-        {**_NEW, "ClaimKeyStore": [fails("ParameterError", "pKeyStoreName: no.")]},
-        status="FAILED",
-        error="ParameterError",
-        without=("CreateKmsUser", "CreateKeyStore"),
-    ),
-]
-
-CREATE_KMS_USER = [
-    Path(
-        "create-kms-user",
-        "a kmsuser on every HSM",
-        output={"ClusterId": CLUSTER},
-        through=("CheckCluster", "CreatePassword", "ConfigureClient", "CreateKmsUser"),
-    ),
-]
-
-CONNECT_KEY_STORE = [
-    Path(
-        "connect-key-store",
-        "a key store that connects",
+        "creates nothing on an unfit cluster",
         {
-            "DescribeKeyStore": key_store("DISCONNECTED", "CONNECTING", "CONNECTED"),
-            "ConnectKeyStore": connection(1),
+            **_NO_KEY_STORE,
+            "CheckCluster": [fails("ParameterError", f"pCloudHsmClusterId: no. [{CLUSTER}]")],
         },
+        without="ClaimKeyStore CreateKmsUser CreateKeyStore",
+        failure="ParameterError",
+    ),
+    Path(
+        "creates nothing if the name is taken",
+        {**_NO_KEY_STORE, "ClaimKeyStore": [fails("ParameterError", "pKeyStoreName: no.")]},
+        without="CreateKmsUser CreateKeyStore",
+        failure="ParameterError",
+    ),
+]
+
+_CREATE_KMS_USER = [
+    Path(
+        "creates kmsuser on every HSM",
+        {},
+        "CheckCluster CreatePassword ConfigureClient CreateKmsUser",
+        output={"ClusterId": CLUSTER},
+    ),
+]
+
+_CONNECT_KEY_STORE = [
+    Path(
+        "connects a disconnected key store",
+        {"DescribeKeyStore": "DISCONNECTED CONNECTING CONNECTED", "ConnectKeyStore": 1},
+        "ConnectKeyStore WaitForKeyStore ReportConnection",
         output={"State": "CONNECTED"},
-        through=("ConnectKeyStore", "WaitForKeyStore", "ReportConnection"),
         seconds=30,
     ),
     Path(
-        "connect-key-store",
-        "a key store that is connected",
-        {"DescribeKeyStore": key_store("CONNECTED")},
-        without=("ConnectKeyStore",),
+        "leaves a connected key store alone",
+        {"DescribeKeyStore": "CONNECTED"},
+        without="ConnectKeyStore",
     ),
     Path(
-        "connect-key-store",
-        "a key store that is being disconnected",
+        "waits for a disconnection in progress",
+        {"DescribeKeyStore": "DISCONNECTING DISCONNECTED CONNECTED", "ConnectKeyStore": 1},
+        "WaitForKeyStore ConnectKeyStore ReportConnection",
+    ),
+    Path(
+        "repairs kmsuser",
         {
-            "DescribeKeyStore": key_store("DISCONNECTING", "DISCONNECTED", "CONNECTED"),
-            "ConnectKeyStore": connection(1),
+            "DescribeKeyStore": "DISCONNECTED FAILED CONNECTED",
+            "ConnectKeyStore": [
+                returns(Number=1, IsRepaired=False),
+                returns(Number=2, IsRepaired=True),
+            ],
+            "DiagnoseConnection": "REPAIR",
         },
-        through=("WaitForKeyStore", "ConnectKeyStore", "ReportConnection"),
+        "ConnectKeyStore DiagnoseConnection DisconnectKeyStore CreateKmsUser UpdatePassword"
+        " RecordRepair ConnectKeyStore ReportConnection",
     ),
     Path(
-        "connect-key-store",
-        "a key store that fails for kmsuser's sake is repaired",
+        "connects a key store again that was found FAILED",
         {
-            "DescribeKeyStore": key_store(
-                "DISCONNECTED", "FAILED", "CONNECTED", code="USER_NOT_FOUND"
-            ),
-            "ConnectKeyStore": connection(1, 2),
-            "DiagnoseConnection": [diagnosis("REPAIR")],
+            "DescribeKeyStore": "FAILED CONNECTED",
+            "ConnectKeyStore": 1,
+            "DiagnoseConnection": "CONNECT",
         },
-        through=(
-            "ConnectKeyStore",
-            "DiagnoseConnection",
-            "DisconnectKeyStore",
-            "CreateKmsUser",
-            "UpdatePassword",
-            "RecordRepair",
-            "ConnectKeyStore",
-            "ReportConnection",
-        ),
+        "DiagnoseConnection DisconnectKeyStore ConnectKeyStore",
+        without="CreateKmsUser",
     ),
     Path(
-        "connect-key-store",
-        "a key store that was found FAILED is connected once more",
+        "disconnects a key store that cannot be connected and fails",
         {
-            "DescribeKeyStore": key_store("FAILED", "CONNECTED", code="NETWORK_ERRORS"),
-            "ConnectKeyStore": connection(1),
-            "DiagnoseConnection": [diagnosis("CONNECT")],
+            "DescribeKeyStore": "DISCONNECTED FAILED",
+            "ConnectKeyStore": 1,
+            "DiagnoseConnection": "FAIL",
         },
-        through=("DiagnoseConnection", "DisconnectKeyStore", "ConnectKeyStore"),
-        without=("CreateKmsUser",),
+        "DiagnoseConnection DisconnectKeyStore ConnectionFailed",
+        failure="ConnectionFailed: KMS could not connect the key store: USER_NOT_FOUND. kmsuser is",
     ),
     Path(
-        "connect-key-store",
-        "a key store that cannot be connected",
-        {
-            "DescribeKeyStore": key_store("DISCONNECTED", "FAILED", code="USER_NOT_FOUND"),
-            "ConnectKeyStore": connection(1),
-            "DiagnoseConnection": [diagnosis("FAIL")],
-        },
-        status="FAILED",
-        error="ConnectionFailed",
-        cause=("KMS could not connect the key store: USER_NOT_FOUND. kmsuser is not",),
-        through=("DiagnoseConnection", "DisconnectKeyStore", "ConnectionFailed"),
+        "fails if the key store stays disconnected",
+        {"DescribeKeyStore": "DISCONNECTED DISCONNECTED", "ConnectKeyStore": 1},
+        failure="KeyStoreNotConnected: The key store is DISCONNECTED after",
     ),
     Path(
-        "connect-key-store",
-        "a key store that stays DISCONNECTED",
-        {
-            "DescribeKeyStore": key_store("DISCONNECTED", "DISCONNECTED"),
-            "ConnectKeyStore": connection(1),
-        },
-        status="FAILED",
-        error="KeyStoreNotConnected",
-        cause=("The key store is DISCONNECTED after",),
-    ),
-    Path(
-        "connect-key-store",
-        "a key store that is not connected in time",
-        {"DescribeKeyStore": key_store("CONNECTING", seconds=2641)},
-        status="FAILED",
-        error="KeyStoreStuck",
-        cause=("The key store is still CONNECTING after 44 minutes", "pReconcile"),
-        through=("DescribeKeyStore", "KeyStoreStuck"),
-    ),
-    Path(
-        "connect-key-store",
-        "a key store that connects for ever",
+        "waits for a connection for 44 minutes",
         {
             "DescribeKeyStore": [
-                *key_store("DISCONNECTED"),
-                forever(key_store("CONNECTING")[0]),
-            ],
-            "ConnectKeyStore": connection(1),
+                *results("DescribeKeyStore", "CONNECTING", Seconds=2640),
+                *results("DescribeKeyStore", "CONNECTING", Seconds=2641),
+            ]
         },
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "WaitForKeyStore DescribeKeyStore KeyStoreStuck",
+        failure="KeyStoreStuck: The key store is still CONNECTING after 44 minutes … pReconcile",
+    ),
+    Path(
+        "times out if the key store stays in connection",
+        {"DescribeKeyStore": "DISCONNECTED CONNECTING ...", "ConnectKeyStore": 1},
+        times_out=True,
         seconds=2700,
     ),
 ]
 
-DISCONNECT_KEY_STORE = [
+_DISCONNECT_KEY_STORE = [
     *[
         Path(
-            "disconnect-key-store",
-            f"a key store that is {state}",
-            {"DescribeKeyStore": key_store(state, "DISCONNECTING", "DISCONNECTED")},
+            f"disconnects a key store that is {state}",
+            {"DescribeKeyStore": f"{state} DISCONNECTING DISCONNECTED"},
+            "DisconnectKeyStore WaitForKeyStore ReportDisconnection",
             output={"State": "DISCONNECTED"},
-            through=("DisconnectKeyStore", "WaitForKeyStore", "ReportDisconnection"),
             seconds=30,
         )
         for state in ("CONNECTED", "CONNECTING", "FAILED")
     ],
     *[
         Path(
-            "disconnect-key-store",
-            f"a key store that is {state}",
-            {"DescribeKeyStore": key_store(state)},
+            f"leaves a key store alone that is {state}",
+            {"DescribeKeyStore": state},
+            without="DisconnectKeyStore",
             output={"State": state},
-            without=("DisconnectKeyStore",),
         )
         for state in ("DISCONNECTED", "NOT_FOUND")
     ],
     Path(
-        "disconnect-key-store",
-        "a key store in a state that nobody knows",
-        {"DescribeKeyStore": key_store("ASLEEP")},
-        status="FAILED",
-        error="KeyStoreUnknown",
-        cause=("The key store is ASLEEP, a state unknown to this workflow.",),
+        "fails in an unknown state",
+        {"DescribeKeyStore": "ASLEEP"},
+        failure="KeyStoreUnknown: The key store is ASLEEP, a state unknown to this workflow.",
     ),
     Path(
-        "disconnect-key-store",
-        "a key store that is not disconnected in time",
-        {"DescribeKeyStore": key_store("DISCONNECTING", seconds=841)},
-        status="FAILED",
-        error="KeyStoreStuck",
-        cause=("The key store is still DISCONNECTING after 14 minutes",),
+        "waits for a disconnection for 14 minutes",
+        {
+            "DescribeKeyStore": [
+                *results("DescribeKeyStore", "DISCONNECTING", Seconds=840),
+                *results("DescribeKeyStore", "DISCONNECTING", Seconds=841),
+            ]
+        },
+        "WaitForKeyStore DescribeKeyStore KeyStoreStuck",
+        failure="KeyStoreStuck: The key store is still DISCONNECTING after 14 minutes",
     ),
     Path(
-        "disconnect-key-store",
-        "a key store that disconnects for ever",
-        {"DescribeKeyStore": [forever(key_store("DISCONNECTING")[0])]},
-        status="TIMED_OUT",
-        error="States.Timeout",
+        "times out if the key store stays in disconnection",
+        {"DescribeKeyStore": "DISCONNECTING ..."},
+        times_out=True,
         seconds=900,
     ),
 ]
 
-UPDATE_KEY_STORE = [
+
+def _key_store_changes(**changes: bool) -> dict[str, list[Outcome]]:
+    return {"CheckKeyStoreUpdate": results("CheckKeyStoreUpdate", "", **changes)}
+
+
+_UPDATE_KEY_STORE = [
     Path(
-        "update-key-store",
-        "nothing but a new connection",
+        "reconnects the key store",
+        {},
+        "ConnectKeyStore DropPassword CompleteClaim ReportKeyStore",
+        without="RenameKeyStore MoveKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
-        through=("ConnectKeyStore", "DropPassword", "CompleteClaim", "ReportKeyStore"),
-        without=("RenameKeyStore", "MoveKeyStore"),
     ),
     Path(
-        "update-key-store",
-        "another name",
-        {"CheckKeyStoreUpdate": store_checked(NeedsRename=True)},
-        through=("RenameKeyStore", "ConnectKeyStore", "ReportKeyStore"),
-        without=("DisconnectKeyStore",),
+        "renames the key store",
+        _key_store_changes(NeedsRename=True),
+        "RenameKeyStore ConnectKeyStore ReportKeyStore",
+        without="DisconnectKeyStore",
     ),
     Path(
-        "update-key-store",
-        "another cluster",
-        {"CheckKeyStoreUpdate": store_checked(NeedsMove=True)},
-        through=("CreateKmsUser", "DisconnectKeyStore", "MoveKeyStore", "ConnectKeyStore"),
+        "moves the key store",
+        _key_store_changes(NeedsMove=True),
+        "CreateKmsUser DisconnectKeyStore MoveKeyStore ConnectKeyStore",
     ),
     Path(
-        "update-key-store",
-        "another name and another cluster, which is checked before anything changes",
-        {"CheckKeyStoreUpdate": store_checked(NeedsRename=True, NeedsMove=True)},
-        through=("CreateKmsUser", "MoveKeyStore", "RenameKeyStore", "ConnectKeyStore"),
+        "moves the key store before it renames it",
+        _key_store_changes(NeedsRename=True, NeedsMove=True),
+        "CreateKmsUser MoveKeyStore RenameKeyStore ConnectKeyStore",
     ),
     Path(
-        "update-key-store",
-        "another name, and another cluster that will not do",
+        "changes nothing if the new cluster is unfit",
         {
-            "CheckKeyStoreUpdate": store_checked(NeedsRename=True, NeedsMove=True),
+            **_key_store_changes(NeedsRename=True, NeedsMove=True),
             "CreateKmsUser": [fails("ParameterError", f"pCloudHsmClusterId: no. [{KEY_STORE}]")],
         },
-        status="FAILED",
-        error="ParameterError",
-        cause=("pCloudHsmClusterId: no.",),
-        without=("RenameKeyStore", "DisconnectKeyStore"),
+        without="RenameKeyStore DisconnectKeyStore",
+        failure="ParameterError: pCloudHsmClusterId: no.",
     ),
     Path(
-        "update-key-store",
-        "a key store that is gone",
+        "fails if the key store does not exist",
         {"CheckKeyStoreUpdate": [fails("KeyStoreNotFoundError")]},
-        status="FAILED",
-        error="KeyStoreNotFoundError",
-        without=("ConnectKeyStore",),
+        without="ConnectKeyStore",
+        failure="KeyStoreNotFoundError",
     ),
     Path(
-        "update-key-store",
-        "a rollback passes without a key store",
-        {
-            **_NEW,
-            "CheckKeyStoreUpdate": store_checked(IsChangeable=False, Rollback=True),
-        },
-        through=("CheckKeyStoreUpdate", "ReportKeyStore"),
-        without=("ConnectKeyStore",),
+        "completes a rollback without a key store",
+        {**_NO_KEY_STORE, **_key_store_changes(IsChangeable=False, Rollback=True)},
+        "CheckKeyStoreUpdate ReportKeyStore",
+        without="ConnectKeyStore",
     ),
     *[
         Path(
-            "update-key-store",
-            f"a rollback does without {state} what it still can, and says so",
+            f"continues a rollback when {task} fails",
             {
-                "CheckKeyStoreUpdate": store_checked(
-                    Rollback=True, NeedsRename=True, NeedsMove=state != "RenameKeyStore"
+                **_key_store_changes(
+                    Rollback=True, NeedsRename=True, NeedsMove=task != "RenameKeyStore"
                 ),
-                state: [fails("RefusedError")],
+                task: [fails("RefusedError")],
             },
-            through=(state, *then, "SetRollbackWarning", "ReportKeyStore"),
-            without=("UpdateFailed", *without),
+            f"{task} {then} SetRollbackWarning ReportKeyStore",
+            without=f"UpdateFailed {without}",
         )
-        for state, then, without in (
-            ("CreateKmsUser", ("RenameKeyStore", "ConnectKeyStore"), ("DisconnectKeyStore",)),
-            ("DisconnectKeyStore", ("RenameKeyStore", "ConnectKeyStore"), ("MoveKeyStore",)),
-            ("MoveKeyStore", ("RenameKeyStore", "ConnectKeyStore", "DropPassword"), ()),
-            ("RenameKeyStore", ("ConnectKeyStore", "DropPassword"), ()),
-            ("ConnectKeyStore", (), ("DropPassword", "CompleteClaim")),
-            ("DropPassword", ("CompleteClaim",), ()),
-            ("CompleteClaim", (), ()),
+        for task, then, without in (
+            ("CreateKmsUser", "RenameKeyStore ConnectKeyStore", "DisconnectKeyStore"),
+            ("DisconnectKeyStore", "RenameKeyStore ConnectKeyStore", "MoveKeyStore"),
+            ("MoveKeyStore", "RenameKeyStore ConnectKeyStore DropPassword", ""),
+            ("RenameKeyStore", "ConnectKeyStore DropPassword", ""),
+            ("ConnectKeyStore", "", "DropPassword CompleteClaim"),
+            ("DropPassword", "CompleteClaim", ""),
+            ("CompleteClaim", "", ""),
         )
     ],
 ]
 
-DELETE_KEY_STORE = [
+_DELETE_KEY_STORE = [
     Path(
-        "delete-key-store",
-        "a key store that is to be kept",
-        {"FindKeyStore": [_FOUND]},
-        output={"PhysicalResourceId": KEY_STORE},
-        through=(
-            "DisconnectKeyStore",
-            "RetainKeyStore",
-            "DropPassword",
-            "DropClaim",
-            "ReportRetained",
-        ),
-        without=("DeleteKeyStore",),
+        "retains the key store",
+        {"FindKeyStore": 1},
+        "DisconnectKeyStore RetainKeyStore DropPassword DropClaim ReportRetained",
+        without="DeleteKeyStore",
+        output={"PhysicalResourceId": KEY_STORE, "Data": {"Retained": KEY_STORE}},
     ),
     Path(
-        "delete-key-store",
-        "a key store that is to be deleted",
-        {"FindKeyStore": [_FOUND]},
+        "deletes the key store",
+        {"FindKeyStore": 1},
+        "DisconnectKeyStore DeleteKeyStore DropPassword ReportDeletion",
+        without="RetainKeyStore",
         properties={"DeleteKeyStoreUponStackDeletion": "true"},
-        through=("DisconnectKeyStore", "DeleteKeyStore", "DropPassword", "ReportDeletion"),
-        without=("RetainKeyStore",),
     ),
     Path(
-        "delete-key-store",
-        "a key store that is to be deleted and holds keys",
-        {"FindKeyStore": [_FOUND], "DeleteKeyStore": [ok(IsRetained=True)]},
+        "retains a key store that contains keys",
+        {"FindKeyStore": 1, "DeleteKeyStore": [returns(IsRetained=True)]},
+        "DeleteKeyStore RetainKeyStore DropPassword ReportRetained",
         properties={"DeleteKeyStoreUponStackDeletion": "true"},
-        through=("DeleteKeyStore", "RetainKeyStore", "DropPassword", "ReportRetained"),
     ),
     Path(
-        "delete-key-store",
-        "a key store that a failed creation has left",
-        {"FindKeyStore": _FORMER},
-        through=("DisconnectKeyStore", "DeleteKeyStore", "ReportDeletion"),
-        without=("RetainKeyStore",),
+        "deletes what a failed creation left",
+        {"FindKeyStore": _LEFTOVER},
+        "DisconnectKeyStore DeleteKeyStore ReportDeletion",
+        without="RetainKeyStore",
     ),
     Path(
-        "delete-key-store",
-        "a key store that is gone",
-        {"FindKeyStore": [ok(**_ABSENT, Attempts=1), ok(**_ABSENT, Attempts=2)]},
-        through=("WaitForLateKeyStore", "DropPassword", "DropClaim", "ReportDeletion"),
-        without=("DisconnectKeyStore", "DeleteKeyStore"),
+        "succeeds if there is no key store",
+        {"FindKeyStore": "NOT_FOUND NOT_FOUND"},
+        "WaitForLateKeyStore DropPassword DropClaim ReportDeletion",
+        without="DisconnectKeyStore DeleteKeyStore",
         seconds=60,
     ),
     Path(
-        "delete-key-store",
-        "a request about what was replaced long ago",
-        {"FindKeyStore": [ok(**_ABSENT | {"IsStale": True}, Attempts=1)]},
+        "leaves everything alone after a replacement",
+        {"FindKeyStore": results("FindKeyStore", "NOT_FOUND", IsStale=True)},
+        "FindKeyStore ReportDeletion",
+        without="WaitForLateKeyStore DropPassword DropClaim",
         output={"PhysicalResourceId": KEY_STORE},
-        through=("FindKeyStore", "ReportDeletion"),
-        without=("WaitForLateKeyStore", "DropPassword", "DropClaim"),
     ),
     Path(
-        "delete-key-store",
-        "a key store that shows late",
+        "deletes a key store that is listed late",
         {
             "FindKeyStore": [
-                ok(**_ABSENT, Attempts=1),
-                ok(
-                    Id=KEY_STORE, State="DISCONNECTED", IsIncomplete=True, IsStale=False, Attempts=2
-                ),
+                *results("FindKeyStore", "NOT_FOUND"),
+                *results("FindKeyStore", "DISCONNECTED", IsIncomplete=True, Attempts=2),
             ]
         },
-        through=("WaitForLateKeyStore", "DisconnectKeyStore", "DeleteKeyStore"),
+        "WaitForLateKeyStore DisconnectKeyStore DeleteKeyStore",
     ),
 ]
 
-PATHS = [
-    *HANDLE_REQUEST,
-    *CREATE_CLUSTER,
-    *CREATE_FIRST_HSM,
-    *UPDATE_CLUSTER,
-    *DELETE_CLUSTER,
-    *ACTIVATE_CLUSTER,
-    *ALIGN_HSMS,
-    *RUN_ON_CLIENT,
-    *CREATE_KEY_STORE,
-    *CREATE_KMS_USER,
-    *CONNECT_KEY_STORE,
-    *DISCONNECT_KEY_STORE,
-    *UPDATE_KEY_STORE,
-    *DELETE_KEY_STORE,
-]
+PATHS = {
+    "handle-request": _HANDLE_REQUEST,
+    "create-cluster": _CREATE_CLUSTER,
+    "create-first-hsm": _CREATE_FIRST_HSM,
+    "update-cluster": _UPDATE_CLUSTER,
+    "delete-cluster": _DELETE_CLUSTER,
+    "activate-cluster": _ACTIVATE_CLUSTER,
+    "align-hsms": _ALIGN_HSMS,
+    "run-on-client": _RUN_ON_CLIENT,
+    "create-key-store": _CREATE_KEY_STORE,
+    "create-kms-user": _CREATE_KMS_USER,
+    "connect-key-store": _CONNECT_KEY_STORE,
+    "disconnect-key-store": _DISCONNECT_KEY_STORE,
+    "update-key-store": _UPDATE_KEY_STORE,
+    "delete-key-store": _DELETE_KEY_STORE,
+}

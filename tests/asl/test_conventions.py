@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hsm_lifecycle.steps import client
-from tests.asl.machine import MACHINES, Machine, State, child, is_nested, ways
+from tests.support.state_machines import MACHINES, Machine, State, child, is_nested, transitions
 from tests.templates.template import ROOT, TEMPLATES, Template, references, words
 
 # The Retry of every task that calls a function.
@@ -175,7 +175,9 @@ def test_every_state_can_be_reached(machine: Machine) -> None:
     while pending:
         name = pending.pop()
         reached.add(name)
-        pending += [target for _, target in ways(machine.states[name]) if target not in reached]
+        pending += [
+            target for _, target in transitions(machine.states[name]) if target not in reached
+        ]
     assert set(machine.states) - reached == set()
 
 
@@ -380,7 +382,7 @@ def test_what_is_caught_is_kept_under_a_noun_of_its_own(
 @in_every_machine
 def test_every_loop_waits_or_is_a_bounded_decision(machine: Machine) -> None:
     graph = {
-        name: [target for _, target in ways(state)]
+        name: [target for _, target in transitions(state)]
         for name, state in machine.states.items()
         if state["Type"] != "Wait"
     }
@@ -426,7 +428,7 @@ def test_who_looks_at_the_cluster_again_and_again_knows_since_when(
 def test_a_poll_has_a_way_on_a_way_back_and_a_way_out(machine: Machine) -> None:
     waits = set(machine.of_type("Wait"))
     for name, state in machine.of_type("Choice").items():
-        targets = [target for _, target in ways(state)]
+        targets = [target for _, target in transitions(state)]
         if waits & set(targets):
             assert len(set(targets)) >= 3, name
             assert state["Default"] not in waits, name

@@ -1,311 +1,281 @@
-"""Each Choice is taken each way, each Fail reached, each Retry and Catch put to the test.
+"""Every machine follows its paths, and every failure of its tasks is retried, caught or reported.
 
-The paths are walked in the interpreter of the rehearsal, in virtual time; paths.py says what each
-state is answered. Of a path that passes a task more are made: the task fails once and recovers,
-fails until its Retry gives up, is refused, takes too long.
+paths.py says what the tasks return; the emulator's interpreter runs the machine in virtual time.
+From a path through a task more are derived: the task fails once, fails for good, takes too long.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from tests.asl.machine import MACHINES, Machine, State, is_nested, ways
-from tests.asl.paths import PATHS, USUAL, Answer, Path, fails, takes
+from tests.asl.paths import PATHS, Outcome, Path, fails, results, returns, takes, usual_outcome
+from tests.support.state_machines import MACHINES, Machine, State, is_nested, transitions
 from tests.templates.template import ROOT
 
 Walk = dict[str, Any]
 
-# The state whose answer says that the update is a rollback.
-ROLLBACK_IS_KNOWN_BY = {"update-cluster": "CheckUpdate", "update-key-store": "CheckKeyStoreUpdate"}
-
-TASKS = [
-    pytest.param(machine, name, state, id=f"{machine}-{name}")
-    for machine in MACHINES.values()
-    for name, state in machine.of_type("Task").items()
-]
-FUNCTION_TASKS = [task for task in TASKS if not is_nested(task.values[2])]  # type: ignore[arg-type]  # pytest types the values of a parameter set as object
-in_every_path = pytest.mark.parametrize("path", PATHS, ids=str)
-in_every_machine = pytest.mark.parametrize("machine", MACHINES.values(), ids=repr)
-in_every_task = pytest.mark.parametrize(("machine", "name", "state"), TASKS)
-in_every_function_task = pytest.mark.parametrize(("machine", "name", "state"), FUNCTION_TASKS)
+# The task that tells an update from its rollback.
+DETECTS_ROLLBACK = {"update-cluster": "CheckUpdate", "update-key-store": "CheckKeyStoreUpdate"}
 
 
-# ---- walking
+class Case(NamedTuple):
+    """A path to walk, and the check that yields what is wrong with its walk."""
+
+    path: Path
+    problems: Callable[[Walk], Iterator[str]]
 
 
-def answers(path: Path) -> dict[str, list[Answer]]:
-    """What each task on the path is answered."""
-    tasks = MACHINES[path.machine].of_type("Task")
-    return {
-        **{name: [{"forever": USUAL[name]}] for name in tasks if name in USUAL},
-        **path.answers,
-    }
+class Interpreter:
+    """The process that runs machines; `problems` has what it says about each definition."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.problems = self._ask({stem: machine.text for stem, machine in MACHINES.items()})
+
+    def walk(self, machine: Machine, paths: Sequence[Path]) -> list[Walk]:
+        """Walk the paths, each in an execution of its own."""
+        work = [{"input": path.input(machine.stem), "outcomes": script(path)} for path in paths]
+        walks: list[Walk] = self._ask({"machine": machine.stem, "paths": work})
+        return walks
+
+    def _ask(self, question: Any) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        print(json.dumps(question), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
 
 
-def walked(many: Sequence[Path]) -> dict[str, Any]:
-    """How each path went, by its name; and under "flaws" what is wrong with each definition."""
-    work = {
-        "machines": {stem: machine.text for stem, machine in MACHINES.items()},
-        "paths": [
-            {"machine": path.machine, "input": path.input, "answers": answers(path)}
-            for path in many
-        ],
-    }
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def interpreter() -> Iterator[Interpreter]:
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.asl.interpreter"],
-        input=json.dumps(work),
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        check=True,
-        timeout=120,
-    )
-    told = json.loads(done.stdout)
-    walks = zip(many, told["walks"], strict=True)
-    return {"flaws": told["flaws"], **{str(path): walk for path, walk in walks}}
-
-
-@functools.cache
-def table() -> dict[str, Any]:
-    """The paths of the table, walked."""
-    return walked(PATHS)
-
-
-def states_of(walk: Walk) -> list[str]:
-    """The states of a walk, in order."""
-    return [name for name, _ in walk["ways"]]
-
-
-def passing(machine: Machine, task: str) -> Path:
-    """The first path of the table that passes a task and comes to its end."""
-    for path in PATHS:
-        walk = table()[str(path)]
-        if path.machine == machine.stem and task in states_of(walk) and path.status == "SUCCEEDED":
-            return path
-    raise LookupError(f"no path of {machine} that succeeds passes {task}")
-
-
-def begun(path: Path, task: str, *first: Answer) -> Path:
-    """The path, but that a task is answered this at first."""
-    return path.answered(task, *first, *answers(path)[task])
-
-
-# ---- what becomes of a path
-
-
-class Variations:
-    """Every path that is made of the table's, walked at once when the first is asked for."""
-
-    def __init__(self) -> None:
-        self._paths: dict[str, Path] = {}
-        self._walks: dict[str, Any] = {}
-
-    def walk(self, name: str) -> Walk:
-        """How a variation went."""
-        self._walk_all()
-        walk: Walk = self._walks[str(self._paths[name])]
-        return walk
-
-    def of(self, machine: Machine) -> list[Walk]:
-        """How every variation of a machine's paths went."""
-        self._walk_all()
-        return [self._walks[str(p)] for p in self._paths.values() if p.machine == machine.stem]
-
-    def _walk_all(self) -> None:
-        if not self._walks:
-            for task in TASKS:
-                self._add(*task.values)  # type: ignore[arg-type]  # see above
-            self._walks = walked(list(self._paths.values()))
-
-    def _add(self, machine: Machine, task: str, state: State) -> None:
+    ) as process:
+        limit = threading.Timer(300, process.kill)
+        limit.start()
         try:
-            path = passing(machine, task)
-        except LookupError:
-            return
-        limit = state["TimeoutSeconds"]
-        made = {
-            "is refused": begun(path, task, fails("RefusedError")),
-            "takes too long": begun(path, task, takes(limit + 1)),
-        }
-        if "Retry" in state:
-            attempts = state["Retry"][0]["MaxAttempts"]
-            made["fails once"] = begun(path, task, fails("TransientError"))
-            made["fails on and on"] = begun(path, task, *[fails("TransientError")] * (attempts + 1))
-        for what, variation in made.items():
-            self._keep(f"{machine} {task} {what}", variation)
-            if machine.stem in ROLLBACK_IS_KNOWN_BY and "Catch" in state:
-                self._keep(f"{machine} {task} {what} in a rollback", in_a_rollback(variation))
-
-    def _keep(self, name: str, path: Path) -> None:
-        self._paths[name] = replace(path, name=name)
+            yield Interpreter(process)
+        finally:
+            limit.cancel()
+            process.kill()
 
 
-def in_a_rollback(path: Path) -> Path:
-    """The path of an update, taken by its rollback."""
-    state = ROLLBACK_IS_KNOWN_BY[path.machine]
-    (answer,) = path.answers.get(state, [USUAL[state]])
-    return path.answered(state, {"result": {**answer["result"], "Rollback": True}})
+@pytest.mark.parametrize("machine", MACHINES.values(), ids=repr)
+def test_a_machine_follows_its_paths_and_handles_every_failure(
+    machine: Machine, interpreter: Interpreter
+) -> None:
+    assert interpreter.problems[machine.stem] == []
+    paths = PATHS[machine.stem]
+    assert len({path.name for path in paths}) == len(paths)
+    walks = walk_until_problem(interpreter, machine, [table_case(machine, path) for path in paths])
+    succeeded = [
+        (path, walk)
+        for path, walk in zip(paths, walks, strict=True)
+        if ends_in(path) == "SUCCEEDED"
+    ]
+    for task, state in machine.of_type("Task").items():
+        base = next(((path, walk) for path, walk in succeeded if task in entered(walk)), None)
+        assert base, f"no path that succeeds passes {task}"
+        cases = failure_cases(machine, task, state, *base)
+        walks += walk_until_problem(interpreter, machine, list(cases))
+    assert untaken(machine, walks) == []
 
 
-VARIATIONS = Variations()
+def walk_until_problem(
+    interpreter: Interpreter, machine: Machine, cases: Sequence[Case]
+) -> list[Walk]:
+    """Walk all cases. The first walk that goes wrong fails the test, with all of its states."""
+    walks = interpreter.walk(machine, [case.path for case in cases])
+    for case, walk in zip(cases, walks, strict=True):
+        if problems := list(case.problems(walk)):
+            report = [f"{machine} {case.path.name}:", *problems, "The walk:"]
+            report += [f"  {name} ({kind})" for name, kind in walk["transitions"]]
+            report += [f"  {key}: {walk[key]}" for key in ("status", "error", "cause", "output")]
+            pytest.fail("\n".join(report), pytrace=False)
+    return walks
 
 
-def caught_by(state: State, error: str) -> str | None:
-    """Where an error of a task leads to; None if it ends the execution."""
-    for catcher in state.get("Catch", []):
-        if error in catcher["ErrorEquals"] or "States.ALL" in catcher["ErrorEquals"]:
-            return str(catcher["Next"])
-    return None
+def script(path: Path) -> dict[str, list[Outcome]]:
+    """The outcomes of every task on the path."""
+    usual = {task: [usual_outcome(task)] for m in MACHINES.values() for task in m.of_type("Task")}
+    return usual | path.script()
 
 
-def assert_failed(machine: Machine, name: str, state: State, what: str, error: str) -> None:
-    """A task that fails for good ends the execution with its own error, or is caught."""
-    base = table()[str(passing(machine, name))]
-    walk = VARIATIONS.walk(f"{machine} {name} {what}")
-    caught = caught_by(state, error)
-    if caught is None:
-        assert (walk["status"], walk["error"]) == ("FAILED", error)
-        assert states_of(walk)[-1] == name
-        assert states_of(walk) == states_of(base)[: len(walk["ways"])]
-    else:
-        assert caught in states_of(walk)
-    if machine.stem in ROLLBACK_IS_KNOWN_BY and caught:
-        assert (walk["status"], walk["error"]) == ("FAILED", error)
-        rolled_back = VARIATIONS.walk(f"{machine} {name} {what} in a rollback")
-        assert rolled_back["status"] == "SUCCEEDED"
-        (warned,) = (given for state, given in rolled_back["calls"] if state.startswith("Report"))
-        assert warned["Warnings"].startswith("The rollback could not restore the ")
+def entered(walk: Walk) -> list[str]:
+    """The states of a walk, in order."""
+    return [name for name, _ in walk["transitions"]]
+
+
+def called(walk: Walk, task: str) -> int:
+    """How often a task was called, retries included."""
+    return [name for name, _ in walk["calls"]].count(task)
+
+
+def ends_in(path: Path) -> str:
+    """The status in which the execution must end."""
+    return "FAILED" if path.failure else "TIMED_OUT" if path.times_out else "SUCCEEDED"
 
 
 # ---- the table
 
 
-def test_no_two_paths_of_a_machine_have_one_name() -> None:
-    assert len({str(path) for path in PATHS}) == len(PATHS)
+def table_case(machine: Machine, path: Path) -> Case:
+    """A path of the table."""
+
+    def problems(walk: Walk) -> Iterator[str]:
+        error, _, cause = path.failure.partition(": ")
+        wanted = (ends_in(path), "States.Timeout" if path.times_out else error or None)
+        if (walk["status"], walk["error"]) != wanted:
+            yield f"ends in {walk['status']} {walk['error']}, not in {wanted}"
+        yield from (
+            f"the cause lacks {part!r}"
+            for part in re.split(" ?… ?", cause)
+            if part not in (walk["cause"] or "")
+        )
+        if not path.output.items() <= (walk["output"] or {}).items():
+            yield f"the output lacks {path.output}"
+        if path.seconds is not None and walk["seconds"] != path.seconds:
+            yield f"takes {walk['seconds']} s, not {path.seconds}"
+        yield from route_problems(path, entered(walk))
+        yield from (
+            f"does not use all outcomes of {task}"
+            for task in walk["unused"]
+            if task in path.outcomes
+        )
+        if machine.states[entered(walk)[-1]]["Type"] == "Fail":
+            yield from cause_problems(walk["cause"])
+
+    return Case(path, problems)
 
 
-def test_every_machine_has_paths_and_every_path_a_machine() -> None:
-    assert {path.machine for path in PATHS} == set(MACHINES)
-
-
-@in_every_machine
-def test_step_functions_takes_the_definition(machine: Machine) -> None:
-    assert table()["flaws"][machine.stem] == []
-
-
-@in_every_path
-def test_a_path_ends_as_it_should(path: Path) -> None:
-    walk = table()[str(path)]
-    assert (walk["status"], walk["error"]) == (path.status, path.error), walk["cause"]
-    assert [part for part in path.cause if part not in (walk["cause"] or "")] == []
-    if path.output:
-        assert path.output.items() <= walk["output"].items()
-    if path.seconds is not None:
-        assert walk["seconds"] == path.seconds
-
-
-@in_every_path
-def test_a_path_leads_through_the_right_states(path: Path) -> None:
-    states = states_of(table()[str(path)])
-    assert set(path.without) & set(states) == set()
+def route_problems(path: Path, states: list[str]) -> Iterator[str]:
+    """What is wrong with the states that were entered."""
+    yield from (f"enters {name}" for name in path.without.split() if name in states)
     position = 0
-    for wanted in path.through:
-        assert wanted in states[position:], f"{wanted} does not follow in {states}"
-        position = states.index(wanted, position) + 1
+    for name in path.through.split():
+        if name not in states[position:]:
+            yield f"does not enter {name}, or too early"
+            return
+        position = states.index(name, position) + 1
 
 
-@in_every_path
-def test_a_path_uses_up_its_answers(path: Path) -> None:
-    walk = table()[str(path)]
-    assert [name for name in walk["left"] if name in path.answers] == []
+def cause_problems(cause: str) -> Iterator[str]:
+    """What is wrong with the cause that a Fail state gives."""
+    if not re.fullmatch(r"[A-Za-z].*[.a-z)] \[(cluster-2example3id|cks-\w+)\]", cause):
+        yield "the cause is not sentences followed by an id in brackets"
+    if re.search(r"\{|\}|\$|  |\.\.| \.|None|null", cause):
+        yield "the cause lacks a value"
 
 
-@in_every_path
-def test_a_cause_reads_well(path: Path) -> None:
-    walk = table()[str(path)]
-    last = MACHINES[path.machine].states[states_of(walk)[-1]]
-    if last["Type"] == "Fail":
-        assert re.fullmatch(r"[A-Za-z].*[.a-z)] \[(cluster-2example3id|cks-\w+)\]", walk["cause"])
-        assert not re.search(r"\{|\}|\$|  |\.\.| \.|None|null", walk["cause"])
-
-
-# ---- coverage
-
-
-@in_every_machine
-def test_every_choice_is_taken_each_way_and_every_state_is_reached(machine: Machine) -> None:
-    walks = [table()[str(path)] for path in PATHS if path.machine == machine.stem]
-    walks += VARIATIONS.of(machine)
-    taken = {(name, way) for walk in walks for name, way in walk["ways"]}
-    wanted = {
-        (name, way.split()[0] if way.startswith("catch") else way)
+def untaken(machine: Machine, walks: Sequence[Walk]) -> list[str]:
+    """The transitions, and the states at the end, that no walk has taken."""
+    taken = {(name, kind) for walk in walks for name, kind in walk["transitions"]}
+    return [
+        f"{name} {kind}"
         for name, state in machine.states.items()
-        for way, _ in [*ways(state)] or [("end", "")]
-    }
-    assert wanted - taken == set()
+        for kind, _ in [*transitions(state)] or [("end", "")]
+        if (name, kind.split()[0] if kind.startswith("catch") else kind) not in taken
+    ]
 
 
-@in_every_task
-def test_every_task_is_passed_by_a_path_that_succeeds(
-    machine: Machine, name: str, state: State
-) -> None:
-    assert passing(machine, name)
+# ---- failures of a task
 
 
-# ---- retries and catches
+def failure_cases(
+    machine: Machine, task: str, state: State, path: Path, base: Walk
+) -> Iterator[Case]:
+    """The task fails in every way, on a path that otherwise succeeds."""
 
+    def but(what: str, *outcomes: Outcome) -> Path:
+        changed = path.with_outcomes(task, *outcomes, *script(path)[task])
+        return replace(changed, name=f"{path.name}, but {task} {what}")
 
-@in_every_function_task
-def test_a_task_that_fails_once_is_repeated_and_the_path_goes_on(
-    machine: Machine, name: str, state: State
-) -> None:
-    path = passing(machine, name)
-    base = table()[str(path)]
-    walk = VARIATIONS.walk(f"{machine} {name} fails once")
-    assert walk["status"] == base["status"]
-    assert walk["output"] == base["output"] or name == "RunLifecycle"
-    assert walk["ways"] == base["ways"]
-    assert walk["seconds"] == base["seconds"] + state["Retry"][0]["IntervalSeconds"]
+    def lasting(what: str, error: str, *outcomes: Outcome, calls: range) -> Iterator[Case]:
+        changed = but(what, *outcomes)
 
+        def problems(walk: Walk) -> Iterator[str]:
+            yield from failure_problems(machine, task, error, base, walk)
+            if called(walk, task) not in calls:
+                yield f"calls {task} {called(walk, task)} times"
 
-@in_every_function_task
-def test_a_task_that_fails_on_and_on_is_given_up(machine: Machine, name: str, state: State) -> None:
-    assert_failed(machine, name, state, "fails on and on", "TransientError")
-    walk = VARIATIONS.walk(f"{machine} {name} fails on and on")
-    times = [called for called, _ in walk["calls"]].count(name)
-    assert times >= state["Retry"][0]["MaxAttempts"] + 1
+        yield Case(changed, problems)
+        if machine.stem in DETECTS_ROLLBACK and "Catch" in state:
+            yield Case(in_rollback(machine, changed), rollback_problems)
 
+    def recovering(what: str, outcome: Outcome, seconds: int) -> Case:
+        def problems(walk: Walk) -> Iterator[str]:
+            for key in ("status", "output", "transitions"):
+                if walk[key] != base[key]:
+                    yield f"the {key} is not {base[key]}"
+            if walk["seconds"] != base["seconds"] + seconds:
+                yield f"takes {walk['seconds']} s, not {base['seconds']} + {seconds}"
 
-@in_every_task
-def test_a_task_that_is_refused_is_not_repeated(machine: Machine, name: str, state: State) -> None:
-    if (machine.stem, name) == ("handle-request", "SendResponse"):
-        return  # the answer is repeated whatever went wrong
-    assert_failed(machine, name, state, "is refused", "RefusedError")
-    walk = VARIATIONS.walk(f"{machine} {name} is refused")
-    base = [called for called, _ in table()[str(passing(machine, name))]["calls"]]
-    assert [called for called, _ in walk["calls"]].count(name) <= base.count(name)
+        return Case(but(what, outcome), problems)
 
-
-@in_every_task
-def test_a_task_that_takes_too_long_is_repeated_if_it_is_a_function_s_and_else_fails(
-    machine: Machine, name: str, state: State
-) -> None:
+    too_long = takes(state["TimeoutSeconds"] + 1)
+    at_most_as_usual = range(called(base, task) + 1)
+    if (machine.stem, task) != ("handle-request", "SendResponse"):  # it retries every error
+        refusal = fails("RefusedError")
+        yield from lasting("is refused", "RefusedError", refusal, calls=at_most_as_usual)
     if is_nested(state):
-        assert_failed(machine, name, state, "takes too long", "States.Timeout")
-    else:
-        base = table()[str(passing(machine, name))]
-        walk = VARIATIONS.walk(f"{machine} {name} takes too long")
-        assert walk["ways"] == base["ways"]
-        waited = state["TimeoutSeconds"] + state["Retry"][0]["IntervalSeconds"]
-        assert walk["seconds"] == base["seconds"] + waited
+        yield from lasting("takes too long", "States.Timeout", too_long, calls=at_most_as_usual)
+        return
+    attempts, interval = (state["Retry"][0][key] for key in ("MaxAttempts", "IntervalSeconds"))
+    yield recovering("fails once", fails("TransientError"), interval)
+    yield recovering("takes too long once", too_long, state["TimeoutSeconds"] + interval)
+    failures = [fails("TransientError")] * (attempts + 1)
+    repeated = range(attempts + 1, 1000)
+    yield from lasting("keeps failing", "TransientError", *failures, calls=repeated)
+
+
+def failure_problems(
+    machine: Machine, task: str, error: str, base: Walk, walk: Walk
+) -> Iterator[str]:
+    """A task that fails for good ends the execution with its own error, or is caught."""
+    states, usual = entered(walk), entered(base)
+    caught = next(
+        (
+            catcher["Next"]
+            for catcher in machine.states[task].get("Catch", [])
+            if {error, "States.ALL"} & set(catcher["ErrorEquals"])
+        ),
+        None,
+    )
+    if caught and caught not in states:
+        yield f"does not enter {caught}"
+    if not caught and (states[-1] != task or states != usual[: len(states)]):
+        yield f"does not end in {task} on the usual path {usual}"
+    is_fatal = not caught or machine.stem in DETECTS_ROLLBACK
+    if is_fatal and (walk["status"], walk["error"]) != ("FAILED", error):
+        yield f"ends in {walk['status']} {walk['error']}, not in FAILED {error}"
+
+
+def in_rollback(machine: Machine, path: Path) -> Path:
+    """The same path of an update, in its rollback."""
+    task = DETECTS_ROLLBACK[machine.stem]
+    (outcome,) = path.script().get(task, results(task))
+    rollback = returns(**outcome["result"] | {"Rollback": True})
+    return replace(path.with_outcomes(task, rollback), name=f"{path.name}, in a rollback")
+
+
+def rollback_problems(walk: Walk) -> Iterator[str]:
+    """A rollback succeeds with a warning."""
+    if walk["status"] != "SUCCEEDED":
+        yield f"ends in {walk['status']} {walk['error']}, not in SUCCEEDED"
+    warnings = [given.get("Warnings") for name, given in walk["calls"] if name.startswith("Report")]
+    if [str(text).startswith("The rollback could not restore the ") for text in warnings] != [True]:
+        yield f"reports the warnings {warnings}"

@@ -19,7 +19,7 @@ from rehearsal import fixtures
 from rehearsal.drivers.key_store import LEFT_BY_KMS, KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import ADMIN_PASSWORD, Ground
-from tests.asl.machine import MACHINES
+from tests.support.state_machines import MACHINES
 
 Json = dict[str, Any]
 

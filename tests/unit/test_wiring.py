@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hsm_lifecycle import errors, handlers, properties
-from tests.asl.machine import MACHINES, PLACEHOLDER, Machine, State, child
 from tests.support import step_source
+from tests.support.state_machines import MACHINES, PLACEHOLDER, Machine, State, child
 from tests.templates.template import TEMPLATES, Template, branches, references
 
 Step = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""A state machine as the tests read it: its states, the ways between them, and its text."""
+"""A state machine as tests read it: its states, the transitions between them, and its text."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Machine:
 
     @property
     def templates(self) -> list[Template]:
-        """The templates that have this machine."""
+        """The templates that deploy this machine."""
         return [template for template in TEMPLATES if self.stem in template.machines()]
 
     def of_type(self, kind: str) -> dict[str, State]:
@@ -45,7 +45,7 @@ class Machine:
         return {name: s for name, s in self.of_type("Task").items() if is_nested(s)}
 
     def placeholders(self) -> set[str]:
-        """The names that a template fills in."""
+        """The names that a template substitutes."""
         return set(PLACEHOLDER.findall(self.text))
 
 
@@ -55,13 +55,13 @@ def is_nested(state: State) -> bool:
 
 
 def child(state: State) -> str | None:
-    """The stem of the machine that a Task runs; None if only its input says which."""
+    """The stem of the machine that a Task runs; None if the input decides."""
     target = state["Parameters"].get("StateMachineArn")
     return kebab(target[2:-1].removesuffix("StateMachineArn")) if target else None
 
 
-def ways(state: State) -> Iterator[tuple[str, str]]:
-    """Each way out of a state: what it is called, and the state it leads to."""
+def transitions(state: State) -> Iterator[tuple[str, str]]:
+    """Each transition out of a state: its kind, such as "choice 0", and the next state."""
     for number, choice in enumerate(state.get("Choices", [])):
         yield f"choice {number}", choice["Next"]
     if "Default" in state:
