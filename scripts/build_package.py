@@ -1,7 +1,7 @@
-"""Builds the one Lambda zip: our sources, and the wheels of functions/requirements.txt unpacked.
+"""Builds the Lambda zip: the sources and the unpacked wheels of functions/requirements.txt.
 
-The same input gives the same bytes on every machine with the same zlib: entries are sorted, their
-times and modes fixed, and what an installer would write (RECORD, byte code) is left out.
+Builds are reproducible with the same zlib: entries are sorted, have fixed times and modes, and
+exclude what an installer writes (RECORD, byte code).
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 SOURCES = Path("functions") / "hsm_lifecycle"
-# The first moment that a zip can tell.
+# The earliest time that a zip can store.
 _MADE = (1980, 1, 1, 0, 0, 0)
 _TYPES_ONLY = (".pyi", ".typed")
 _NOTICES = ("LICENSE", "NOTICE")
 
 
 class PackageError(Exception):
-    """The zip cannot be built from what there is; the message says what is wrong."""
+    """The zip cannot be built."""
 
 
 def build(sources: Path, wheels: Path, target: Path) -> None:
-    """Write the zip of a package's sources and of all wheels in a directory."""
+    """Write a zip with a package's sources and the contents of all wheels in a directory."""
     write_zip({**contents_of_wheels(wheels), **contents_of_sources(sources)}, target)
 
 
 def contents_of_sources(sources: Path) -> dict[str, bytes]:
-    """The modules of a package by their names in the zip."""
+    """The modules of a package by name in the zip."""
     modules = {
         path.relative_to(sources.parent).as_posix(): path.read_bytes()
         for path in sources.rglob("*.py")
@@ -42,10 +42,10 @@ def contents_of_sources(sources: Path) -> dict[str, bytes]:
 
 
 def contents_of_wheels(wheels: Path) -> dict[str, bytes]:
-    """What the wheels in a directory hold and a running function needs, with their licences."""
+    """The runtime files and licences in the wheels of a directory."""
     found = sorted(wheels.glob("*.whl"))
     if not found:
-        raise PackageError(f"{wheels} holds no wheels: run `make setup`.")
+        raise PackageError(f"{wheels} contains no wheels: run `make setup`.")
     contents: dict[str, bytes] = {}
     for wheel in found:
         with zipfile.ZipFile(wheel) as archive:
@@ -53,13 +53,13 @@ def contents_of_wheels(wheels: Path) -> dict[str, bytes]:
                 if not is_needed(name):
                     continue
                 if name in contents:
-                    raise PackageError(f"{wheel.name} and another wheel both hold {name}.")
+                    raise PackageError(f"{wheel.name} and another wheel both contain {name}.")
                 contents[name] = archive.read(name)
     return contents
 
 
 def is_needed(name: str) -> bool:
-    """Whether this entry of a wheel is code that runs, data that it reads, or a licence."""
+    """Whether an entry of a wheel is code, data or a licence."""
     path = PurePosixPath(name)
     if name.endswith("/") or "__pycache__" in path.parts or "tests" in path.parts:
         return False
@@ -69,14 +69,14 @@ def is_needed(name: str) -> bool:
 
 
 def write_zip(contents: Mapping[str, bytes], target: Path) -> None:
-    """Write these files as a zip whose bytes depend on nothing else; never a half one."""
+    """Write files as a reproducible zip, atomically."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partly = target.with_name(f"{target.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(partly, "w") as archive:
             for name in sorted(contents):
                 entry = zipfile.ZipInfo(name, _MADE)
-                entry.create_system = 3  # Unix, whatever built it
+                entry.create_system = 3  # Unix, on any build platform
                 entry.external_attr = (stat.S_IFREG | 0o644) << 16
                 archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED, compresslevel=9)
         partly.replace(target)
@@ -85,9 +85,11 @@ def write_zip(contents: Mapping[str, bytes], target: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Build the zip or exit with the reason."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("wheels", type=Path, help="directory with the wheels of the right platform")
+    parser.add_argument(
+        "wheels", type=Path, help="directory with the wheels for the target platform"
+    )
     parser.add_argument("target", type=Path, help="the zip to write")
     given = parser.parse_args(arguments)
     try:

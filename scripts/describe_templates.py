@@ -1,75 +1,80 @@
-"""Describes the templates in Markdown: their parameters, and what their roles may do."""
+"""Describes the parameters and the outputs of the templates in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
-from scripts import templates
+from scripts.markdown import cell, section, table
+from scripts.parameter_readers import Readers, Source, readers
+from scripts.statemachines import Machine
 from scripts.templates import Template
 
-
-def all_templates() -> dict[str, Template]:
-    """Every template by its file name."""
-    return {path.name: templates.load(path) for path in templates.all_paths()}
+# Longer lists of readers are counted, or cut.
+_LISTED = 5
 
 
-def parameters(found: dict[str, Template]) -> str:
-    """The parameters of all templates, a table for each, in the order of the console."""
+def parameters(
+    templates: Mapping[str, Template], machines: Mapping[str, Machine], source: Source
+) -> str:
+    """A table for each template, its parameters in order."""
     return "\n\n".join(
-        "\n".join(
-            [
-                f"**templates/{name}**",
-                "",
-                "| Parameter | Default | What it is |",
-                "| --- | --- | --- |",
-            ]
-            + [_row(key, parameter) for key, parameter in template["Parameters"].items()]
+        section(
+            name,
+            table(
+                ("Parameter", "Default", "Description", "Read by"),
+                (
+                    (
+                        f"`{key}`",
+                        _default(template["Parameters"][key]),
+                        cell(_description(template["Parameters"][key])),
+                        read_by(found),
+                    )
+                    for key, found in readers(template, machines, source).items()
+                ),
+            ),
         )
-        for name, template in found.items()
+        for name, template in templates.items()
     )
 
 
-def _row(name: str, parameter: dict[str, Any]) -> str:
-    meaning = parameter.get("Description", "")
-    if "AllowedValues" in parameter:
-        meaning += (
-            " One of " + ", ".join(f"`{value}`" for value in parameter["AllowedValues"]) + "."
+def outputs(templates: Mapping[str, Template]) -> str:
+    """A table for each template, its outputs in order."""
+    return "\n\n".join(
+        section(
+            name,
+            table(
+                ("Output", "Description"),
+                ((f"`{key}`", cell(it["Description"])) for key, it in template["Outputs"].items()),
+            ),
         )
+        for name, template in templates.items()
+    )
+
+
+def read_by(found: Readers) -> str:
+    """The readers of a parameter in one cell: resources, then states, then rules."""
+    resources = ", ".join(found.resources)
+    if len(found.resources) > _LISTED:
+        resources = f"{len(found.resources)} resources"
+    states = ", ".join(found.states[:_LISTED])
+    if len(found.states) > _LISTED:
+        states += f" and {len(found.states) - _LISTED} more"
+    rules = ", ".join(found.rules)
+    parts = [part for part in (resources, states, f"rules {rules}" if rules else "") if part]
+    return "; ".join(parts) or "CloudFormation, which sends an update for a new value"
+
+
+def _description(parameter: Mapping[str, Any]) -> str:
+    text: str = parameter["Description"]
+    if "AllowedValues" in parameter:
+        text += f" One of {', '.join(f'`{value}`' for value in parameter['AllowedValues'])}."
     if "MinValue" in parameter:
-        meaning += f" {parameter['MinValue']} to {parameter['MaxValue']}."
-    return f"| `{name}` | {_default(parameter)} | {_cell(meaning)} |"
+        text += f" {parameter['MinValue']} to {parameter['MaxValue']}."
+    return text
 
 
-def _default(parameter: dict[str, Any]) -> str:
+def _default(parameter: Mapping[str, Any]) -> str:
     if "Default" not in parameter:
         return "required"
     return f"`{parameter['Default']}`" if parameter["Default"] != "" else "empty"
-
-
-def permissions(found: dict[str, Template]) -> str:
-    """What each role of all templates may do: a row for each statement."""
-    rows = ["| Role | Statement | Actions |", "| --- | --- | --- |"]
-    for name, template in found.items():
-        for role, statement in statements(template):
-            actions = statement["Action"]
-            actions = [actions] if isinstance(actions, str) else actions
-            listed = ", ".join(f"`{action}`" for action in actions)
-            rows.append(f"| {Path(name).stem}: {role} | {statement['Sid']} | {listed} |")
-    return "\n".join(rows)
-
-
-def statements(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each statement of each role's own policies, with the role's logical id."""
-    for logical_id, resource in template["Resources"].items():
-        if resource["Type"] == "AWS::IAM::Role":
-            for policy in resource["Properties"].get("Policies", []):
-                for statement in policy["PolicyDocument"]["Statement"]:
-                    # A statement that depends on a condition is the second of Fn::If's three.
-                    yield logical_id, statement.get("Fn::If", [None, statement])[1]
-
-
-def _cell(text: str) -> str:
-    """Text that fits into a cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")

@@ -1,18 +1,13 @@
-"""Draws the state machines as Mermaid flowcharts, and lists how they can fail."""
+"""Draws the state machines as Mermaid flowcharts."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-MACHINES = Path("statemachines")
-Machine = dict[str, Any]
-State = dict[str, Any]
+from scripts.statemachines import Machine, State
 
-# How a comparison of a Choice reads between its variable and its value.
+# The sign for each comparison of a Choice state.
 _COMPARISONS = {
     "Equals": "=",
     "LessThan": "<",
@@ -22,26 +17,18 @@ _COMPARISONS = {
     "Matches": "like",
 }
 _KINDS = "String|Numeric|Timestamp|Boolean"
-# What surrounds the label of a state, which is how Mermaid is told its shape.
+# The brackets around a label, which give a Mermaid node its shape.
 _SHAPES = {
     "Choice": ("{", "}"),
     "Wait": ("([", "])"),
     "Fail": ("{{", "}}"),
     "Succeed": ("((", "))"),
 }
-_BOX, _NESTED = ("[", "]"), ("[[", "]]")
-
-
-def all_machines(directory: Path = MACHINES) -> dict[str, Machine]:
-    """Every state machine by its stem, such as create-cluster."""
-    return {
-        path.name.removesuffix(".asl.json"): json.loads(path.read_text())
-        for path in sorted(directory.glob("*.asl.json"))
-    }
+_TASK, _NESTED = ("[", "]"), ("[[", "]]")
 
 
 def chapter(machines: dict[str, Machine]) -> str:
-    """All machines in Markdown: what each is for, its limit, its picture."""
+    """All machines in Markdown: purpose, timeout and flowchart."""
     return "\n\n".join(section(name, machine) for name, machine in machines.items())
 
 
@@ -52,7 +39,7 @@ def section(name: str, machine: Machine) -> str:
         [
             f"### {name}",
             "",
-            machine.get("Comment", "") + (f" Ends within {limit} seconds." if limit else ""),
+            machine.get("Comment", "") + (f" Times out after {limit} seconds." if limit else ""),
             "",
             "```mermaid",
             flowchart(machine),
@@ -62,12 +49,13 @@ def section(name: str, machine: Machine) -> str:
 
 
 def flowchart(machine: Machine) -> str:
-    """One machine as a Mermaid flowchart, its states in the order of the file."""
+    """One machine as a Mermaid flowchart, its states in file order."""
     lines = ["flowchart TD", f"  Start(( )) --> {machine['StartAt']}"]
     for name, state in machine["States"].items():
         lines.append(f"  {name}{shape(name, state)}")
         lines += [
-            f"  {name} {arrow(state, label)} {target}" for target, label in ways_out(state).items()
+            f"  {name} {arrow(state, label)} {target}"
+            for target, label in transitions(state).items()
         ]
         if state.get("End"):
             lines.append(f"  {name} --> End((( )))")
@@ -75,9 +63,9 @@ def flowchart(machine: Machine) -> str:
 
 
 def shape(name: str, state: State) -> str:
-    """A state's label in its shape."""
+    """The label of a state in its shape."""
     label = name
-    left, right = _SHAPES.get(state["Type"], _BOX)
+    left, right = _SHAPES.get(state["Type"], _TASK)
     if "Seconds" in state:
         label += f"<br/>{state['Seconds']} s"
     if child := nested_machine(state):
@@ -87,31 +75,31 @@ def shape(name: str, state: State) -> str:
 
 
 def nested_machine(state: State) -> str | None:
-    """What a Task runs, if that is another machine: its stem, or "the lifecycle" if input says."""
+    """The machine that a Task runs: its stem, "the requested workflow" if the input names it."""
     if "states:startExecution" not in state.get("Resource", ""):
         return None
     arn = state.get("Parameters", {}).get("StateMachineArn", "")
     stem = re.sub(r"StateMachineArn}$", "", arn.removeprefix("${"))
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", stem).lower() or "the lifecycle"
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", stem).lower() or "the requested workflow"
 
 
-def ways_out(state: State) -> dict[str, str]:
-    """The states that can follow, each with what leads there; all that leads to one is joined."""
-    ways: dict[str, list[str]] = {}
+def transitions(state: State) -> dict[str, str]:
+    """The possible next states, each with the joined conditions that lead to it."""
+    targets: dict[str, list[str]] = {}
     for rule in state.get("Choices", []):
-        ways.setdefault(rule["Next"], []).append(condition(rule))
+        targets.setdefault(rule["Next"], []).append(condition(rule))
     if "Default" in state:
-        ways.setdefault(state["Default"], []).append("otherwise")
+        targets.setdefault(state["Default"], []).append("otherwise")
     if "Next" in state:
-        ways.setdefault(state["Next"], [])
+        targets.setdefault(state["Next"], [])
     for catch in state.get("Catch", []):
         errors = " or ".join(catch["ErrorEquals"])
-        ways.setdefault(catch["Next"], []).append(f"on {errors}")
-    return {target: joined(labels) for target, labels in ways.items()}
+        targets.setdefault(catch["Next"], []).append(f"on {errors}")
+    return {target: joined(labels) for target, labels in targets.items()}
 
 
 def joined(labels: list[str]) -> str:
-    """Alternatives as one label: what is compared is named once."""
+    """Alternatives as one label that names each compared variable once."""
     values: dict[str, list[str]] = {}
     for label in labels:
         subject, equals, value = label.partition(" = ")
@@ -120,19 +108,19 @@ def joined(labels: list[str]) -> str:
 
 
 def arrow(state: State, label: str) -> str:
-    """The arrow of a way out; one that only errors take is dotted."""
+    """The arrow of a transition, dotted for an error."""
     dotted = label.startswith("on ") and state["Type"] != "Choice"
     shaft = "-.->" if dotted else "-->"
     return f'{shaft}|"{escaped(label)}"|' if label else shaft
 
 
 def escaped(text: str) -> str:
-    """Text that Mermaid takes as text."""
+    """Text with Mermaid's special characters escaped."""
     return text.replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
 
 
 def condition(rule: dict[str, Any]) -> str:
-    """A rule of a Choice in words."""
+    """A rule of a Choice state in words."""
     for word, joint in (("And", " and "), ("Or", " or ")):
         if word in rule:
             return joint.join(condition(part) for part in rule[word])
@@ -151,19 +139,3 @@ def condition(rule: dict[str, Any]) -> str:
         operator, value = operator.removesuffix("Path"), value.removeprefix("$.")
     comparison = _COMPARISONS[re.sub(f"^({_KINDS})", "", operator)]
     return f"{subject} {comparison} {'nothing' if value == '' else value}"
-
-
-def failures(machines: dict[str, Machine]) -> str:
-    """The Fail states of all machines as a Markdown table: where, which error, what to do."""
-    rows = ["| Workflow | State | What to do |", "| --- | --- | --- |"]
-    rows += [
-        f"| {machine} | {state} | {advice} |" for machine, state, advice in _failures(machines)
-    ]
-    return "\n".join(rows)
-
-
-def _failures(machines: dict[str, Machine]) -> Iterator[tuple[str, str, str]]:
-    for stem, machine in machines.items():
-        for name, state in machine["States"].items():
-            if state["Type"] == "Fail":
-                yield stem, f"`{name}`", state.get("Comment", "").replace("|", "\\|")

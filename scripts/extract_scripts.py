@@ -1,4 +1,4 @@
-"""Takes the shell scripts out of the templates' SSM documents, so that ShellCheck can read them."""
+"""Extracts the shell scripts of the templates' SSM documents for ShellCheck."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PARAMETER = re.compile(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}")
 
 
 def scripts_of(template: templates.Template) -> dict[str, str]:
-    """Each script by the logical id of its document, and the step's name if there are several."""
+    """Each script by the logical ID of its document, plus the step name if it has several."""
     found: dict[str, str] = {}
     for logical_id, resource in template["Resources"].items():
         if resource["Type"] != "AWS::SSM::Document":
@@ -27,27 +27,29 @@ def scripts_of(template: templates.Template) -> dict[str, str]:
 
 
 def script_of(step: dict[str, Any], parameters: dict[str, Any]) -> str:
-    """The script of one step, as the agent would write it to a file."""
+    """The script of one step as the SSM agent writes it to a file."""
     lines = step["inputs"]["runCommand"]
     return "\n".join(with_placeholders(line, parameters) for line in lines).rstrip("\n") + "\n"
 
 
 def with_placeholders(text: str, parameters: dict[str, Any]) -> str:
-    """The text with a harmless word in place of each {{ parameter }} that the document declares."""
+    """The text with a word for each {{ parameter }}; raises KeyError for an undeclared one."""
 
     def placeholder(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in parameters:
-            raise KeyError(f"{match.group()} is not a parameter of the document")
+            raise KeyError(f"the document does not declare {match.group()}")
         return f"value-of-{name}"
 
     return _PARAMETER.sub(placeholder, text)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line: writes <template>-<document>.sh for each and prints the names."""
+    """Write <template>-<document>.sh for each script and print the paths."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", type=Path, help="where to write them; emptied first")
+    parser.add_argument(
+        "directory", type=Path, help="target directory; its *.sh files are deleted first"
+    )
     directory: Path = parser.parse_args(arguments).directory
     directory.mkdir(parents=True, exist_ok=True)
     for stale in directory.glob("*.sh"):

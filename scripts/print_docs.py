@@ -1,4 +1,4 @@
-"""Prints into the documents what programs know: state machines, parameters, permissions, errors."""
+"""Prints generated tables and diagrams into the documents, between their markers."""
 
 from __future__ import annotations
 
@@ -7,45 +7,55 @@ import re
 import sys
 from pathlib import Path
 
-from scripts import describe_changes, describe_errors, describe_templates, draw_statemachines
+from scripts import (
+    describe_errors,
+    describe_failures,
+    describe_permissions,
+    describe_templates,
+    describe_updates,
+    draw_statemachines,
+    statemachines,
+    templates,
+)
+from scripts.parameter_readers import Source
 
 
 def blocks() -> dict[Path, dict[str, str]]:
-    """What stands in each document between the marks of each name."""
-    machines = draw_statemachines.all_machines()
-    found = describe_templates.all_templates()
+    """The generated blocks of each document by name."""
+    machines, found = statemachines.load_all(), templates.load_all()
     docs = Path("docs")
     return {
         Path("README.md"): {
-            "parameters": describe_templates.parameters(found),
-            "which parameter may change": describe_changes.changes(
-                found, describe_changes.PROPERTIES.read_text()
+            "parameters": describe_templates.parameters(found, machines, Source.read()),
+            "outputs": describe_templates.outputs(found),
+            "which parameter may change": describe_updates.updates(
+                found, describe_updates.PROPERTIES.read_text()
             ),
         },
         docs / "internals.md": {
             "state machines": draw_statemachines.chapter(machines),
-            "permissions": describe_templates.permissions(found),
+            "permissions": describe_permissions.permissions(found),
         },
         docs / "operations.md": {
-            "failures": draw_statemachines.failures(machines),
+            "failures": describe_failures.failures(machines),
             "errors": describe_errors.table(describe_errors.ERRORS.read_text()),
         },
     }
 
 
 def printed(text: str, name: str, block: str) -> str:
-    """The document with this block between its marks."""
+    """The document with a block between its markers. Raises ValueError without exactly one pair."""
     begin, end = f"<!-- {name}: printed by make docs -->", f"<!-- end of {name} -->"
     pattern = re.escape(begin) + ".*?" + re.escape(end)
     if len(re.findall(pattern, text, re.DOTALL)) != 1:
-        raise ValueError(f"exactly one pair of marks is needed: {begin} and {end}")
+        raise ValueError(f"expected exactly one pair of markers: {begin} and {end}")
     return re.sub(pattern, lambda _: f"{begin}\n\n{block}\n\n{end}", text, flags=re.DOTALL)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; with --check nothing is written, and 1 says that something is stale."""
+    """Write stale documents; with --check, only name them and return 1."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only say which documents are stale")
+    parser.add_argument("--check", action="store_true", help="only name stale documents")
     check: bool = parser.parse_args(arguments).check
     stale = False
     for path, named in blocks().items():

@@ -1,12 +1,12 @@
 #!/bin/bash
-# An example of "your own PKI": makes CAs with openssl, or takes those it made before, and signs a cluster's request.
+# Example of an external PKI: creates CAs with openssl, or reuses them, and signs a cluster's CSR.
 #
 #   scripts/sign_csr.sh REQUEST.csr DIRECTORY [rsa|ec] [root|chain]
 #
-# REQUEST.csr is the value of the secret cluster-csr. The root CA signs it, or with "chain" an issuing CA below the root.
-# DIRECTORY receives cluster-cert.pem and customer-ca-cert.pem, the values of the two secrets. A CA that is already there
-# (root.key and root.pem, issuer.key and issuer.pem) is used again; a new one has keys of RSA, or of "ec". In earnest the
-# CAs' keys belong in the custody of your PKI and not on the machine where you happen to sit.
+# REQUEST.csr is the value of the secret cluster-csr. The root CA signs it or, with "chain", an issuing CA below the root.
+# The script writes cluster-cert.pem and customer-ca-cert.pem, the values of the two secrets, to DIRECTORY. It reuses CAs
+# found there (root.key and root.pem, issuer.key and issuer.pem); new CAs have RSA keys or, with "ec", EC keys.
+# In production, store the CA keys in your PKI, not on a workstation.
 set -euo pipefail
 
 request=${1-} directory=${2-} kind=${3-rsa} shape=${4-root}
@@ -15,12 +15,12 @@ if ! [[ "$#,$kind,$shape" =~ ^[234],(rsa|ec),(root|chain)$ ]]; then
   exit 2
 fi
 if [ ! -r "$request" ]; then
-  echo "$0: there is no $request to read" >&2
+  echo "$0: cannot read $request" >&2
   exit 2
 fi
-days=3652 # as long as AWS's own example: a cluster never gets another certificate
+days=3652 # as in the AWS documentation; the certificate cannot be replaced
 
-# make_ca NAME ISSUER [PATHLEN]: makes NAME.key and NAME.pem, unless they are there; a root issues itself.
+# make_ca NAME ISSUER [PATHLEN]: creates NAME.key and NAME.pem if missing; a root is its own issuer.
 make_ca() {
   local ca=$directory/$1 issuer=$directory/$2 issued
   if [ -f "$ca.pem" ]; then
@@ -49,7 +49,7 @@ bundle=("$directory/root.pem")
 make_ca root root
 if [ "$shape" = chain ]; then
   signer=$directory/issuer
-  bundle=("$directory/issuer.pem" "$directory/root.pem") # the order that CloudHSM wants
+  bundle=("$directory/issuer.pem" "$directory/root.pem") # the order that CloudHSM requires
   make_ca issuer root ,pathlen:0
 fi
 openssl x509 -req -sha384 -in "$request" -CA "$signer.pem" -CAkey "$signer.key" -days "$days" \

@@ -1,7 +1,8 @@
-"""Reads CloudFormation templates as plain data."""
+"""Loads CloudFormation templates as plain data."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,34 @@ _Loader.add_multi_constructor("!", _long_form)
 
 
 def load(path: Path) -> Template:
-    """A template, its functions in their long form."""
+    """A template with its functions in long form."""
     template: Template = yaml.load(path.read_text(), _Loader)
     return template
 
 
+def load_all(directory: Path = TEMPLATES) -> dict[str, Template]:
+    """Every template by file name."""
+    return {path.name: load(path) for path in all_paths(directory)}
+
+
 def all_paths(directory: Path = TEMPLATES) -> list[Path]:
-    """The templates of the repository by name: the cluster's before the key store's."""
+    """The paths of the templates, sorted by name without extension."""
     return sorted(directory.glob("*.yml"), key=lambda path: path.stem)
+
+
+def references(value: Any) -> set[str]:
+    """The parameters, resources and conditions that a value of a template refers to."""
+    match value:
+        case {"Ref": str(name)} | {"Condition": str(name)}:
+            return {name}
+        case {"Fn::GetAtt": [str(name), *_]}:
+            return {name}
+        case {"Fn::Sub": str(text)}:
+            return {name.split(".")[0] for name in re.findall(r"\$\{([^!}][^}]*)\}", text)}
+        case {"Fn::If": [str(condition), *branches]}:
+            return {condition} | references(branches)
+        case dict():
+            return set().union(*map(references, value.values()))
+        case list():
+            return set().union(*map(references, value))
+    return set()

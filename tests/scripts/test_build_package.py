@@ -16,8 +16,8 @@ from scripts.build_package import PackageError
 ROOT = Path(__file__).parents[2]
 LAMBDA_ZIP = ROOT / "build" / "functions.zip"
 LOCAL_ZIP = ROOT / "build" / "rehearsal" / "build" / "functions.zip"
-LAMBDA_LIMIT = 8_000_000  # bytes; ours, far below the 50 MB of Lambda
-# What Lambda's runtime has besides: boto3 and all that it needs.
+LAMBDA_LIMIT = 8_000_000  # bytes, far below the 50 MB that Lambda allows
+# What Lambda's runtime provides: boto3 and its dependencies.
 RUNTIME = ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3"]
 
 
@@ -60,7 +60,9 @@ def names_in(path: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_the_zip_holds_what_runs_in_order(sources: Path, wheels: Path, tmp_path: Path) -> None:
+def test_the_zip_contains_code_data_and_licences_sorted(
+    sources: Path, wheels: Path, tmp_path: Path
+) -> None:
     build_package.build(sources, wheels, tmp_path / "out.zip")
     assert names_in(tmp_path / "out.zip") == [
         "needed-1.0.dist-info/licenses/LICENSE",
@@ -71,9 +73,7 @@ def test_the_zip_holds_what_runs_in_order(sources: Path, wheels: Path, tmp_path:
     ]
 
 
-def test_two_builds_at_two_times_give_the_same_bytes(
-    sources: Path, wheels: Path, tmp_path: Path
-) -> None:
+def test_builds_are_reproducible(sources: Path, wheels: Path, tmp_path: Path) -> None:
     build_package.build(sources, wheels, tmp_path / "first.zip")
     for path in [*sources.rglob("*"), *wheels.iterdir()]:
         os.utime(path, (10**9, 10**9))
@@ -82,7 +82,7 @@ def test_two_builds_at_two_times_give_the_same_bytes(
     assert (tmp_path / "first.zip").read_bytes() == (tmp_path / "second.zip").read_bytes()
 
 
-def test_every_entry_can_be_read_by_lambda_and_has_no_time_of_its_own(
+def test_every_entry_has_a_readable_mode_and_a_fixed_time(
     sources: Path, wheels: Path, tmp_path: Path
 ) -> None:
     build_package.build(sources, wheels, tmp_path / "out.zip")
@@ -92,39 +92,41 @@ def test_every_entry_can_be_read_by_lambda_and_has_no_time_of_its_own(
             assert entry.date_time == (1980, 1, 1, 0, 0, 0)
 
 
-def test_a_directory_that_is_no_package_is_refused(wheels: Path, tmp_path: Path) -> None:
+def test_sources_that_are_not_a_package_are_rejected(wheels: Path, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="not a Python package"):
         build_package.build(tmp_path, wheels, tmp_path / "out.zip")
 
 
-def test_missing_wheels_are_refused(sources: Path, tmp_path: Path) -> None:
+def test_missing_wheels_are_rejected(sources: Path, tmp_path: Path) -> None:
     with pytest.raises(PackageError, match="make setup"):
         build_package.build(sources, tmp_path, tmp_path / "out.zip")
 
 
-def test_two_wheels_with_one_file_are_refused(sources: Path, wheels: Path, tmp_path: Path) -> None:
+def test_two_wheels_with_the_same_file_are_rejected(
+    sources: Path, wheels: Path, tmp_path: Path
+) -> None:
     put_wheel(wheels / "other-1.0-py3-none-any.whl", "needed/__init__.py")
-    with pytest.raises(PackageError, match=r"both hold needed/__init__\.py"):
+    with pytest.raises(PackageError, match=r"both contain needed/__init__\.py"):
         build_package.build(sources, wheels, tmp_path / "out.zip")
 
 
-def test_a_failed_build_leaves_nothing(sources: Path, tmp_path: Path) -> None:
+def test_a_failed_build_leaves_no_file(sources: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="make setup"):
         build_package.main([str(tmp_path), str(tmp_path / "out.zip")])
     assert not list(tmp_path.glob("out.zip*"))
 
 
-# What make built
+# ---- the zips built by make
 
 
 @pytest.mark.parametrize("path", [LAMBDA_ZIP, LOCAL_ZIP], ids=["lambda", "local"])
-def test_the_built_zip_is_small_and_without_junk(path: Path) -> None:
+def test_the_built_zip_is_small_and_contains_only_what_runs(path: Path) -> None:
     assert path.stat().st_size < LAMBDA_LIMIT
-    junk = (".pyc", ".pyi", "RECORD", "py.typed")
-    assert [name for name in names_in(path) if name.endswith(junk) or "/tests/" in name] == []
+    unneeded = (".pyc", ".pyi", "RECORD", "py.typed")
+    assert [name for name in names_in(path) if name.endswith(unneeded) or "/tests/" in name] == []
 
 
-def test_the_lambda_zip_holds_code_for_python_3_13_on_x86_64_only() -> None:
+def test_the_lambda_zip_contains_binaries_only_for_python_3_13_on_x86_64() -> None:
     names = [name for name in names_in(LAMBDA_ZIP) if name.endswith(".so")]
     assert sorted(name.rpartition("/")[2] for name in names) == [
         "_cffi_backend.cpython-313-x86_64-linux-gnu.so",
@@ -137,7 +139,7 @@ def test_the_lambda_zip_holds_code_for_python_3_13_on_x86_64_only() -> None:
             assert int.from_bytes(header[18:20], "little") == 62  # EM_X86_64
 
 
-def test_the_rehearsal_runs_the_sources_that_ship() -> None:
+def test_the_rehearsal_zip_contains_the_sources_that_ship() -> None:
     def sources(path: Path) -> dict[str, str]:
         with zipfile.ZipFile(path) as archive:
             return {
@@ -155,14 +157,14 @@ def test_the_rehearsal_runs_the_sources_that_ship() -> None:
     }
 
 
-def test_both_zips_hold_the_same_packages() -> None:
+def test_both_zips_contain_the_same_packages() -> None:
     def pure(path: Path) -> set[str]:
         return {name for name in names_in(path) if not name.endswith((".so", ".pyd", ".dylib"))}
 
     assert pure(LAMBDA_ZIP) == pure(LOCAL_ZIP)
 
 
-def test_what_is_left_imports_and_signs_with_the_runtime_alone(tmp_path: Path) -> None:
+def test_the_zip_imports_and_signs_with_only_the_lambda_runtime(tmp_path: Path) -> None:
     with zipfile.ZipFile(LOCAL_ZIP) as archive:
         archive.extractall(tmp_path / "function")
     runtime = tmp_path / "runtime"

@@ -7,7 +7,7 @@ class HsmBusyError(Exception):
     """Another HSM is
     still arriving.
 
-    More that nobody needs to know.
+    Details for maintainers.
     """
 
 def helper(): ...
@@ -20,7 +20,7 @@ def test_each_error_is_a_row_with_the_first_paragraph_of_its_docstring() -> None
     ]
 
 
-def test_the_errors_of_the_repository_all_have_a_meaning() -> None:
+def test_every_error_of_the_repository_has_a_meaning() -> None:
     rows = describe_errors.table(describe_errors.ERRORS.read_text()).splitlines()[2:]
     assert rows
     assert not [row for row in rows if row.endswith("|  |")]

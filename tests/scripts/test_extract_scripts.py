@@ -24,17 +24,17 @@ def test_a_script_is_named_after_its_document() -> None:
     assert extract_scripts.scripts_of(template) == {"rGreetDocument": "#!/bin/bash\necho hi\n"}
 
 
-def test_several_steps_are_several_scripts() -> None:
+def test_each_step_of_a_document_is_a_script() -> None:
     template = {"Resources": {"rTwo": document(step("One", "a"), step("Two", "b"))}}
     assert extract_scripts.scripts_of(template) == {"rTwo-One": "a\n", "rTwo-Two": "b\n"}
 
 
-def test_lines_are_joined_as_the_agent_joins_them() -> None:
+def test_commands_are_joined_by_newlines_like_the_agent_does() -> None:
     template = {"Resources": {"rGreet": document(step("Greet", "echo a", "echo b\n"))}}
     assert extract_scripts.scripts_of(template) == {"rGreet": "echo a\necho b\n"}
 
 
-def test_other_resources_and_other_actions_hold_no_script() -> None:
+def test_other_resources_and_actions_have_no_script() -> None:
     template = {
         "Resources": {
             "rBucket": {"Type": "AWS::S3::Bucket"},
@@ -44,18 +44,18 @@ def test_other_resources_and_other_actions_hold_no_script() -> None:
     assert extract_scripts.scripts_of(template) == {}
 
 
-def test_parameters_become_harmless_words() -> None:
+def test_parameters_are_replaced_by_words() -> None:
     template = {"Resources": {"r": document(step("S", "say '{{ Word }}' {{Word}}"), Word={})}}
     assert extract_scripts.scripts_of(template) == {"r": "say 'value-of-Word' value-of-Word\n"}
 
 
-def test_a_parameter_that_the_document_does_not_declare_is_refused() -> None:
+def test_an_undeclared_parameter_is_rejected() -> None:
     template = {"Resources": {"r": document(step("S", "say {{ Wrod }}"), Word={})}}
     with pytest.raises(KeyError, match="Wrod"):
         extract_scripts.scripts_of(template)
 
 
-def test_every_script_of_the_templates_is_written_and_stale_ones_go(
+def test_main_writes_every_script_and_deletes_stale_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "stale.sh").write_text("")
@@ -64,6 +64,10 @@ def test_every_script_of_the_templates_is_written_and_stale_ones_go(
     assert written == set(capsys.readouterr().out.split())
     assert str(tmp_path / "cloudhsm-rActivateClusterDocument.sh") in written
     assert str(tmp_path / "stale.sh") not in written
-    for path in tmp_path.iterdir():
-        assert path.read_text().startswith("#!/bin/bash\nset -euo pipefail\n")
-        assert "{{" not in path.read_text()
+    wrong = [
+        path.name
+        for path in tmp_path.iterdir()
+        if not path.read_text().startswith("#!/bin/bash\nset -euo pipefail\n")
+        or "{{" in path.read_text()
+    ]
+    assert wrong == []

@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sign_csr.sh"
 
 @pytest.fixture(name="request_file")
 def _request_file(tmp_path: Path) -> Path:
-    """A signing request as a cluster makes it."""
+    """A certificate signing request like those of clusters."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "HSM:0123456789ABCDEF")])
     key = rsa.generate_private_key(65537, 2048)
     request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
@@ -37,7 +37,7 @@ def sign(request: Path, directory: Path, *options: str) -> tuple[str, str]:
 
 
 def key_types(bundle: str) -> list[type]:
-    """RSA or ECDSA, of each certificate from the first to the root."""
+    """The key type of each certificate, the root's last."""
     kinds = (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)
     keys = [one.public_key() for one in x509.load_pem_x509_certificates(bundle.encode())]
     return [next(kind for kind in kinds if isinstance(key, kind)) for key in keys]
@@ -52,7 +52,7 @@ def key_types(bundle: str) -> list[type]:
         (("ec", "chain"), [ec.EllipticCurvePublicKey] * 2),
     ],
 )
-def test_what_it_makes_passes_the_check_before_initialization(
+def test_issued_certificates_pass_the_check_before_initialization(
     request_file: Path, tmp_path: Path, options: tuple[str, ...], types: list[type]
 ) -> None:
     certificate, bundle = sign(request_file, tmp_path / "pki", *options)
@@ -60,7 +60,7 @@ def test_what_it_makes_passes_the_check_before_initialization(
     assert key_types(bundle) == types
 
 
-def test_cas_that_are_there_are_used_again(request_file: Path, tmp_path: Path) -> None:
+def test_existing_cas_are_reused(request_file: Path, tmp_path: Path) -> None:
     root = sign(request_file, tmp_path, "ec", "root")[1]
     certificate, chain = sign(request_file, tmp_path, "rsa", "chain")
     assert chain.endswith(root)
@@ -71,7 +71,7 @@ def test_cas_that_are_there_are_used_again(request_file: Path, tmp_path: Path) -
     assert sign(request_file, tmp_path)[1] == root
 
 
-def test_keys_are_for_their_owner_alone(request_file: Path, tmp_path: Path) -> None:
+def test_keys_are_readable_by_their_owner_only(request_file: Path, tmp_path: Path) -> None:
     sign(request_file, tmp_path / "pki", "ec", "chain")
     modes = [path.stat().st_mode & 0o077 for path in (tmp_path / "pki").glob("*.key")]
     assert modes == [0, 0]
@@ -81,7 +81,7 @@ def test_keys_are_for_their_owner_alone(request_file: Path, tmp_path: Path) -> N
     "arguments",
     ["", "REQUEST", "REQUEST PKI dsa", "REQUEST PKI rsa tree", "REQUEST PKI ec root more"],
 )
-def test_a_wrong_call_is_told_the_usage_and_makes_nothing(
+def test_wrong_arguments_print_the_usage_and_create_nothing(
     request_file: Path, tmp_path: Path, arguments: str
 ) -> None:
     known = {"REQUEST": request_file, "PKI": tmp_path / "pki"}
@@ -91,14 +91,14 @@ def test_a_wrong_call_is_told_the_usage_and_makes_nothing(
     assert not (tmp_path / "pki").exists()
 
 
-def test_a_request_that_cannot_be_read_is_named_and_nothing_made(tmp_path: Path) -> None:
+def test_an_unreadable_request_is_reported_and_nothing_is_created(tmp_path: Path) -> None:
     done = run(tmp_path / "none.csr", tmp_path / "pki")
     assert done.returncode == 2
-    assert done.stderr == f"{SCRIPT}: there is no {tmp_path}/none.csr to read\n"
+    assert done.stderr == f"{SCRIPT}: cannot read {tmp_path}/none.csr\n"
     assert not (tmp_path / "pki").exists()
 
 
-def test_what_is_no_request_is_refused_before_a_ca_is_made(tmp_path: Path) -> None:
-    (tmp_path / "cluster.csr").write_text("to be replaced")
+def test_an_invalid_request_is_rejected_before_a_ca_is_created(tmp_path: Path) -> None:
+    (tmp_path / "cluster.csr").write_text("not a request")
     assert run(tmp_path / "cluster.csr", tmp_path / "pki").returncode != 0
     assert not (tmp_path / "pki").exists()

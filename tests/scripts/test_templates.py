@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 from scripts import templates
 
 
-def test_short_functions_are_read_as_long_ones(tmp_path: Path) -> None:
+def test_short_form_functions_are_loaded_in_long_form(tmp_path: Path) -> None:
     path = tmp_path / "template.yml"
     path.write_text(
         """
@@ -31,15 +33,31 @@ def test_short_functions_are_read_as_long_ones(tmp_path: Path) -> None:
     }
 
 
-def test_reading_does_not_change_how_yaml_is_read_elsewhere() -> None:
+def test_loading_leaves_the_safe_loader_of_yaml_unchanged() -> None:
     assert "!" not in yaml.SafeLoader.yaml_multi_constructors
 
 
-def test_the_shorter_name_comes_first(tmp_path: Path) -> None:
+def test_templates_are_sorted_by_name_without_extension(tmp_path: Path) -> None:
     for name in "b-more.yml", "b.yml", "a.yml", "other.json":
         (tmp_path / name).touch()
     assert [path.name for path in templates.all_paths(tmp_path)] == ["a.yml", "b.yml", "b-more.yml"]
 
 
-def test_all_templates_of_the_repository_are_found() -> None:
-    assert Path("templates/cloudhsm.yml") in templates.all_paths()
+def test_all_templates_of_the_repository_are_loaded() -> None:
+    assert {"cloudhsm.yml", "cloudhsm-key-store.yml"} <= set(templates.load_all())
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ({"Ref": "pSystem"}, {"pSystem"}),
+        ({"Fn::GetAtt": ["rRole", "Arn"]}, {"rRole"}),
+        ({"Fn::Sub": "${pSystem}-${rRole.Arn}-${!Literal}"}, {"pSystem", "rRole"}),
+        ({"Fn::If": ["cHasBackup", {"Ref": "pBackupId"}, ""]}, {"cHasBackup", "pBackupId"}),
+        ({"Condition": "cHasBackup"}, {"cHasBackup"}),
+        ([{"Fn::Not": [{"Fn::Equals": [{"Ref": "pMode"}, "x"]}]}], {"pMode"}),
+        ("plain ${text}", set()),
+    ],
+)
+def test_references_are_found_in_every_function(value: Any, names: set[str]) -> None:
+    assert templates.references(value) == names
