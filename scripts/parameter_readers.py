@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -34,26 +34,25 @@ def readers(
     template: Template, machines: Mapping[str, Machine], source: Source
 ) -> dict[str, Readers]:
     """The readers of each parameter, in the order of template and state machines."""
-    properties = _property_readers(template, machines, source)
+    states = list(_states(template, machines, source))
+    rules: Mapping[str, Any] = template.get("Rules", {})
     conditions = template.get("Conditions", {})
     found = {}
     for parameter in template["Parameters"]:
-        resources, states = [], []
+        resources, properties = [], set()
         for logical_id, resource in template["Resources"].items():
             given = resource.get("Properties", {})
-            if not resource["Type"].startswith("Custom::"):
-                if parameter in _resolved(given, conditions):
-                    resources.append(logical_id)
-                continue
-            for name, value in given.items():
-                if parameter in _resolved(value, conditions):
-                    states += properties.get(name, [])
-        rules = [
-            name
-            for name, rule in template.get("Rules", {}).items()
-            if parameter in references(rule)
-        ]
-        found[parameter] = Readers(tuple(rules), tuple(resources), tuple(dict.fromkeys(states)))
+            if resource["Type"].startswith("Custom::"):
+                properties |= {
+                    name for name in given if parameter in _resolved(given[name], conditions)
+                }
+            elif parameter in _resolved(given, conditions):
+                resources.append(logical_id)
+        found[parameter] = Readers(
+            rules=tuple(name for name, rule in rules.items() if parameter in references(rule)),
+            resources=tuple(resources),
+            states=tuple(dict.fromkeys(name for name, read in states if read & properties)),
+        )
     return found
 
 
@@ -67,20 +66,17 @@ def _resolved(value: Any, conditions: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _property_readers(
+def _states(
     template: Template, machines: Mapping[str, Machine], source: Source
-) -> dict[str, list[str]]:
-    """The states that read each property of the custom resource, in order."""
-    found: dict[str, list[str]] = {}
+) -> Iterator[tuple[str, set[str]]]:
+    """Each state of the template's machines, with the properties that it reads."""
     for stem in _stems(template):
         for name, state in machines[stem]["States"].items():
             read = set(_PROPERTY.findall(str(state)))
             given = state.get("Parameters", {})
             if given.get("ResourceProperties.$") == "$.ResourceProperties" and "Step" in given:
                 read |= source.properties_of(given["Step"])
-            for each in read:
-                found.setdefault(each, []).append(name)
-    return found
+            yield name, read
 
 
 def _stems(template: Template) -> list[str]:
