@@ -16,6 +16,9 @@ TEMPLATE ?=
 TEMPLATES := $(wildcard templates/*.yml)
 packaged = $(subst templates/,build/packaged/,$(1))
 
+# The scenario that is rehearsed; `python -m rehearsal run --list` lists them all.
+SCENARIO ?= standard
+
 ENVIRONMENT := $(VENV)/installed
 LAMBDA_WHEELS := $(VENV)/wheels/lambda
 LOCAL_WHEELS := $(VENV)/wheels/local
@@ -54,8 +57,8 @@ test: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests, all or TESTS=
 	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(TESTS)
 
 .PHONY: rehearse
-rehearse: $(ENVIRONMENT) $(REHEARSAL) ## live the whole life of a cluster on a local AWS, and watch it
-	$(BIN)/python -m rehearsal run
+rehearse: $(ENVIRONMENT) $(REHEARSAL) ## run a scenario in a local AWS and show it live; SCENARIO=
+	$(BIN)/python -m rehearsal run --scenario $(SCENARIO)
 
 .PHONY: serve
 serve: $(ENVIRONMENT) $(REHEARSAL) ## keep a local AWS up, to deploy into by hand

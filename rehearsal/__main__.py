@@ -6,10 +6,10 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Run scenarios; what is not needed is not imported."""
+    """Run scenarios; prints usage and returns 2 for any other command."""
     match arguments:
         case ["run", *rest]:
-            from rehearsal import runner
+            from rehearsal import runner  # slow to import
 
             return runner.main(rest)
     print("usage: python -m rehearsal run [--help]", file=sys.stderr)

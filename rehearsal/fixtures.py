@@ -1,7 +1,6 @@
-"""A cluster of somebody's own making and its client, for scenarios whose subject is something else.
+"""An existing cluster with a client, for scenarios and tests that do not deploy the cluster stack.
 
-Made through the API in less than a second of real time, so that a key store has a cluster of which
-our template knows nothing.
+Created through the API within a second of real time; the templates know nothing of it.
 """
 
 from __future__ import annotations
@@ -15,23 +14,23 @@ from rehearsal import test_ca
 
 Json = dict[str, Any]
 
-ADMIN_PASSWORD = "Planted0Admin0Password0Of0Ground"
-# Virtual seconds within which each step of AWS's is over, with the default timings.
-A_WHILE = 500
+ADMIN_PASSWORD = "Existing0Cluster0Admin0Password"
+# Virtual seconds; every AWS operation here takes less with the default timings.
+OPERATION_SECONDS = 500
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
-CLI = (
+CLI_PACKAGE = (
     "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient/Amzn2023/"
     "cloudhsm-cli-5.18.0-1.amzn2023.x86_64.rpm"
 )
-SDK3 = (
+SDK3_PACKAGE = (
     "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient/EL7/"
     "cloudhsm-client-latest.el7.x86_64.rpm"
 )
 
 
 @dataclass(frozen=True)
-class Ground:
-    """What a key store is put on: a cluster, its two secrets, and a client that may read them."""
+class ExistingCluster:
+    """A cluster, its two secrets, and a client that may read them."""
 
     aws: LocalAws
     cluster_id: str
@@ -42,7 +41,7 @@ class Ground:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The parameters of the key store template that speak of it."""
+        """The key store template's parameters for this cluster."""
         return {
             "pCloudHsmClusterId": self.cluster_id,
             "pCloudHsmAdminPasswordSecretName": self.admin_secret,
@@ -50,134 +49,134 @@ class Ground:
             "pClientInstanceId": self.client,
         }
 
-    def cluster(self) -> Json:
-        """The cluster as AWS describes it."""
-        return _cluster(self.aws, self.cluster_id)
+    def describe(self) -> Json:
+        """The cluster as DescribeClusters returns it."""
+        return _describe(self.aws, self.cluster_id)
 
-    def address(self) -> str:
-        """The address of an ACTIVE HSM."""
-        hsms = self.cluster()["Hsms"]
+    def hsm_ip(self) -> str:
+        """The IP address of an ACTIVE HSM."""
+        hsms = self.describe()["Hsms"]
         return str(next(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE"))
 
     def user(self, name: str) -> Json:
         """A user as `cloudhsm-cli user list` shows it."""
-        users = self.command("user-list")["data"]["users"]
+        users = self.cloudhsm_cli("user-list")["data"]["users"]
         return dict(next(user for user in users if user["username"] == name))
 
     def add_hsm(self) -> None:
-        """Have a third HSM join, which takes a while."""
-        zone = self.cluster()["Hsms"][0]["AvailabilityZone"]
+        """Start to create a third HSM, in the zone of the first."""
+        zone = self.describe()["Hsms"][0]["AvailabilityZone"]
         self.aws.client("cloudhsmv2").create_hsm(ClusterId=self.cluster_id, AvailabilityZone=zone)
 
-    def command(self, operation: str, **given: str) -> Json:
-        """What cloudhsm-cli would do, logged in as the admin unless told otherwise."""
-        login = {"login_role": "admin", "username": "admin", "password": ADMIN_PASSWORD}
+    def cloudhsm_cli(self, operation: str, **given: str) -> Json:
+        """Run an operation as cloudhsm-cli would, by default logged in as the admin."""
         return self.aws.admin.data_plane(
             operation,
             **{
-                "ip": self.address(),
+                "ip": self.hsm_ip(),
                 "ca": self.ca_certificate,
                 "instance_id": self.client,
-                **login,
+                "login_role": "admin",
+                "username": "admin",
+                "password": ADMIN_PASSWORD,
                 **given,
             },
         )
 
-    def say_admin_password(self, password: str) -> None:
-        """Put a password into the admin's secret, the right one or not."""
+    def store_admin_password(self, password: str) -> None:
+        """Put a password, correct or not, into the admin's secret."""
         self.aws.client("secretsmanager").put_secret_value(
-            SecretId=self.admin_secret, SecretString=_admin(password)
+            SecretId=self.admin_secret, SecretString=_credentials(password)
         )
 
-    def restored(self) -> Ground:
-        """Another cluster with the same certificate and users, restored from the newest backup."""
+    def restore(self) -> ExistingCluster:
+        """Restore the newest backup to another cluster, with the same certificate and users."""
         aws = self.aws
         backups = aws.client("cloudhsmv2").describe_backups(
             Filters={"clusterIds": [self.cluster_id], "states": ["READY"]}, SortAscending=False
         )["Backups"]
         cluster_id = _create_cluster(aws, SourceBackupId=backups[0]["BackupId"])
-        _create_hsms(aws, cluster_id, range(1))
-        _create_hsms(aws, cluster_id, range(1, 2))
-        theirs, ours = (
-            _cluster(aws, each)["SecurityGroup"] for each in (cluster_id, self.cluster_id)
+        _create_hsm(aws, cluster_id, 0)
+        _create_hsm(aws, cluster_id, 1)
+        hsms, client = (
+            _describe(aws, each)["SecurityGroup"] for each in (cluster_id, self.cluster_id)
         )
         ec2 = aws.client("ec2")
-        ec2.authorize_security_group_ingress(GroupId=theirs, IpPermissions=[_to_hsms(ours)])
-        ec2.authorize_security_group_egress(GroupId=ours, IpPermissions=[_to_hsms(theirs)])
+        ec2.authorize_security_group_ingress(GroupId=hsms, IpPermissions=[_hsm_ports(client)])
+        ec2.authorize_security_group_egress(GroupId=client, IpPermissions=[_hsm_ports(hsms)])
         return replace(self, cluster_id=cluster_id)
 
 
-def lay(aws: LocalAws, *, name: str = "ground", package: str = CLI) -> Ground:
-    """Make the cluster, activate it, and give it two HSMs and a client with this package."""
-    # Time would go on by itself, how far would depend on how quick we are.
+def existing_cluster(
+    aws: LocalAws, *, name: str = "existing", package: str = CLI_PACKAGE
+) -> ExistingCluster:
+    """Create and activate a cluster with two HSMs, and a client with this package."""
+    # While time runs, the distance it jumps would depend on real time.
     aws.admin.pause()
     cluster_id = _create_cluster(aws)
-    client = _launch_client(aws, name, _cluster(aws, cluster_id)["SecurityGroup"])
-    _create_hsms(aws, cluster_id, range(1))
-    first = _cluster(aws, cluster_id)
+    client = _launch_client(aws, name, _describe(aws, cluster_id)["SecurityGroup"])
+    _create_hsm(aws, cluster_id, 0)
+    created = _describe(aws, cluster_id)
     now = aws.admin.clock()["now"]
     ca = test_ca.make_ca(now)
     aws.client("cloudhsmv2").initialize_cluster(
         ClusterId=cluster_id,
-        SignedCert=test_ca.sign(ca, first["Certificates"]["ClusterCsr"], now),
+        SignedCert=test_ca.sign(ca, created["Certificates"]["ClusterCsr"], now),
         TrustAnchor=ca.pem,
     )
-    aws.admin.advance(A_WHILE)
+    aws.admin.advance(OPERATION_SECONDS)
     aws.admin.data_plane(
         "activate",
-        ip=first["Hsms"][0]["EniIp"],
+        ip=created["Hsms"][0]["EniIp"],
         ca=ca.pem,
         instance_id=client,
         password=ADMIN_PASSWORD,
     )
-    aws.admin.advance(A_WHILE)
-    _create_hsms(aws, cluster_id, range(1, 2))
-    ground = Ground(
-        aws, cluster_id, ca.pem, f"/ground/{cluster_id}/admin", f"/ground/{cluster_id}/ca", client
-    )
+    aws.admin.advance(OPERATION_SECONDS)
+    _create_hsm(aws, cluster_id, 1)
     secrets = aws.client("secretsmanager")
-    secrets.create_secret(Name=ground.admin_secret, SecretString=_admin(ADMIN_PASSWORD))
-    secrets.create_secret(Name=ground.ca_secret, SecretString=ca.pem)
+    admin_secret, ca_secret = (f"/existing/{cluster_id}/{kind}" for kind in ("admin", "ca"))
+    secrets.create_secret(Name=admin_secret, SecretString=_credentials(ADMIN_PASSWORD))
+    secrets.create_secret(Name=ca_secret, SecretString=ca.pem)
     _install(aws, client, f"{name}-install", package)
     aws.admin.resume()
-    return ground
+    return ExistingCluster(aws, cluster_id, ca.pem, admin_secret, ca_secret, client)
 
 
-def _admin(password: str) -> str:
+def _credentials(password: str) -> str:
     return json.dumps({"username": "admin", "password": password})
 
 
-def _cluster(aws: LocalAws, cluster_id: str) -> Json:
+def _describe(aws: LocalAws, cluster_id: str) -> Json:
     found = aws.client("cloudhsmv2").describe_clusters(Filters={"clusterIds": [cluster_id]})
     return dict(found["Clusters"][0])
 
 
 def _create_cluster(aws: LocalAws, **given: str) -> str:
-    made = aws.client("cloudhsmv2").create_cluster(
+    created = aws.client("cloudhsmv2").create_cluster(
         HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=aws.subnets[:2], **given
     )
-    aws.admin.advance(A_WHILE)
-    return str(made["Cluster"]["ClusterId"])
+    aws.admin.advance(OPERATION_SECONDS)
+    return str(created["Cluster"]["ClusterId"])
 
 
-def _create_hsms(aws: LocalAws, cluster_id: str, places: range) -> None:
-    zones = sorted(_cluster(aws, cluster_id)["SubnetMapping"])
-    for place in places:
-        aws.client("cloudhsmv2").create_hsm(ClusterId=cluster_id, AvailabilityZone=zones[place])
-    aws.admin.advance(A_WHILE)
+def _create_hsm(aws: LocalAws, cluster_id: str, zone: int) -> None:
+    zones = sorted(_describe(aws, cluster_id)["SubnetMapping"])
+    aws.client("cloudhsmv2").create_hsm(ClusterId=cluster_id, AvailabilityZone=zones[zone])
+    aws.admin.advance(OPERATION_SECONDS)
 
 
 def _launch_client(aws: LocalAws, name: str, cluster_group: str) -> str:
-    """An instance with the cluster's own group, which is how AWS's documentation lets one in."""
+    """Launch an instance in the cluster's security group, as AWS's documentation has it."""
     iam = aws.client("iam")
-    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(_assumed_by("ec2")))
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=_policy(_trust("ec2")))
     iam.put_role_policy(
         RoleName=name,
         PolicyName=name,
         PolicyDocument=_policy(
-            _allowed(["ssm:UpdateInstanceInformation", "ssmmessages:*"], "*"),
-            _allowed(
-                ["secretsmanager:GetSecretValue"], "arn:aws:secretsmanager:*:*:secret:/ground/*"
+            _allow(["ssm:UpdateInstanceInformation", "ssmmessages:*"], "*"),
+            _allow(
+                ["secretsmanager:GetSecretValue"], "arn:aws:secretsmanager:*:*:secret:/existing/*"
             ),
         ),
     )
@@ -195,17 +194,17 @@ def _launch_client(aws: LocalAws, name: str, cluster_group: str) -> str:
     return str(launched["Instances"][0]["InstanceId"])
 
 
-def _to_hsms(group: str) -> Json:
+def _hsm_ports(group: str) -> Json:
     pairs = [{"GroupId": group}]
     return {"IpProtocol": "tcp", "FromPort": 2223, "ToPort": 2225, "UserIdGroupPairs": pairs}
 
 
-def _assumed_by(service: str) -> Json:
+def _trust(service: str) -> Json:
     principal = {"Service": f"{service}.amazonaws.com"}
     return {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole"}
 
 
-def _allowed(actions: list[str], resource: str) -> Json:
+def _allow(actions: list[str], resource: str) -> Json:
     return {"Effect": "Allow", "Action": actions, "Resource": resource}
 
 
@@ -214,7 +213,7 @@ def _policy(*statements: Json) -> str:
 
 
 def _install(aws: LocalAws, client: str, document: str, package: str) -> None:
-    """Install a client package, as an operator does by Run Command."""
+    """Install a client package with Run Command, as an operator would."""
     ssm = aws.client("ssm")
     script = [
         "set -eu",
@@ -228,5 +227,5 @@ def _install(aws: LocalAws, client: str, document: str, package: str) -> None:
         Content=json.dumps({"schemaVersion": "2.2", "mainSteps": [step]}),
     )
     ssm.send_command(DocumentName=document, InstanceIds=[client])
-    # Nothing jumps while the script runs, so it is over then.
-    aws.admin.advance(A_WHILE)
+    # Time does not jump while the script runs, so afterwards it has ended.
+    aws.admin.advance(OPERATION_SECONDS)

@@ -1,4 +1,4 @@
-"""Run scenarios, each in a local AWS of its own, and say how they went."""
+"""Run scenarios, each in a local AWS of its own, and report their outcome."""
 
 from __future__ import annotations
 
@@ -18,89 +18,94 @@ from rich.console import Console
 
 from localaws.client import ROOT, Json, LocalAws
 from rehearsal.checks import invariants
-from rehearsal.drivers.stack import NotAsExpectedError, StackDriver, announce_to_nobody
-from rehearsal.report.failure import explain
-from rehearsal.report.live import Display, Look, Step, summary
-from rehearsal.report.spans import duration, tracks
-from rehearsal.report.svg import Chapter, draw
-from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, story
+from rehearsal.drivers.stack import ExpectationError, StackDriver
+from rehearsal.drivers.step import Step, ignore_step
+from rehearsal.report.failure import failure_report
+from rehearsal.report.live import Display, Snapshot, summary
+from rehearsal.report.spans import duration, traces
+from rehearsal.report.svg import Phase, draw
+from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, description
 
+# Columns when the output is not a terminal.
 LOG_WIDTH = 140
-PICTURES = ROOT / "build"
+DIAGRAMS = ROOT / "build"
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a scenario went: its steps, why it failed if it did, its picture, and real seconds."""
+    """A scenario's steps, why it failed (empty if it passed), its diagram, and real seconds."""
 
     name: str
     steps: Sequence[Step]
-    explanation: Sequence[str]
-    picture: Path
+    failures: Sequence[str]
+    diagram: Path
     wall: float
 
     @property
     def passed(self) -> bool:
-        """Whether everything was as expected."""
-        return not self.explanation
+        """Whether all expectations and invariants held."""
+        return not self.failures
 
 
 def rehearse(name: str, *, timings: Json | None = None, console: Console | None = None) -> Result:
-    """Run one scenario in a fresh local AWS, shown on the console if there is one."""
+    """Run one scenario in a new local AWS, displayed on the console if there is one."""
     began = time.monotonic()
-    explanation: list[str] = []
+    failures: list[str] = []
     with LocalAws(*ARGUMENTS.get(name, ()), timings=timings) as aws:
-        with _shown(console, name, aws) as announce:
-            driver = StackDriver(aws, announce)
+        with _displayed(console, name, aws) as on_step:
+            driver = StackDriver(aws, on_step)
             try:
                 SCENARIOS[name](driver)
-                explanation = [*invariants.broken(aws.admin.event_log()), *_left(aws)]
-            except NotAsExpectedError as failure:
-                explanation = [str(failure), *explain(driver)]
+                failures = [*invariants.violations(aws.admin.event_log()), *_remaining_stacks(aws)]
+            except ExpectationError as failure:
+                failures = [str(failure), *failure_report(driver)]
             except Exception:
-                explanation = [traceback.format_exc().rstrip(), *explain(driver), aws.server_log()]
+                error = traceback.format_exc().rstrip()
+                failures = [error, *failure_report(driver), aws.server_log()]
         wall = time.monotonic() - began
-        path = _draw(name, driver, wall)
-    return Result(name, driver.steps, explanation, path, wall)
+        diagram = _write_diagram(name, driver, wall)
+    return Result(name, driver.steps, failures, diagram, wall)
 
 
-def _left(aws: LocalAws) -> list[str]:
-    """The stacks that a scenario did not delete, which it has to, a sentence each."""
+def _remaining_stacks(aws: LocalAws) -> list[str]:
+    """A line for each stack that the scenario failed to delete."""
     stacks = aws.admin.inventory()["cloudformation"]["stacks"]
-    return [f"stack {stack['name']} is left in {stack['status']}" for stack in stacks]
+    return [f"stack {stack['name']} was not deleted: {stack['status']}" for stack in stacks]
 
 
 def _title(name: str) -> str:
-    return f"{name}: {story(name)}"
+    return f"{name}: {description(name)}"
 
 
 @contextmanager
-def _shown(console: Console | None, name: str, aws: LocalAws) -> Iterator[Callable[[Step], None]]:
-    """Show on the console, if there is one, what happens inside; whom to announce steps to."""
+def _displayed(
+    console: Console | None, name: str, aws: LocalAws
+) -> Iterator[Callable[[Step], None]]:
+    """Display the run on the console, if there is one; yields the listener for steps."""
 
-    def look() -> Look:
-        return Look(float(aws.admin.clock()["elapsed"]), aws.admin.event_log())
+    def snapshot() -> Snapshot:
+        return Snapshot(float(aws.admin.clock()["elapsed"]), aws.admin.event_log())
 
     if console is None:
-        yield announce_to_nobody
+        yield ignore_step
     else:
-        with Display(console, _title(name), look) as display:
-            yield display.began
+        with Display(console, _title(name), snapshot) as display:
+            yield display.start_step
 
 
-def _draw(name: str, driver: StackDriver, wall: float) -> Path:
+def _write_diagram(name: str, driver: StackDriver, wall: float) -> Path:
     elapsed = float(driver.admin.clock()["elapsed"])
     failed = [step.name for step in driver.steps if step.failure]
-    verdict = f"not as expected: {failed[0]}" if failed else "everything as expected"
-    path = PICTURES / f"rehearsal-{name}.svg"
+    outcome = f"failed: {failed[0]}" if failed else "passed"
+    path = DIAGRAMS / f"rehearsal-{name}.svg"
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         draw(
             _title(name),
-            f"{elapsed / 60:.0f} minutes of AWS in {wall:.0f} seconds; {verdict}",
-            tracks(driver.admin.event_log()),
+            f"{elapsed / 60:.0f} minutes of virtual time in {wall:.0f} seconds; {outcome}",
+            traces(driver.admin.event_log()),
             [
-                Chapter(step.name, step.start, step.start + step.virtual, not step.failure)
+                Phase(step.name, step.start, step.start + step.virtual, not step.failure)
                 for step in driver.steps
             ],
             elapsed,
@@ -110,47 +115,49 @@ def _draw(name: str, driver: StackDriver, wall: float) -> Path:
 
 
 def rehearse_all(console: Console, timings: Json | None) -> bool:
-    """Run every scenario, as many at a time as there are cores; one line for each."""
+    """Run every scenario, one per core at a time, and print a line for each."""
     passed = True
     with ThreadPoolExecutor(os.cpu_count()) as workers:
         for result in workers.map(lambda name: rehearse(name, timings=timings), SCENARIOS):
             passed = passed and result.passed
             virtual = duration(sum(step.virtual for step in result.steps))
-            outcome = "as expected" if result.passed else f"NOT AS EXPECTED {result.picture.name}"
+            outcome = "passed" if result.passed else f"FAILED {result.diagram.name}"
             console.print(f"{result.name:<32} {virtual:>9} {result.wall:6.1f} s  {outcome}")
-            _explain(console, result)
+            _print_failures(console, result)
     return passed
 
 
 def rehearse_one(console: Console, name: str, timings: Json | None, *, show: bool) -> bool:
-    """Run one scenario and end with the table of its steps."""
+    """Run one scenario and print a summary of its steps."""
     result = rehearse(name, timings=timings, console=console if show else None)
     console.print(summary(result.steps))
-    _explain(console, result)
-    console.print(f"picture: {result.picture.relative_to(ROOT)}")
+    _print_failures(console, result)
+    console.print(f"diagram: {result.diagram.relative_to(ROOT)}")
     return result.passed
 
 
-def _explain(console: Console, result: Result) -> None:
-    for line in result.explanation:
+def _print_failures(console: Console, result: Result) -> None:
+    for line in result.failures:
         console.print(f"  {line}", style="red", markup=False, highlight=False)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command line of `python -m rehearsal run`; 0 only if everything was as expected."""
+    """The command line of `python -m rehearsal run`; returns 0 if every scenario passed."""
     parser = argparse.ArgumentParser("python -m rehearsal run", description=__doc__)
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--scenario", choices=SCENARIOS, default=STANDARD, metavar="NAME")
-    what.add_argument("--all", action="store_true", help="run every scenario")
-    what.add_argument("--list", action="store_true", help="print the scenarios' names and stories")
-    parser.add_argument("--timings", type=json.loads, metavar="JSON", help="virtual seconds")
-    parser.add_argument("--no-display", action="store_true", help="print the outcome alone")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--scenario", choices=SCENARIOS, default=STANDARD, metavar="NAME")
+    choice.add_argument("--all", action="store_true", help="run every scenario")
+    choice.add_argument("--list", action="store_true", help="list scenarios with a description")
+    parser.add_argument(
+        "--timings", type=json.loads, metavar="JSON", help="virtual seconds for each AWS operation"
+    )
+    parser.add_argument("--no-display", action="store_true", help="print only the outcome")
     given = parser.parse_args(arguments)
-    # A log has no width of its own; rich would take the narrowest.
+    # Outside a terminal, rich would default to 80 columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
     if given.list:
         for name in SCENARIOS:
-            print(f"{name:<32} {story(name)}")
+            print(f"{name:<32} {description(name)}")
         return 0
     if given.all:
         return 0 if rehearse_all(console, given.timings) else 1

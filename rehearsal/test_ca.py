@@ -1,4 +1,4 @@
-"""A customer's own PKI: certificates as good or as bad as a scenario or test wants them."""
+"""A customer's PKI: issues valid and invalid certificates for scenarios and tests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def make_ca(
     lasts: float = 3652,
     algorithm: hashes.HashAlgorithm | None = None,
 ) -> Ca:
-    """A CA, self-signed unless another one issues it; starts and lasts are days."""
+    """Create a CA, self-signed without an issuer; `starts` and `lasts` are days from `now`."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     certificate = _certify(
@@ -75,7 +75,7 @@ def sign(
     algorithm: hashes.HashAlgorithm | None = None,
     pss: bool = False,
 ) -> str:
-    """The certificate for a CSR, or with another key than the CSR's."""
+    """Issue the certificate for a CSR; with `key`, for that key instead of the CSR's."""
     request = x509.load_pem_x509_csr(csr.encode())
     public_key = key.public_key() if key else request.public_key()
     assert isinstance(public_key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
@@ -96,7 +96,7 @@ def sign(
 
 
 def pem(certificate: x509.Certificate) -> str:
-    """A certificate as text."""
+    """The certificate in PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -128,9 +128,8 @@ def _certify(
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=True)
-    # The builder takes only some hash algorithms by type, though it checks them itself.
     return builder.sign(
         issuer_key,
-        algorithm,  # type: ignore[arg-type]
+        algorithm,  # type: ignore[arg-type]  # the stub lists fewer algorithms
         rsa_padding=padding.PSS(padding.MGF1(algorithm), algorithm.digest_size) if pss else None,
     )

@@ -1,106 +1,105 @@
-"""What must be so in every driver, whatever it tells: read from the event_log."""
+"""Rules that hold in every scenario, checked on the event log."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from rehearsal.report.spans import WORKFLOW_ENDS
+from rehearsal.events import WORKFLOW_ENDS, Event, starts_execution
 
-Event = dict[str, Any]
-
-# The workflows of our templates that do a request's work; each stack has all of them under a prefix
-# of its own. Their executions have the name of their request's handle-request.
-LIFECYCLES = tuple(
+# Name suffixes of the workflows that handle a request. Each stack has its own prefix; executions
+# are named after their request's handle-request execution.
+REQUEST_WORKFLOWS = tuple(
     f"-{verb}-{noun}"
     for verb in ("create", "update", "delete")
     for noun in ("cluster", "key-store")
 )
-# The functions that change things, under the same prefix.
+# Functions that make changes, under the same prefix.
 WORKERS = ("cluster", "certificate", "client", "key-store")
-# How the comment of a command begins that such a workflow has sent, before its machine's name.
-COMMENT = "hsm-lifecycle "
-NEVER = "UPDATE_ROLLBACK_FAILED"
+# Commands sent by a workflow have this comment, followed by the state machine's name.
+COMMENT_PREFIX = "hsm-lifecycle "
+FORBIDDEN_STATUS = "UPDATE_ROLLBACK_FAILED"
 
 
-def broken(event_log: Iterable[Event]) -> list[str]:
-    """What happened that must never happen, a sentence each."""
+def violations(event_log: Iterable[Event]) -> list[str]:
+    """Failed rollbacks, overlapping requests and orphaned executions, one line each."""
     events = list(event_log)
-    return [*_failed_rollbacks(events), *_meetings(events), *_orphans(events)]
+    return [
+        *_failed_rollbacks(events),
+        *_overlapping_requests(events),
+        *_orphaned_executions(events),
+    ]
 
 
 def _failed_rollbacks(events: Iterable[Event]) -> Iterator[str]:
     for event in events:
-        if event["service"] == "cloudformation" and event["event"] == NEVER:
-            yield f"stack {event['stack']} ended in {NEVER}"
+        if event["service"] == "cloudformation" and event["event"] == FORBIDDEN_STATUS:
+            yield f"stack {event['stack']} ended in {FORBIDDEN_STATUS}"
 
 
-def _meetings(events: Iterable[Event]) -> Iterator[str]:
-    """Lifecycles that began while another request's work on the same stack was not over."""
-    at_work = _AtWork()
+def _overlapping_requests(events: Iterable[Event]) -> Iterator[str]:
+    """Request workflows that started while another request was still changing the stack."""
+    running = _Running()
     for event in events:
         machine = str(event["subject"])
-        if _begins(event) and machine.endswith(LIFECYCLES):
-            for other in at_work.of(_prefix(machine), beside=str(event["execution"])):
-                yield f"{machine} {event['execution']} began while {other} was running"
-        at_work.note(event)
+        if starts_execution(event) and machine.endswith(REQUEST_WORKFLOWS):
+            for other in running.for_stack(_prefix(machine), excluding=str(event["execution"])):
+                yield f"{machine} {event['execution']} started while {other} was running"
+        running.update(event)
 
 
-def _orphans(events: Iterable[Event]) -> Iterator[str]:
-    """Workflows that an earlier one began although it was over itself."""
-    over = set()
+def _orphaned_executions(events: Iterable[Event]) -> Iterator[str]:
+    """Executions started by a parent that had already ended."""
+    ended = set()
     for event in events:
         if event["service"] != "states":
             continue
         name = f"{event['subject']} {event['execution']}"
         if event["event"] in WORKFLOW_ENDS:
-            over.add(name)
-        elif _begins(event) and event.get("parent") in over:
-            yield f"{name} began after {event['parent']}, which runs it, was over"
+            ended.add(name)
+        elif starts_execution(event) and event.get("parent") in ended:
+            yield f"{name} started after its parent {event['parent']} had ended"
 
 
-class _AtWork:
-    """Which executions, workers and commands are at work, event after event."""
+class _Running:
+    """Executions, worker invocations and client commands that are running at this event."""
 
     def __init__(self) -> None:
         self._executions: dict[tuple[str, str], None] = {}
         self._workers: Counter[str] = Counter()
         self._commands: dict[tuple[str, str], str] = {}
 
-    def note(self, event: Event) -> None:
-        """This happens."""
-        subject, what = str(event["subject"]), str(event["event"])
+    def update(self, event: Event) -> None:
+        """Apply the next event."""
+        subject, name = str(event["subject"]), str(event["event"])
         match event["service"]:
-            case "states" if what in WORKFLOW_ENDS:
+            case "states" if name in WORKFLOW_ENDS:
                 self._executions.pop((subject, str(event["execution"])), None)
-            case "states" if _begins(event):
+            case "states" if starts_execution(event):
                 self._executions[subject, str(event["execution"])] = None
             case "lambda":
-                self._workers[subject] += 1 if what == "Invoked" else -1
+                self._workers[subject] += 1 if name == "Invoked" else -1
             case "ssm" if "command" in event:
                 command = (str(event["command"]), str(event["instance"]))
-                if what == "SendCommand":
+                if name == "SendCommand":
                     self._commands[command] = str(event.get("comment", ""))
                 else:
                     self._commands.pop(command, None)
 
-    def of(self, prefix: str, beside: str) -> Iterator[str]:
-        """What is at work for the stack of this prefix, but for one request's own executions."""
+    def for_stack(self, prefix: str, excluding: str) -> Iterator[str]:
+        """Everything running for the stack with this prefix, except one request's executions."""
         for machine, name in self._executions:
-            if machine.startswith(f"{prefix}-") and name != beside:
+            if machine.startswith(f"{prefix}-") and name != excluding:
                 yield f"{machine} {name}"
         for worker in WORKERS:
             if self._workers[f"{prefix}-{worker}"] > 0:
                 yield f"the function {prefix}-{worker}"
         for (_, instance), comment in self._commands.items():
-            if comment.startswith(f"{COMMENT}{prefix}-run-on-client:"):
-                yield f"the command {comment.removeprefix(COMMENT)} on {instance}"
-
-
-def _begins(event: Event) -> bool:
-    return (event["service"], event["event"]) == ("states", "ExecutionStarted")
+            if comment.startswith(f"{COMMENT_PREFIX}{prefix}-run-on-client:"):
+                yield f"the command {comment.removeprefix(COMMENT_PREFIX)} on {instance}"
 
 
 def _prefix(machine: str) -> str:
-    return next(machine.removesuffix(stem) for stem in LIFECYCLES if machine.endswith(stem))
+    return next(
+        machine.removesuffix(suffix) for suffix in REQUEST_WORKFLOWS if machine.endswith(suffix)
+    )

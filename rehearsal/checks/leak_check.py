@@ -1,4 +1,4 @@
-"""What an inventory holds, by name, so that it can be compared with an earlier one."""
+"""Compare inventories to find resources that a scenario leaves behind or loses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
-# Where the inventory holds what, what a person calls it, and the key of its name.
-HELD = (
+# Service and section of the inventory, kind of resource, and key of its name.
+SECTIONS = (
     ("cloudformation", "stacks", "stack", "name"),
     ("cloudhsm", "clusters", "cluster", "ClusterId"),
     ("kms", "key_stores", "key store", "CustomKeyStoreName"),
@@ -28,24 +28,34 @@ HELD = (
     ("events", None, "rule", None),
     ("s3", None, "bucket", None),
 )
-# AWS goes on showing for a while what is gone.
-GONE = frozenset({"DELETED", "DELETE_COMPLETE", "terminated"})
+# AWS lists deleted resources for a while.
+DELETED = frozenset({"DELETED", "DELETE_COMPLETE", "terminated"})
 
 
-def things(inventory: Json) -> frozenset[str]:
-    """Everything that exists, each as kind and name; backups count as those of their cluster."""
+def resources(inventory: Json) -> frozenset[str]:
+    """Kind and name of every existing resource; backups are listed once per cluster."""
     found = {f"backup of {backup['ClusterId']}" for backup in inventory["cloudhsm"]["backups"]}
-    for service, part, word, key in HELD:
-        entries: Iterable[Any] = inventory[service] if part is None else inventory[service][part]
-        found |= {f"{word} {_name(entry, key)}" for entry in entries if not _is_gone(entry)}
+    for service, section, kind, key in SECTIONS:
+        entries: Iterable[Any] = inventory[service]
+        if section is not None:
+            entries = inventory[service][section]
+        found |= {f"{kind} {_name(entry, key)}" for entry in entries if not _is_deleted(entry)}
     return frozenset(found)
+
+
+def differences(found: Iterable[str], expected: Iterable[str]) -> list[str]:
+    """Expected resources that are missing, then resources that should have been deleted."""
+    return [
+        *(f"{name} is missing" for name in sorted({*expected} - {*found})),
+        *(f"{name} was not deleted" for name in sorted({*found} - {*expected})),
+    ]
 
 
 def _name(entry: Any, key: str | None) -> str:
     return str(entry if key is None or isinstance(entry, str) else entry[key])
 
 
-def _is_gone(entry: Any) -> bool:
+def _is_deleted(entry: Any) -> bool:
     if not isinstance(entry, dict):
         return False
-    return bool(GONE & {str(entry.get(key)) for key in ("status", "State", "Status")})
+    return bool(DELETED & {str(entry.get(key)) for key in ("status", "State", "Status")})

@@ -1,4 +1,4 @@
-"""Deploy our templates into a local AWS, wait for what becomes of them, and read the reasons."""
+"""Deploy the templates into a local AWS, wait for the result and read the failure reasons."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ from localaws.client import BUCKET, LocalAws, until
 Json = dict[str, Any]
 
 CAPABILITIES = ["CAPABILITY_IAM"]
-# What the Makefile calls REHEARSAL.
+# The Makefile's REHEARSAL.
 BUILT = (
     "build/rehearsal/build/functions.zip",
     "build/rehearsal/templates",
     "build/rehearsal/statemachines",
 )
-# The stack's own events with which CloudFormation begins to do what it was asked for.
-BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+# Stack events that mark the start of a request.
+STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 
 
 class DeployError(Exception):
-    """A deployment was refused before CloudFormation began with it; holds the words of refusal."""
+    """CloudFormation, the CLI or make rejected a deployment; the message is theirs."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A template after `aws cloudformation package`, and the artifacts that it names."""
+    """The output of `aws cloudformation package`, and the artifacts it refers to by S3 key."""
 
     template: str
     artifacts: dict[str, bytes]
 
 
-# Packaged once in a process: tests start many a local AWS, and the files stay as they are.
+# Packaged once per process: tests start many local AWSs, all with the same files.
 _packages: dict[str, Package] = {}
 
 
 def package(aws: LocalAws, template: str) -> str:
-    """The URL in this AWS of this template (its path in the repository), packaged."""
+    """Package a template (path in the repository) and upload it; returns its URL."""
     url = f"{aws.endpoint}/{BUCKET}/{template}"
     if template in aws.packaged:
         return url
     s3 = aws.client("s3")
-    known = _packages.get(template)
-    if known is None:
-        known = _packages[template] = _package(aws, template)
+    packaged = _packages.get(template)
+    if packaged is None:
+        packaged = _packages[template] = _package(aws, template)
     else:
-        for key, body in known.artifacts.items():
+        for key, body in packaged.artifacts.items():
             s3.put_object(Bucket=BUCKET, Key=key, Body=body)
-    s3.put_object(Bucket=BUCKET, Key=template, Body=known.template.encode())
+    s3.put_object(Bucket=BUCKET, Key=template, Body=packaged.template.encode())
     aws.packaged.add(template)
     return url
 
 
 def _build(aws: LocalAws) -> None:
-    """Have make build what our templates name, because `functions/` may have changed."""
-    # For the Python that runs this, if make set it up; any other is not for make to touch.
-    ours = [f"VENV={sys.prefix}"] if Path(sys.prefix, "installed").exists() else []
-    done = aws.run("make", "-s", *BUILT, *ours)
+    """Have make rebuild what the templates refer to; `functions/` may have changed."""
+    # make may only use this interpreter's environment if it created it.
+    venv = [f"VENV={sys.prefix}"] if Path(sys.prefix, "installed").exists() else []
+    done = aws.run("make", "-s", *BUILT, *venv)
     if done.returncode:
         raise DeployError((done.stderr or done.stdout).strip())
 
@@ -89,21 +89,21 @@ def _package(aws: LocalAws, template: str) -> Package:
 
 
 class Stack:
-    """One stack of one of our templates; its parameters keep their last value, as with the CLI."""
+    """A stack of one template; parameters keep their last value between requests."""
 
     def __init__(self, aws: LocalAws, name: str, template: str, **parameters: object) -> None:
         self.aws, self.name, self.template = aws, name, template
         self.parameters = {key: str(value) for key, value in parameters.items()}
         self.tags: dict[str, str] = {}
-        # Words of the template, and what shall stand there instead from the next request on.
+        # Text replacements in the template, applied from the next request on.
         self.edits: dict[str, str] = {}
         self._cloudformation = aws.client("cloudformation")
         self._id = name
 
-    # Asking for it
+    # Requests
 
     def deploy(self, **changes: object) -> str:
-        """Run `make deploy` to its end, as an operator does; the status the stack is left in."""
+        """Run `make deploy` as an operator would; returns the final stack status."""
         self._change(changes)
         requests = self._requests()
         parameters = " ".join(f"{key}={value}" for key, value in self.parameters.items())
@@ -120,7 +120,7 @@ class Stack:
         return self.wait()
 
     def start(self, **changes: object) -> None:
-        """Ask for the stack, or for its update, and do not wait for what becomes of it."""
+        """Create or update the stack through the API, without waiting."""
         self._change(changes)
         request = {
             "StackName": self.name,
@@ -137,35 +137,33 @@ class Stack:
                 self._cloudformation.create_stack(**request)
             else:
                 self._cloudformation.update_stack(**request)
-        except ClientError as refused:
-            raise DeployError(str(refused)) from refused
+        except ClientError as error:
+            raise DeployError(str(error)) from error
 
     def _edited(self, url: str) -> str:
         if not self.edits:
             return url
         s3, edited = self.aws.client("s3"), f"edited/{self.template}"
         text = s3.get_object(Bucket=BUCKET, Key=self.template)["Body"].read().decode()
-        for words, others in self.edits.items():
-            if words not in text:
-                raise DeployError(f"{self.template} has no {words!r}")
-            text = text.replace(words, others)
+        for old, new in self.edits.items():
+            if old not in text:
+                raise DeployError(f"{self.template} does not contain {old!r}")
+            text = text.replace(old, new)
         s3.put_object(Bucket=BUCKET, Key=edited, Body=text.encode())
         return url.replace(self.template, edited)
 
     def cancel(self) -> None:
-        """Cancel the update that is under way."""
+        """Cancel the running update."""
         self._cloudformation.cancel_update_stack(StackName=self.name)
 
     def start_delete(self) -> None:
-        """Ask for the stack to be deleted, and do not wait."""
-        # Known from now on by its id.
-        self._describe()
+        """Delete the stack, without waiting."""
+        self._describe()  # remember the ID: a deleted stack has no name
         self._cloudformation.delete_stack(StackName=self.name)
 
     def destroy(self) -> str:
-        """Run `make destroy` to its end; the status the stack is left in."""
-        # Known from now on by its id.
-        self._describe()
+        """Run `make destroy`; returns the final stack status."""
+        self._describe()  # remember the ID: a deleted stack has no name
         done = self.aws.run("make", "destroy", f"STACK={self.name}")
         status = self.wait()
         if done.returncode and status == "DELETE_COMPLETE":
@@ -173,33 +171,33 @@ class Stack:
         return status
 
     def wait(self) -> str:
-        """The status that the stack comes to rest in."""
+        """Wait for the end of the request; returns the final stack status."""
         until(
-            lambda: self.aws.admin.rests(self.name) and not self._moves(),
-            f"stack {self.name} did not come to rest",
+            lambda: self.aws.admin.rests(self.name) and not self._is_in_progress(),
+            f"stack {self.name} was still in progress",
         )
         return self.status() or "DELETE_COMPLETE"
 
     def _change(self, changes: dict[str, object]) -> None:
         self.parameters.update((key, str(value)) for key, value in changes.items())
 
-    # Reading about it
+    # Observations
 
     def status(self) -> str | None:
-        """Its status now, DELETE_COMPLETE included; None if there was never such a stack."""
+        """The current status, including DELETE_COMPLETE; None if the stack never existed."""
         found = self._describe()
         return None if found is None else str(found["StackStatus"])
 
-    def _moves(self) -> bool:
+    def _is_in_progress(self) -> bool:
         return (self.status() or "").endswith("_IN_PROGRESS")
 
     def outputs(self) -> dict[str, str]:
-        """Its outputs by name."""
+        """The outputs by key."""
         found = self._describe() or {}
         return {entry["OutputKey"]: entry["OutputValue"] for entry in found.get("Outputs", [])}
 
     def events(self, logical_id: str | None = None) -> list[Json]:
-        """Its events, or those of one resource, earliest first."""
+        """The stack events, or those of one resource, oldest first."""
         if self._describe() is None:
             return []
         pages = self._cloudformation.get_paginator("describe_stack_events")
@@ -211,26 +209,27 @@ class Stack:
         ]
 
     def reasons(self) -> list[str]:
-        """What failed in the latest request, the first failure first: 'rCloudHsmCluster: ...'."""
-        told: list[str] = []
+        """The failures of the latest request, oldest first, as "rCloudHsmCluster: ..."."""
+        reasons: list[str] = []
         for event in self.events():
             status, logical_id = event["ResourceStatus"], event["LogicalResourceId"]
-            if logical_id == self.name and status in BEGINNINGS:
-                told = []
+            if logical_id == self.name and status in STARTS:
+                reasons = []
             elif status.endswith("FAILED") and logical_id != self.name:
-                told.append(f"{logical_id}: {event.get('ResourceStatusReason', 'no reason given')}")
-        return told
+                reason = event.get("ResourceStatusReason", "no reason given")
+                reasons.append(f"{logical_id}: {reason}")
+        return reasons
 
     def _requests(self) -> int:
-        return sum(event["ResourceStatus"] in BEGINNINGS for event in self.events(self.name))
+        return sum(event["ResourceStatus"] in STARTS for event in self.events(self.name))
 
     def _describe(self) -> Json | None:
-        # A deleted stack answers to its id alone.
+        # A deleted stack can be described by its ID only.
         for name in (self.name, self._id):
             try:
                 found: Json = self._cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-            except ClientError as refused:
-                if "does not exist" not in str(refused):
+            except ClientError as error:
+                if "does not exist" not in str(error):
                     raise
             else:
                 self._id = found["StackId"]

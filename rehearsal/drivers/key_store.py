@@ -1,4 +1,4 @@
-"""The words in which a scenario of a key store is told: connected, used, kept, left alone."""
+"""The vocabulary of key store scenarios: connect, use and delete a key store and its keys."""
 
 from __future__ import annotations
 
@@ -8,88 +8,128 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from rehearsal import fixtures
 from rehearsal.drivers.deployment import Stack
-from rehearsal.drivers.stack import NotAsExpectedError, StackDriver
-from rehearsal.fixtures import Ground
+from rehearsal.drivers.stack import ExpectationError, StackDriver
+from rehearsal.fixtures import ExistingCluster, existing_cluster
 
 Json = dict[str, Any]
 
 KEY_STORE_TEMPLATE = "build/rehearsal/templates/cloudhsm-key-store.yml"
-# What KMS makes for itself with the first key store, and does not take away.
-LEFT_BY_KMS = "role AWSServiceRoleForKeyManagementServiceCustomKeyStores"
-# Virtual seconds within which KMS has connected or disconnected, with the default timings.
-A_WHILE = 900
+# Created by KMS with the first key store and never deleted by it.
+RETAINED_BY_KMS = "role AWSServiceRoleForKeyManagementServiceCustomKeyStores"
+# Virtual seconds; KMS connects and disconnects faster than this with the default timings.
+CONNECT_SECONDS = 900
 PLAINTEXT = b"to be or not to be"
 
 
 class KeyStoreDriver(StackDriver):
-    """The stack of a key store in the AWS of another driver, whose steps it shares."""
+    """Drives a key store stack; shares AWS and steps with another driver."""
 
     def __init__(
         self, driver: StackDriver, parameters: Mapping[str, object], name: str = "keys"
     ) -> None:
-        super().__init__(driver.aws, driver._began)
+        super().__init__(driver.aws, driver._on_step)
         self.steps = driver.steps
         self.stack = Stack(
             driver.aws, name, KEY_STORE_TEMPLATE, **{"pKeyStoreName": name, **parameters}
         )
         self._kms = driver.aws.client("kms")
 
-    # Doing
+    # Actions
 
-    def make_key(self) -> str:
-        """Make a KMS key in the key store; its id."""
-        made = self._kms.create_key(
+    def create_key(self) -> str:
+        """Create a KMS key in the key store; returns its ID."""
+        created = self._kms.create_key(
             CustomKeyStoreId=self.store()["CustomKeyStoreId"], Origin="AWS_CLOUDHSM"
         )
-        return str(made["KeyMetadata"]["KeyId"])
+        return str(created["KeyMetadata"]["KeyId"])
 
     def use_key(self, key: str) -> None:
         """Encrypt and decrypt with a key."""
-        sealed = self._kms.encrypt(KeyId=key, Plaintext=PLAINTEXT)["CiphertextBlob"]
-        opened = self._kms.decrypt(KeyId=key, CiphertextBlob=sealed)["Plaintext"]
-        self.expect("decrypted text", opened, PLAINTEXT)
+        ciphertext = self._kms.encrypt(KeyId=key, Plaintext=PLAINTEXT)["CiphertextBlob"]
+        plaintext = self._kms.decrypt(KeyId=key, CiphertextBlob=ciphertext)["Plaintext"]
+        self.expect("decrypted text", plaintext, PLAINTEXT)
 
     def delete_key(self, key: str) -> None:
-        """Have KMS delete a key as soon as it can, and let that week pass."""
+        """Schedule a key's deletion and let the shortest waiting period (7 days) pass."""
         self._kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
         self.admin.advance(8 * 86400)
 
-    def connect_by_hand(self) -> None:
-        """Connect the DISCONNECTED key store, and wait for what becomes of it."""
+    def connect_manually(self) -> None:
+        """Connect the DISCONNECTED key store as an operator, and wait until KMS is done."""
         self._kms.connect_custom_key_store(CustomKeyStoreId=self.store()["CustomKeyStoreId"])
-        self.admin.advance(A_WHILE)
+        self.admin.advance(CONNECT_SECONDS)
 
-    def disconnect_by_hand(self) -> None:
-        """Disconnect the key store, unless it is, and wait until it is DISCONNECTED."""
+    def disconnect_manually(self) -> None:
+        """Disconnect the key store as an operator, unless it already is DISCONNECTED."""
         store = self.store()
         if store["ConnectionState"] != "DISCONNECTED":
             self._kms.disconnect_custom_key_store(CustomKeyStoreId=store["CustomKeyStoreId"])
-            self.admin.advance(A_WHILE)
+            self.admin.advance(CONNECT_SECONDS)
 
-    # Expecting
+    # Observations
 
     def store(self) -> Json:
-        """The key store that is called as this stack wants it, as the inventory has it."""
+        """The key store named pKeyStoreName, from the inventory; fails unless there is one."""
         name = self.stack.parameters["pKeyStoreName"]
         stores = [
             each
             for each in self.admin.inventory()["kms"]["key_stores"]
             if each["CustomKeyStoreName"] == name
         ]
-        self.expect("key stores of this name", len(stores), 1)
+        self.expect(f"key stores named {name}", len(stores), 1)
         return dict(stores[0])
 
+    def connection_attempts(self) -> int:
+        """The number of ConnectCustomKeyStore calls so far."""
+        return len(self.events("ConnectCustomKeyStore"))
+
+    def connection_error_codes(self) -> list[str]:
+        """The ConnectionErrorCode of each failed connection so far."""
+        return [str(event["code"]) for event in self.events("FAILED")]
+
+    def logins(self, user: str) -> int:
+        """The number of this user's successful logins to the HSMs so far."""
+        return sum(event["user"] == user for event in self.events("Login"))
+
+    def refused_logins(self, user: str) -> int:
+        """The number of this user's failed logins to the HSMs so far."""
+        return sum(event["user"] == user for event in self.events("LoginRefused"))
+
+    def output(self, machine: str) -> str:
+        """The output, as JSON, of a state machine's last successful execution."""
+        ended = [
+            event
+            for event in self.events("ExecutionSucceeded")
+            if event["subject"].endswith(machine)
+        ]
+        account = self.aws.client("sts").get_caller_identity()["Account"]
+        arn = f"arn:aws:states:{self.aws.region}:{account}:execution"
+        execution = self.aws.client("stepfunctions").describe_execution(
+            executionArn=f"{arn}:{ended[-1]['subject']}:{ended[-1]['execution']}"
+        )
+        return str(execution["output"])
+
+    # Expectations
+
     def expect_store(self, state: str) -> Json:
-        """The key store is in this state."""
+        """The key store is in this connection state."""
         store = self.store()
         self.expect("key store", store["ConnectionState"], state)
         return store
 
+    def expect_unusable(self, key: str) -> None:
+        """KMS rejects the use of a key because of its key store's state."""
+        try:
+            self._kms.encrypt(KeyId=key, Plaintext=PLAINTEXT)
+        except ClientError as error:
+            self.expect("error", error.response["Error"]["Code"], "KMSInvalidStateException")
+        else:
+            raise ExpectationError(f"key {key}: expected an error, but it encrypts")
+
     @contextmanager
-    def staying_connected(self, store_id: str) -> Iterator[None]:
-        """Whatever is asked for inside, the key store is CONNECTED and never leaves that state."""
+    def expect_stays_connected(self, store_id: str) -> Iterator[None]:
+        """The key store is CONNECTED throughout the block."""
         before = self._states_of(store_id)
         yield
         self.expect("key store", before[-1], "CONNECTED")
@@ -100,14 +140,14 @@ class KeyStoreDriver(StackDriver):
         return [str(event) for event in events if event.isupper()]
 
     @contextmanager
-    def untouched(self) -> Iterator[None]:
-        """Whatever is asked for inside, key stores, users, secrets and parameters stay as found."""
-        before, done = self._all_of_it(), self._done()
+    def expect_no_changes(self) -> Iterator[None]:
+        """Requests inside the block change no cluster, key store, key, secret or parameter."""
+        before, events = self._surroundings(), self._changes()
         yield
-        self.expect("done", self._done()[len(done) :], [])
-        self.expect("key stores and all that belongs to them", self._all_of_it(), before)
+        self.expect("changes", self._changes()[len(events) :], [])
+        self.expect("resources", self._surroundings(), before)
 
-    def _all_of_it(self) -> Json:
+    def _surroundings(self) -> Json:
         found, ssm = self.admin.inventory(), self.aws.client("ssm")
         secrets = self.aws.client("secretsmanager")
         return {
@@ -123,66 +163,24 @@ class KeyStoreDriver(StackDriver):
             },
         }
 
-    def _done(self) -> list[str]:
+    def _changes(self) -> list[str]:
         return [
             f"{event['event']} of {event['subject']}"
             for event in self.admin.event_log()
             if event["service"] in ("cloudhsm", "kms") and not event["event"].endswith(" refused")
         ]
 
-    def attempts(self) -> int:
-        """How often KMS was asked to connect a key store so far."""
-        return sum(e["event"] == "ConnectCustomKeyStore" for e in self.admin.event_log())
 
-    def failures(self) -> list[str]:
-        """The ConnectionErrorCode of every connection that has failed so far."""
-        return [str(e["code"]) for e in self.admin.event_log() if e["event"] == "FAILED"]
-
-    def output(self, machine: str) -> str:
-        """What the last execution of a machine, such as update-key-store, has given as JSON."""
-        ended = [
-            event
-            for event in self.admin.event_log()
-            if event["event"] == "ExecutionSucceeded" and event["subject"].endswith(machine)
-        ]
-        account = self.aws.client("sts").get_caller_identity()["Account"]
-        arn = f"arn:aws:states:{self.aws.region}:{account}:execution"
-        execution = self.aws.client("stepfunctions").describe_execution(
-            executionArn=f"{arn}:{ended[-1]['subject']}:{ended[-1]['execution']}"
-        )
-        return str(execution["output"])
-
-    def expect_unusable(self, key: str) -> None:
-        """KMS refuses to use a key, because of the state of its key store."""
-        try:
-            self._kms.encrypt(KeyId=key, Plaintext=PLAINTEXT)
-        except ClientError as refused:
-            self.expect("refusal", refused.response["Error"]["Code"], "KMSInvalidStateException")
-        else:
-            raise NotAsExpectedError(f"key {key}: expected a refusal, but it encrypts")
-
-    def logins(self, user: str) -> int:
-        """How often this user has logged in to the HSMs so far."""
-        return self._count("Login", user)
-
-    def refused_logins(self, user: str) -> int:
-        """How often the HSMs have refused a login of this user so far."""
-        return self._count("LoginRefused", user)
-
-    def _count(self, what: str, user: str) -> int:
-        return sum(
-            event["event"] == what and event["user"] == user for event in self.admin.event_log()
-        )
+def on_existing_cluster(
+    driver: StackDriver, **parameters: object
+) -> tuple[KeyStoreDriver, ExistingCluster]:
+    """A key store driver for a new cluster that no stack manages."""
+    cluster = existing_cluster(driver.aws)
+    return KeyStoreDriver(driver, {**cluster.parameters, **parameters}), cluster
 
 
-def on_ground(driver: StackDriver, **parameters: object) -> tuple[KeyStoreDriver, Ground]:
-    """A key store to be on a new cluster of somebody's own making."""
-    laid = fixtures.lay(driver.aws)
-    return KeyStoreDriver(driver, {**laid.parameters, **parameters}), laid
-
-
-def on_cluster(driver: StackDriver, **parameters: object) -> KeyStoreDriver:
-    """A key store to be on the cluster of a driver's own stack, as the outputs name it."""
+def on_stack_cluster(driver: StackDriver, **parameters: object) -> KeyStoreDriver:
+    """A key store driver for the cluster of the driver's stack, taken from its outputs."""
     outputs = driver.stack.outputs()
     return KeyStoreDriver(
         driver,

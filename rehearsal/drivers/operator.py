@@ -1,16 +1,18 @@
-"""What people do by hand around a stack: its secrets read and stored, its client put to use."""
+"""What an operator does outside the stack: manage its secrets, run scripts on its client."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from rehearsal.drivers.stack import StackDriver
+from localaws.client import LocalAws
+from rehearsal.drivers.stack import ExpectationError, StackDriver
 
 Json = dict[str, Any]
 
-# Virtual seconds within which Run Command is through with a script that waits for nothing.
+# Virtual seconds; a script that does not wait ends sooner.
 COMMAND_SECONDS = 30
+CLI = "/opt/cloudhsm/bin/cloudhsm-cli"
 
 
 def secret_name(driver: StackDriver, kind: str) -> str:
@@ -19,72 +21,82 @@ def secret_name(driver: StackDriver, kind: str) -> str:
 
 
 def secrets_of(driver: StackDriver) -> list[str]:
-    """The names of all secrets of the cluster that there are."""
+    """The names of the cluster's existing secrets."""
     names = [str(name) for name in driver.admin.inventory()["secretsmanager"]]
     return [name for name in names if name.startswith(secret_name(driver, ""))]
 
 
 def read_secret(driver: StackDriver, kind: str) -> str:
-    """The text of one of the cluster's secrets."""
+    """The value of one of the cluster's secrets."""
     secrets = driver.aws.client("secretsmanager")
     return str(secrets.get_secret_value(SecretId=secret_name(driver, kind))["SecretString"])
 
 
 def store_secret(driver: StackDriver, kind: str, text: str) -> None:
-    """Put a text into one of the cluster's secrets."""
+    """Put a new value into one of the cluster's secrets."""
     secrets = driver.aws.client("secretsmanager")
     secrets.put_secret_value(SecretId=secret_name(driver, kind), SecretString=text)
 
 
 def delete_secret(driver: StackDriver, kind: str) -> None:
-    """Delete one of the cluster's secrets for good."""
+    """Delete one of the cluster's secrets without recovery."""
     driver.aws.client("secretsmanager").delete_secret(
         SecretId=secret_name(driver, kind), ForceDeleteWithoutRecovery=True
     )
 
 
 def run_on_client(driver: StackDriver, script: str) -> str:
-    """Run a script on the client by Run Command; what it prints."""
-    ssm, name = driver.aws.client("ssm"), "by-hand"
+    """Run a script on the stack's client with Run Command; returns its standard output."""
+    return run_on_instance(driver.aws, driver.stack.outputs()["oClientInstanceId"], script)
+
+
+def run_on_instance(aws: LocalAws, instance: str, script: str) -> str:
+    """Run a script on an instance with Run Command; returns its standard output."""
+    ssm, name = aws.client("ssm"), "operator"
     inputs = {"runCommand": ["set -eu", script]}
     step = {"action": "aws:runShellScript", "name": "Run", "inputs": inputs}
     document = {"schemaVersion": "2.2", "mainSteps": [step]}
-    instance = driver.stack.outputs()["oClientInstanceId"]
     ssm.create_document(Name=name, DocumentType="Command", Content=json.dumps(document))
-    # Time would go on by itself, how far would depend on how quick we are.
-    driver.admin.pause()
+    # While time runs, the distance it jumps would depend on real time.
+    aws.admin.pause()
     command = ssm.send_command(DocumentName=name, InstanceIds=[instance])["Command"]
-    # Nothing jumps while the script runs, so it is over then.
-    driver.admin.advance(COMMAND_SECONDS)
-    driver.admin.resume()
+    # Time does not jump while the script runs, so afterwards it has ended.
+    aws.admin.advance(COMMAND_SECONDS)
+    aws.admin.resume()
     done = ssm.get_command_invocation(CommandId=command["CommandId"], InstanceId=instance)
     ssm.delete_document(Name=name)
-    what = f"{script!r} on the client ({done['StandardErrorContent'].strip()})"
-    driver.expect(what, done["Status"], "Success")
+    if done["Status"] != "Success":
+        error = done["StandardErrorContent"].strip()
+        raise ExpectationError(f"{script!r} on {instance} ended in {done['Status']}: {error}")
     return str(done["StandardOutputContent"]).strip()
 
 
+def expect_cli_works(driver: StackDriver) -> None:
+    """cloudhsm-cli on the stack's client reaches the HSMs."""
+    driver.expect_in("user list", run_on_client(driver, f"{CLI} user list"), '"error_code": 0')
+
+
 def create_crypto_user(driver: StackDriver, name: str) -> list[Json]:
-    """Create a crypto user on the client, as the admin; all users of the cluster then."""
+    """Create a crypto user on the client, as the admin; returns all users of the cluster."""
     admin = json.loads(read_secret(driver, "initial-crypto-officer-password"))
-    user = f"--username {name} --role crypto-user --password Planted0By0Hand"
+    user = f"--username {name} --role crypto-user --password Crypto0User0Password"
     run_on_client(
         driver,
         f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
-        f"/opt/cloudhsm/bin/cloudhsm-cli user create {user}",
+        f"{CLI} user create {user}",
     )
     users = list(driver.cluster()["Users"])
-    [made] = [user for user in users if user["username"] == name]
-    driver.expect(f"coverage of {name}", made["cluster-coverage"], "full")
+    [created] = [user for user in users if user["username"] == name]
+    driver.expect(f"coverage of {name}", created["cluster-coverage"], "full")
     return users
 
 
 def last_warnings(driver: StackDriver) -> str:
-    """What the latest update says in its workflow's output that it could not do."""
+    """The warnings in the output of the latest update workflow."""
     updates = [
         event
-        for event in driver.admin.event_log()
-        if event["event"] == "ExecutionSucceeded" and event["subject"].endswith("-update-cluster")
+        for event in driver.events("ExecutionSucceeded")
+        if event["subject"].endswith("-update-cluster")
     ]
     machine, name = updates[-1]["subject"], updates[-1]["execution"]
     states = driver.aws.client("stepfunctions")

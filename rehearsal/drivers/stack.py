@@ -1,4 +1,4 @@
-"""The words in which a scenario is told: deploy, break, compare the inventory with what must be."""
+"""The vocabulary of scenarios: deploy the cluster template, inject faults, check the outcome."""
 
 from __future__ import annotations
 
@@ -8,45 +8,42 @@ from contextlib import contextmanager
 from typing import Any
 
 from localaws.client import LocalAws, until
-from rehearsal.checks.leak_check import things
+from rehearsal.checks import leak_check
 from rehearsal.drivers.deployment import DeployError, Stack
-from rehearsal.report.live import Step
+from rehearsal.drivers.step import Step, ignore_step
+from rehearsal.events import Event
 
 Json = dict[str, Any]
 
-# The repository's own, linked to where the zip with wheels for this machine is.
+# The repository's template, linked next to the zip with this machine's wheels.
 CLUSTER_TEMPLATE = "build/rehearsal/templates/cloudhsm.yml"
-# What CloudHSM makes for itself with the first cluster, and does not take away.
-LEFT_BY_CLOUDHSM = (
+# Created by CloudHSM with the first cluster and never deleted by it.
+RETAINED_BY_CLOUDHSM = (
     "log group /aws/cloudhsm/{cluster}",
     "role AWSServiceRoleForCloudHSM",
 )
-# What a cluster that was ever ACTIVE leaves behind on purpose: its backups need the two secrets.
-LEFT_WITH_BACKUPS = (
-    *LEFT_BY_CLOUDHSM,
+# Retained for every cluster that was ever ACTIVE: its backups need the two secrets.
+RETAINED_WITH_BACKUPS = (
+    *RETAINED_BY_CLOUDHSM,
     "backup of {cluster}",
     "secret /cloudhsm/{cluster}/customer-ca-cert",
     "secret /cloudhsm/{cluster}/initial-crypto-officer-password",
 )
 
 
-class NotAsExpectedError(AssertionError):
-    """Reality, as the inventory shows it, is not what the scenario expects here."""
-
-
-def announce_to_nobody(step: Step) -> None:
-    """Announce a step to nobody."""
+class ExpectationError(AssertionError):
+    """The local AWS is not in the state that the scenario expects."""
 
 
 class StackDriver:
-    """One scenario's stack in a local AWS, told step by step."""
+    """Drives one cluster stack in a local AWS and checks what becomes of it."""
 
-    def __init__(self, aws: LocalAws, began: Callable[[Step], None] = announce_to_nobody) -> None:
+    def __init__(self, aws: LocalAws, on_step: Callable[[Step], None] = ignore_step) -> None:
         self.aws, self.admin = aws, aws.admin
         self.steps: list[Step] = []
-        self._began = began
-        self._before = things(self.admin.inventory())
-        self._beside: list[StackDriver] = []
+        self._on_step = on_step
+        self._before = leak_check.resources(self.admin.inventory())
+        self._other_stacks: list[StackDriver] = []
         self.stack = Stack(
             aws,
             "hsm",
@@ -56,12 +53,14 @@ class StackDriver:
             pClientSubnet=aws.subnets[0],
         )
 
+    # Steps
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Name what happens inside, and measure it until no workflow is running any more."""
+        """A named step; it ends once no workflow is running."""
         step = Step(name, self._elapsed())
         self.steps.append(step)
-        self._began(step)
+        self._on_step(step)
         try:
             yield
             until(self.admin.rests, "workflows were still running")
@@ -70,46 +69,60 @@ class StackDriver:
             raise
         step.finish(self._elapsed())
 
+    def create_step(self, title: str, *, hsms: int, zones: int, **changes: object) -> Json:
+        """A step that creates the stack with an ACTIVE cluster; returns the cluster."""
+        with self.step(title):
+            self.request(**changes)
+            self.expect_stack("CREATE_COMPLETE")
+            return self.expect_cluster(state="ACTIVE", hsms=hsms, zones=zones)
+
+    def delete_step(self, *retained: str, title: str = "Delete") -> None:
+        """A step that deletes the stack; exactly these resources remain."""
+        with self.step(title):
+            self.delete()
+            self.expect_stack("DELETE_COMPLETE")
+            self.expect_retained(*retained)
+
     def _elapsed(self) -> float:
         return float(self.admin.clock()["elapsed"])
 
-    # Doing
+    # Actions
 
     def deploy(self, **changes: object) -> None:
-        """`make deploy` with these parameters changed, to its end, good or bad."""
+        """Run `make deploy` with these parameter changes and wait for the end."""
         self.stack.deploy(**changes)
 
     def start(self, **changes: object) -> None:
-        """Ask CloudFormation for the stack with these parameters changed, and go on at once."""
+        """Create or update the stack with these parameter changes, without waiting."""
         self.stack.start(**changes)
 
     def cancel(self) -> None:
-        """Cancel the update that is under way, and go on at once."""
+        """Cancel the running update, without waiting."""
         self.stack.cancel()
 
     def wait(self) -> None:
-        """Let what was started come to its end, good or bad."""
+        """Wait until the stack operation has ended, successfully or not."""
         self.stack.wait()
 
     def request(self, **changes: object) -> None:
-        """Ask CloudFormation as `start` does, and wait for the end; quicker than `make deploy`."""
+        """Create or update the stack and wait; faster than `make deploy`."""
         self.start(**changes)
         self.wait()
 
     def delete(self) -> None:
-        """Ask CloudFormation to delete the stack, and wait for the end, good or bad."""
+        """Delete the stack and wait for the end, successful or not."""
         self.stack.start_delete()
         self.wait()
 
     def destroy(self) -> None:
-        """`make destroy`, to its end, good or bad."""
+        """Run `make destroy` to its end."""
         self.stack.destroy()
 
-    def beside(self, name: str, **parameters: object) -> StackDriver:
-        """Another stack of the same template in the same AWS; its names begin otherwise."""
-        other = StackDriver(self.aws, self._began)
+    def second_stack(self, name: str, **parameters: object) -> StackDriver:
+        """A driver for another stack of the template, with its own pEnvPurpose."""
+        other = StackDriver(self.aws, self._on_step)
         other.steps = self.steps
-        self._beside.append(other)
+        self._other_stacks.append(other)
         other.stack = Stack(
             self.aws,
             name,
@@ -118,101 +131,25 @@ class StackDriver:
         )
         return other
 
-    @contextmanager
-    def untouched(self) -> Iterator[None]:
-        """Whatever is asked for inside, nothing is done to anything, and so nothing has changed."""
-        before = self._around_the_cluster()
-        with self._nothing_done_to("cluster-", "hsm-", "cks-", "i-"), self.cluster_untouched():
-            yield
-        for what, found in self._around_the_cluster().items():
-            self.expect(what, found, before[what])
-
-    @contextmanager
-    def cluster_untouched(self) -> Iterator[None]:
-        """Whatever is asked for inside, nothing is done to the cluster or to an HSM of it."""
-        before = self.cluster()
-        with self._nothing_done_to("cluster-", "hsm-"):
-            yield
-        self.expect("cluster", self.cluster(), before)
-
-    @contextmanager
-    def _nothing_done_to(self, *kinds: str) -> Iterator[None]:
-        """The event_log tells of nothing that befalls what has an id of one of these kinds."""
-
-        def told() -> list[str]:
-            return [
-                f"{event['event']} of {event['subject']}"
-                for event in self.admin.event_log()
-                if event["service"] in ("cloudhsm", "kms", "ec2")
-                and event["subject"].startswith(kinds)
-            ]
-
-        before = told()
-        yield
-        self.expect("done", told()[len(before) :], [])
-
-    def _around_the_cluster(self) -> Json:
-        """What there is beside the cluster, as far as an update may change it: each by its name."""
-        inventory = self.admin.inventory()
-        groups = self.aws.client("ec2").describe_security_groups()["SecurityGroups"]
-        secrets = self.aws.client("secretsmanager").list_secrets()["SecretList"]
-        return {
-            "key stores": inventory["kms"]["key_stores"],
-            "instances": inventory["ec2"]["instances"],
-            "rules of the security groups": {
-                group["GroupId"]: (group["IpPermissions"], group["IpPermissionsEgress"])
-                for group in groups
-            },
-            "versions of the secrets": {
-                secret["Name"]: secret.get("SecretVersionsToStages") for secret in secrets
-            },
-        }
-
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
-        """Plant a fault, as POST /faults of the admin API takes it."""
+        """Inject a fault, as POST /faults of the admin API takes it."""
         self.admin.fault(fault, **more)
 
     @contextmanager
-    def standing_still(self) -> Iterator[None]:
-        """Act while time stands still, because of a fault {"operation": ..., "pause": true}."""
+    def while_paused(self) -> Iterator[None]:
+        """Wait for a fault {"operation": ..., "pause": true}, and resume time afterwards."""
         self.admin.wait_for_pause()
         yield
         self.admin.resume()
 
-    # Expecting
+    # Observations
 
-    def expect(self, what: str, found: object, wanted: object) -> None:
-        """This is so, and nothing else."""
-        if found != wanted:
-            raise NotAsExpectedError(f"{what}: expected {wanted}, found {found}")
+    def events(self, name: str) -> list[Event]:
+        """All events of this name so far."""
+        return [event for event in self.admin.event_log() if event["event"] == name]
 
-    def expect_refusal(self, words: str, **changes: object) -> None:
-        """A deployment with these changes is refused in these words before it begins."""
-        kept = dict(self.stack.parameters)
-        try:
-            self.start(**changes)
-        except DeployError as refused:
-            self.stack.parameters = kept
-            if words not in str(refused):
-                raise NotAsExpectedError(f"refusal: expected {words!r} in {refused}") from None
-        else:
-            raise NotAsExpectedError(f"refusal: expected {words!r}, but nothing was refused")
-
-    def expect_stack(self, status: str) -> None:
-        """The stack has come to rest in this status."""
-        stacks = self.admin.inventory()["cloudformation"]["stacks"]
-        found = [stack["status"] for stack in stacks if stack["name"] == self.stack.name]
-        self.expect("stack", found[-1] if found else "DELETE_COMPLETE", status)
-
-    def expect_reason(self, *words: str) -> None:
-        """The first failure of the latest request says all of these."""
-        reasons = self.stack.reasons()
-        for word in words:
-            if not reasons or word not in reasons[0]:
-                raise NotAsExpectedError(f"reason: expected {word!r} in {reasons[:1]}")
-
-    def _clusters(self) -> list[Json]:
-        """The clusters that came since the scenario began, earliest first, deleted ones as well."""
+    def _new_clusters(self) -> list[Json]:
+        """Clusters created since the scenario started, oldest first, including deleted ones."""
         return [
             cluster
             for cluster in self.admin.inventory()["cloudhsm"]["clusters"]
@@ -220,36 +157,123 @@ class StackDriver:
         ]
 
     def cluster(self) -> Json:
-        """The one cluster of this stack's time that is still there, and not of one beside it."""
-        others = [cluster["ClusterId"] for other in self._beside for cluster in other._clusters()]
+        """The stack's cluster; fails unless there is exactly one."""
+        others = [
+            cluster["ClusterId"]
+            for other in self._other_stacks
+            for cluster in other._new_clusters()
+        ]
         clusters = [
             cluster
-            for cluster in self._clusters()
+            for cluster in self._new_clusters()
             if cluster["State"] != "DELETED" and cluster["ClusterId"] not in others
         ]
         self.expect("clusters", len(clusters), 1)
         return clusters[0]
 
+    # Expectations
+
+    def expect(self, what: str, found: object, wanted: object) -> None:
+        """Raises ExpectationError unless both values are equal."""
+        if found != wanted:
+            raise ExpectationError(f"{what}: expected {wanted}, found {found}")
+
+    def expect_in(self, what: str, text: str, *parts: str) -> None:
+        """Raises ExpectationError unless the text contains every part."""
+        for part in parts:
+            if part not in text:
+                raise ExpectationError(f"{what}: expected {part!r} in {text!r}")
+
+    def expect_rejected(self, message: str, **changes: object) -> None:
+        """CloudFormation rejects these parameter changes with this message before it starts."""
+        parameters = dict(self.stack.parameters)
+        try:
+            self.start(**changes)
+        except DeployError as rejection:
+            self.stack.parameters = parameters
+            self.expect_in("rejection", str(rejection), message)
+        else:
+            raise ExpectationError(f"rejection: expected {message!r}, but the request was accepted")
+
+    def expect_stack(self, status: str) -> None:
+        """The stack has this status."""
+        stacks = self.admin.inventory()["cloudformation"]["stacks"]
+        found = [stack["status"] for stack in stacks if stack["name"] == self.stack.name]
+        self.expect("stack", found[-1] if found else "DELETE_COMPLETE", status)
+
+    def expect_reason(self, *parts: str) -> None:
+        """The first failure reason of the latest request contains every part."""
+        self.expect_in("reason", next(iter(self.stack.reasons()), ""), *parts)
+
     def expect_cluster(self, *, state: str, hsms: int, zones: int = 0) -> Json:
-        """The cluster is in this state and has so many HSMs, all ACTIVE, as many in each zone."""
+        """The cluster is in this state, with this many HSMs, all ACTIVE, evenly across zones."""
         cluster = self.cluster()
         self.expect("cluster", cluster["State"], state)
-        # AWS may go on listing an HSM that is gone (F1.28).
-        there = [hsm for hsm in cluster["Hsms"] if hsm["State"] != "DELETED"]
-        states = Counter(str(hsm["State"]) for hsm in there)
+        # DescribeClusters may still list deleted HSMs (F1.28).
+        present = [hsm for hsm in cluster["Hsms"] if hsm["State"] != "DELETED"]
+        states = Counter(str(hsm["State"]) for hsm in present)
         self.expect("HSMs", dict(states), {"ACTIVE": hsms} if hsms else {})
-        found = Counter(str(hsm["AvailabilityZone"]) for hsm in there)
+        found = Counter(str(hsm["AvailabilityZone"]) for hsm in present)
         self.expect("zones", len(found), zones)
         self.expect("HSMs in each zone", set(found.values()), {hsms // zones} if zones else set())
         return cluster
 
-    def expect_remaining(self, *names: str) -> None:
-        """Of all that came since the scenario began exactly this is left; {cluster} is the last."""
-        clusters = self._clusters()
-        last = clusters[-1]["ClusterId"] if clusters else ""
-        wanted = {name.format(cluster=last) for name in names}
-        left = things(self.admin.inventory()) - self._before
-        wrong = [f"{name} is missing" for name in sorted(wanted - left)]
-        wrong += [f"{name} is left" for name in sorted(left - wanted)]
-        if wrong:
-            raise NotAsExpectedError("what remains: " + "; ".join(wrong))
+    def expect_retained(self, *names: str) -> None:
+        """Exactly these new resources exist; {cluster} stands for the newest cluster's ID."""
+        clusters = self._new_clusters()
+        newest = clusters[-1]["ClusterId"] if clusters else ""
+        wanted = [name.format(cluster=newest) for name in names]
+        found = leak_check.resources(self.admin.inventory()) - self._before
+        if differences := leak_check.differences(found, wanted):
+            raise ExpectationError("leak check: " + "; ".join(differences))
+
+    @contextmanager
+    def expect_no_changes(self) -> Iterator[None]:
+        """Requests inside the block change no cluster, HSM, key store, instance, rule or secret."""
+        before = self._surroundings()
+        kinds = ("cluster-", "hsm-", "cks-", "i-")
+        with self._expect_no_events(*kinds), self.expect_no_cluster_changes():
+            yield
+        for what, found in self._surroundings().items():
+            self.expect(what, found, before[what])
+
+    @contextmanager
+    def expect_no_cluster_changes(self) -> Iterator[None]:
+        """Requests inside the block change neither the cluster nor its HSMs."""
+        before = self.cluster()
+        with self._expect_no_events("cluster-", "hsm-"):
+            yield
+        self.expect("cluster", self.cluster(), before)
+
+    @contextmanager
+    def _expect_no_events(self, *prefixes: str) -> Iterator[None]:
+        """The block causes no events for subjects whose ID has one of these prefixes."""
+
+        def events() -> list[str]:
+            return [
+                f"{event['event']} of {event['subject']}"
+                for event in self.admin.event_log()
+                if event["service"] in ("cloudhsm", "kms", "ec2")
+                and event["subject"].startswith(prefixes)
+            ]
+
+        before = events()
+        yield
+        self.expect("events", events()[len(before) :], [])
+
+    def _surroundings(self) -> Json:
+        """Everything except the cluster that an update could change, by kind."""
+        inventory = self.admin.inventory()
+        groups = self.aws.client("ec2").describe_security_groups()["SecurityGroups"]
+        secrets = self.aws.client("secretsmanager").list_secrets()["SecretList"]
+        return {
+            "key stores": inventory["kms"]["key_stores"],
+            "instances": inventory["ec2"]["instances"],
+            "security group rules": {
+                group["GroupId"]: (group["IpPermissions"], group["IpPermissionsEgress"])
+                for group in groups
+            },
+            "secret versions": {
+                secret["Name"]: secret.get("SecretVersionsToStages") for secret in secrets
+            },
+        }

@@ -1,4 +1,4 @@
-"""Say why a scenario did not go as expected: its stack's, workflows' and functions' own words."""
+"""Report why a scenario failed: stack events, failed workflows and the functions' last logs."""
 
 from __future__ import annotations
 
@@ -7,57 +7,58 @@ from collections.abc import Iterable
 from typing import Any
 
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.report.spans import Kind, duration, tracks
+from rehearsal.report.spans import Kind, duration, traces
 
 Json = dict[str, Any]
 
-FUNCTIONS = "/aws/lambda/"
+LOG_GROUP_PREFIX = "/aws/lambda/"
 LOG_LINES, LINE_WIDTH = 12, 400
 
 
-def explain(driver: StackDriver) -> Iterable[str]:
-    """One line after the other, from the stack's reason down to what the functions logged last."""
-    yield f"stack {driver.stack.name} is {driver.stack.status() or 'not there'}"
+def failure_report(driver: StackDriver) -> Iterable[str]:
+    """Lines from the stack's failure reasons down to the functions' last log records."""
+    yield f"stack {driver.stack.name} is {driver.stack.status() or 'absent'}"
     for reason in driver.stack.reasons():
         yield f"  {reason}"
     events = driver.admin.event_log()
     causes = {
         f"{event['subject']}/{event['execution']}": f"{event['error']}: {event.get('cause')}"
         for event in events
-        # A parent only repeats what its child says.
+        # States.TaskFailed only repeats the child's error.
         if event["service"] == "states" and event.get("error") not in (None, "States.TaskFailed")
     }
-    for track in tracks(events):
-        if track.kind is Kind.EXECUTION and track.outcome not in ("SUCCEEDED", None):
-            at = duration(track.end or track.start)
-            yield f"{track.outcome} at {at}: {track.label} in its state {track.spans[-1].state}"
-            if track.subject in causes:
-                yield f"  {causes[track.subject][:LINE_WIDTH]}"
-        elif track.kind is Kind.EXECUTION and track.state:
-            yield f"still running: {track.label} in its state {track.state}"
-    yield from _last_logs(driver)
+    for trace in traces(events):
+        if trace.kind is Kind.EXECUTION and trace.outcome not in ("SUCCEEDED", None):
+            at = duration(trace.end or trace.start)
+            yield f"{trace.outcome} at {at}: {trace.label} in state {trace.spans[-1].state}"
+            if trace.subject in causes:
+                yield f"  {causes[trace.subject][:LINE_WIDTH]}"
+        elif trace.kind is Kind.EXECUTION and trace.state:
+            yield f"still running: {trace.label} in state {trace.state}"
+    yield from _last_log_records(driver)
 
 
-def _last_logs(driver: StackDriver) -> Iterable[str]:
-    """What functions wrote last, without what Lambda itself writes about every invocation."""
+def _last_log_records(driver: StackDriver) -> Iterable[str]:
+    """The functions' last log records, without Lambda's own platform records."""
     logs = driver.aws.client("logs")
-    lines: list[tuple[str, str]] = []
-    for page in logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=FUNCTIONS):
+    records: list[tuple[str, str]] = []
+    groups = logs.get_paginator("describe_log_groups")
+    for page in groups.paginate(logGroupNamePrefix=LOG_GROUP_PREFIX):
         for group in page["logGroups"]:
             name = group["logGroupName"]
             for event in logs.filter_log_events(logGroupName=name)["events"]:
-                lines += _told(name.removeprefix(FUNCTIONS), event["message"])
-    return [line for _, line in sorted(lines)[-LOG_LINES:]]
+                records += _record(name.removeprefix(LOG_GROUP_PREFIX), event["message"])
+    return [line for _, line in sorted(records)[-LOG_LINES:]]
 
 
-def _told(function: str, message: str) -> list[tuple[str, str]]:
-    """When and what a function told in this line of JSON; nothing if Lambda did."""
+def _record(function: str, message: str) -> list[tuple[str, str]]:
+    """Timestamp and text of a function's log record; empty for a platform record."""
     try:
-        line = json.loads(message)
+        record = json.loads(message)
     except ValueError:
         return [("", f"{function}: {message.rstrip()[:LINE_WIDTH]}")]
-    if str(line.get("type", "")).startswith("platform."):
+    if str(record.get("type", "")).startswith("platform."):
         return []
-    words = [line.get(key) for key in ("level", "message", "errorMessage")]
-    told = " ".join(str(word) for word in words if word)
-    return [(str(line.get("timestamp", "")), f"{function}: {told[:LINE_WIDTH]}")]
+    fields = [record.get(key) for key in ("level", "message", "errorMessage")]
+    text = " ".join(str(value) for value in fields if value)
+    return [(str(record.get("timestamp", "")), f"{function}: {text[:LINE_WIDTH]}")]

@@ -1,7 +1,4 @@
-"""What a event_log tells, as tracks: who was in which state, from when to when.
-
-The display asks each track for its last span; the picture draws all of them.
-"""
+"""Convert an event log to traces: each resource's states, from when to when."""
 
 from __future__ import annotations
 
@@ -9,13 +6,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
-Event = dict[str, Any]
+from rehearsal.events import WORKFLOW_ENDS, Event
 
 
 class Kind(Enum):
-    """What a track is about, in the order in which a request reaches it."""
+    """The kind of resource, in the order in which a request reaches it."""
 
     STACK = "stack"
     RESOURCE = "resource"
@@ -28,15 +24,9 @@ class Kind(Enum):
 
 
 # <stack>-<logical id>-<random>
-NAMED_BY_CLOUDFORMATION = re.compile(r".*-(\w+)-[0-9A-Z]{10,14}")
+CLOUDFORMATION_NAME = re.compile(r".*-(\w+)-[0-9A-Z]{10,14}")
 CLOUDHSM_KINDS = {"cluster": Kind.CLUSTER, "hsm": Kind.HSM}
-# The events with which a workflow or anything else is over, and what has become of it then.
-WORKFLOW_ENDS = {
-    "ExecutionSucceeded": "SUCCEEDED",
-    "ExecutionFailed": "FAILED",
-    "ExecutionAborted": "ABORTED",
-    "ExecutionTimedOut": "TIMED_OUT",
-}
+# Terminal events of other resources, and the outcome of each.
 ENDS = {
     "DELETE_COMPLETE": "DELETE_COMPLETE",
     "DELETED": "DELETED",
@@ -47,7 +37,7 @@ ENDS = {
 
 @dataclass
 class Span:
-    """One state and the virtual seconds during which it lasted; no end while it still lasts."""
+    """One state and its virtual start and end; the end is None while it lasts."""
 
     state: str
     start: float
@@ -55,33 +45,33 @@ class Span:
 
 
 @dataclass
-class Track:
-    """One thing's states, one after the other; label is what a person calls the thing."""
+class Trace:
+    """The states of one resource in order; the label is its display name."""
 
     kind: Kind
     subject: str
     label: str
     spans: list[Span] = field(default_factory=list)
-    # How it ended (SUCCEEDED, DELETED, ...); None while it lasts.
+    # SUCCEEDED, DELETED, ...; None until it has ended.
     outcome: str | None = None
 
     @property
     def state(self) -> str | None:
-        """The state it is in now; None once it has ended."""
+        """The current state; None once it has ended."""
         return self.spans[-1].state if self.spans and self.outcome is None else None
 
     @property
     def start(self) -> float:
-        """The virtual second in which it began."""
+        """The virtual second of the first event."""
         return self.spans[0].start
 
     @property
     def end(self) -> float | None:
-        """The virtual second in which it ended; None while it lasts."""
+        """The virtual second of the last event; None until it has ended."""
         return self.spans[-1].end
 
-    def turn(self, state: str, at: float) -> None:
-        """It is in this state from now on."""
+    def enter(self, state: str, at: float) -> None:
+        """Enter a state, unless it is the current one."""
         if self.state == state:
             return
         self._close(at)
@@ -89,7 +79,7 @@ class Track:
         self.spans.append(Span(state, at))
 
     def finish(self, outcome: str, at: float) -> None:
-        """It ended thus."""
+        """End with this outcome."""
         self._close(at)
         self.outcome = outcome
 
@@ -99,15 +89,15 @@ class Track:
 
 
 def duration(seconds: float) -> str:
-    """Virtual seconds as a person says them: 0:41, 12:07, 1:02:30."""
+    """Format virtual seconds: 0:41, 12:07, 1:02:30."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One event that takes a thing to another state, or ends it."""
+class Transition:
+    """An event that moves a resource to another state or ends it."""
 
     at: float
     kind: Kind
@@ -117,15 +107,15 @@ class Turn:
     is_end: bool = False
 
 
-def turns(events: Iterable[Event]) -> Iterator[Turn]:
-    """The turns that these events tell of, in their order; the rest of them are calls and notes."""
+def transitions(events: Iterable[Event]) -> Iterator[Transition]:
+    """The state transitions among these events, in order; calls and notes are skipped."""
     for event in events:
         kind = _kind(event)
         if kind is None:
             continue
-        state, end = _turn(kind, event)
+        state, end = _transition(kind, event)
         if state or end:
-            yield Turn(
+            yield Transition(
                 float(event["at"]),
                 kind,
                 _subject(kind, event),
@@ -135,21 +125,22 @@ def turns(events: Iterable[Event]) -> Iterator[Turn]:
             )
 
 
-def tracks(events: Iterable[Event]) -> list[Track]:
-    """The tracks that these events tell of, in the order in which they began."""
-    found: dict[tuple[Kind, str], Track] = {}
-    for turn in turns(events):
-        key = (turn.kind, turn.subject)
-        track = found.setdefault(key, Track(turn.kind, turn.subject, turn.label))
-        if turn.is_end:
-            track.finish(turn.state, turn.at)
+def traces(events: Iterable[Event]) -> list[Trace]:
+    """The traces of all resources in these events, ordered by start."""
+    found: dict[tuple[Kind, str], Trace] = {}
+    for each in transitions(events):
+        trace = found.setdefault(
+            (each.kind, each.subject), Trace(each.kind, each.subject, each.label)
+        )
+        if each.is_end:
+            trace.finish(each.state, each.at)
         else:
-            track.turn(turn.state, turn.at)
-    return [track for track in found.values() if track.spans]
+            trace.enter(each.state, each.at)
+    return [trace for trace in found.values() if trace.spans]
 
 
 def _kind(event: Event) -> Kind | None:
-    """What sort of thing the event is about; None if it has no states worth a track."""
+    """The kind of the event's subject; None if it has no trace."""
     subject = str(event["subject"])
     match event["service"]:
         case "cloudformation":
@@ -168,7 +159,7 @@ def _kind(event: Event) -> Kind | None:
 
 
 def _subject(kind: Kind, event: Event) -> str:
-    """What tells the thing from all others of its kind."""
+    """An identifier that is unique within the kind."""
     subject = str(event["subject"])
     match kind:
         case Kind.EXECUTION:
@@ -184,13 +175,13 @@ def _label(kind: Kind, event: Event) -> str:
     subject = str(event["subject"])
     if kind is Kind.HSM:
         return f"{subject} {event.get('zone', '')}".strip()
-    if kind is Kind.COMMAND and (made := NAMED_BY_CLOUDFORMATION.fullmatch(subject)):
-        return made.group(1)
+    if kind is Kind.COMMAND and (match := CLOUDFORMATION_NAME.fullmatch(subject)):
+        return match.group(1)
     return subject
 
 
-def _turn(kind: Kind, event: Event) -> tuple[str | None, str | None]:
-    """The state to which the event takes its subject, or else what ends it."""
+def _transition(kind: Kind, event: Event) -> tuple[str | None, str | None]:
+    """The state that the event enters, or else the outcome that it sets."""
     name = str(event["event"])
     match kind:
         case Kind.EXECUTION if name == "StateEntered":
@@ -201,6 +192,6 @@ def _turn(kind: Kind, event: Event) -> tuple[str | None, str | None]:
             return ("InProgress", None) if name == "SendCommand" else (None, name)
     if name in ENDS:
         return None, ENDS[name]
-    # What is left are calls, such as CreateHsm, and notes, such as Login.
+    # Other names are calls (CreateHsm) and notes (Login).
     is_state = kind is Kind.INSTANCE or name.isupper()
     return (name, None) if is_state else (None, None)

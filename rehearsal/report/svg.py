@@ -1,4 +1,4 @@
-"""Draw a run as one SVG: who was in which state over virtual time, request by request."""
+"""Draw a run as an SVG timeline: every resource's states over virtual time."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from rehearsal.report.spans import Kind, Span, Track, duration
+from rehearsal.report.spans import Kind, Span, Trace, duration
 
 WIDTH, GUTTER, MARGIN = 1480, 236, 24
 ROW, BAR, SECTION = 22, 16, 32
-TITLE, CHAPTERS, LEGEND = 66, 40, 84
-# Width of a character; generous, because nobody knows which font a reader has.
+TITLE, PHASES, LEGEND = 66, 40, 84
+# Width of a character in pixels; generous, since the viewer's font is unknown.
 CHARACTER = 6.9
-# Virtual seconds between two lines of the grid: the first of these that gives at most twenty.
+# Grid intervals in virtual seconds: the first that gives at most twenty lines is used.
 GRID = (60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
-# A time in which nothing happens, longer than IDLE virtual seconds, is drawn as if it were FOLDED.
+# An idle period longer than IDLE virtual seconds is drawn as if it lasted FOLDED.
 IDLE, FOLDED = 7200, 300
-# A resource of a stack that is made sooner than this (virtual seconds) has no row of its own.
+# A stack resource that is created faster than this (virtual seconds) has no row.
 BRIEF = 5
 
 
 @dataclass(frozen=True)
-class Meaning:
-    """What a colour stands for, in the legend's words, and the ink that reads well on it."""
+class Category:
+    """A group of states: its colour, its label in the legend, and a legible text colour."""
 
     colour: str
-    words: str
-    ink: str = "#ffffff"
+    label: str
+    text_colour: str = "#ffffff"
 
 
-ARRIVING = Meaning("#eec25e", "being made or changed", "#3d2c00")
-READY = Meaning("#4a86b8", "on the way (UNINITIALIZED, INITIALIZED)")
-GOOD = Meaning("#2f8f5b", "as wanted (ACTIVE, COMPLETE, CONNECTED)")
-LEAVING = Meaning("#a296b8", "being removed")
-BACK = Meaning("#e08445", "being rolled back")
-BAD = Meaning("#c8413f", "failed, DEGRADED, stopped")
-WORKING = Meaning("#5d7c99", "workflow: its step or its child at work")
-WAITING = Meaning("#cfdae4", "workflow: waiting", "#34434f")
-MEANINGS = (ARRIVING, READY, GOOD, LEAVING, BACK, BAD, WORKING, WAITING)
+CHANGING = Category("#eec25e", "being created or changed", "#3d2c00")
+PENDING = Category("#4a86b8", "pending (UNINITIALIZED, INITIALIZED)")
+HEALTHY = Category("#2f8f5b", "healthy (ACTIVE, COMPLETE, CONNECTED)")
+DELETING = Category("#a296b8", "being deleted")
+ROLLING_BACK = Category("#e08445", "rolling back")
+FAILED = Category("#c8413f", "failed, DEGRADED, stopped")
+RUNNING = Category("#5d7c99", "workflow: step or child running")
+WAITING = Category("#cfdae4", "workflow: waiting", "#34434f")
+CATEGORIES = (CHANGING, PENDING, HEALTHY, DELETING, ROLLING_BACK, FAILED, RUNNING, WAITING)
 
-BAD_WORDS = ("FAILED", "DEGRADED", "ABORTED", "TIMED_OUT", "Failed", "TimedOut", "Cancelled")
+FAILED_WORDS = ("FAILED", "DEGRADED", "ABORTED", "TIMED_OUT", "Failed", "TimedOut", "Cancelled")
 
 SECTIONS = (
     ("CloudFormation", (Kind.STACK, Kind.RESOURCE)),
@@ -54,8 +54,8 @@ SECTIONS = (
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """One step of the scenario: its virtual seconds, and whether all that it expected held."""
+class Phase:
+    """One step of the scenario: its virtual start and end, and whether it passed."""
 
     name: str
     start: float
@@ -63,40 +63,40 @@ class Chapter:
     passed: bool
 
 
-def meaning(kind: Kind, state: str) -> Meaning:
-    """What this state of such a thing means to a person who looks at the picture."""
-    if any(word in state for word in BAD_WORDS):
-        return BAD
+def category(kind: Kind, state: str) -> Category:
+    """The category of this state of a resource of this kind."""
+    if any(word in state for word in FAILED_WORDS):
+        return FAILED
     if "ROLLBACK" in state and not state.endswith("COMPLETE"):
-        return BACK
+        return ROLLING_BACK
     if state.startswith(("DELETE", "DISCONNECT", "shutting", "stop", "terminated")):
-        return LEAVING
+        return DELETING
     if kind is Kind.EXECUTION and state != "SUCCEEDED":
-        return WAITING if state.startswith("WaitFor") else WORKING
+        return WAITING if state.startswith("WaitFor") else RUNNING
     if state in ("UNINITIALIZED", "INITIALIZED"):
-        return READY
+        return PENDING
     if state.endswith(("COMPLETE", "ACTIVE", "CONNECTED", "running", "Success", "SUCCEEDED")):
-        return GOOD
-    return ARRIVING
+        return HEALTHY
+    return CHANGING
 
 
 def draw(
-    title: str, subtitle: str, tracks: Iterable[Track], chapters: Sequence[Chapter], until: float
+    title: str, subtitle: str, traces: Iterable[Trace], phases: Sequence[Phase], until: float
 ) -> str:
     """The SVG of a run that took `until` virtual seconds."""
-    tracks = list(tracks)
-    moments = {chapter.start for chapter in chapters} | {chapter.end for chapter in chapters}
-    for track in tracks:
-        for span in track.spans:
+    traces = list(traces)
+    moments = {phase.start for phase in phases} | {phase.end for phase in phases}
+    for trace in traces:
+        for span in trace.spans:
             moments |= {span.start, until if span.end is None else span.end}
     drawing = _Drawing(max(until, 1.0), moments)
     for name, kinds in SECTIONS:
-        drawing.section(name, [track for track in tracks if track.kind in kinds])
-    return drawing.svg(title, subtitle, chapters)
+        drawing.section(name, [trace for trace in traces if trace.kind in kinds])
+    return drawing.svg(title, subtitle, phases)
 
 
 class _Drawing:
-    """Sections come from the top down; what lies behind them once their height is known."""
+    """Sections are laid out top down; their background once the height is known."""
 
     def __init__(self, until: float, moments: Iterable[float]) -> None:
         self.until = until
@@ -104,7 +104,7 @@ class _Drawing:
         self._folds = [
             (start, end) for start, end in itertools.pairwise(known) if end - start > IDLE
         ]
-        self.y = float(TITLE + CHAPTERS)
+        self.y = float(TITLE + PHASES)
         self.body: list[str] = []
 
     def x(self, at: float) -> float:
@@ -112,15 +112,15 @@ class _Drawing:
         return GUTTER + share * (WIDTH - GUTTER - MARGIN)
 
     def _drawn(self, at: float) -> float:
-        """A moment, without what was folded before."""
-        gone = 0.0
+        """A virtual second, less the idle time folded before it."""
+        folded = 0.0
         for start, end in self._folds:
             share = min(max(at - start, 0.0) / (end - start), 1.0)
-            gone += share * (end - start - FOLDED)
-        return at - gone
+            folded += share * (end - start - FOLDED)
+        return at - folded
 
-    def section(self, name: str, tracks: Iterable[Track]) -> None:
-        rows = _rows(track for track in tracks if self._is_worth_a_bar(track))
+    def section(self, name: str, traces: Iterable[Trace]) -> None:
+        rows = _rows(trace for trace in traces if self._is_visible(trace))
         if not rows:
             return
         self.y += SECTION
@@ -128,61 +128,62 @@ class _Drawing:
         self.body.append(_text(MARGIN, self.y - 9, name, style))
         for label, row in rows:
             style = 'text-anchor="end" fill="#37474f"'
-            self.body.append(_text(GUTTER - 10, self.y + BAR - 4, _short(label, 34), style))
-            for track in row:
-                self._draw(track)
+            self.body.append(_text(GUTTER - 10, self.y + BAR - 4, _truncate(label, 34), style))
+            for trace in row:
+                self._draw(trace)
             self.y += ROW
 
-    def _is_worth_a_bar(self, track: Track) -> bool:
-        if track.kind is not Kind.RESOURCE:
-            return bool(track.spans)
+    def _is_visible(self, trace: Trace) -> bool:
+        if trace.kind is not Kind.RESOURCE:
+            return bool(trace.spans)
         return any(
             (self.until if span.end is None else span.end) - span.start >= BRIEF
-            for span in track.spans
+            for span in trace.spans
             if span.state.endswith("IN_PROGRESS")
         )
 
-    def _draw(self, track: Track) -> None:
-        for span in _worth_a_bar(track):
-            self._bar(track, span)
-        if track.kind is Kind.EXECUTION:
-            self._frame(track)
+    def _draw(self, trace: Trace) -> None:
+        for span in _visible_spans(trace):
+            self._bar(trace, span)
+        if trace.kind is Kind.EXECUTION:
+            self._frame(trace)
 
-    def _bar(self, track: Track, span: Span) -> None:
+    def _bar(self, trace: Trace, span: Span) -> None:
         end = self.until if span.end is None else span.end
-        # What lasted for no time can still be seen, also at the very end.
+        # A span without duration stays visible, also at the right margin.
         left = min(self.x(span.start), WIDTH - MARGIN - 1.0)
         width = max(self.x(end) - left, 1.0)
-        # A command has only one state; what it came to says more.
-        state = (track.kind is Kind.COMMAND and track.outcome) or span.state
-        shade = meaning(track.kind, state)
-        # A stack at rest is no news.
-        rests = track.kind in (Kind.STACK, Kind.RESOURCE) and state.endswith("COMPLETE")
-        top, height = (self.y + BAR / 2 - 2, 4) if rests else (self.y, BAR)
-        words = (
-            f"{track.label}: {state}\n"
+        # A command has only one state; its outcome says more.
+        state = (trace.kind is Kind.COMMAND and trace.outcome) or span.state
+        shown = category(trace.kind, state)
+        # A stack between operations is drawn as a thin line.
+        idle = trace.kind in (Kind.STACK, Kind.RESOURCE) and state.endswith("COMPLETE")
+        top, height = (self.y + BAR / 2 - 2, 4) if idle else (self.y, BAR)
+        tooltip = (
+            f"{trace.label}: {state}\n"
             f"{duration(end - span.start)}, from {duration(span.start)} to {duration(end)}"
         )
         self.body.append(
             f'<rect x="{left:.1f}" y="{top:.0f}" width="{width:.1f}" height="{height}"'
-            f' fill="{shade.colour}"><title>{escape(words)}</title></rect>'
+            f' fill="{shown.colour}"><title>{escape(tooltip)}</title></rect>'
         )
-        told = "" if rests else _fitting(state, int((width - 8) / CHARACTER))
-        style = f'font-size="10" fill="{shade.ink}" pointer-events="none"'
-        self.body.append(_text(left + 4, self.y + BAR - 4.5, told, style))
+        label = "" if idle else _fit(state, int((width - 8) / CHARACTER))
+        style = f'font-size="10" fill="{shown.text_colour}" pointer-events="none"'
+        self.body.append(_text(left + 4, self.y + BAR - 4.5, label, style))
 
-    def _frame(self, track: Track) -> None:
-        """How an execution ended, around its states."""
-        end = self.until if track.end is None else track.end
-        passed = track.outcome in (None, "SUCCEEDED")
-        line = f'stroke="{(WORKING if passed else BAD).colour}" stroke-width="{1 if passed else 2}"'
+    def _frame(self, trace: Trace) -> None:
+        """A border that shows an execution's outcome."""
+        end = self.until if trace.end is None else trace.end
+        passed = trace.outcome in (None, "SUCCEEDED")
+        colour, thickness = (RUNNING.colour, 1) if passed else (FAILED.colour, 2)
         self.body.append(
-            f'<rect x="{self.x(track.start):.1f}" y="{self.y:.0f}" height="{BAR}" fill="none"'
-            f' width="{max(self.x(end) - self.x(track.start), 1.5):.1f}" {line}'
+            f'<rect x="{self.x(trace.start):.1f}" y="{self.y:.0f}" height="{BAR}" fill="none"'
+            f' width="{max(self.x(end) - self.x(trace.start), 1.5):.1f}"'
+            f' stroke="{colour}" stroke-width="{thickness}"'
             ' pointer-events="none"/>'
         )
 
-    def svg(self, title: str, subtitle: str, chapters: Sequence[Chapter]) -> str:
+    def svg(self, title: str, subtitle: str, phases: Sequence[Phase]) -> str:
         height = f"{self.y + LEGEND:.0f}"
         return "\n".join(
             [
@@ -193,7 +194,7 @@ class _Drawing:
                 f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
                 _text(MARGIN, 32, title, 'font-size="19" font-weight="bold" fill="#22303c"'),
                 _text(MARGIN, 52, subtitle, 'font-size="12" fill="#5b6b7a"'),
-                *self._chapters(chapters),
+                *self._chapters(phases),
                 *self._grid(),
                 *self.body,
                 *self._legend(),
@@ -202,100 +203,100 @@ class _Drawing:
             ]
         )
 
-    def _chapters(self, chapters: Sequence[Chapter]) -> Iterable[str]:
+    def _chapters(self, phases: Sequence[Phase]) -> Iterable[str]:
         top, bottom = TITLE, self.y + 8
-        for number, chapter in enumerate(chapters):
-            left, right = self.x(chapter.start), self.x(chapter.end)
+        for number, phase in enumerate(phases):
+            left, right = self.x(phase.start), self.x(phase.end)
             tint = "#f1f5f8" if number % 2 == 0 else "#fafbfc"
             yield (
                 f'<rect x="{left:.1f}" y="{top}" width="{right - left:.1f}"'
-                f' height="{bottom - top:.0f}" fill="{tint if chapter.passed else "#fbeaea"}"/>'
+                f' height="{bottom - top:.0f}" fill="{tint if phase.passed else "#fbeaea"}"/>'
             )
             room = int((right - left - 10) / CHARACTER)
-            mark = "" if chapter.passed else "✗ "
-            style = f'font-weight="bold" fill="{"#22303c" if chapter.passed else BAD.colour}"'
-            yield _text(left + 6, top + 16, _short(mark + chapter.name, room), style)
-            lasted = duration(chapter.end - chapter.start)
-            yield _text(left + 6, top + 31, _short(lasted, room), 'fill="#5b6b7a"')
+            mark = "" if phase.passed else "✗ "
+            style = f'font-weight="bold" fill="{"#22303c" if phase.passed else FAILED.colour}"'
+            yield _text(left + 6, top + 16, _truncate(mark + phase.name, room), style)
+            length = duration(phase.end - phase.start)
+            yield _text(left + 6, top + 31, _truncate(length, room), 'fill="#5b6b7a"')
 
     def _grid(self) -> Iterable[str]:
-        apart = next((gap for gap in GRID if self._drawn(self.until) / gap <= 20), GRID[-1])
-        top, bottom = TITLE + CHAPTERS, self.y + 8
-        for number in range(math.floor(self.until / apart) + 1):
-            if any(start < number * apart < end for start, end in self._folds):
+        interval = next((gap for gap in GRID if self._drawn(self.until) / gap <= 20), GRID[-1])
+        top, bottom = TITLE + PHASES, self.y + 8
+        for number in range(math.floor(self.until / interval) + 1):
+            if any(start < number * interval < end for start, end in self._folds):
                 continue
-            x = self.x(number * apart)
+            x = self.x(number * interval)
             yield (
                 f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom:.0f}"'
                 ' stroke="#d5dde4" stroke-width="1"/>'
             )
             yield _text(
-                x, bottom + 13, duration(number * apart), 'text-anchor="middle" fill="#5b6b7a"'
+                x, bottom + 13, duration(number * interval), 'text-anchor="middle" fill="#5b6b7a"'
             )
 
     def _legend(self) -> Iterable[str]:
-        half = len(MEANINGS) // 2
-        for number, shade in enumerate(MEANINGS):
+        half = len(CATEGORIES) // 2
+        for number, each in enumerate(CATEGORIES):
             x = GUTTER + number % half * (WIDTH - GUTTER - MARGIN) / half
             y = self.y + LEGEND - 44 + number // half * 20
-            yield f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{shade.colour}"/>'
-            yield _text(x + 18, y + 10, shade.words, 'font-size="10.5" fill="#37474f"')
+            yield f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{each.colour}"/>'
+            yield _text(x + 18, y + 10, each.label, 'font-size="10.5" fill="#37474f"')
 
 
-def _rows(tracks: Iterable[Track]) -> list[tuple[str, list[Track]]]:
-    """One row for each label, and a further one only for what ran while its namesake did."""
-    rows: list[tuple[str, list[Track]]] = []
-    for track in sorted(tracks, key=lambda track: track.start):
+def _rows(traces: Iterable[Trace]) -> list[tuple[str, list[Trace]]]:
+    """One row per label, and another for each trace that overlaps one with the same label."""
+    rows: list[tuple[str, list[Trace]]] = []
+    for trace in sorted(traces, key=lambda trace: trace.start):
         for label, row in rows:
-            free_from = row[-1].end
-            if label == track.label and free_from is not None and free_from <= track.start:
-                row.append(track)
+            end = row[-1].end
+            if label == trace.label and end is not None and end <= trace.start:
+                row.append(trace)
                 break
         else:
-            rows.append((track.label, [track]))
+            rows.append((trace.label, [trace]))
     return rows
 
 
-def _worth_a_bar(track: Track) -> Iterable[Span]:
-    match track.kind:
+def _visible_spans(trace: Trace) -> Iterable[Span]:
+    match trace.kind:
         case Kind.EXECUTION:
-            return _told_once(track.spans)
+            return _merge_polls(trace.spans)
         case Kind.STACK | Kind.RESOURCE:
-            # CloudFormation tells of much that is over at once.
-            return [span for span in track.spans if span.end != span.start]
-    return track.spans
+            # CloudFormation reports many states that last no time.
+            return [span for span in trace.spans if span.end != span.start]
+    return trace.spans
 
 
-def _told_once(spans: Sequence[Span]) -> list[Span]:
-    """A workflow's states with every poll (WaitForX, DescribeX, IsX, WaitForX ...) told as one."""
-    told: list[Span] = []
+def _merge_polls(spans: Sequence[Span]) -> list[Span]:
+    """A workflow's states with each polling loop (WaitForX, DescribeX, IsX ...) as one span."""
+    merged: list[Span] = []
     for span in spans:
-        wait = next((old for old in reversed(told) if old.state.startswith("WaitFor")), None)
-        if wait and span.state == wait.state and _only_polls(told[told.index(wait) + 1 :]):
-            del told[told.index(wait) + 1 :]
+        wait = next((old for old in reversed(merged) if old.state.startswith("WaitFor")), None)
+        if wait and span.state == wait.state and _are_polls(merged[merged.index(wait) + 1 :]):
+            del merged[merged.index(wait) + 1 :]
             wait.end = span.end
         else:
-            told.append(Span(span.state, span.start, span.end))
-    return told
+            merged.append(Span(span.state, span.start, span.end))
+    return merged
 
 
-def _only_polls(spans: Sequence[Span]) -> bool:
+def _are_polls(spans: Sequence[Span]) -> bool:
     return len(spans) <= 2 and all((span.end or span.start) - span.start < 1 for span in spans)
 
 
-def _short(words: str, room: int) -> str:
-    if len(words) <= room:
-        return words
-    return words[: room - 1] + "…" if room > 1 else ""
+def _truncate(text: str, room: int) -> str:
+    if len(text) <= room:
+        return text
+    return text[: room - 1] + "…" if room > 1 else ""
 
 
-def _fitting(state: str, room: int) -> str:
-    """The state in so many characters; nothing if too little of it could be read."""
+def _fit(state: str, room: int) -> str:
+    """The state in so many characters; empty if too little of it would be legible."""
     if len(state) <= room:
         return state
     action = state.removesuffix("_IN_PROGRESS")
-    return _short(action + "…", room) if room >= 7 else ""
+    return _truncate(action + "…", room) if room >= 7 else ""
 
 
-def _text(x: float, y: float, words: str, style: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>' if words else ""
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>' if text else ""

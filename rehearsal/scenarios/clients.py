@@ -1,51 +1,51 @@
-"""The client: replaced, stopped by its owner, terminated behind our back, or never online."""
+"""The client instance: replaced, stopped, terminated, or never online."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rehearsal.drivers.operator import run_on_client
-from rehearsal.drivers.stack import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, StackDriver
+from rehearsal.drivers.operator import expect_cli_works
+from rehearsal.drivers.stack import RETAINED_BY_CLOUDHSM, RETAINED_WITH_BACKUPS, StackDriver
 
 Json = dict[str, Any]
 
-AN_IMAGE, ANOTHER_IMAGE = "ami-0c12c3d4e5f6a7b82", "ami-0d12c3d4e5f6a7b83"
+IMAGE, OTHER_IMAGE = "ami-0c12c3d4e5f6a7b82", "ami-0d12c3d4e5f6a7b83"
 NEWER_IMAGE = "ami-0e12c3d4e5f6a7b84"
-# Of the operator, because nobody but Amazon can change those of Amazon.
+# The operator's own parameter; Amazon's public parameters are read-only.
 LATEST_IMAGE = "/images/latest"
-# Virtual seconds within which an instance has stopped or is gone.
-A_MINUTE = 60
+# Virtual seconds; an instance stops or terminates faster.
+INSTANCE_SECONDS = 60
 
 
-def client_is_replaced(driver: StackDriver) -> None:
-    """A newer image, another one, a subnet, a VPC: the new client reaches the HSMs, none else."""
+def client_replaced(driver: StackDriver) -> None:
+    """A newer or another image, subnet or VPC replaces the client; only the new one has access."""
     images = driver.aws.client("ssm")
     with driver.step("Create: 1 HSM per subnet"):
-        images.put_parameter(Name=LATEST_IMAGE, Value=AN_IMAGE, Type="String")
+        images.put_parameter(Name=LATEST_IMAGE, Value=IMAGE, Type="String")
         driver.request(pClientAmiSsmParameter=LATEST_IMAGE)
         driver.expect_stack("CREATE_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         _expect_client(driver)
 
-    with driver.step("The parameter names a newer image"), driver.cluster_untouched():
+    with driver.step("The SSM parameter names a newer image"), driver.expect_no_cluster_changes():
         images.put_parameter(Name=LATEST_IMAGE, Value=NEWER_IMAGE, Overwrite=True)
         driver.request(pReconcile="again")
         driver.expect_stack("UPDATE_COMPLETE")
         driver.expect("image", _client(driver)["ImageId"], NEWER_IMAGE)
         _expect_client(driver)
 
-    with driver.step("Another image"), driver.cluster_untouched():
-        driver.request(pClientAmiId=ANOTHER_IMAGE)
+    with driver.step("Another image"), driver.expect_no_cluster_changes():
+        driver.request(pClientAmiId=OTHER_IMAGE)
         driver.expect_stack("UPDATE_COMPLETE")
-        driver.expect("image", _client(driver)["ImageId"], ANOTHER_IMAGE)
+        driver.expect("image", _client(driver)["ImageId"], OTHER_IMAGE)
         _expect_client(driver)
 
-    with driver.step("Another subnet"), driver.cluster_untouched():
+    with driver.step("Another subnet"), driver.expect_no_cluster_changes():
         driver.request(pClientSubnet=driver.aws.subnets[1])
         driver.expect_stack("UPDATE_COMPLETE")
         _expect_client(driver)
 
-    with driver.step("Another VPC, and so another group"), driver.cluster_untouched():
+    with driver.step("Another VPC and security group"), driver.expect_no_cluster_changes():
         vpc, subnet = _peered_vpc(driver)
         driver.request(pClientVpcId=vpc, pClientSubnet=subnet)
         driver.expect_stack("UPDATE_COMPLETE")
@@ -55,45 +55,46 @@ def client_is_replaced(driver: StackDriver) -> None:
         driver.delete()
         images.delete_parameter(Name=LATEST_IMAGE)
         driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+        driver.expect_retained(*RETAINED_WITH_BACKUPS)
 
 
-def client_was_stopped(driver: StackDriver) -> None:
-    """Its owner has stopped the client: it is started, used, and stopped again, online or not."""
-    with driver.step("Create: 1 HSM per subnet"):
+def client_stopped(driver: StackDriver) -> None:
+    """A client stopped by its owner is started, used and stopped again, even on failure."""
+    with driver.step("Create: 1 HSM per subnet, and stop the client"):
         driver.request()
         driver.expect_stack("CREATE_COMPLETE")
         client = _client(driver)["InstanceId"]
         driver.aws.client("ec2").stop_instances(InstanceIds=[client])
-        driver.admin.advance(A_MINUTE)
+        driver.admin.advance(INSTANCE_SECONDS)
         driver.expect("client", _client(driver)["State"]["Name"], "stopped")
 
-    with driver.step("Grow to 2 per subnet"):
+    with driver.step("Scale up to 2 HSMs per subnet"):
         driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_stopped_again(driver, client)
 
-    with driver.step("Grow to 3 per subnet, but Systems Manager refuses the document"):
-        refusal = {"code": "InvalidDocument", "message": "The document is gone."}
-        driver.fault(operation="SendCommand", **refusal)
+    with driver.step("Scale up to 3 HSMs per subnet: SendCommand fails"):
+        driver.fault(
+            operation="SendCommand", code="InvalidDocument", message="The document is gone."
+        )
         driver.request(pHsmsPerSubnet=3)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("SendCommand: InvalidDocument: The document is gone.")
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_stopped_again(driver, client)
 
-    with driver.step("Grow to 3 per subnet, cancelled while a script is to run"):
+    with driver.step("Scale up to 3 HSMs per subnet: cancelled at SendCommand"):
         driver.fault(operation="SendCommand", pause=True)
         driver.start(pHsmsPerSubnet=3)
-        with driver.standing_still():
+        with driver.while_paused():
             driver.cancel()
         driver.wait()
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_stopped_again(driver, client)
 
-    with driver.step("Grow to 3 per subnet, but the agent has lost its way"):
+    with driver.step("Scale up to 3 HSMs per subnet: the SSM agent is offline"):
         driver.fault(agent="offline")
         driver.request(pHsmsPerSubnet=3)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
@@ -101,85 +102,75 @@ def client_was_stopped(driver: StackDriver) -> None:
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_stopped_again(driver, client)
 
-    with driver.step("Delete: needs no client"):
-        starts = _starts(driver, client)
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect("starts of the client", _starts(driver, client), starts)
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    starts = _starts(driver, client)
+    driver.delete_step(*RETAINED_WITH_BACKUPS, title="Delete: the client is not started")
+    driver.expect("starts of the client", _starts(driver, client), starts)
 
 
-def client_was_terminated(driver: StackDriver) -> None:
-    """The client is gone: an update says so before it does anything, a new image brings another."""
-    with driver.step("Create: 1 HSM per subnet"):
+def client_terminated(driver: StackDriver) -> None:
+    """The client was terminated: updates fail early until a new image replaces it."""
+    with driver.step("Create: 1 HSM per subnet, and terminate the client"):
         driver.request()
         driver.expect_stack("CREATE_COMPLETE")
         _terminate_client(driver)
 
-    with driver.step("Grow to 2 per subnet: refused"), driver.untouched():
+    with driver.step("Scale up to 2 HSMs per subnet: rejected"), driver.expect_no_changes():
         driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("is terminated", "pClientAmiId")
 
-    with driver.step("Grow to 2 per subnet with another image"):
-        driver.request(pClientAmiId=ANOTHER_IMAGE)
+    with driver.step("Scale up to 2 HSMs per subnet with another image"):
+        driver.request(pClientAmiId=OTHER_IMAGE)
         driver.expect_stack("UPDATE_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         _expect_client(driver)
         _terminate_client(driver)
 
-    with driver.step("Shrink to 0: needs no client"):
+    with driver.step("Scale down to 0: needs no client"):
         driver.request(pHsmsPerSubnet=0)
         driver.expect_stack("UPDATE_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=0)
 
-    with driver.step("Delete: needs no client"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS, title="Delete: needs no client")
 
 
-def client_never_comes_online(driver: StackDriver) -> None:
-    """The client's SSM agent never registers: after ten minutes the creation fails and says so."""
-    with driver.step("Create, but the agent never does"):
+def client_never_online(driver: StackDriver) -> None:
+    """The client's SSM agent never registers: stack creation fails after ten minutes."""
+    with driver.step("Create: the SSM agent never registers"):
         driver.fault(agent="never")
         driver.request()
         driver.expect_stack("ROLLBACK_COMPLETE")
         driver.expect_reason("SSM agent", "Absent after 10 minutes", "pClientSubnet")
-        driver.expect_remaining(*LEFT_BY_CLOUDHSM, "stack hsm")
+        driver.expect_retained(*RETAINED_BY_CLOUDHSM, "stack hsm")
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_BY_CLOUDHSM)
+    driver.delete_step(*RETAINED_BY_CLOUDHSM)
 
 
 def _client(driver: StackDriver) -> Json:
-    """The client as EC2 describes it."""
+    """The client as DescribeInstances returns it."""
     client = driver.stack.outputs()["oClientInstanceId"]
     found = driver.aws.client("ec2").describe_instances(InstanceIds=[client])
     return dict(found["Reservations"][0]["Instances"][0])
 
 
 def _expect_client(driver: StackDriver) -> None:
-    """There is one client, it has the CLI to work, and its group is the only one that is let in."""
-    answer = run_on_client(driver, "/opt/cloudhsm/bin/cloudhsm-cli user list")
-    driver.expect("error code of user list", '"error_code": 0' in answer, True)
+    """There is one client, its CLI works, and only its security group has access to the HSMs."""
+    expect_cli_works(driver)
     inventory, client = driver.admin.inventory(), _client(driver)
     instances = [instance["InstanceId"] for instance in inventory["ec2"]["instances"]]
     driver.expect("instances", instances, [client["InstanceId"]])
-    own, group = driver.cluster()["SecurityGroup"], client["SecurityGroups"][0]["GroupId"]
-    described = driver.aws.client("ec2").describe_security_groups(GroupIds=[own])
+    hsms, group = driver.cluster()["SecurityGroup"], client["SecurityGroups"][0]["GroupId"]
+    described = driver.aws.client("ec2").describe_security_groups(GroupIds=[hsms])
     admitted = {
         pair["GroupId"]
         for rule in described["SecurityGroups"][0]["IpPermissions"]
         for pair in rule["UserIdGroupPairs"]
     }
-    driver.expect("groups that are let in", admitted, {own, group})
+    driver.expect("security groups with access", admitted, {hsms, group})
 
 
 def _peered_vpc(driver: StackDriver) -> tuple[str, str]:
-    """A VPC and a subnet in it, as good as peered with that of the cluster."""
+    """A VPC and a subnet in it; the emulator routes between all VPCs."""
     ec2 = driver.aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.99.0.0/24")["Subnet"]["SubnetId"]
@@ -187,19 +178,16 @@ def _peered_vpc(driver: StackDriver) -> tuple[str, str]:
 
 
 def _expect_stopped_again(driver: StackDriver, client: str) -> None:
-    driver.admin.advance(A_MINUTE)
+    driver.admin.advance(INSTANCE_SECONDS)
     driver.expect("client", _client(driver)["InstanceId"], client)
     driver.expect("client", _client(driver)["State"]["Name"], "stopped")
 
 
 def _starts(driver: StackDriver, client: str) -> int:
-    return sum(
-        event["subject"] == client and event["event"] == "pending"
-        for event in driver.admin.event_log()
-    )
+    return sum(event["subject"] == client for event in driver.events("pending"))
 
 
 def _terminate_client(driver: StackDriver) -> None:
     client = _client(driver)["InstanceId"]
     driver.aws.client("ec2").terminate_instances(InstanceIds=[client])
-    driver.admin.advance(A_MINUTE)
+    driver.admin.advance(INSTANCE_SECONDS)

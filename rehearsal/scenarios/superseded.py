@@ -1,192 +1,160 @@
-"""One request overtakes another: time is up, nobody answers, or the stack is deleted meanwhile."""
+"""Requests that supersede another: after a timeout, a lost response, a cancel or a delete."""
 
 from __future__ import annotations
 
-from rehearsal.drivers.operator import run_on_client
-from rehearsal.drivers.stack import LEFT_BY_CLOUDHSM, LEFT_WITH_BACKUPS, StackDriver
+from rehearsal.drivers.operator import expect_cli_works
+from rehearsal.drivers.stack import RETAINED_BY_CLOUDHSM, RETAINED_WITH_BACKUPS, StackDriver
 
-# For `time_runs_out`: two HSMs one after the other are more than a workflow has time for.
+# For `update_times_out`: two HSMs in succession exceed the workflow's time limit.
 SLOW_HSMS = ("--timings", '{"create_hsm": 1613}')
-# The state machine tries so often to answer, and then Lambda for the rule of EventBridge.
-ATTEMPTS_TO_ANSWER = 7 + 3
+# The state machine's attempts to send a response, then Lambda's for the EventBridge rule.
+RESPONSE_ATTEMPTS = 7 + 3
 FIVE_MINUTES = 300
-ANOTHER_IMAGE = "ami-0d12c3d4e5f6a7b83"
+OTHER_IMAGE = "ami-0d12c3d4e5f6a7b83"
 
 
-def time_runs_out(driver: StackDriver) -> None:
-    """HSMs take so long that the workflow's limit ends the update; the rollback waits for them."""
-    with driver.step("Create: 1 HSM in 1 subnet"):
-        driver.request(pSubnets=driver.aws.subnets[0])
-        driver.expect_stack("CREATE_COMPLETE")
-        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+def update_times_out(driver: StackDriver) -> None:
+    """HSM creation exceeds the workflow's time limit; the rollback waits for the HSMs."""
+    _create_with_one_hsm(driver)
 
-    with driver.step("Grow to 2, but the second comes up DEGRADED"):
+    with driver.step("Scale up to 2 HSMs; the second comes up DEGRADED"):
         driver.fault(hsm="DEGRADED")
         driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("is still CREATE_IN_PROGRESS after 52 minutes")
         driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def nobody_answers_a_creation(driver: StackDriver) -> None:
-    """No answer reaches CloudFormation, which gives up: its rollback finds the cluster by tag."""
-    with driver.step("Create, but nobody answers"):
-        _silence(driver)
+def no_response_to_create(driver: StackDriver) -> None:
+    """CloudFormation gets no response and times out: its rollback finds the cluster by tag."""
+    with driver.step("Create: no response"):
+        _suppress_response(driver)
         driver.request()
         driver.expect_stack("ROLLBACK_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS, "stack hsm")
+        driver.expect_retained(*RETAINED_WITH_BACKUPS, "stack hsm")
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def nobody_answers_an_update(driver: StackDriver) -> None:
-    """No answer reaches CloudFormation, which gives up after an hour: all is as it was before."""
-    with driver.step("Create: 1 HSM in 1 subnet"):
-        driver.request(pSubnets=driver.aws.subnets[0])
-        driver.expect_stack("CREATE_COMPLETE")
-        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+def no_response_to_update(driver: StackDriver) -> None:
+    """CloudFormation gets no response for an hour and times out: the update rolls back."""
+    _create_with_one_hsm(driver)
 
-    with driver.step("Grow to 2, but nobody answers"):
-        _silence(driver)
+    with driver.step("Scale up to 2 HSMs: no response"):
+        _suppress_response(driver)
         driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def cloudformation_gives_up(driver: StackDriver) -> None:
-    """CloudFormation gives up while HSMs are being made: the rollback takes over, with the old."""
-    with driver.step("Create: 1 HSM in 1 subnet"):
-        driver.request(pSubnets=driver.aws.subnets[0])
-        driver.expect_stack("CREATE_COMPLETE")
-        before = driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+def cloudformation_times_out(driver: StackDriver) -> None:
+    """CloudFormation times out while HSMs are being created: the rollback stops the update."""
+    before = _create_with_one_hsm(driver)
 
-    with driver.step("Grow to 2, but CloudFormation waits for five minutes only"):
-        # The hour that it waits in truth is longer than any workflow of ours may take.
+    with driver.step("Scale up to 2 HSMs: CloudFormation waits for five minutes only"):
+        # With the real timeout of an hour, every workflow ends in time.
         driver.stack.edits = {"ServiceTimeout: 3600": f"ServiceTimeout: {FIVE_MINUTES}"}
         driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("did not receive a response")
-        driver.expect("workflows that were stopped", _stopped(driver), True)
+        aborted = [event["subject"] for event in driver.events("ExecutionAborted")]
+        is_aborted = any(machine.endswith("-update-cluster") for machine in aborted)
+        driver.expect("the update was aborted", is_aborted, True)
         after = driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
-        driver.expect("cluster id", after["ClusterId"], before["ClusterId"])
+        driver.expect("cluster ID", after["ClusterId"], before["ClusterId"])
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def update_is_cancelled(driver: StackDriver) -> None:
-    """An update is cancelled while it adds HSMs: the old number of them is ACTIVE again."""
-    with driver.step("Create: 1 HSM per subnet"):
-        driver.request()
-        driver.expect_stack("CREATE_COMPLETE")
-        before = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+def update_cancelled(driver: StackDriver) -> None:
+    """An update is cancelled while it adds HSMs: the previous number is ACTIVE again."""
+    before = driver.create_step("Create: 1 HSM per subnet", hsms=2, zones=2)
 
-    with driver.step("Grow to 2 per subnet, cancelled"):
+    with driver.step("Scale up to 2 HSMs per subnet: cancelled"):
         driver.fault(operation="CreateHsm", pause=True)
         driver.start(pHsmsPerSubnet=2)
-        with driver.standing_still():
+        with driver.while_paused():
             driver.cancel()
         driver.wait()
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         after = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
-        driver.expect("cluster id", after["ClusterId"], before["ClusterId"])
+        driver.expect("cluster ID", after["ClusterId"], before["ClusterId"])
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def update_is_cancelled_anywhere(driver: StackDriver) -> None:
-    """Cancelled while HSMs go, a script runs, backups or the client change: all is as before."""
+def update_cancelled_at_each_stage(driver: StackDriver) -> None:
+    """Updates are cancelled during DeleteHsm, ModifyCluster and commands: each rolls back fully."""
     with driver.step("Create: 2 HSMs in 1 subnet"):
         driver.request(pSubnets=driver.aws.subnets[0], pHsmsPerSubnet=2)
         driver.expect_stack("CREATE_COMPLETE")
         client = driver.stack.outputs()["oClientInstanceId"]
 
-    for what, operation, changes in (
+    for stage, operation, changes in (
         ("an HSM is deleted", "DeleteHsm", {"pHsmsPerSubnet": 0}),
-        ("backups are kept for longer", "ModifyCluster", {"pBackupRetentionDays": 379}),
+        ("backup retention is changed", "ModifyCluster", {"pBackupRetentionDays": 379}),
         ("a script runs on the client", "SendCommand", {"pReconcile": "again"}),
-        ("a new client is configured", "SendCommand", {"pClientAmiId": ANOTHER_IMAGE}),
+        ("a new client is configured", "SendCommand", {"pClientAmiId": OTHER_IMAGE}),
     ):
-        with driver.step(f"Cancelled while {what}"):
-            before, usual = driver.cluster(), dict(driver.stack.parameters)
+        with driver.step(f"Cancelled while {stage}"):
+            before, parameters = driver.cluster(), dict(driver.stack.parameters)
             driver.fault(operation=operation, pause=True)
             driver.start(**changes)
-            with driver.standing_still():
+            with driver.while_paused():
                 driver.cancel()
             driver.wait()
-            driver.stack.parameters = usual
+            driver.stack.parameters = parameters
             driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
             after = driver.expect_cluster(state="ACTIVE", hsms=2, zones=1)
-            for kept in ("BackupRetentionPolicy", "TagList", "Users"):
-                driver.expect(kept, after[kept], before[kept])
+            for attribute in ("BackupRetentionPolicy", "TagList", "Users"):
+                driver.expect(attribute, after[attribute], before[attribute])
             driver.expect("client", driver.stack.outputs()["oClientInstanceId"], client)
-            answer = run_on_client(driver, "/opt/cloudhsm/bin/cloudhsm-cli user list")
-            driver.expect("error code of user list", '"error_code": 0' in answer, True)
+            expect_cli_works(driver)
 
-    with driver.step("Delete"):
-        driver.delete()
-        driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def deletion_overtakes_creation(driver: StackDriver) -> None:
-    """The stack is deleted when CreateCluster was sent and its effect is still to come."""
+def delete_during_create(driver: StackDriver) -> None:
+    """The stack is deleted before CreateCluster takes effect, and again during initialization."""
     with driver.step("Create, and delete at CreateCluster"):
         driver.fault(late="CreateCluster", seconds=90)
         driver.fault(operation="CreateCluster", pause=True)
         driver.start()
-        with driver.standing_still():
-            driver.expect("clusters", _made(driver), 0)
+        with driver.while_paused():
+            driver.expect("clusters", _created_clusters(driver), 0)
             driver.stack.start_delete()
         driver.wait()
         driver.expect_stack("DELETE_COMPLETE")
-        driver.expect("clusters", _made(driver), 1)
-        driver.expect_remaining("role AWSServiceRoleForCloudHSM")
+        driver.expect("clusters", _created_clusters(driver), 1)
+        driver.expect_retained("role AWSServiceRoleForCloudHSM")
 
     with driver.step("Create, and delete at InitializeCluster"):
         driver.fault(operation="InitializeCluster", pause=True)
         driver.start()
-        with driver.standing_still():
+        with driver.while_paused():
             driver.stack.start_delete()
         driver.wait()
         driver.expect_stack("DELETE_COMPLETE")
-        driver.expect_remaining(*LEFT_BY_CLOUDHSM)
+        driver.expect_retained(*RETAINED_BY_CLOUDHSM)
 
 
-def _silence(driver: StackDriver) -> None:
-    driver.fault({"lambda": "answer"}, times=ATTEMPTS_TO_ANSWER)
+def _create_with_one_hsm(driver: StackDriver) -> dict[str, object]:
+    title, subnet = "Create: 1 HSM in 1 subnet", driver.aws.subnets[0]
+    return driver.create_step(title, hsms=1, zones=1, pSubnets=subnet)
 
 
-def _stopped(driver: StackDriver) -> bool:
-    """Whether an update was still at work when it was stopped."""
-    return any(
-        event["event"] == "ExecutionAborted" and event["subject"].endswith("-update-cluster")
-        for event in driver.admin.event_log()
-    )
+def _suppress_response(driver: StackDriver) -> None:
+    driver.fault({"lambda": "answer"}, times=RESPONSE_ATTEMPTS)
 
 
-def _made(driver: StackDriver) -> int:
-    """How many clusters were ever made, whatever became of them."""
+def _created_clusters(driver: StackDriver) -> int:
+    """The number of clusters ever created, including deleted ones."""
+    created = driver.events("CREATE_IN_PROGRESS")
     return sum(
-        event["event"] == "CREATE_IN_PROGRESS"
-        for event in driver.admin.event_log()
-        if event["service"] == "cloudhsm" and event["subject"].startswith("cluster-")
+        event["service"] == "cloudhsm" and event["subject"].startswith("cluster-")
+        for event in created
     )

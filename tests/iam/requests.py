@@ -10,7 +10,7 @@ from localaws.client import LocalAws, until
 from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import lay
+from rehearsal.fixtures import existing_cluster
 from tests.support.timings import QUICK
 from tests.templates.template import Template, as_list
 
@@ -61,7 +61,7 @@ def decisions(aws: LocalAws) -> list[Decision]:
     return found
 
 
-def life_of_a_cluster() -> list[Decision]:
+def cluster_decisions() -> list[Decision]:
     """Created, changed in every way, cancelled, restored from its backup under other names."""
     with LocalAws(timings=QUICK) as aws:
         driver = StackDriver(aws)
@@ -78,20 +78,20 @@ def life_of_a_cluster() -> list[Decision]:
         driver.admin.pause_after("SendCommand")
         driver.start(pReconcile="to be cancelled")
         _cancel_while_a_command_runs(driver, client)
-        restored = driver.beside("restored", **_backup_with_its_secrets(driver))
+        restored = driver.second_stack("restored", **_backup_with_its_secrets(driver))
         restored.request()
         restored.expect_stack("CREATE_COMPLETE")
         for each in (restored, driver):
             each.delete()
             each.expect_stack("DELETE_COMPLETE")
-        assert invariants.broken(aws.admin.event_log()) == []
+        assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
 
 
-def life_of_a_key_store() -> list[Decision]:
+def key_store_decisions() -> list[Decision]:
     """Created with a stopped client, renamed, reconnected, cancelled, deleted."""
     with LocalAws(timings=QUICK) as aws:
-        ground = lay(aws)
+        cluster = existing_cluster(aws)
         driver = StackDriver(aws)
         driver.stack = Stack(
             aws,
@@ -99,9 +99,9 @@ def life_of_a_key_store() -> list[Decision]:
             KEY_STORE_TEMPLATE,
             pKeyStoreName="first",
             pDeleteKeyStoreUponStackDeletion="true",
-            **ground.parameters,
+            **cluster.parameters,
         )
-        aws.client("ec2").stop_instances(InstanceIds=[ground.client])
+        aws.client("ec2").stop_instances(InstanceIds=[cluster.client])
         driver.admin.advance(A_MINUTE)
         driver.fault(WRONG_PASSWORD)
         driver.request()
@@ -112,16 +112,16 @@ def life_of_a_key_store() -> list[Decision]:
         driver.fault(WRONG_PASSWORD)
         driver.admin.pause_after("SendCommand")
         driver.start(pKeyStoreName="second", pReconcile="renamed and disconnected")
-        _cancel_while_a_command_runs(driver, ground.client)
+        _cancel_while_a_command_runs(driver, cluster.client)
         driver.delete()
         driver.expect_stack("DELETE_COMPLETE")
-        assert invariants.broken(aws.admin.event_log()) == []
+        assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
 
 
 def _cancel_while_a_command_runs(driver: StackDriver, client: str) -> None:
     """Cancel the update while a command waits for the client, so that it is cancelled as well."""
-    with driver.standing_still():
+    with driver.while_paused():
         driver.fault(agent="offline", instance=client)
         driver.cancel()
         # At once, and so while time stands still.

@@ -30,7 +30,7 @@ NO_POLICY = "policy allows the {} action"
 def _aws() -> Iterator[LocalAws]:
     with LocalAws(timings=QUICK) as aws:
         yield aws
-        assert invariants.broken(aws.admin.event_log()) == []
+        assert invariants.violations(aws.admin.event_log()) == []
 
 
 def create_without(aws: LocalAws, role: str, action: str, **parameters: object) -> StackDriver:
@@ -40,7 +40,7 @@ def create_without(aws: LocalAws, role: str, action: str, **parameters: object) 
     template = yaml.safe_load(body)
     take_out(template["Resources"][role]["Properties"], action)
     aws.client("s3").put_object(Bucket=BUCKET, Key=EDITED, Body=json.dumps(template))
-    driver = StackDriver(aws).beside(f"try-{next(_numbers)}", **parameters)
+    driver = StackDriver(aws).second_stack(f"try-{next(_numbers)}", **parameters)
     aws.client("cloudformation").create_stack(
         StackName=driver.stack.name,
         TemplateURL=packaged.replace(CLUSTER_TEMPLATE, EDITED),

@@ -10,12 +10,12 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.iam.requests import Decision, granted, life_of_a_cluster, life_of_a_key_store, needed
+from tests.iam.requests import Decision, cluster_decisions, granted, key_store_decisions, needed
 from tests.iam.required import REQUIRED
 from tests.support.step_source import MODULES
 from tests.templates.template import TEMPLATES, Template
 
-LIVES = {"cloudhsm.yml": life_of_a_cluster, "cloudhsm-key-store.yml": life_of_a_key_store}
+LIVES = {"cloudhsm.yml": cluster_decisions, "cloudhsm-key-store.yml": key_store_decisions}
 # Where IAM has another name for a service than boto3.
 PREFIXES = {"cloudhsmv2": "cloudhsm", "stepfunctions": "states"}
 

@@ -13,7 +13,7 @@ from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.runner import rehearse, rehearse_all, rehearse_one
-from rehearsal.scenarios import SCENARIOS, story
+from rehearsal.scenarios import SCENARIOS, description
 
 NOBODY = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
 
@@ -94,8 +94,8 @@ def printed(on: Console) -> str:
 def test_every_scenario_has_a_name_and_a_story_of_one_line() -> None:
     for name in SCENARIOS:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
-        assert "\n" not in story(name)
-        assert story(name).endswith(".")
+        assert "\n" not in description(name)
+        assert description(name).endswith(".")
 
 
 def test_the_list_names_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,23 +126,23 @@ def test_a_scenario_that_does_not_go_as_expected_says_why() -> None:
     result = rehearse("wrong")
     assert not result.passed
     assert [step.name for step in result.steps] == ["Come"]
-    told = "\n".join(result.explanation)
+    told = "\n".join(result.failures)
     assert "stack: expected CREATE_COMPLETE, found ROLLBACK_COMPLETE" in told
     assert "rCustom: " in told
 
 
 @pytest.mark.usefixtures("told")
 def test_a_scenario_that_leaves_its_stack_is_not_as_expected() -> None:
-    assert rehearse("untidy").explanation == ["stack untidy is left in CREATE_COMPLETE"]
+    assert rehearse("untidy").failures == ["stack untidy is left in CREATE_COMPLETE"]
 
 
 @pytest.mark.usefixtures("told")
 def test_a_broken_law_alone_is_not_as_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(invariants, "NEVER", "DELETE_COMPLETE")
+    monkeypatch.setattr(invariants, "FORBIDDEN_STATUS", "DELETE_COMPLETE")
     result = rehearse("fine")
     assert not result.passed
     assert [step.failure for step in result.steps] == [None, None]
-    assert "stack fine ended in DELETE_COMPLETE" in result.explanation
+    assert "stack fine ended in DELETE_COMPLETE" in result.failures
 
 
 @pytest.mark.usefixtures("told")

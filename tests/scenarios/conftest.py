@@ -10,7 +10,7 @@ import pytest
 from localaws.client import LocalAws
 from rehearsal.checks import invariants
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.report.failure import explain
+from rehearsal.report.failure import failure_report
 from tests.support.timings import QUICK
 
 _FAILED = pytest.StashKey[bool]()
@@ -41,7 +41,7 @@ def _lawful() -> Iterator[None]:
     ) -> None:
         try:
             # What a driver that failed has to say comes first.
-            assert error or invariants.broken(aws.admin.event_log()) == []
+            assert error or invariants.violations(aws.admin.event_log()) == []
         finally:
             leave(aws, kind, error, trace)
 
@@ -63,4 +63,4 @@ def _life(local_aws: LocalAws, request: pytest.FixtureRequest) -> Iterator[Stack
     driver = StackDriver(local_aws)
     yield driver
     if request.node.stash.get(_FAILED, False):
-        print("\n".join(explain(driver)))
+        print("\n".join(failure_report(driver)))

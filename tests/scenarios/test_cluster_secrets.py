@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from localaws.client import LocalAws
-from rehearsal.checks.secret_scan import arguments_told, everything_told
+from rehearsal.checks.secret_scan import observable_texts, process_arguments
 from rehearsal.drivers.operator import read_secret
 from rehearsal.drivers.stack import StackDriver
 from tests.support.timings import QUICK
@@ -43,7 +43,7 @@ def _told() -> Told:
             Name="theirs/admin",
             SecretString=json.dumps({"username": "admin", "password": SHARED_PASSWORD}),
         )
-        theirs = driver.beside(
+        theirs = driver.second_stack(
             "theirs",
             pBackupId=shared["BackupArn"],
             pBackupCaCertSecretName="theirs/ca",
@@ -51,7 +51,9 @@ def _told() -> Told:
         )
         theirs.request()
         theirs.expect_stack("CREATE_COMPLETE")
-        return Told(made, _password(theirs), list(everything_told(aws)), list(arguments_told(aws)))
+        return Told(
+            made, _password(theirs), list(observable_texts(aws)), list(process_arguments(aws))
+        )
 
 
 def _password(driver: StackDriver) -> str:
@@ -76,7 +78,7 @@ def test_no_password_of_an_admin_is_told_anywhere(told: Told) -> None:
         ("history of", "AdoptSecrets"),
         ("log /aws/lambda/cloudhsm-1", "CreateSecrets done"),
         ("events of hsm", "UPDATE_COMPLETE"),
-        ("answer to CloudFormation", "AdminPasswordSecretName"),
+        ("response to CloudFormation", "AdminPasswordSecretName"),
     ],
 )
 def test_it_was_looked_for_where_it_is_made_and_used(told: Told, place: str, words: str) -> None:

@@ -1,4 +1,4 @@
-"""The same actions with the same timings are the same story, to the virtual second."""
+"""The same actions with the same timings are the same description, to the virtual second."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import pytest
 from localaws.client import LocalAws
 from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
-from rehearsal.drivers.key_store import on_ground
+from rehearsal.drivers.key_store import on_existing_cluster
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import SCENARIOS, STANDARD
-from tests.support.normalized_event_log import Moment, digest
+from tests.support.normalized_event_log import Moment, normalize
 from tests.support.timings import QUICK
 
 Timings = dict[str, Any]
@@ -33,7 +33,7 @@ def creation(timings: Timings) -> list[Moment]:
             driver.start()
             driver.wait()
         driver.expect_stack("CREATE_COMPLETE")
-        return digest(driver.admin.event_log())
+        return normalize(driver.admin.event_log())
 
 
 def life_and_death(timings: Timings) -> list[Moment]:
@@ -47,7 +47,7 @@ def life_and_death(timings: Timings) -> list[Moment]:
         driver.stack.start_delete()
         driver.wait()
         driver.expect_stack("DELETE_COMPLETE")
-        return digest(driver.admin.event_log())
+        return normalize(driver.admin.event_log())
 
 
 def rehearsal(by_the_cli: bool) -> list[Moment]:
@@ -56,9 +56,9 @@ def rehearsal(by_the_cli: bool) -> list[Moment]:
             patch.setattr(Stack, "deploy", requested)
         SCENARIOS[STANDARD](StackDriver(aws))
         event_log = aws.admin.event_log()
-        assert not invariants.broken(event_log)
+        assert not invariants.violations(event_log)
         # `aws cloudformation deploy` makes change sets, and a stack to be is in review until then.
-        return [moment for moment in digest(event_log) if moment[3] != "REVIEW_IN_PROGRESS"]
+        return [moment for moment in normalize(event_log) if moment[3] != "REVIEW_IN_PROGRESS"]
 
 
 def requested(stack: Stack, **changes: object) -> str:
@@ -69,19 +69,19 @@ def requested(stack: Stack, **changes: object) -> str:
 
 def connection(timings: Timings) -> list[Moment]:
     with LocalAws(timings=timings) as aws:
-        store, _ = on_ground(StackDriver(aws))
+        store, _ = on_existing_cluster(StackDriver(aws))
         store.request()
         store.expect_store("CONNECTED")
-        return digest(aws.admin.event_log())
+        return normalize(aws.admin.event_log())
 
 
-def milestones(story: list[Moment]) -> list[Moment]:
+def milestones(description: list[Moment]) -> list[Moment]:
     """What happened to clusters, HSMs and the stack, without how often anybody looked."""
-    return [moment for moment in story if moment[1] in ("cloudhsm", "cloudformation")]
+    return [moment for moment in description if moment[1] in ("cloudhsm", "cloudformation")]
 
 
-def moved(story: list[Moment], seconds: float, *, after: float) -> list[Moment]:
-    return [(at + seconds if at > after else at, *rest) for at, *rest in story]  # type: ignore[misc]
+def moved(description: list[Moment], seconds: float, *, after: float) -> list[Moment]:
+    return [(at + seconds if at > after else at, *rest) for at, *rest in description]  # type: ignore[misc]
 
 
 # Keeps a processor busy for as long as its parent lives.
@@ -124,8 +124,10 @@ def test_two_rehearsals_are_the_same_whoever_looks_for_the_end_and_how_often() -
 
 def test_a_connection_that_takes_a_second_longer_for_the_same_look_moves_nothing_else() -> None:
     with ThreadPoolExecutor(2) as both:
-        story, longer = both.map(connection, [{**QUICK, "connect": 52}, {**QUICK, "connect": 53}])
-    gone, come = sorted(set(story) - set(longer)), sorted(set(longer) - set(story))
+        description, longer = both.map(
+            connection, [{**QUICK, "connect": 52}, {**QUICK, "connect": 53}]
+        )
+    gone, come = sorted(set(description) - set(longer)), sorted(set(longer) - set(description))
     # KMS logs in when it has connected.
     assert [moment[1:] for moment in gone] == [
         ("cloudhsm", "cluster-*", "Login"),
@@ -134,25 +136,25 @@ def test_a_connection_that_takes_a_second_longer_for_the_same_look_moves_nothing
     assert come == [(at + 1, *rest) for at, *rest in gone]
 
 
-@pytest.fixture(scope="module", name="story")
+@pytest.fixture(scope="module", name="description")
 def _story() -> list[Moment]:
     """A creation to compare others with; the cluster is looked at after 15 and 30 seconds."""
     return creation(TIMINGS)
 
 
 def test_an_hsm_that_takes_a_second_longer_but_is_seen_at_the_same_look_moves_nothing_else(
-    story: list[Moment],
+    description: list[Moment],
 ) -> None:
     longer = creation({**TIMINGS, "create_hsm": 98})
-    gone, come = sorted(set(story) - set(longer)), sorted(set(longer) - set(story))
+    gone, come = sorted(set(description) - set(longer)), sorted(set(longer) - set(description))
     assert [moment[1:] for moment in gone] == [("cloudhsm", "hsm-*", "ACTIVE")] * 2
     assert come == [(at + 1, *rest) for at, *rest in gone]
 
 
 def test_a_cluster_that_takes_a_second_longer_and_misses_a_look_moves_all_the_rest_by_one_look(
-    story: list[Moment],
+    description: list[Moment],
 ) -> None:
-    before = milestones(story)
+    before = milestones(description)
     after = milestones(creation({**TIMINGS, "create_cluster": 30.5}))
     [uninitialized] = [moment for moment in before if moment[3] == "UNINITIALIZED"]
     before.remove(uninitialized)

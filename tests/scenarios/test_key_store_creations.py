@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws, until
-from rehearsal import fixtures
-from rehearsal.drivers.key_store import LEFT_BY_KMS, KeyStoreDriver
+from rehearsal.drivers.key_store import RETAINED_BY_KMS, KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import ADMIN_PASSWORD, Ground
+from rehearsal.fixtures import ADMIN_PASSWORD, ExistingCluster, existing_cluster
 from tests.support.state_machines import MACHINES
 
 Json = dict[str, Any]
@@ -183,7 +182,7 @@ class Tries:
     """A stack whose key store is created and deleted again and again."""
 
     store: KeyStoreDriver
-    laid: Ground
+    cluster: ExistingCluster
     request: Json
 
     def create(self) -> Json:
@@ -232,27 +231,27 @@ def arn_of(store: KeyStoreDriver, machine: str) -> str:
 @pytest.fixture(scope="module", name="tries")
 def _tries() -> Iterator[Tries]:
     with LocalAws(timings={"connect": 31, "disconnect": 7}) as aws:
-        laid = fixtures.lay(aws)
-        store = KeyStoreDriver(StackDriver(aws), laid.parameters)
+        cluster = existing_cluster(aws)
+        store = KeyStoreDriver(StackDriver(aws), cluster.parameters)
         store.request()
         states = aws.client("stepfunctions")
         created = states.list_executions(stateMachineArn=arn_of(store, "create-key-store"))
         execution = states.describe_execution(executionArn=created["executions"][0]["executionArn"])
-        tries = Tries(store, laid, json.loads(execution["input"]))
+        tries = Tries(store, cluster, json.loads(execution["input"]))
         tries.delete(DeleteKeyStoreUponStackDeletion="true")
-        tries = Tries(KeyStoreDriver(store, store.stack.parameters), laid, tries.request)
+        tries = Tries(KeyStoreDriver(store, store.stack.parameters), cluster, tries.request)
         yield tries
         store.delete()
-        store.expect_remaining(LEFT_BY_KMS)
+        store.expect_retained(RETAINED_BY_KMS)
 
 
 def is_created(tries: Tries) -> None:
     """A creation with the same parameters succeeds, and is taken back."""
     assert tries.create()["status"] == "SUCCEEDED"
     tries.store.expect_store("CONNECTED")
-    assert tries.laid.user("kmsuser")["cluster-coverage"] == "full"
+    assert tries.cluster.user("kmsuser")["cluster-coverage"] == "full"
     assert tries.delete(DeleteKeyStoreUponStackDeletion="true")["status"] == "SUCCEEDED"
-    tries.store.expect_remaining()
+    tries.store.expect_retained()
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
@@ -264,20 +263,20 @@ def test_a_creation_that_failed_can_be_tried_again(tries: Tries, failure: Failur
     for machine, state in failure.states:
         assert last_state(tries.store, machine) == state
     assert tries.delete()["status"] == "SUCCEEDED"
-    tries.store.expect_remaining()
+    tries.store.expect_retained()
     is_created(tries)
 
 
 def test_a_creation_during_which_somebody_disconnects_can_be_tried_again(tries: Tries) -> None:
     tries.store.fault(operation="ConnectCustomKeyStore", pause=True)
     execution = tries.begin("create")
-    with tries.store.standing_still():
+    with tries.store.while_paused():
         kms = tries.store.aws.client("kms")
         kms.disconnect_custom_key_store(CustomKeyStoreId=tries.store.store()["CustomKeyStoreId"])
     assert tries.end(execution)["status"] == "FAILED"
     assert last_state(tries.store, "connect-key-store") == "KeyStoreNotConnected"
     assert tries.delete()["status"] == "SUCCEEDED"
-    tries.store.expect_remaining()
+    tries.store.expect_retained()
     is_created(tries)
 
 
@@ -285,7 +284,7 @@ def test_a_failed_try_in_which_somebody_made_a_key_stays_until_that_is_gone(trie
     for fault in LEAVES_A_STORE:
         tries.store.fault(fault)
     assert tries.create()["status"] == "FAILED"
-    key = tries.store.make_key()
+    key = tries.store.create_key()
     ended = tries.create()
     assert ended["status"] == "FAILED"
     assert (
@@ -293,7 +292,7 @@ def test_a_failed_try_in_which_somebody_made_a_key_stays_until_that_is_gone(trie
         in ended["cause"]
     )
     assert last_state(tries.store, "create-key-store") == "KeyStoreHasKeys"
-    tries.store.connect_by_hand()
+    tries.store.connect_manually()
     tries.store.use_key(key)
     tries.store.delete_key(key)
     is_created(tries)
@@ -331,7 +330,7 @@ def test_a_creation_that_fails_for_good_because_its_worker_dies_can_be_tried_aga
     tries.store.fault({"lambda": "key-store", "step": "CreateKeyStore", "die": "after"}, times=4)
     assert tries.create()["status"] == "FAILED"
     assert tries.delete()["status"] == "SUCCEEDED"
-    tries.store.expect_remaining()
+    tries.store.expect_retained()
     is_created(tries)
 
 
@@ -346,7 +345,7 @@ def while_the_password_is_made(tries: Tries) -> Iterator[None]:
     """Act in the middle of a creation, which fails because of it."""
     tries.store.fault(operation="PutResourcePolicy", pause=True)
     execution = tries.begin("create")
-    with tries.store.standing_still():
+    with tries.store.while_paused():
         yield
     assert tries.end(execution)["status"] == "FAILED"
 
@@ -356,13 +355,13 @@ def test_the_store_of_somebody_who_was_quicker_is_not_taken_for_the_lost_one(tri
     with while_the_password_is_made(tries):
         foreign = kms.create_custom_key_store(
             CustomKeyStoreName="keys",
-            CloudHsmClusterId=tries.laid.cluster_id,
-            TrustAnchorCertificate=tries.laid.ca_certificate,
+            CloudHsmClusterId=tries.cluster.cluster_id,
+            TrustAnchorCertificate=tries.cluster.ca_certificate,
             KeyStorePassword="Kmsuser0Of0Somebody0Else",
         )["CustomKeyStoreId"]
     assert last_state(tries.store, "create-key-store") == "CreateKeyStore"
     assert tries.delete(DeleteKeyStoreUponStackDeletion="true")["status"] == "SUCCEEDED"
-    tries.store.expect_remaining("key store keys")
+    tries.store.expect_retained("key store keys")
     kms.delete_custom_key_store(CustomKeyStoreId=foreign)
 
 
@@ -381,18 +380,18 @@ def test_without_the_policy_of_its_secret_the_client_cannot_read_the_password(
     ]
     assert denied == ["secretsmanager:GetSecretValue"]
     assert tries.delete()["status"] == "SUCCEEDED"
-    tries.store.expect_remaining()
+    tries.store.expect_retained()
 
 
 def test_a_login_that_fails_in_words_unknown_to_us_is_not_tried_for_ever(tries: Tries) -> None:
-    laid, admin = tries.laid, tries.store.admin
-    admin.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
+    cluster, admin = tries.cluster, tries.store.admin
+    admin.act("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
     for words in [*["User kmsuser is logged in"] * 3, "store a new version of secret"]:
         ended = tries.create()
         assert ended["status"] == "FAILED"
         assert words in ended["cause"]
-    admin.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
-    laid.say_admin_password(ADMIN_PASSWORD)
+    admin.act("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
+    cluster.store_admin_password(ADMIN_PASSWORD)
     is_created(tries)
 
 
@@ -419,7 +418,7 @@ def test_a_kmsuser_that_does_not_come_to_be_on_every_hsm_is_told(tries: Tries) -
 
 def on_client(tries: Tries, script: str) -> str:
     """What a script prints that is run on the client by hand."""
-    ssm, instance = tries.store.aws.client("ssm"), tries.laid.client
+    ssm, instance = tries.store.aws.client("ssm"), tries.cluster.client
     inputs = {"runCommand": ["set -eu", script]}
     step = {"action": "aws:runShellScript", "name": "Run", "inputs": inputs}
     document = json.dumps({"schemaVersion": "2.2", "mainSteps": [step]})

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from localaws.client import LocalAws
-from rehearsal import fixtures
-from rehearsal.drivers.key_store import LEFT_BY_KMS, KeyStoreDriver
+from rehearsal.drivers.key_store import RETAINED_BY_KMS, KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
+from rehearsal.fixtures import existing_cluster
 
 # Virtual seconds.
 NEVER = 90000
@@ -22,7 +22,9 @@ TO_BE_DELETED = {"pDeleteKeyStoreUponStackDeletion": "true"}
 def key_store(**timings: int) -> Iterator[KeyStoreDriver]:
     """A key store to be, in an AWS that takes so long."""
     with LocalAws(timings=timings) as aws:
-        yield KeyStoreDriver(StackDriver(aws), {**fixtures.lay(aws).parameters, **TO_BE_DELETED})
+        yield KeyStoreDriver(
+            StackDriver(aws), {**existing_cluster(aws).parameters, **TO_BE_DELETED}
+        )
 
 
 def durations(store: KeyStoreDriver, machine: str) -> list[float]:
@@ -45,7 +47,7 @@ def test_a_connection_that_never_ends_is_ended() -> None:
         (seconds,) = durations(store, "connect-key-store")
         assert seconds <= LIMIT_TO_CONNECT
         store.delete()
-        store.expect_remaining(LEFT_BY_KMS)
+        store.expect_retained(RETAINED_BY_KMS)
 
 
 def test_a_repair_after_a_slow_failure_leaves_time_for_another_slow_connection() -> None:
@@ -54,7 +56,7 @@ def test_a_repair_after_a_slow_failure_leaves_time_for_another_slow_connection()
         store.request()
         store.expect_stack("CREATE_COMPLETE")
         store.expect_store("CONNECTED")
-        assert store.attempts() == 2
+        assert store.connection_attempts() == 2
         (seconds,) = durations(store, "connect-key-store")
         assert seconds <= LIMIT_TO_CONNECT
 
@@ -65,11 +67,11 @@ def test_a_repair_after_which_a_connection_takes_too_long_is_ended() -> None:
         store.request()
         store.expect_stack("ROLLBACK_COMPLETE")
         store.expect_reason("KeyStoreStuck", "still CONNECTING after 44 minutes", "pReconcile")
-        assert store.attempts() == 2
+        assert store.connection_attempts() == 2
         (seconds,) = durations(store, "connect-key-store")
         assert seconds <= LIMIT_TO_CONNECT
         store.delete()
-        store.expect_remaining(LEFT_BY_KMS)
+        store.expect_retained(RETAINED_BY_KMS)
 
 
 def test_a_repair_for_which_the_client_is_too_slow_is_ended() -> None:
@@ -77,7 +79,7 @@ def test_a_repair_for_which_the_client_is_too_slow_is_ended() -> None:
         store.fault(connect="USER_NOT_FOUND")
         store.fault(operation="ConnectCustomKeyStore", pause=True)
         store.start()
-        with store.standing_still():
+        with store.while_paused():
             store.fault(agent="never")
         store.wait()
         store.expect_stack("ROLLBACK_COMPLETE")
@@ -85,7 +87,7 @@ def test_a_repair_for_which_the_client_is_too_slow_is_ended() -> None:
         (seconds,) = durations(store, "connect-key-store")
         assert seconds <= LIMIT_TO_CONNECT
         store.delete()
-        store.expect_remaining(LEFT_BY_KMS)
+        store.expect_retained(RETAINED_BY_KMS)
 
 
 def test_a_deletion_of_a_key_store_that_is_disconnecting_for_ever_is_ended() -> None:
@@ -104,4 +106,4 @@ def test_a_deletion_of_a_key_store_that_is_disconnecting_for_ever_is_ended() -> 
         store.admin.advance(NEVER)
         store.delete()
         store.expect_stack("DELETE_COMPLETE")
-        store.expect_remaining(LEFT_BY_KMS)
+        store.expect_retained(RETAINED_BY_KMS)

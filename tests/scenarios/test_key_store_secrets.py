@@ -7,40 +7,39 @@ from collections.abc import Iterator
 import pytest
 
 from localaws.client import LocalAws
-from rehearsal import fixtures
-from rehearsal.checks.secret_scan import arguments_told, everything_told
+from rehearsal.checks.secret_scan import observable_texts, process_arguments
 from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import ADMIN_PASSWORD, Ground
+from rehearsal.fixtures import ADMIN_PASSWORD, ExistingCluster, existing_cluster
 
 PASSWORD_SECRET = "/cloudhsm-ks/1/kmsuser-password"
 STALE_PASSWORD = "Stale0Admin0Password0Planted"
 
 
-@pytest.fixture(scope="module", name="laid")
-def _laid() -> Iterator[Ground]:
+@pytest.fixture(scope="module", name="cluster")
+def _laid() -> Iterator[ExistingCluster]:
     with LocalAws(timings={"connect": 31, "disconnect": 7}) as aws:
-        yield fixtures.lay(aws)
+        yield existing_cluster(aws)
 
 
 @pytest.fixture(scope="module", name="passwords")
-def _passwords(laid: Ground) -> list[str]:
+def _passwords(cluster: ExistingCluster) -> list[str]:
     """kmsuser's passwords, each read from its secret; a connection that failed is among them."""
-    store = KeyStoreDriver(StackDriver(laid.aws), laid.parameters)
+    store = KeyStoreDriver(StackDriver(cluster.aws), cluster.parameters)
     passwords = [_while_it_is_used(store, "CreateCustomKeyStore", "")]
     store.expect_stack("CREATE_COMPLETE")
 
     # kmsuser is gone, and the admin's password is stale.
-    store.disconnect_by_hand()
-    laid.command("user-delete", new_username="kmsuser", role="crypto-user")
-    laid.say_admin_password(STALE_PASSWORD)
+    store.disconnect_manually()
+    cluster.cloudhsm_cli("user-delete", new_username="kmsuser", role="crypto-user")
+    cluster.store_admin_password(STALE_PASSWORD)
     passwords.append(_while_it_is_used(store, "CreateSecret", "stale"))
     store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
     store.expect_reason("Login failed")
     # The rollback has made another, and did not log in with it.
     passwords.append(_password(store))
 
-    laid.say_admin_password(ADMIN_PASSWORD)
+    cluster.store_admin_password(ADMIN_PASSWORD)
     passwords.append(_while_it_is_used(store, "UpdateCustomKeyStore", "right"))
     store.expect_stack("UPDATE_COMPLETE")
     store.expect_store("CONNECTED")
@@ -53,7 +52,7 @@ def _while_it_is_used(store: KeyStoreDriver, operation: str, reconcile: str) -> 
     """The password that is in the secret while this operation is at work."""
     store.fault(operation=operation, pause=True)
     store.start(pReconcile=reconcile)
-    with store.standing_still():
+    with store.while_paused():
         password = _password(store)
     store.wait()
     return password
@@ -64,9 +63,9 @@ def _password(store: KeyStoreDriver) -> str:
     return str(secrets.get_secret_value(SecretId=PASSWORD_SECRET)["SecretString"])
 
 
-def test_no_password_is_told_anywhere(laid: Ground, passwords: list[str]) -> None:
+def test_no_password_is_told_anywhere(cluster: ExistingCluster, passwords: list[str]) -> None:
     secret = [*passwords, ADMIN_PASSWORD, STALE_PASSWORD]
-    told = list(everything_told(laid.aws))
+    told = list(observable_texts(cluster.aws))
     assert [where for where, text in told if any(each in text for each in secret)] == []
 
 
@@ -82,22 +81,22 @@ def test_no_password_is_told_anywhere(laid: Ground, passwords: list[str]) -> Non
         ("output of keys-rCreateKmsUserDocument", "Login failed"),
         ("parameter /hsm-lifecycle/cloudhsm-ks-1/key-store", "IsComplete"),
         ("events of keys", "Login failed"),
-        ("answer to CloudFormation", "Login failed"),
-        ("event_log", "LoginRefused"),
+        ("response to CloudFormation", "Login failed"),
+        ("event log", "LoginRefused"),
     ],
 )
 def test_it_was_looked_for_in_places_where_much_is_told(
-    laid: Ground, passwords: list[str], place: str, words: str
+    cluster: ExistingCluster, passwords: list[str], place: str, words: str
 ) -> None:
     assert any(
-        where.startswith(place) and words in text for where, text in everything_told(laid.aws)
+        where.startswith(place) and words in text for where, text in observable_texts(cluster.aws)
     )
 
 
 def test_processes_on_the_client_show_it_in_the_call_of_the_cli_alone(
-    laid: Ground, passwords: list[str]
+    cluster: ExistingCluster, passwords: list[str]
 ) -> None:
-    processes = list(arguments_told(laid.aws))
+    processes = list(process_arguments(cluster.aws))
     telling = [
         arguments
         for arguments in processes
@@ -111,18 +110,18 @@ def test_processes_on_the_client_show_it_in_the_call_of_the_cli_alone(
 
 
 def test_the_password_is_gone_once_the_key_store_is_connected(
-    laid: Ground, passwords: list[str]
+    cluster: ExistingCluster, passwords: list[str]
 ) -> None:
-    assert PASSWORD_SECRET not in laid.aws.admin.inventory()["secretsmanager"]
+    assert PASSWORD_SECRET not in cluster.aws.admin.inventory()["secretsmanager"]
 
 
 def test_kmsusers_password_is_never_the_admins_nor_left_to_who_made_it(
-    laid: Ground, passwords: list[str]
+    cluster: ExistingCluster, passwords: list[str]
 ) -> None:
     assert ADMIN_PASSWORD not in passwords
     for password in passwords:
         with pytest.raises(Exception, match="Login failed"):
-            laid.command(
+            cluster.cloudhsm_cli(
                 "user-change-password",
                 login_role="crypto-user",
                 username="kmsuser",
@@ -134,12 +133,12 @@ def test_kmsusers_password_is_never_the_admins_nor_left_to_who_made_it(
 
 
 def test_the_client_may_read_it_by_the_policy_of_the_secret_alone(
-    laid: Ground, passwords: list[str]
+    cluster: ExistingCluster, passwords: list[str]
 ) -> None:
     decisions = [
         decision
-        for decision in laid.aws.admin.decisions()
-        if decision["principal"] == "ground"
+        for decision in cluster.aws.admin.decisions()
+        if decision["principal"] == "existing"
         and decision["action"] == "secretsmanager:GetSecretValue"
         and "kmsuser-password" in decision["resource"]
     ]

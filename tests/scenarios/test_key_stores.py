@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws, LocalAwsError
-from rehearsal import fixtures
 from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import Ground
+from rehearsal.fixtures import ADMIN_PASSWORD, ExistingCluster, existing_cluster
 
-Cause = Callable[[KeyStoreDriver, Ground], None]
+Cause = Callable[[KeyStoreDriver, ExistingCluster], None]
 
 # Short, because how long the workflow waits is not the subject.
 TIMINGS = {"connect": 31, "disconnect": 7}
@@ -43,45 +42,45 @@ REMEDIES = {
 REPAIRABLE = ("INVALID_CREDENTIALS", "USER_LOCKED_OUT", "USER_NOT_FOUND")
 
 
-@pytest.fixture(scope="module", name="laid")
-def _laid() -> Iterator[Ground]:
+@pytest.fixture(scope="module", name="cluster")
+def _laid() -> Iterator[ExistingCluster]:
     """A cluster for all tests of this file, in an account where a key store was made before."""
     with LocalAws(timings=TIMINGS) as aws:
-        laid = fixtures.lay(aws)
+        cluster = existing_cluster(aws)
         made = aws.client("kms").create_custom_key_store(
             CustomKeyStoreName="first",
-            CloudHsmClusterId=laid.cluster_id,
-            TrustAnchorCertificate=laid.ca_certificate,
+            CloudHsmClusterId=cluster.cluster_id,
+            TrustAnchorCertificate=cluster.ca_certificate,
             KeyStorePassword=SOMEBODYS_PASSWORD,
         )
         aws.client("kms").delete_custom_key_store(CustomKeyStoreId=made["CustomKeyStoreId"])
-        yield laid
+        yield cluster
 
 
 @pytest.fixture(scope="module", name="restored")
-def _restored(laid: Ground) -> Ground:
+def _restored(cluster: ExistingCluster) -> ExistingCluster:
     """Another cluster, to which a key store on the first one can move."""
-    return laid.restored()
+    return cluster.restore()
 
 
 @pytest.fixture(scope="module", name="connected")
-def _connected(laid: Ground, restored: Ground) -> Iterator[KeyStoreDriver]:
+def _connected(cluster: ExistingCluster, restored: ExistingCluster) -> Iterator[KeyStoreDriver]:
     """A key store that is CONNECTED before and after each test that asks for it.
 
     The restored cluster comes first, so that it is not taken for something that the store has left.
     """
-    store = KeyStoreDriver(StackDriver(laid.aws), {**laid.parameters, **TO_BE_DELETED})
+    store = KeyStoreDriver(StackDriver(cluster.aws), {**cluster.parameters, **TO_BE_DELETED})
     store.request()
     store.expect_store("CONNECTED")
     yield store
     store.expect_store("CONNECTED")
     store.delete()
-    store.expect_remaining()
+    store.expect_retained()
 
 
 def found_disconnected(store: KeyStoreDriver, **changes: object) -> None:
     """Disconnect the key store by hand and have the stack look after it."""
-    store.disconnect_by_hand()
+    store.disconnect_manually()
     store.request(pReconcile=str(store.admin.clock()["elapsed"]), **changes)
 
 
@@ -90,11 +89,11 @@ def found_disconnected(store: KeyStoreDriver, **changes: object) -> None:
 
 
 @pytest.fixture(name="store")
-def _store(laid: Ground) -> Iterator[KeyStoreDriver]:
+def _store(cluster: ExistingCluster) -> Iterator[KeyStoreDriver]:
     """A key store to be; nothing of it is left but what the test has taken away itself."""
-    store = KeyStoreDriver(StackDriver(laid.aws), laid.parameters, "new")
+    store = KeyStoreDriver(StackDriver(cluster.aws), cluster.parameters, "new")
     yield store
-    store.expect_remaining()
+    store.expect_retained()
 
 
 def is_removed_by_hand(store: KeyStoreDriver) -> None:
@@ -109,18 +108,18 @@ def test_a_key_store_without_keys_is_kept_as_well_unless_its_deletion_is_asked_f
     store.delete()
     store.expect_stack("DELETE_COMPLETE")
     store.expect_store("DISCONNECTED")
-    store.expect_remaining("key store new")
+    store.expect_retained("key store new")
     is_removed_by_hand(store)
 
 
 def test_a_key_that_awaits_its_deletion_keeps_its_key_store(store: KeyStoreDriver) -> None:
     store.request(pDeleteKeyStoreUponStackDeletion="true")
-    key = store.make_key()
+    key = store.create_key()
     store.aws.client("kms").schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     store.delete()
     store.expect_stack("DELETE_COMPLETE")
     store.expect_store("DISCONNECTED")
-    store.expect_remaining("key store new", f"key {key}")
+    store.expect_retained("key store new", f"key {key}")
     store.admin.advance(8 * 86400)
     is_removed_by_hand(store)
 
@@ -128,7 +127,7 @@ def test_a_key_that_awaits_its_deletion_keeps_its_key_store(store: KeyStoreDrive
 def test_what_shall_become_of_it_can_be_said_later(store: KeyStoreDriver) -> None:
     store.request()
     store_id = store.store()["CustomKeyStoreId"]
-    with store.staying_connected(store_id):
+    with store.expect_stays_connected(store_id):
         store.request(pDeleteKeyStoreUponStackDeletion="true")
         store.expect_stack("UPDATE_COMPLETE")
     store.delete()
@@ -140,7 +139,7 @@ def test_a_deletion_that_overtakes_the_creation_finds_what_is_just_being_made(
 ) -> None:
     store.fault(operation="CreateCustomKeyStore", pause=True)
     store.start()
-    with store.standing_still():
+    with store.while_paused():
         store.stack.start_delete()
     store.wait()
     store.expect_stack("DELETE_COMPLETE")
@@ -162,7 +161,7 @@ def test_a_new_stack_begins_anew_after_a_creation_that_failed(
     store.request()
     store.expect_stack("ROLLBACK_COMPLETE")
     store.delete()
-    store.expect_remaining()
+    store.expect_retained()
     store.request(pDeleteKeyStoreUponStackDeletion="true")
     store.expect_stack("CREATE_COMPLETE")
     store.delete()
@@ -174,7 +173,7 @@ def test_a_key_store_that_is_gone_is_told_and_its_stack_can_be_deleted(
 ) -> None:
     store.request()
     store_id = store.store()["CustomKeyStoreId"]
-    store.disconnect_by_hand()
+    store.disconnect_manually()
     is_removed_by_hand(store)
     store.request(pReconcile="gone")
     store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
@@ -198,30 +197,30 @@ def test_a_creation_that_cannot_connect_leaves_nothing(store: KeyStoreDriver) ->
 def test_a_connection_that_fails_is_told_with_its_code_and_the_remedy(
     connected: KeyStoreDriver, code: str
 ) -> None:
-    attempts = connected.attempts()
+    attempts = connected.connection_attempts()
     connected.fault(connect=code, times=2 if code in REPAIRABLE else 1)
     found_disconnected(connected)
     connected.expect_stack("UPDATE_ROLLBACK_COMPLETE")
     connected.expect_reason(f"KMS could not connect the key store: {code}. ", REMEDIES[code])
     # The rollback, too, found it DISCONNECTED.
     connected.expect_store("CONNECTED")
-    assert connected.attempts() - attempts == (3 if code in REPAIRABLE else 2)
+    assert connected.connection_attempts() - attempts == (3 if code in REPAIRABLE else 2)
 
 
 @pytest.mark.parametrize("code", REPAIRABLE)
 def test_a_connection_that_fails_for_kmsusers_sake_is_repaired(
     connected: KeyStoreDriver, code: str
 ) -> None:
-    attempts = connected.attempts()
+    attempts = connected.connection_attempts()
     connected.fault(connect=code)
     found_disconnected(connected)
     connected.expect_stack("UPDATE_COMPLETE")
     connected.expect_store("CONNECTED")
-    assert connected.attempts() - attempts == 2
+    assert connected.connection_attempts() - attempts == 2
 
 
-def password_is_changed(store: KeyStoreDriver, laid: Ground) -> None:
-    laid.command(
+def password_is_changed(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    cluster.cloudhsm_cli(
         "user-change-password",
         new_username="kmsuser",
         new_password=SOMEBODYS_PASSWORD,
@@ -229,14 +228,14 @@ def password_is_changed(store: KeyStoreDriver, laid: Ground) -> None:
     )
 
 
-def user_is_deleted(store: KeyStoreDriver, laid: Ground) -> None:
-    laid.command("user-delete", new_username="kmsuser", role="crypto-user")
+def user_is_deleted(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    cluster.cloudhsm_cli("user-delete", new_username="kmsuser", role="crypto-user")
 
 
-def user_is_locked_out(store: KeyStoreDriver, laid: Ground) -> None:
+def user_is_locked_out(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
     for _ in range(5):
         with suppress(LocalAwsError):
-            laid.command(
+            cluster.cloudhsm_cli(
                 "user-change-password",
                 login_role="crypto-user",
                 username="kmsuser",
@@ -256,60 +255,60 @@ def user_is_locked_out(store: KeyStoreDriver, laid: Ground) -> None:
     ],
 )
 def test_what_somebody_does_to_kmsuser_is_repaired(
-    connected: KeyStoreDriver, laid: Ground, code: str, cause: Cause
+    connected: KeyStoreDriver, cluster: ExistingCluster, code: str, cause: Cause
 ) -> None:
-    connected.disconnect_by_hand()
-    cause(connected, laid)
+    connected.disconnect_manually()
+    cause(connected, cluster)
     found_disconnected(connected)
     connected.expect_stack("UPDATE_COMPLETE")
     connected.expect_store("CONNECTED")
-    assert connected.failures()[-1] == code
+    assert connected.connection_error_codes()[-1] == code
 
 
 def test_a_stale_password_of_the_admin_is_refused_once_however_often_one_deploys(
-    connected: KeyStoreDriver, laid: Ground
+    connected: KeyStoreDriver, cluster: ExistingCluster
 ) -> None:
     refused = connected.refused_logins("admin")
-    connected.disconnect_by_hand()
-    user_is_deleted(connected, laid)
-    laid.say_admin_password(STALE_PASSWORD)
+    connected.disconnect_manually()
+    user_is_deleted(connected, cluster)
+    cluster.store_admin_password(STALE_PASSWORD)
     for attempt in range(3):
         # Its rollback, too, would set kmsuser up anew.
         connected.request(pReconcile=f"stale {attempt}")
         connected.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         connected.expect_reason(
-            "CreateKmsUser", f"Login failed. {TELLS_TO_STORE}", laid.admin_secret
+            "CreateKmsUser", f"Login failed. {TELLS_TO_STORE}", cluster.admin_secret
         )
         connected.expect_store("DISCONNECTED")
         assert connected.refused_logins("admin") - refused == 1
-        assert laid.user("admin")["locked"] == "false"
+        assert cluster.user("admin")["locked"] == "false"
 
-    laid.say_admin_password(fixtures.ADMIN_PASSWORD)
+    cluster.store_admin_password(ADMIN_PASSWORD)
     connected.request(pReconcile="right")
     connected.expect_stack("UPDATE_COMPLETE")
     connected.expect_store("CONNECTED")
     assert connected.refused_logins("admin") - refused == 1
 
 
-def somebody_logs_in(store: KeyStoreDriver, laid: Ground) -> None:
-    store.admin.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
+def somebody_logs_in(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    store.admin.act("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
 
 
-def somebody_logs_out(store: KeyStoreDriver, laid: Ground) -> None:
-    store.admin.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
+def somebody_logs_out(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    store.admin.act("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
 
 
-def group_is_closed(store: KeyStoreDriver, laid: Ground) -> None:
-    _change_group(laid, "revoke")
+def group_is_closed(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    _change_group(cluster, "revoke")
 
 
-def group_is_opened(store: KeyStoreDriver, laid: Ground) -> None:
-    _change_group(laid, "authorize")
+def group_is_opened(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    _change_group(cluster, "authorize")
 
 
-def _change_group(laid: Ground, verb: str) -> None:
-    group = laid.cluster()["SecurityGroup"]
-    change: Any = getattr(laid.aws.client("ec2"), f"{verb}_security_group_ingress")
+def _change_group(cluster: ExistingCluster, verb: str) -> None:
+    group = cluster.describe()["SecurityGroup"]
+    change: Any = getattr(cluster.aws.client("ec2"), f"{verb}_security_group_ingress")
     change(
         GroupId=group,
         IpPermissions=[
@@ -323,13 +322,13 @@ def _change_group(laid: Ground, verb: str) -> None:
     )
 
 
-def hsms_fail(store: KeyStoreDriver, laid: Ground) -> None:
-    for hsm in laid.cluster()["Hsms"]:
+def hsms_fail(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    for hsm in cluster.describe()["Hsms"]:
         store.admin.act("degrade_hsm", hsm_id=hsm["HsmId"])
 
 
-def hsms_are_replaced(store: KeyStoreDriver, laid: Ground) -> None:
-    for hsm in laid.cluster()["Hsms"]:
+def hsms_are_replaced(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
+    for hsm in cluster.describe()["Hsms"]:
         store.admin.act("replace_hsm", hsm_id=hsm["HsmId"])
 
 
@@ -342,13 +341,13 @@ def hsms_are_replaced(store: KeyStoreDriver, laid: Ground) -> None:
     ],
 )
 def test_what_happens_while_it_connects_is_told_and_the_remedy_is_one(
-    connected: KeyStoreDriver, laid: Ground, code: str, cause: Cause, remedy: Cause
+    connected: KeyStoreDriver, cluster: ExistingCluster, code: str, cause: Cause, remedy: Cause
 ) -> None:
-    connected.disconnect_by_hand()
+    connected.disconnect_manually()
     connected.fault(operation="ConnectCustomKeyStore", pause=True)
     connected.start(pReconcile=code)
-    with connected.standing_still():
-        cause(connected, laid)
+    with connected.while_paused():
+        cause(connected, cluster)
     connected.wait()
     # Nor can the rollback connect it, and that is no reason for it to fail.
     connected.expect_stack("UPDATE_ROLLBACK_COMPLETE")
@@ -356,7 +355,7 @@ def test_what_happens_while_it_connects_is_told_and_the_remedy_is_one(
     connected.expect_store("DISCONNECTED")
     assert "could not restore the key store" in connected.output("update-key-store")
 
-    remedy(connected, laid)
+    remedy(connected, cluster)
     connected.request(pReconcile=f"{code}, and now")
     connected.expect_stack("UPDATE_COMPLETE")
     connected.expect_store("CONNECTED")
@@ -368,7 +367,7 @@ def test_what_happens_while_it_connects_is_told_and_the_remedy_is_one(
 @contextmanager
 def rolled_back(store: KeyStoreDriver) -> Iterator[None]:
     """What is asked for inside fails, and all is as before: name, cluster, state, and a key."""
-    before, parameters, key = store.store(), dict(store.stack.parameters), store.make_key()
+    before, parameters, key = store.store(), dict(store.stack.parameters), store.create_key()
     yield
     store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
     store.stack.parameters = parameters
@@ -390,13 +389,13 @@ def rolled_back(store: KeyStoreDriver) -> Iterator[None]:
     ids=["moved and renamed", "renamed"],
 )
 def test_what_was_changed_and_then_cannot_be_connected_is_changed_back(
-    connected: KeyStoreDriver, restored: Ground, changes: dict[str, str]
+    connected: KeyStoreDriver, restored: ExistingCluster, changes: dict[str, str]
 ) -> None:
     wanted = {**changes}
     if "pCloudHsmClusterId" in wanted:
         wanted["pCloudHsmClusterId"] = restored.cluster_id
     with rolled_back(connected):
-        connected.disconnect_by_hand()
+        connected.disconnect_manually()
         updates = updates_of(connected)
         connected.fault(connect="INTERNAL_ERROR")
         connected.request(**wanted)
@@ -412,21 +411,21 @@ def updates_of(store: KeyStoreDriver) -> int:
 
 @pytest.mark.parametrize("operation", ["SendCommand", "UpdateCustomKeyStore"])
 def test_a_move_that_is_cancelled_is_taken_back(
-    connected: KeyStoreDriver, restored: Ground, operation: str
+    connected: KeyStoreDriver, restored: ExistingCluster, operation: str
 ) -> None:
     with rolled_back(connected):
         connected.fault(operation=operation, pause=True)
         connected.start(pCloudHsmClusterId=restored.cluster_id)
-        with connected.standing_still():
+        with connected.while_paused():
             connected.cancel()
         connected.wait()
 
 
 def test_a_rename_that_is_cancelled_is_taken_back(connected: KeyStoreDriver) -> None:
     with rolled_back(connected):
-        connected.disconnect_by_hand()
+        connected.disconnect_manually()
         connected.fault(operation="UpdateCustomKeyStore", pause=True)
         connected.start(pKeyStoreName="renamed")
-        with connected.standing_still():
+        with connected.while_paused():
             connected.cancel()
         connected.wait()

@@ -7,7 +7,7 @@ import pytest
 from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.operator import last_warnings
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import lay
+from rehearsal.fixtures import existing_cluster
 
 # A step is tried seven times, which takes two minutes.
 FOR_MINUTES = {"code": "ThrottlingException", "times": 7}
@@ -25,7 +25,7 @@ def grows_in_vain(driver: StackDriver, fault: dict[str, object]) -> None:
     driver.fault(script="ConfigureClient", exit=1, stderr="no space left on device")
     driver.fault(operation="SendCommand", pause=True)
     driver.start(pHsmsPerSubnet=2)
-    with driver.standing_still():
+    with driver.while_paused():
         driver.fault(fault)
     driver.wait()
     driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
@@ -55,14 +55,14 @@ def test_a_step_that_fails_in_a_rollback_is_said_and_the_others_are_done(
 def test_a_rollback_of_a_key_store_passes_though_nobody_can_look_for_it(
     driver: StackDriver,
 ) -> None:
-    store = KeyStoreDriver(driver, lay(driver.aws).parameters)
+    store = KeyStoreDriver(driver, existing_cluster(driver.aws).parameters)
     store.request()
     store.expect_stack("CREATE_COMPLETE")
-    store.disconnect_by_hand()
+    store.disconnect_manually()
     store.fault(connect="NETWORK_ERRORS")
     store.fault(operation="ConnectCustomKeyStore", pause=True)
     store.start(pReconcile="connect")
-    with store.standing_still():
+    with store.while_paused():
         store.fault({"operation": "GetParameter", **FOR_MINUTES})
     store.wait()
     store.expect_stack("UPDATE_ROLLBACK_COMPLETE")

@@ -9,18 +9,18 @@ from rehearsal.scenarios import SCENARIOS, STANDARD
 from tests.support.timings import QUICK
 
 # Seconds of one processor, because the other tests take their share of real time: three times
-# what the slowest takes (own-pki-refused: 7; most: 5 or less), because processors differ, and one
+# what the slowest takes (external-pki-rejected: 7; most: 5 or less), because processors differ, and one
 # that is shared does less in a second. The functions' share is not among it.
 PATIENCE = 20
-# Their story is what takes too long, and so AWS takes as long as it does.
+# Their description is what takes too long, and so AWS takes as long as it does.
 ABOUT_TIME = (
-    "creation-takes-too-long",
+    "create-times-out",
     "no-time-for-another-zone",
-    "time-runs-out",
-    "cloudformation-gives-up",
+    "update-times-out",
+    "cloudformation-times-out",
 )
 # Or as long as that alone.
-ABOUT_ONE = {"hsm-type-takes-too-long": "change_hsm_type"}
+ABOUT_ONE = {"hsm-type-times-out": "change_hsm_type"}
 
 
 def processor_seconds() -> float:
@@ -35,5 +35,5 @@ def test_everything_in_the_scenario_is_as_expected_and_soon_over(name: str) -> N
     slow = QUICK if name in ABOUT_TIME else {ABOUT_ONE.get(name)}
     timings = {change: seconds for change, seconds in QUICK.items() if change not in slow}
     result = rehearse(name, timings=timings)
-    assert result.passed, "\n".join(result.explanation)
+    assert result.passed, "\n".join(result.failures)
     assert processor_seconds() - before < PATIENCE

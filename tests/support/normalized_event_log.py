@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rehearsal.report.spans import Event
+from rehearsal.events import Event
 
 # What AWS and CloudFormation make up anew in every run; what is left says of which kind it was.
 _RANDOM = (
@@ -19,7 +19,7 @@ _RANDOM = (
 Moment = tuple[float, str, str, str]
 
 
-def digest(events: Iterable[Event]) -> list[Moment]:
+def normalize(events: Iterable[Event]) -> list[Moment]:
     """Virtual second, service, subject and event of each, without what is random in them.
 
     Sorted, because what happens in one virtual second may be told in any order.
@@ -28,14 +28,14 @@ def digest(events: Iterable[Event]) -> list[Moment]:
         (
             float(event["at"]),
             str(event["service"]),
-            without_ids(str(event["subject"])),
+            without_random_ids(str(event["subject"])),
             " ".join(str(event[key]) for key in ("event", "state", "step") if event.get(key)),
         )
         for event in events
     )
 
 
-def without_ids(name: str) -> str:
+def without_random_ids(name: str) -> str:
     """The name with a * in place of everything random."""
     for pattern in _RANDOM:
         name = pattern.sub(r"\1*", name)

@@ -241,9 +241,9 @@ def test_an_update_back_that_fails_as_well_ends_in_what_our_laws_forbid(
 ) -> None:
     how = {"Answer": {"Status": "FAILED", "Reason": "no"}}
     things.create(Size="1", Update=how)
-    assert invariants.broken(told_of(aws, things)) == []
+    assert invariants.violations(told_of(aws, things)) == []
     assert things.update(Size="2", Update=how) == "UPDATE_ROLLBACK_FAILED"
-    assert invariants.broken(told_of(aws, things)) == [
+    assert invariants.violations(told_of(aws, things)) == [
         f"stack {things.stack.name} ended in UPDATE_ROLLBACK_FAILED"
     ]
 

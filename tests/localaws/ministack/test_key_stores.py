@@ -7,8 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.client import LocalAws
-from rehearsal import fixtures
-from rehearsal.fixtures import Ground
+from rehearsal.fixtures import ExistingCluster, existing_cluster
 
 Json = dict[str, Any]
 
@@ -17,29 +16,31 @@ PASSWORD = "Kmsuser0Password"
 A_WHILE, DAY = 100, 86400
 
 
-@pytest.fixture(scope="module", name="laid")
-def _laid() -> Iterator[Ground]:
+@pytest.fixture(scope="module", name="cluster")
+def _laid() -> Iterator[ExistingCluster]:
     with LocalAws(timings={"connect": 31, "disconnect": 7}) as aws:
-        yield fixtures.lay(aws)
+        yield existing_cluster(aws)
 
 
 @pytest.fixture(scope="module", name="store")
-def _store(laid: Ground) -> str:
+def _store(cluster: ExistingCluster) -> str:
     """A CONNECTED key store."""
-    laid.command("user-create", new_username="kmsuser", new_password=PASSWORD, role="crypto-user")
-    store: str = laid.aws.client("kms").create_custom_key_store(
+    cluster.cloudhsm_cli(
+        "user-create", new_username="kmsuser", new_password=PASSWORD, role="crypto-user"
+    )
+    store: str = cluster.aws.client("kms").create_custom_key_store(
         CustomKeyStoreName="keys",
-        CloudHsmClusterId=laid.cluster_id,
-        TrustAnchorCertificate=laid.ca_certificate,
+        CloudHsmClusterId=cluster.cluster_id,
+        TrustAnchorCertificate=cluster.ca_certificate,
         KeyStorePassword=PASSWORD,
     )["CustomKeyStoreId"]
-    connect(laid, store)
+    connect(cluster, store)
     return store
 
 
 @pytest.fixture(name="kms")
-def _kms(laid: Ground) -> Any:
-    return laid.aws.client("kms")
+def _kms(cluster: ExistingCluster) -> Any:
+    return cluster.aws.client("kms")
 
 
 @pytest.fixture(name="key")
@@ -56,14 +57,14 @@ def described(kms: Any, key: str) -> Json:
     return dict(kms.describe_key(KeyId=key)["KeyMetadata"])
 
 
-def connect(laid: Ground, store: str) -> None:
-    laid.aws.client("kms").connect_custom_key_store(CustomKeyStoreId=store)
-    laid.aws.admin.advance(A_WHILE)
+def connect(cluster: ExistingCluster, store: str) -> None:
+    cluster.aws.client("kms").connect_custom_key_store(CustomKeyStoreId=store)
+    cluster.aws.admin.advance(A_WHILE)
 
 
-def disconnect(laid: Ground, store: str) -> None:
-    laid.aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=store)
-    laid.aws.admin.advance(A_WHILE)
+def disconnect(cluster: ExistingCluster, store: str) -> None:
+    cluster.aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=store)
+    cluster.aws.admin.advance(A_WHILE)
 
 
 def refusal(call: Callable[..., Any], **given: Any) -> str:
@@ -72,23 +73,25 @@ def refusal(call: Callable[..., Any], **given: Any) -> str:
     return str(refused.value.response["Error"]["Code"])
 
 
-# ---- the ground
+# ---- the cluster
 
 
-def test_the_ground_is_an_active_cluster_with_a_client_that_manages_it(laid: Ground) -> None:
-    cluster = laid.cluster()
-    assert cluster["State"] == "ACTIVE"
-    assert [hsm["State"] for hsm in cluster["Hsms"]] == ["ACTIVE"] * 2
-    assert len({hsm["AvailabilityZone"] for hsm in cluster["Hsms"]}) == 2
-    assert laid.user("admin")["role"] == "admin"
-    agents = laid.aws.client("ssm").describe_instance_information()["InstanceInformationList"]
+def test_the_ground_is_an_active_cluster_with_a_client_that_manages_it(
+    cluster: ExistingCluster,
+) -> None:
+    described = cluster.describe()
+    assert described["State"] == "ACTIVE"
+    assert [hsm["State"] for hsm in described["Hsms"]] == ["ACTIVE"] * 2
+    assert len({hsm["AvailabilityZone"] for hsm in described["Hsms"]}) == 2
+    assert cluster.user("admin")["role"] == "admin"
+    agents = cluster.aws.client("ssm").describe_instance_information()["InstanceInformationList"]
     assert [(agent["InstanceId"], agent["PingStatus"]) for agent in agents] == [
-        (laid.client, "Online")
+        (cluster.client, "Online")
     ]
 
 
-def test_the_arguments_of_every_process_on_an_instance_are_shown(laid: Ground) -> None:
-    arguments = laid.aws.admin.processes()[laid.client]
+def test_the_arguments_of_every_process_on_an_instance_are_shown(cluster: ExistingCluster) -> None:
+    arguments = cluster.aws.admin.processes()[cluster.client]
     assert ["dnf", "install", "-y", "/root/client.rpm"] in arguments
     assert [program for program, *_ in arguments] == ["curl", "dnf"]
 
@@ -96,11 +99,13 @@ def test_the_arguments_of_every_process_on_an_instance_are_shown(laid: Ground) -
 # ---- keys
 
 
-def test_a_key_is_described_with_its_key_store(laid: Ground, kms: Any, store: str) -> None:
+def test_a_key_is_described_with_its_key_store(
+    cluster: ExistingCluster, kms: Any, store: str
+) -> None:
     made = make(kms, store)
     assert described(kms, made["KeyId"]) == made
     assert made["CustomKeyStoreId"] == store
-    assert made["CloudHsmClusterId"] == laid.cluster_id
+    assert made["CloudHsmClusterId"] == cluster.cluster_id
     assert (made["Origin"], made["KeyState"], made["Enabled"]) == ("AWS_CLOUDHSM", "Enabled", True)
 
 
@@ -132,14 +137,14 @@ def test_the_key_of_a_key_store_is_not_rotated_by_kms(kms: Any, key: str) -> Non
 
 
 def test_keys_can_be_used_only_while_their_store_is_connected(
-    laid: Ground, kms: Any, store: str, key: str
+    cluster: ExistingCluster, kms: Any, store: str, key: str
 ) -> None:
     alias, other = "alias/in-a-key-store", kms.create_key()["KeyMetadata"]["KeyId"]
     kms.create_alias(AliasName=alias, TargetKeyId=key)
     sealed = kms.encrypt(KeyId=alias, Plaintext=b"plain")["CiphertextBlob"]
     assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"plain"
 
-    disconnect(laid, store)
+    disconnect(cluster, store)
     assert (described(kms, key)["KeyState"], described(kms, key)["Enabled"]) == (
         "Unavailable",
         False,
@@ -153,7 +158,7 @@ def test_keys_can_be_used_only_while_their_store_is_connected(
         assert refusal(call, **given) == "KMSInvalidStateException"
     kms.encrypt(KeyId=other, Plaintext=b"of no key store")
 
-    connect(laid, store)
+    connect(cluster, store)
     assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"plain"
 
 
@@ -165,23 +170,25 @@ def test_a_key_that_awaits_its_deletion_can_be_saved(kms: Any, key: str) -> None
     assert described(kms, key)["KeyState"] == "Disabled"
 
 
-def test_a_key_is_gone_when_its_time_is_over(laid: Ground, kms: Any, key: str) -> None:
+def test_a_key_is_gone_when_its_time_is_over(cluster: ExistingCluster, kms: Any, key: str) -> None:
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
-    laid.aws.admin.advance(8 * DAY)
+    cluster.aws.admin.advance(8 * DAY)
     assert refusal(kms.describe_key, KeyId=key) == "NotFoundException"
 
 
-def test_somebody_who_is_logged_in_as_kmsuser_keeps_kms_out(laid: Ground, store: str) -> None:
-    disconnect(laid, store)
-    laid.aws.admin.act("log_in", cluster_id=laid.cluster_id, username="kmsuser")
-    connect(laid, store)
-    assert state(laid) == ("FAILED", "USER_LOGGED_IN")
-    laid.aws.admin.act("log_out", cluster_id=laid.cluster_id, username="kmsuser")
-    disconnect(laid, store)
-    connect(laid, store)
-    assert state(laid) == ("CONNECTED", None)
+def test_somebody_who_is_logged_in_as_kmsuser_keeps_kms_out(
+    cluster: ExistingCluster, store: str
+) -> None:
+    disconnect(cluster, store)
+    cluster.aws.admin.act("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
+    connect(cluster, store)
+    assert state(cluster) == ("FAILED", "USER_LOGGED_IN")
+    cluster.aws.admin.act("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
+    disconnect(cluster, store)
+    connect(cluster, store)
+    assert state(cluster) == ("CONNECTED", None)
 
 
-def state(laid: Ground) -> tuple[str, str | None]:
-    (store,) = laid.aws.client("kms").describe_custom_key_stores()["CustomKeyStores"]
+def state(cluster: ExistingCluster) -> tuple[str, str | None]:
+    (store,) = cluster.aws.client("kms").describe_custom_key_stores()["CustomKeyStores"]
     return store["ConnectionState"], store.get("ConnectionErrorCode")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rehearsal.checks.leak_check import things
+from rehearsal.checks.leak_check import resources
 
 
 def inventory(**services: Any) -> dict[str, Any]:
@@ -25,11 +25,11 @@ def inventory(**services: Any) -> dict[str, Any]:
 
 
 def test_an_empty_account_holds_nothing() -> None:
-    assert things(inventory()) == frozenset()
+    assert resources(inventory()) == frozenset()
 
 
 def test_everything_has_its_kind_and_name() -> None:
-    found = things(inventory(secretsmanager=["/a"], logs=["/b"], s3=["c"]))
+    found = resources(inventory(secretsmanager=["/a"], logs=["/b"], s3=["c"]))
     assert found == {"secret /a", "log group /b", "bucket c"}
 
 
@@ -38,7 +38,7 @@ def test_backups_count_as_those_of_their_cluster() -> None:
         {"BackupId": "backup-1", "ClusterId": "cluster-a"},
         {"BackupId": "backup-2", "ClusterId": "cluster-a"},
     ]
-    found = things(inventory(cloudhsm={"clusters": [], "backups": backups}))
+    found = resources(inventory(cloudhsm={"clusters": [], "backups": backups}))
     assert found == {"backup of cluster-a"}
 
 
@@ -48,7 +48,7 @@ def test_what_aws_only_still_shows_is_gone() -> None:
         {"ClusterId": "cluster-b", "State": "ACTIVE", "Hsms": []},
     ]
     stacks = [{"name": "hsm", "status": "DELETE_COMPLETE"}]
-    found = things(
+    found = resources(
         inventory(cloudhsm={"clusters": clusters, "backups": []}, cloudformation={"stacks": stacks})
     )
     assert found == {"cluster cluster-b"}

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 import pytest
 
 from localaws.client import AdminApi, LocalAws
-from rehearsal.drivers.stack import LEFT_WITH_BACKUPS, NotAsExpectedError, StackDriver
-from rehearsal.report.live import Step
+from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, ExpectationError, StackDriver
+from rehearsal.drivers.step import Step
 
 
 class Answering(Protocol):
@@ -44,7 +44,7 @@ def inventory(*clusters: dict[str, Any], **services: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(name="began")
-def _began() -> list[Step]:
+def _on_step() -> list[Step]:
     return []
 
 
@@ -82,13 +82,13 @@ def test_a_cluster_that_is_not_as_expected_is_told(
     driver: StackDriver, admin: Answering, cluster: dict[str, Any], complaint: str
 ) -> None:
     admin.answers["/inventory"] = inventory(cluster)
-    with pytest.raises(NotAsExpectedError, match=complaint):
+    with pytest.raises(ExpectationError, match=complaint):
         driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
 
 def test_two_clusters_are_one_too_many(driver: StackDriver, admin: Answering) -> None:
     admin.answers["/inventory"] = inventory(CLUSTER, {**CLUSTER, "ClusterId": "cluster-b"})
-    with pytest.raises(NotAsExpectedError, match="clusters: expected 1, found 2"):
+    with pytest.raises(ExpectationError, match="clusters: expected 1, found 2"):
         driver.cluster()
 
 
@@ -96,7 +96,7 @@ def test_the_stack_s_status_is_that_of_the_inventory(driver: StackDriver, admin:
     stacks = [{"name": "hsm", "status": "UPDATE_COMPLETE"}, {"name": "other", "status": "X"}]
     admin.answers["/inventory"] = inventory(cloudformation={"stacks": stacks})
     driver.expect_stack("UPDATE_COMPLETE")
-    with pytest.raises(NotAsExpectedError, match="expected CREATE_COMPLETE, found UPDATE_COMPLETE"):
+    with pytest.raises(ExpectationError, match="expected CREATE_COMPLETE, found UPDATE_COMPLETE"):
         driver.expect_stack("CREATE_COMPLETE")
 
 
@@ -118,11 +118,11 @@ def test_exactly_what_backups_need_may_remain(driver: StackDriver, admin: Answer
         ],
     )
     admin.answers["/inventory"] = left
-    driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    driver.expect_retained(*RETAINED_WITH_BACKUPS)
 
     admin.answers["/inventory"] = {**left, "secretsmanager": ["/cloudhsm/cluster-a/cluster-csr"]}
-    with pytest.raises(NotAsExpectedError) as told:
-        driver.expect_remaining(*LEFT_WITH_BACKUPS)
+    with pytest.raises(ExpectationError) as told:
+        driver.expect_retained(*RETAINED_WITH_BACKUPS)
     assert str(told.value) == (
         "what remains: secret /cloudhsm/cluster-a/customer-ca-cert is missing; "
         "secret /cloudhsm/cluster-a/initial-crypto-officer-password is missing; "
@@ -141,7 +141,7 @@ def test_a_step_is_announced_and_measured(
 
 
 def test_a_step_that_fails_keeps_its_reason(driver: StackDriver) -> None:
-    with pytest.raises(NotAsExpectedError), driver.step("Create"):
+    with pytest.raises(ExpectationError), driver.step("Create"):
         driver.expect("users", 1, 2)
     assert driver.steps[0].failure == "users: expected 2, found 1"
 
@@ -166,6 +166,6 @@ def test_faults_go_to_the_control_port(driver: StackDriver, admin: Answering) ->
 def test_time_goes_on_after_what_is_done_while_it_stands_still(
     driver: StackDriver, admin: Answering
 ) -> None:
-    with driver.standing_still():
+    with driver.while_paused():
         assert [path for path, _ in admin.asked][-1] == "/clock"
     assert admin.asked[-1] == ("/advance", {"resume": True})

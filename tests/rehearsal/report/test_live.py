@@ -6,7 +6,8 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from rehearsal.report.live import Display, Look, Step, scene, summary
+from rehearsal.drivers.step import Step
+from rehearsal.report.live import Display, Snapshot, render, summary
 
 
 def event(at: float, service: str, subject: str, name: str, **details: Any) -> dict[str, Any]:
@@ -48,38 +49,38 @@ def line_with(shown: str, word: str) -> str:
 
 
 def test_the_scene_names_the_step_and_how_long_it_takes() -> None:
-    shown = text(scene(Look(100, EVENTS), [finished("Create", 0, 60), Step("Grow", 60)], 40))
+    shown = text(render(Snapshot(100, EVENTS), [finished("Create", 0, 60), Step("Grow", 60)], 40))
     assert "1:00" in line_with(shown, "✓ Create")
     assert "0:40" in line_with(shown, "▶ Grow")
 
 
 def test_the_scene_counts_resources_and_names_those_at_work() -> None:
-    shown = text(scene(Look(100, EVENTS), [], 40))
+    shown = text(render(Snapshot(100, EVENTS), [], 40))
     assert "1 of 2 done" in shown
     assert "CREATE_IN_PROGRESS  1:02" in line_with(shown, "rCloudHsmCluster")
     assert "rClusterRole" not in shown.split("latest")[0]
 
 
 def test_the_scene_shows_who_works_for_whom_and_in_which_state() -> None:
-    shown = text(scene(Look(100, EVENTS), [], 40))
+    shown = text(render(Snapshot(100, EVENTS), [], 40))
     assert "RunLifecycle" in line_with(shown, "hsm-1-handle-request")
     assert "WaitForHsms  1:00" in line_with(shown, "  hsm-1-create-cluster")
 
 
 def test_the_scene_shows_the_cluster_and_its_hsms() -> None:
-    shown = text(scene(Look(100, EVENTS), [], 40))
+    shown = text(render(Snapshot(100, EVENTS), [], 40))
     assert "UNINITIALIZED" in line_with(shown, "cluster cluster-a")
     assert "CREATE_IN_PROGRESS" in line_with(shown, "HSM hsm-b us-east-1a")
 
 
 def test_the_scene_ends_with_the_latest_events() -> None:
-    latest = text(scene(Look(100, EVENTS), [], 40)).split("latest")[1]
+    latest = text(render(Snapshot(100, EVENTS), [], 40)).split("latest")[1]
     assert "CreateHsm" in line_with(latest, "hsm-b")
     assert "StateEntered RunLifecycle" in latest
 
 
 def test_the_scene_fits_a_small_terminal() -> None:
-    shown = text(scene(Look(100, EVENTS * 5), [Step("Create", 0)], 24), width=80)
+    shown = text(render(Snapshot(100, EVENTS * 5), [Step("Create", 0)], 24), width=80)
     assert len(shown.splitlines()) <= 24
 
 
@@ -98,12 +99,12 @@ def test_without_a_terminal_every_turn_is_a_line_told_once() -> None:
     console = plain()
     looked = threading.Semaphore(0)
 
-    def look() -> Look:
+    def look() -> Snapshot:
         looked.release()
-        return Look(100, EVENTS)
+        return Snapshot(100, EVENTS)
 
     with Display(console, "standard: a driver", look) as display:
-        display.began(Step("Create", 0))
+        display.start_step(Step("Create", 0))
         looked.acquire()
         looked.acquire()
     assert isinstance(console.file, io.StringIO)
@@ -120,7 +121,7 @@ def test_without_a_terminal_every_turn_is_a_line_told_once() -> None:
 
 
 def test_a_local_aws_that_is_gone_shows_nothing_and_harms_nothing() -> None:
-    def look() -> Look:
+    def look() -> Snapshot:
         raise ConnectionRefusedError
 
     console = plain()
@@ -132,7 +133,7 @@ def test_a_local_aws_that_is_gone_shows_nothing_and_harms_nothing() -> None:
 
 def test_on_a_terminal_the_scene_is_drawn_over_and_over() -> None:
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
-    with Display(console, "standard: a driver", lambda: Look(100, EVENTS)) as display:
-        display.began(Step("Create", 0))
+    with Display(console, "standard: a driver", lambda: Snapshot(100, EVENTS)) as display:
+        display.start_step(Step("Create", 0))
     assert isinstance(console.file, io.StringIO)
     assert "hsm-b us-east-1a" in console.file.getvalue()

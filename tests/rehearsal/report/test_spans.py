@@ -4,49 +4,49 @@ from typing import Any
 
 import pytest
 
-from rehearsal.report.spans import Kind, Span, Track, duration, tracks
+from rehearsal.report.spans import Kind, Span, Trace, duration, traces
 
 
 def event(at: float, service: str, subject: str, name: str, **details: Any) -> dict[str, Any]:
     return {"at": at, "service": service, "subject": subject, "event": name, **details}
 
 
-def only(*events: dict[str, Any]) -> Track:
-    [track] = tracks(events)
-    return track
+def only(*events: dict[str, Any]) -> Trace:
+    [trace] = traces(events)
+    return trace
 
 
 def test_a_cluster_is_in_each_state_until_the_next() -> None:
-    track = only(
+    trace = only(
         event(10, "cloudhsm", "cluster-abc", "CreateCluster"),
         event(10, "cloudhsm", "cluster-abc", "CREATE_IN_PROGRESS"),
         event(203, "cloudhsm", "cluster-abc", "UNINITIALIZED"),
     )
-    assert (track.kind, track.label, track.state) == (Kind.CLUSTER, "cluster-abc", "UNINITIALIZED")
-    assert track.spans == [Span("CREATE_IN_PROGRESS", 10, 203), Span("UNINITIALIZED", 203)]
+    assert (trace.kind, trace.label, trace.state) == (Kind.CLUSTER, "cluster-abc", "UNINITIALIZED")
+    assert trace.spans == [Span("CREATE_IN_PROGRESS", 10, 203), Span("UNINITIALIZED", 203)]
 
 
 def test_calls_and_notes_are_no_states() -> None:
-    track = only(
+    trace = only(
         event(1, "cloudhsm", "cluster-abc", "ACTIVE"),
         event(2, "cloudhsm", "cluster-abc", "user-create"),
         event(3, "cloudhsm", "cluster-abc", "Login"),
     )
-    assert track.spans == [Span("ACTIVE", 1)]
+    assert trace.spans == [Span("ACTIVE", 1)]
 
 
 def test_what_is_deleted_has_no_state_any_more() -> None:
-    track = only(
+    trace = only(
         event(1, "cloudhsm", "hsm-abc", "ACTIVE", zone="us-east-1a"),
         event(2, "cloudhsm", "hsm-abc", "DELETE_IN_PROGRESS", zone="us-east-1a"),
         event(285, "cloudhsm", "hsm-abc", "DELETED", zone="us-east-1a"),
     )
-    assert (track.label, track.state, track.outcome) == ("hsm-abc us-east-1a", None, "DELETED")
-    assert (track.start, track.end) == (1, 285)
+    assert (trace.label, trace.state, trace.outcome) == ("hsm-abc us-east-1a", None, "DELETED")
+    assert (trace.start, trace.end) == (1, 285)
 
 
 def test_backups_have_no_track() -> None:
-    assert tracks([event(1, "cloudhsm", "backup-abc", "READY", cluster="cluster-abc")]) == []
+    assert traces([event(1, "cloudhsm", "backup-abc", "READY", cluster="cluster-abc")]) == []
 
 
 @pytest.mark.parametrize(
@@ -59,28 +59,28 @@ def test_backups_have_no_track() -> None:
     ],
 )
 def test_a_workflow_goes_from_state_to_state_and_ends(end: str, outcome: str) -> None:
-    track = only(
+    trace = only(
         event(0, "states", "hsm-1-align-hsms", "ExecutionStarted", execution="x"),
         event(0, "states", "hsm-1-align-hsms", "StateEntered", execution="x", state="DescribeHsms"),
         event(0, "states", "hsm-1-align-hsms", "StateEntered", execution="x", state="WaitForHsms"),
         event(15, "states", "hsm-1-align-hsms", end, execution="x"),
     )
-    assert [span.state for span in track.spans] == ["DescribeHsms", "WaitForHsms"]
-    assert (track.outcome, track.end) == (outcome, 15)
+    assert [span.state for span in trace.spans] == ["DescribeHsms", "WaitForHsms"]
+    assert (trace.outcome, trace.end) == (outcome, 15)
 
 
 def test_two_executions_of_one_machine_are_two_tracks() -> None:
-    told = tracks(
+    told = traces(
         event(
             at, "states", "hsm-1-align-hsms", "StateEntered", execution=name, state="DescribeHsms"
         )
         for at, name in [(0, "one"), (1, "two")]
     )
-    assert [track.label for track in told] == ["hsm-1-align-hsms"] * 2
+    assert [trace.label for trace in told] == ["hsm-1-align-hsms"] * 2
 
 
 def test_a_stack_is_told_from_its_resources() -> None:
-    stack, resource = tracks(
+    stack, resource = traces(
         [
             event(0, "cloudformation", "hsm", "CREATE_IN_PROGRESS", stack="hsm"),
             event(0, "cloudformation", "rClientInstance", "CREATE_IN_PROGRESS", stack="hsm"),
@@ -92,25 +92,25 @@ def test_a_stack_is_told_from_its_resources() -> None:
 
 
 def test_a_stack_that_is_made_again_goes_on_where_it_was_deleted() -> None:
-    track = only(
+    trace = only(
         event(0, "cloudformation", "hsm", "DELETE_IN_PROGRESS", stack="hsm"),
         event(5, "cloudformation", "hsm", "DELETE_COMPLETE", stack="hsm"),
         event(9, "cloudformation", "hsm", "CREATE_IN_PROGRESS", stack="hsm"),
     )
-    assert track.spans == [Span("DELETE_IN_PROGRESS", 0, 5), Span("CREATE_IN_PROGRESS", 9)]
-    assert track.state == "CREATE_IN_PROGRESS"
+    assert trace.spans == [Span("DELETE_IN_PROGRESS", 0, 5), Span("CREATE_IN_PROGRESS", 9)]
+    assert trace.state == "CREATE_IN_PROGRESS"
 
 
 def test_a_command_lasts_from_sending_to_its_outcome() -> None:
-    track = only(
+    trace = only(
         event(5, "ssm", "hsm-1-activate", "SendCommand", command=1, instance="i-1"),
         event(46, "ssm", "hsm-1-activate", "Failed", command=1, instance="i-1"),
     )
-    assert (track.kind, track.outcome, track.start, track.end) == (Kind.COMMAND, "Failed", 5, 46)
+    assert (trace.kind, trace.outcome, trace.start, trace.end) == (Kind.COMMAND, "Failed", 5, 46)
 
 
 def test_an_instance_and_a_key_store_have_their_states() -> None:
-    instance, store = tracks(
+    instance, store = traces(
         [
             event(0, "ec2", "i-1", "pending"),
             event(1, "kms", "cks-1", "CreateCustomKeyStore"),
@@ -125,7 +125,7 @@ def test_an_instance_and_a_key_store_have_their_states() -> None:
 
 
 def test_what_is_of_another_kind_has_no_track() -> None:
-    assert tracks([event(1, "lambda", "hsm-1-cluster", "Invoked", step="CreateHsm")]) == []
+    assert traces([event(1, "lambda", "hsm-1-cluster", "Invoked", step="CreateHsm")]) == []
 
 
 @pytest.mark.parametrize(

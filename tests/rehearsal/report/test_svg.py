@@ -5,31 +5,31 @@ from collections.abc import Iterable
 
 import pytest
 
-from rehearsal.report.spans import Kind, Track
+from rehearsal.report.spans import Kind, Trace
 from rehearsal.report.svg import (
-    ARRIVING,
-    BACK,
-    BAD,
-    GOOD,
-    LEAVING,
-    READY,
+    CHANGING,
+    DELETING,
+    FAILED,
+    HEALTHY,
+    PENDING,
+    ROLLING_BACK,
+    RUNNING,
     WAITING,
-    WORKING,
-    Chapter,
-    Meaning,
+    Category,
+    Phase,
+    category,
     draw,
-    meaning,
 )
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def track(
+def trace(
     kind: Kind, label: str, *states: tuple[str, float], ends: tuple[str, float] | None = None
-) -> Track:
-    made = Track(kind, label, label)
+) -> Trace:
+    made = Trace(kind, label, label)
     for state, at in states:
-        made.turn(state, at)
+        made.enter(state, at)
     if ends:
         made.finish(*ends)
     return made
@@ -49,41 +49,41 @@ def bars(svg: str) -> list[tuple[str, dict[str, str]]]:
     ]
 
 
-def picture(*tracks: Track, chapters: Iterable[Chapter] = (), until: float = 1000) -> str:
-    return draw("standard: a driver", "in no time", tracks, list(chapters), until)
+def picture(*traces: Trace, phases: Iterable[Phase] = (), until: float = 1000) -> str:
+    return draw("standard: a driver", "in no time", traces, list(phases), until)
 
 
 @pytest.mark.parametrize(
     ("kind", "state", "meant"),
     [
-        (Kind.STACK, "CREATE_IN_PROGRESS", ARRIVING),
-        (Kind.STACK, "UPDATE_COMPLETE", GOOD),
-        (Kind.STACK, "UPDATE_ROLLBACK_IN_PROGRESS", BACK),
-        (Kind.STACK, "UPDATE_ROLLBACK_FAILED", BAD),
-        (Kind.STACK, "DELETE_IN_PROGRESS", LEAVING),
-        (Kind.RESOURCE, "CREATE_FAILED", BAD),
-        (Kind.CLUSTER, "UNINITIALIZED", READY),
-        (Kind.CLUSTER, "INITIALIZE_IN_PROGRESS", ARRIVING),
-        (Kind.CLUSTER, "ACTIVE", GOOD),
-        (Kind.HSM, "DEGRADED", BAD),
-        (Kind.KEY_STORE, "CONNECTED", GOOD),
-        (Kind.KEY_STORE, "DISCONNECTED", LEAVING),
-        (Kind.INSTANCE, "running", GOOD),
-        (Kind.INSTANCE, "shutting-down", LEAVING),
-        (Kind.COMMAND, "Success", GOOD),
-        (Kind.COMMAND, "DeliveryTimedOut", BAD),
+        (Kind.STACK, "CREATE_IN_PROGRESS", CHANGING),
+        (Kind.STACK, "UPDATE_COMPLETE", HEALTHY),
+        (Kind.STACK, "UPDATE_ROLLBACK_IN_PROGRESS", ROLLING_BACK),
+        (Kind.STACK, "UPDATE_ROLLBACK_FAILED", FAILED),
+        (Kind.STACK, "DELETE_IN_PROGRESS", DELETING),
+        (Kind.RESOURCE, "CREATE_FAILED", FAILED),
+        (Kind.CLUSTER, "UNINITIALIZED", PENDING),
+        (Kind.CLUSTER, "INITIALIZE_IN_PROGRESS", CHANGING),
+        (Kind.CLUSTER, "ACTIVE", HEALTHY),
+        (Kind.HSM, "DEGRADED", FAILED),
+        (Kind.KEY_STORE, "CONNECTED", HEALTHY),
+        (Kind.KEY_STORE, "DISCONNECTED", DELETING),
+        (Kind.INSTANCE, "running", HEALTHY),
+        (Kind.INSTANCE, "shutting-down", DELETING),
+        (Kind.COMMAND, "Success", HEALTHY),
+        (Kind.COMMAND, "DeliveryTimedOut", FAILED),
         (Kind.EXECUTION, "WaitForHsms", WAITING),
-        (Kind.EXECUTION, "CreateHsm", WORKING),
+        (Kind.EXECUTION, "CreateHsm", RUNNING),
     ],
 )
 def test_every_state_has_a_colour_that_means_something(
-    kind: Kind, state: str, meant: Meaning
+    kind: Kind, state: str, meant: Category
 ) -> None:
-    assert meaning(kind, state) is meant
+    assert category(kind, state) is meant
 
 
 def test_a_bar_is_as_long_as_its_state_lasted_and_says_so() -> None:
-    svg = picture(track(Kind.CLUSTER, "cluster-a", ("CREATE_IN_PROGRESS", 0), ("ACTIVE", 250)))
+    svg = picture(trace(Kind.CLUSTER, "cluster-a", ("CREATE_IN_PROGRESS", 0), ("ACTIVE", 250)))
     (first, creating), (second, active) = bars(svg)
     assert first == "cluster-a: CREATE_IN_PROGRESS\n4:10, from 0:00 to 4:10"
     assert second == "cluster-a: ACTIVE\n12:30, from 4:10 to 16:40"
@@ -91,7 +91,7 @@ def test_a_bar_is_as_long_as_its_state_lasted_and_says_so() -> None:
 
 
 def test_what_lasts_for_no_time_can_still_be_seen() -> None:
-    svg = picture(track(Kind.KEY_STORE, "cks-1", ("DISCONNECTED", 5), ("CONNECTING", 5)))
+    svg = picture(trace(Kind.KEY_STORE, "cks-1", ("DISCONNECTED", 5), ("CONNECTING", 5)))
     assert all(float(bar["width"]) >= 1 for _, bar in bars(svg))
 
 
@@ -101,7 +101,7 @@ def test_the_polls_of_a_wait_are_told_as_one() -> None:
         for at in range(0, 60, 15)
         for state in ("DescribeHsms", "AreHsmsAligned", "WaitForHsms")
     ]
-    svg = picture(track(Kind.EXECUTION, "align-hsms", *polling, ends=("SUCCEEDED", 60)))
+    svg = picture(trace(Kind.EXECUTION, "align-hsms", *polling, ends=("SUCCEEDED", 60)))
     assert [shown.split("\n")[0] for shown, _ in bars(svg)] == [
         "align-hsms: DescribeHsms",
         "align-hsms: AreHsmsAligned",
@@ -112,7 +112,7 @@ def test_the_polls_of_a_wait_are_told_as_one() -> None:
 
 def test_work_between_two_waits_keeps_them_apart() -> None:
     svg = picture(
-        track(
+        trace(
             Kind.EXECUTION,
             "align-hsms",
             *(("WaitForHsms", 0), ("DescribeHsms", 15), ("DeleteHsm", 15), ("DescribeHsms", 15)),
@@ -127,29 +127,29 @@ def test_work_between_two_waits_keeps_them_apart() -> None:
 
 @pytest.mark.parametrize(("outcome", "is_red"), [("SUCCEEDED", False), ("ABORTED", True)])
 def test_a_workflow_that_did_not_succeed_has_a_red_frame(outcome: str, is_red: bool) -> None:
-    svg = picture(track(Kind.EXECUTION, "align-hsms", ("CreateHsm", 0), ends=(outcome, 60)))
-    assert (f'stroke="{BAD.colour}"' in svg) is is_red
+    svg = picture(trace(Kind.EXECUTION, "align-hsms", ("CreateHsm", 0), ends=(outcome, 60)))
+    assert (f'stroke="{FAILED.colour}"' in svg) is is_red
 
 
 def test_a_command_is_coloured_by_what_it_came_to() -> None:
-    svg = picture(track(Kind.COMMAND, "activate", ("InProgress", 0), ends=("Failed", 41)))
+    svg = picture(trace(Kind.COMMAND, "activate", ("InProgress", 0), ends=("Failed", 41)))
     [(shown, bar)] = bars(svg)
-    assert (shown.split("\n")[0], bar["fill"]) == ("activate: Failed", BAD.colour)
+    assert (shown.split("\n")[0], bar["fill"]) == ("activate: Failed", FAILED.colour)
 
 
 def test_namesakes_share_a_row_unless_they_overlap() -> None:
     svg = picture(
-        track(Kind.EXECUTION, "align-hsms", ("CreateHsm", 0), ends=("SUCCEEDED", 60)),
-        track(Kind.EXECUTION, "align-hsms", ("CreateHsm", 60), ends=("SUCCEEDED", 90)),
-        track(Kind.EXECUTION, "align-hsms", ("CreateHsm", 70), ends=("SUCCEEDED", 90)),
+        trace(Kind.EXECUTION, "align-hsms", ("CreateHsm", 0), ends=("SUCCEEDED", 60)),
+        trace(Kind.EXECUTION, "align-hsms", ("CreateHsm", 60), ends=("SUCCEEDED", 90)),
+        trace(Kind.EXECUTION, "align-hsms", ("CreateHsm", 70), ends=("SUCCEEDED", 90)),
     )
     assert texts(svg).count("align-hsms") == 2
 
 
 def test_resources_that_are_made_at_once_have_no_row() -> None:
     svg = picture(
-        track(Kind.RESOURCE, "rClusterRole", ("CREATE_IN_PROGRESS", 0), ("CREATE_COMPLETE", 0)),
-        track(Kind.RESOURCE, "rClientInstance", ("CREATE_IN_PROGRESS", 0), ("CREATE_COMPLETE", 38)),
+        trace(Kind.RESOURCE, "rClusterRole", ("CREATE_IN_PROGRESS", 0), ("CREATE_COMPLETE", 0)),
+        trace(Kind.RESOURCE, "rClientInstance", ("CREATE_IN_PROGRESS", 0), ("CREATE_COMPLETE", 38)),
     )
     assert "rClientInstance" in texts(svg)
     assert "rClusterRole" not in texts(svg)
@@ -157,8 +157,8 @@ def test_resources_that_are_made_at_once_have_no_row() -> None:
 
 def test_each_step_has_its_column_and_a_failed_one_is_marked() -> None:
     svg = picture(
-        track(Kind.STACK, "hsm", ("CREATE_IN_PROGRESS", 0)),
-        chapters=[Chapter("Create", 0, 600, True), Chapter("Grow", 600, 1000, False)],
+        trace(Kind.STACK, "hsm", ("CREATE_IN_PROGRESS", 0)),
+        phases=[Phase("Create", 0, 600, True), Phase("Grow", 600, 1000, False)],
     )
     assert {"Create", "10:00", "✗ Grow", "6:40"} <= set(texts(svg))
 
@@ -169,10 +169,10 @@ def test_time_runs_along_the_bottom() -> None:
 
 def test_a_long_time_in_which_nothing_happens_is_folded() -> None:
     week = 7 * 86400
-    store = track(
+    store = trace(
         Kind.KEY_STORE, "keys", ("CONNECTED", 0), ("DISCONNECTING", 600), ends=("GONE", 1200)
     )
-    late = track(Kind.CLUSTER, "late", ("ACTIVE", week), ends=("GONE", week + 600))
+    late = trace(Kind.CLUSTER, "late", ("ACTIVE", week), ends=("GONE", week + 600))
     drawn = picture(store, late, until=week + 600)
     widths = [float(attributes["width"]) for _, attributes in bars(drawn)]
     assert widths == pytest.approx([widths[0]] * 3, abs=0.2)
@@ -184,16 +184,16 @@ def test_a_long_time_in_which_nothing_happens_is_folded() -> None:
 
 
 def test_every_colour_is_explained() -> None:
-    assert {shade.words for shade in (ARRIVING, READY, GOOD, LEAVING, BACK, BAD)} <= set(
-        texts(picture())
-    )
+    assert {
+        shade.label for shade in (CHANGING, PENDING, HEALTHY, DELETING, ROLLING_BACK, FAILED)
+    } <= set(texts(picture()))
 
 
 def test_words_of_any_kind_are_harmless() -> None:
-    assert "<b> & co" in texts(picture(track(Kind.COMMAND, "<b> & co", ("InProgress", 0))))
+    assert "<b> & co" in texts(picture(trace(Kind.COMMAND, "<b> & co", ("InProgress", 0))))
 
 
 def test_the_picture_needs_nothing_beside_itself() -> None:
-    svg = picture(track(Kind.CLUSTER, "cluster-a", ("ACTIVE", 0)))
+    svg = picture(trace(Kind.CLUSTER, "cluster-a", ("ACTIVE", 0)))
     assert "href" not in svg
     assert svg.count("http") == 1

@@ -6,7 +6,7 @@ import re
 
 from localaws.client import ROOT, LocalAws
 from localaws.server import parser
-from rehearsal.drivers.stack import LEFT_WITH_BACKUPS, StackDriver
+from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 
 HEADING = "## By hand into the local AWS, with the stock CLI\n"
 
@@ -27,4 +27,4 @@ def test_they_make_a_cluster_and_delete_it(local_aws: LocalAws) -> None:
     assert done.returncode == 0, done.stderr
     assert "Successfully created/updated stack - by-hand" in done.stdout
     assert '"State": "ACTIVE"' in done.stdout
-    driver.expect_remaining(*LEFT_WITH_BACKUPS, "bucket artifacts")
+    driver.expect_retained(*RETAINED_WITH_BACKUPS, "bucket artifacts")
