@@ -1,16 +1,16 @@
-# The index of what one can do here: `make` prints it. Whatever takes more than two lines is a
-# program under scripts/. Needs GNU make and Python 3.11 or later, and a network the first time.
+# Entry point for all tasks: `make` lists them. A recipe longer than two lines is a program in
+# scripts/. Requires GNU make and Python 3.11 or later, and network access for the first `setup`.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Tests and rehearsals call make themselves, and mean the same environment.
+# Tests and rehearsals call make, in the same environment.
 export VENV
-# They start Python hundreds of times: what is compiled once need not be compiled again.
+# They start Python hundreds of times; cached byte code saves most of that.
 unexport PYTHONDONTWRITEBYTECODE
 AWS ?= $(BIN)/aws
 
-# Every template is packaged unless one is named. Those of the rehearsal are under
+# `make package` packages all templates unless TEMPLATE names one. The rehearsal's templates are in
 # build/rehearsal/templates: see docs/decisions/0012-the-rehearsals-zip.md.
 TEMPLATE ?=
 TEMPLATES := $(wildcard templates/*.yml)
@@ -22,7 +22,7 @@ SCENARIO ?= standard
 ENVIRONMENT := $(VENV)/installed
 LAMBDA_WHEELS := $(VENV)/wheels/lambda
 LOCAL_WHEELS := $(VENV)/wheels/local
-# What Lambda's python3.13 on x86_64 can load, the oldest first.
+# The platforms that Lambda's python3.13 runtime on x86_64 supports, oldest first.
 LAMBDA_PLATFORM := --python-version 3.13 --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64
 
 ZIP := build/functions.zip
@@ -34,77 +34,82 @@ INGREDIENTS = $(ENVIRONMENT) $(if $(filter build/rehearsal/%,$(TEMPLATE)),$(REHE
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# --- What people ask for
+# --- Tasks
 
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: $(ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) ## fetch all that is needed into .venv; nothing else needs a network
+setup: $(ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) ## install all dependencies into .venv; the only task that needs a network
 
 .PHONY: format
-format: $(ENVIRONMENT) ## format Python files and state machines, and apply ruff's fixes
+format: $(ENVIRONMENT) ## format Python files and state machines and apply ruff's fixes
 	$(BIN)/ruff check --fix-only --quiet && $(BIN)/ruff format
 	$(BIN)/python -m scripts.format_statemachines
 
 .PHONY: lint
-lint: lint-python lint-types lint-templates lint-json lint-shell ## ruff, mypy, cfn-lint, JSON, ShellCheck; changes nothing
+lint: lint-python lint-types lint-templates lint-json lint-shell ## run ruff, mypy, cfn-lint, ShellCheck and the JSON format check
 
-# A life in a local AWS waits almost as often as it works: three share two processors well.
+# Scenarios wait about as long as they compute, so three processes keep two processors busy. Each
+# process takes seconds to start, which a few files or single tests do not earn back.
+LONG_TESTS := tests tests/iam% tests/localaws tests/rehearsal tests/scenarios% tests/unit
+SELECTED := $(patsubst %/,%,$(or $(TESTS),tests))
+PROCESSES ?= $(if $(findstring ::,$(SELECTED)),0,$(if $(filter $(LONG_TESTS),$(SELECTED)),3,0))
+
 .PHONY: test
-test: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests, all or TESTS=
-	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(TESTS)
+test: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run all tests, or TESTS= (paths); PROCESSES= overrides 3 for long, 0 for short ones
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal $(TESTS)
 
 .PHONY: rehearse
 rehearse: $(ENVIRONMENT) $(REHEARSAL) ## run a scenario in a local AWS and show it live; SCENARIO=
 	$(BIN)/python -m rehearsal run --scenario $(SCENARIO)
 
 .PHONY: serve
-serve: $(ENVIRONMENT) $(REHEARSAL) ## keep a local AWS up, to deploy into by hand
+serve: $(ENVIRONMENT) $(REHEARSAL) ## run a local AWS until Ctrl-C, to deploy into manually
 	$(BIN)/python -m localaws
 
 .PHONY: docs
-docs: $(ENVIRONMENT) ## print state machines, parameters, errors and permissions into the documents
+docs: $(ENVIRONMENT) ## update the generated tables and diagrams in the documents
 	$(BIN)/python -m scripts.print_docs
 
 .PHONY: check-docs
-check-docs: $(ENVIRONMENT) ## fail if `make docs` would change anything
+check-docs: $(ENVIRONMENT) ## fail if `make docs` would change a document
 	$(BIN)/python -m scripts.print_docs --check
 
 .PHONY: check
-check: lint check-docs test ## all that CI checks
+check: lint check-docs test ## run lint, check-docs and test, as CI does
 
 .PHONY: build
-build: $(ZIP) ## build the Lambda zip, the same bytes each time
+build: $(ZIP) ## build the Lambda zip, reproducibly
 
 .PHONY: package
-package: needs-BUCKET $(INGREDIENTS) ## upload what the templates need; BUCKET=, and TEMPLATE= for one only
+package: needs-BUCKET $(INGREDIENTS) ## upload artifacts and write deployable templates; BUCKET=, optionally TEMPLATE=
 	$(foreach template,$(or $(TEMPLATE),$(TEMPLATES)),$(call package,$(template),$(call packaged,$(template))))
 
 .PHONY: deploy
-deploy: needs-TEMPLATE needs-STACK package ## package and deploy; TEMPLATE= STACK= BUCKET= PARAMS='name=value ...' TAGS=
+deploy: needs-TEMPLATE needs-STACK package ## package and deploy a stack; TEMPLATE= STACK= BUCKET=, optionally PARAMS='name=value ...' TAGS=
 	$(AWS) cloudformation deploy --template-file $(call packaged,$(TEMPLATE)) --stack-name $(STACK) --s3-bucket $(BUCKET) \
 	  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset $(if $(PARAMS),--parameter-overrides $(PARAMS)) $(if $(TAGS),--tags $(TAGS))
 
 .PHONY: destroy
-destroy: needs-STACK $(ENVIRONMENT) ## delete a stack and wait until it is gone; STACK=
+destroy: needs-STACK $(ENVIRONMENT) ## delete a stack and wait for completion; STACK=
 	$(AWS) cloudformation delete-stack --stack-name $(STACK)
 	$(AWS) cloudformation wait stack-delete-complete --stack-name $(STACK)
 
 .PHONY: bench
-bench: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests one by one and list the slowest
+bench: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests in one process and list the slowest; optionally TESTS=
 	$(BIN)/python -m pytest --durations 25 $(TESTS)
 
 .PHONY: clean
-clean: ## remove what make built; .venv stays
+clean: ## remove build results and caches, but not .venv
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache
 	find functions localaws rehearsal scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
-# --- The environment, made anew when what it is made from changes
+# --- The environment, updated when its requirements change
 
 $(VENV)/pyvenv.cfg:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.13")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is required: make PYTHON=python3.13")'
 	$(PYTHON) -m venv $(VENV)
 
 $(ENVIRONMENT): $(VENV)/pyvenv.cfg requirements.txt constraints.txt functions/requirements.txt
@@ -121,7 +126,7 @@ $(LOCAL_WHEELS): functions/requirements.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly
 	$(FETCH) -d $@.partly && mv $@.partly $@
 
-# --- What is built
+# --- Build results
 
 $(ZIP): $(LAMBDA_WHEELS) $(SOURCES)
 	$(BIN)/python -m scripts.build_package $< $@
@@ -132,14 +137,14 @@ $(REHEARSAL_ZIP): $(LOCAL_WHEELS) $(SOURCES)
 build/rehearsal/templates build/rehearsal/statemachines:
 	@mkdir -p $(@D) && ln -sfn ../../$(@F) $@
 
-# Written aside and then moved, because several rehearsals may package at the same time.
+# Written to a temporary file and moved, because rehearsals may package concurrently.
 define package
 @mkdir -p $(dir $(2))
 $(AWS) cloudformation package --template-file $(1) --s3-bucket $(BUCKET) --output-template-file $(2).$$$$ > /dev/null && mv $(2).$$$$ $(2)
 
 endef
 
-# --- The parts of lint
+# --- Linters
 
 .PHONY: lint-python
 lint-python: $(ENVIRONMENT)
@@ -164,4 +169,4 @@ lint-shell: $(ENVIRONMENT)
 	$(BIN)/python -m scripts.extract_scripts build/scripts | xargs $(BIN)/shellcheck
 
 needs-%:
-	@:$(if $($*),,$(error $* is missing: give $*= as `make help` shows))
+	@:$(if $($*),,$(error $* is missing: pass $*=, see `make help`))

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROMISED = {
+TASKS = {
     "help", "setup", "format", "lint", "test", "rehearse", "serve", "docs", "check-docs", "check",
     "build", "package", "deploy", "destroy", "bench", "clean",
 }  # fmt: skip
 TEMPLATE = "templates/cloudhsm.yml"
-REHEARSED = "build/rehearsal/templates/cloudhsm.yml"
+REHEARSAL_TEMPLATE = "build/rehearsal/templates/cloudhsm.yml"
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +24,7 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def recipe(*arguments: str) -> list[str]:
-    """The commands that make would run for this, one a line."""
+    """The commands that make would run, one per line."""
     done = make("--dry-run", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout.replace("\\\n", "").splitlines()
@@ -34,36 +34,53 @@ def text() -> str:
     return (ROOT / "Makefile").read_text()
 
 
-def test_make_alone_lists_every_target_with_a_line_of_its_own() -> None:
+def test_make_without_a_target_lists_every_task_with_a_summary() -> None:
     lines = make().stdout.splitlines()
-    assert {line.split()[1] for line in lines} == PROMISED
-    assert all(len(line.split()) > 3 for line in lines)
+    assert {line.split()[1] for line in lines} == TASKS
+    assert [line for line in lines if len(line.split()) <= 3] == []
 
 
-def test_every_target_that_is_no_file_says_so() -> None:
+def test_every_task_is_phony() -> None:
     phony = set(re.findall(r"^\.PHONY: (.+)$", text(), re.MULTILINE))
-    assert phony >= PROMISED
+    assert TASKS - phony == set()
 
 
-def test_a_recipe_takes_two_lines_at_most() -> None:
-    joined = text().replace("\\\n", "")
-    for rule in re.findall(r"(?:^\t.*\n)+", joined, re.MULTILINE):
-        assert rule.count("\n") <= 2, rule
+def test_a_recipe_has_at_most_two_lines() -> None:
+    recipes = re.findall(r"(?:^\t.*\n)+", text().replace("\\\n", ""), re.MULTILINE)
+    assert recipes
+    assert [recipe for recipe in recipes if recipe.count("\n") > 2] == []
 
 
-def test_lint_changes_nothing() -> None:
+def test_lint_modifies_no_file() -> None:
     commands = "\n".join(recipe("lint"))
     assert "ruff format --check" in commands
     assert "--fix" not in commands
 
 
-def test_check_is_lint_documents_and_tests() -> None:
+def test_check_runs_lint_check_docs_and_test() -> None:
     parts = [*recipe("lint"), *recipe("check-docs"), *recipe("test")]
-    assert recipe("check") == list(dict.fromkeys(parts))  # what several need is done once
+    assert recipe("check") == list(dict.fromkeys(parts))  # make runs shared prerequisites once
 
 
-def test_a_part_of_the_tests_can_be_run() -> None:
-    assert recipe("test", "TESTS=tests/scripts")[-1].endswith(" tests/scripts")
+@pytest.mark.parametrize(
+    ("tests", "processes"),
+    [
+        ("", 3),
+        ("tests/unit/", 3),
+        ("tests/scenarios/test_backups.py", 3),
+        ("tests/scripts tests/iam", 3),
+        ("tests/scripts", 0),
+        ("tests/unit/test_aws.py", 0),
+        ("tests/scenarios/test_backups.py::test_one", 0),
+    ],
+)
+def test_long_selections_of_tests_run_in_three_processes(tests: str, processes: int) -> None:
+    command = recipe("test", f"TESTS={tests}")[-1]
+    assert command.endswith(f" --numprocesses {processes} --dist worksteal {tests}")
+
+
+def test_the_number_of_processes_can_be_overridden() -> None:
+    assert " --numprocesses 2 " in recipe("test", "TESTS=tests/scripts", "PROCESSES=2")[-1]
 
 
 @pytest.mark.parametrize(
@@ -76,43 +93,46 @@ def test_a_part_of_the_tests_can_be_run() -> None:
         ("STACK", ["destroy"]),
     ],
 )
-def test_what_is_missing_is_said_and_nothing_is_done(missing: str, given: list[str]) -> None:
+def test_a_missing_variable_is_reported_before_any_command_runs(
+    missing: str, given: list[str]
+) -> None:
     done = make("AWS=false", *given)
     assert done.returncode == 2
     assert f"{missing} is missing" in done.stderr
     assert done.stdout == ""
 
 
-def test_every_template_is_packaged_unless_one_is_named() -> None:
+def test_package_packages_all_templates_unless_one_is_named() -> None:
     def packaged(*arguments: str) -> list[str]:
         return re.findall(
             r"--template-file (\S+)", "\n".join(recipe("package", "BUCKET=b", *arguments))
         )
 
-    every = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("templates/*.yml"))
-    assert packaged() == every
+    found = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("templates/*.yml"))
+    assert packaged() == found
     assert packaged(f"TEMPLATE={TEMPLATE}") == [TEMPLATE]
 
 
-def test_the_rehearsal_is_packaged_by_the_same_command_from_another_place() -> None:
+def test_the_rehearsal_s_templates_are_packaged_by_the_same_command() -> None:
     def command(template: str) -> str:
         (line,) = [line for line in recipe("package", "BUCKET=b", f"TEMPLATE={template}")
                    if " cloudformation package " in line]  # fmt: skip
         return line
 
-    elsewhere = command(TEMPLATE).replace("templates/", "build/rehearsal/templates/")
-    elsewhere = elsewhere.replace("build/packaged/", "build/rehearsal/build/packaged/")
-    assert command(REHEARSED) == elsewhere
+    expected = command(TEMPLATE).replace("templates/", "build/rehearsal/templates/")
+    expected = expected.replace("build/packaged/", "build/rehearsal/build/packaged/")
+    assert command(REHEARSAL_TEMPLATE) == expected
 
 
-def test_the_rehearsals_templates_are_the_real_ones() -> None:
-    for name in "templates", "statemachines":
-        assert (ROOT / "build" / "rehearsal" / name).resolve() == ROOT / name
+def test_the_rehearsal_s_templates_and_state_machines_are_links_to_the_originals() -> None:
+    directory = ROOT / "build" / "rehearsal"
+    assert (directory / "templates").resolve() == ROOT / "templates"
+    assert (directory / "statemachines").resolve() == ROOT / "statemachines"
 
 
 @pytest.fixture(name="aws")
 def _aws(tmp_path: Path) -> Path:
-    """A fake command for the CLI that writes down what it is told, and the template it should write."""
+    """A stub of the AWS CLI that logs its arguments and writes the output template."""
     path = tmp_path / "aws"
     path.write_text(
         "#!/bin/sh\n"
@@ -124,7 +144,7 @@ def _aws(tmp_path: Path) -> Path:
     return path
 
 
-def test_deploying_is_packaging_one_template_and_then_deploying_that(aws: Path) -> None:
+def test_deploy_packages_one_template_and_deploys_the_result(aws: Path) -> None:
     done = make(
         "deploy", f"AWS={aws}", f"TEMPLATE={TEMPLATE}", "STACK=s", "BUCKET=b",
         "PARAMS=pSubnets=subnet-1,subnet-2 pReconcile='to day'", "TAGS=team=a",
@@ -140,7 +160,7 @@ def test_deploying_is_packaging_one_template_and_then_deploying_that(aws: Path) 
     assert (ROOT / "build" / "packaged" / "cloudhsm.yml").read_text() == "done\n"
 
 
-def test_a_failed_packaging_deploys_nothing(tmp_path: Path) -> None:
+def test_deploy_stops_if_packaging_fails(tmp_path: Path) -> None:
     log = tmp_path / "log"
     failing = tmp_path / "aws"
     failing.write_text(f'#!/bin/sh\necho "$2" >> {log}\nexit 1\n')
@@ -150,7 +170,7 @@ def test_a_failed_packaging_deploys_nothing(tmp_path: Path) -> None:
     assert log.read_text() == "package\n"
 
 
-def test_a_stack_is_destroyed_and_waited_for(aws: Path) -> None:
+def test_destroy_deletes_the_stack_and_waits(aws: Path) -> None:
     assert make("destroy", f"AWS={aws}", "STACK=s").returncode == 0
     assert Path(f"{aws}.log").read_text().splitlines() == [
         "cloudformation delete-stack --stack-name s",
@@ -158,12 +178,12 @@ def test_a_stack_is_destroyed_and_waited_for(aws: Path) -> None:
     ]
 
 
-def test_building_again_without_a_change_does_nothing() -> None:
+def test_build_without_changes_does_nothing() -> None:
     assert make("build").returncode == 0
     assert recipe("build") == ["make: Nothing to be done for 'build'."]
 
 
-def test_clean_removes_only_what_make_made() -> None:
+def test_clean_removes_only_ignored_files() -> None:
     commands = recipe("clean")
     assert commands[0] == "rm -rf build .mypy_cache .pytest_cache .ruff_cache"
     assert "__pycache__" in commands[1]
@@ -171,7 +191,7 @@ def test_clean_removes_only_what_make_made() -> None:
     assert {"/build/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"} <= set(ignored)
 
 
-def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
+def test_setup_rejects_an_old_python(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text(
         '#!/bin/sh\n[ "$1" = -c ] || exit 9\n'
@@ -180,11 +200,11 @@ def test_a_python_that_is_too_old_is_refused(tmp_path: Path) -> None:
     old.chmod(0o755)
     done = make(f"PYTHON={old}", f"VENV={tmp_path}/venv", "setup")
     assert done.returncode == 2
-    assert "Python 3.11 or later is needed" in done.stderr
+    assert "Python 3.11 or later is required" in done.stderr
     assert not (tmp_path / "venv").exists()
 
 
-def test_ci_runs_the_check_and_the_tests_in_a_fresh_environment(tmp_path: Path) -> None:
+def test_ci_runs_check_and_test_in_a_new_environment_and_deletes_it(tmp_path: Path) -> None:
     commands = tmp_path / "bin"
     commands.mkdir()
     (commands / "make").write_text(f'#!/bin/sh\necho "$VENV $*" > {tmp_path}/log\nexit 7\n')

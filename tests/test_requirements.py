@@ -1,12 +1,10 @@
-"""Everything is pinned, and what ships is what is tested."""
+"""Dependencies are pinned, and the environment under test has exactly those versions."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import re
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "functions" / "requirements.txt"
@@ -18,7 +16,7 @@ def lines(path: Path) -> list[str]:
 
 
 def pins(path: Path) -> dict[str, str]:
-    """The exact version of each distribution, by its normalized name."""
+    """The exact version of each distribution, by normalized name."""
     pairs = [line.split("==") for line in lines(path)]
     return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pairs}
 
@@ -27,42 +25,55 @@ CONSTRAINTS = pins(ROOT / "constraints.txt")
 REQUIRED = {**pins(ROOT / "requirements.txt"), **pins(SHIPPED)}
 
 
-@pytest.mark.parametrize(
-    "path", [SHIPPED, ROOT / "requirements.txt", ROOT / "constraints.txt"], ids=lambda p: p.name
-)
-def test_every_version_is_exact(path: Path) -> None:
-    assert [line for line in lines(path) if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+def test_every_version_is_exact() -> None:
+    paths = [SHIPPED, ROOT / "requirements.txt", ROOT / "constraints.txt"]
+    found = [line for path in paths for line in lines(path)]
+    assert found
+    assert [line for line in found if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
 
 
-def test_what_is_required_is_constrained_to_the_same_version() -> None:
+def test_every_requirement_has_the_same_version_in_the_constraints() -> None:
     assert CONSTRAINTS | REQUIRED == CONSTRAINTS
 
 
-@pytest.mark.parametrize(("name", "version"), CONSTRAINTS.items())
-def test_the_environment_is_the_constrained_one(name: str, version: str) -> None:
-    assert importlib.metadata.version(name) == version
+def test_the_environment_has_the_versions_of_the_constraints() -> None:
+    assert {name: importlib.metadata.version(name) for name in CONSTRAINTS} == CONSTRAINTS
 
 
-def test_the_constraints_close_over_everything_required() -> None:
+def test_the_constraints_include_every_transitive_dependency() -> None:
     def needs(name: str) -> set[str]:
         found = importlib.metadata.requires(name) or []
         plain = [need for need in found if "extra ==" not in need and "python" not in need]
         return {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", need)[0]).lower() for need in plain}
 
-    for name in CONSTRAINTS:
-        assert {need for need in needs(name) if "win" not in need} <= set(CONSTRAINTS), name
+    missing = [
+        (name, need)
+        for name in CONSTRAINTS
+        for need in needs(name) - set(CONSTRAINTS)
+        if "win" not in need
+    ]
+    assert missing == []
 
 
-def test_what_ships_needs_nothing_that_does_not_ship() -> None:
+def test_shipped_dependencies_depend_only_on_each_other() -> None:
     shipped = set(pins(SHIPPED))
-    for name in shipped:
-        for need in importlib.metadata.requires(name) or []:
-            if "extra ==" not in need and "python_full_version <" not in need:
-                assert re.split(r"[^\w.-]", need)[0].lower() in shipped, need
+    missing = [
+        (name, need)
+        for name in shipped
+        for need in importlib.metadata.requires(name) or []
+        if "extra ==" not in need
+        and "python_full_version <" not in need
+        and re.split(r"[^\w.-]", need)[0].lower() not in shipped
+    ]
+    assert missing == []
 
 
-@pytest.mark.parametrize("path", [SHIPPED, ROOT / "requirements.txt"], ids=lambda p: p.name)
-def test_every_line_says_why(path: Path) -> None:
-    assert [
-        line for line in path.read_text().splitlines() if "==" in line and "#" not in line
-    ] == []
+def test_every_requirement_has_a_reason_beside_it() -> None:
+    found = [
+        line
+        for path in (SHIPPED, ROOT / "requirements.txt")
+        for line in path.read_text().splitlines()
+        if "==" in line
+    ]
+    assert found
+    assert [line for line in found if "#" not in line] == []
