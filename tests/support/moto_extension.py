@@ -1,13 +1,13 @@
-"""The same CloudHSM and key store model behind moto's mocked APIs, for unit tests.
+"""moto, extended by the CloudHSM and key store model, for unit tests.
 
     with mock_aws(), extended_moto(clock) as hsms:
         boto3.client("cloudhsmv2").create_cluster(...)
         clock.advance(193)
         hsms.provider().degrade_hsm(...)
 
-The network around it is moto's EC2, the log groups are in moto's Logs; the caller may do anything
-but what is in `hsms.denied`. moto is touched in one place: methods are set on the classes that
-answer for CloudHSM v2 and KMS, which look the method of an action up by its name.
+The model uses moto's EC2 and Logs; callers are allowed everything except `hsms.denied`. The only
+patch to moto: the model's actions become methods of moto's CloudHSM v2 and KMS response classes,
+which look up the method of an action by name.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ from localaws.services.cloudhsmv2.provider import (
 ACCOUNT = "123456789012"
 PORTS = (2223, 2225)
 EVERYWHERE = "0.0.0.0/0"
-# Subnets keep their first addresses for AWS; the last one is for broadcast.
+# The first host number to assign; AWS reserves the first addresses of a subnet.
 FIRST_ADDRESS = 10
 
 
 class MockedHsms:
-    """The models behind the mocked APIs: one per account and Region, made when first asked for."""
+    """The models behind the mocked APIs, one per account and Region, created on first use."""
 
     def __init__(self, clock: TimeSource, **arguments: Any) -> None:
         self.faults: Faults = arguments.pop("faults", None) or Faults()
         self.event_log: EventLog = arguments.pop("event_log", None) or EventLog(clock)
-        # Actions that the caller may not do, such as "ec2:CreateNetworkInterface".
+        # Actions that callers are denied, such as "ec2:CreateNetworkInterface".
         self.denied: set[str] = set()
-        # Services whose service-linked role there is.
+        # Services whose service-linked role exists.
         self.service_linked_roles: set[str] = set()
         self._clock = clock
         self._arguments = arguments
@@ -80,7 +80,7 @@ class MockedHsms:
 
 
 class _Caller:
-    """moto asks nobody for permission; this refuses what a test says is denied."""
+    """moto authorizes every request; this denies `MockedHsms.denied`."""
 
     def __init__(self, hsms: MockedHsms) -> None:
         self._hsms = hsms
@@ -98,11 +98,11 @@ class _Caller:
 
 
 class MotoEc2:
-    """The model's network in moto's EC2, whose own objects are quicker than requests to it."""
+    """moto's EC2 for the model, by its objects, which is faster than by requests."""
 
     def __init__(self, region: str, account: str = ACCOUNT) -> None:
         self._ec2 = ec2_backends[account][region]
-        self._given: dict[str, int] = {}
+        self._assigned: dict[str, int] = {}
 
     def subnet(self, subnet_id: str) -> Subnet | None:
         try:
@@ -176,38 +176,38 @@ class MotoEc2:
     def client_may_reach(self, instance_id: str, group_id: str) -> bool:
         group = self._ec2.get_security_group_from_id(group_id)
         try:
-            own = self._ec2.get_instance(instance_id).security_groups
+            groups = self._ec2.get_instance(instance_id).security_groups
         except InvalidInstanceIdError:
             return False
         return (
             group is not None
             and any(
                 _has_ports(rule) and (_names(rule, group_id) or _names_everywhere(rule))
-                for one in own
+                for one in groups
                 for rule in one.egress_rules
             )
             and any(
                 _has_ports(rule) and _names(rule, source)
                 for rule in group.ingress_rules
-                for source in _group_ids(own)
+                for source in _group_ids(groups)
             )
         )
 
     def _next_address(self, subnet_id: str, taken: set[str]) -> str:
-        """The next address: as in AWS, one that was given up is not the next to be given out."""
+        """The next free address; like AWS, not one that was just released."""
         subnet = self.subnet(subnet_id)
         network = ipaddress.ip_network(subnet["CidrBlock"] if subnet else "0.0.0.0/32")
         for offset in range(
-            self._given.get(subnet_id, FIRST_ADDRESS - 1) + 1, network.num_addresses - 1
+            self._assigned.get(subnet_id, FIRST_ADDRESS - 1) + 1, network.num_addresses - 1
         ):
             if str(network[offset]) not in taken:
-                self._given[subnet_id] = offset
+                self._assigned[subnet_id] = offset
                 return str(network[offset])
         raise ApiError("InsufficientFreeAddressesInSubnet", f"{subnet_id} has no free address.")
 
 
 class MotoLogs:
-    """The model's log groups in moto's Logs."""
+    """moto's Logs for the model."""
 
     def __init__(self, region: str) -> None:
         self._logs = boto3.client("logs", region_name=region)
@@ -219,31 +219,31 @@ class MotoLogs:
 
 @contextlib.contextmanager
 def extended_moto(clock: TimeSource, **arguments: Any) -> Iterator[MockedHsms]:
-    """Have moto answer for CloudHSM and key stores with the model; arguments are `CloudHsmProvider`'s."""
+    """Extend moto by the model; keyword arguments are `CloudHsmProvider`'s."""
     hsms = MockedHsms(clock, **arguments)
-    answers = [(CloudHSMV2Response, action) for action in CLOUDHSM_ACTIONS]
-    answers += [(KmsResponse, action) for action in KEY_STORE_ACTIONS]
+    actions = [(CloudHSMV2Response, action) for action in CLOUDHSM_ACTIONS]
+    actions += [(KmsResponse, action) for action in KEY_STORE_ACTIONS]
     with contextlib.ExitStack() as undo:
-        for kind, action in answers:
+        for kind, action in actions:
             method = camelcase_to_underscores(action)
-            undo.enter_context(mock.patch.object(kind, method, _answer(hsms, action), create=True))
+            undo.enter_context(mock.patch.object(kind, method, _handler(hsms, action), create=True))
         yield hsms
 
 
-def _answer(hsms: MockedHsms, action: str) -> Callable[[Any], Any]:
-    """The method by which moto answers an action."""
+def _handler(hsms: MockedHsms, action: str) -> Callable[[Any], Any]:
+    """The method by which moto handles an action."""
 
-    def answer(response: Any) -> Any:
+    def handle(response: Any) -> Any:
         model = hsms.provider(response.region, response.current_account)
         try:
             return json.dumps(model.call(action, json.loads(response.body or "{}")))
-        except ApiError as refusal:
-            if refusal.code == "ConnectionLost":
-                raise ConnectionClosedError(endpoint_url=response.uri) from refusal
-            body = json.dumps({"__type": refusal.code, "message": refusal.message})
-            return body, {"status": refusal.status, "x-amzn-errortype": refusal.code}
+        except ApiError as error:
+            if error.code == "ConnectionLost":
+                raise ConnectionClosedError(endpoint_url=response.uri) from error
+            body = json.dumps({"__type": error.code, "message": error.message})
+            return body, {"status": error.status, "x-amzn-errortype": error.code}
 
-    return answer
+    return handle
 
 
 def _group_ids(groups: Iterable[Any]) -> set[str]:
@@ -251,17 +251,17 @@ def _group_ids(groups: Iterable[Any]) -> set[str]:
 
 
 def _names(rule: Any, group_id: str) -> bool:
-    """Whether a rule is about what comes from or goes to this group."""
+    """Whether a rule allows traffic from or to this group."""
     return bool(rule.source_group.get("GroupId") == group_id)
 
 
 def _names_everywhere(rule: Any) -> bool:
-    """Whether a rule is about any address, as a new group's egress is."""
+    """Whether a rule allows any address, like a new group's egress rule."""
     return bool(rule.cidr_ipv4 == EVERYWHERE)
 
 
 def _has_ports(rule: Any) -> bool:
-    """Whether a rule is about TCP 2223-2225."""
+    """Whether a rule allows TCP 2223-2225."""
     if rule.ip_protocol == "-1":
         return True
     return bool(

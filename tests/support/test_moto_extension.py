@@ -50,7 +50,7 @@ class Aws:
         return cluster_id
 
     def run_client(self) -> tuple[str, str]:
-        """An instance with a security group of its own."""
+        """An instance in a security group of its own."""
         group = self.ec2.create_security_group(
             GroupName="client", Description="client", VpcId=self.vpc
         )["GroupId"]
@@ -66,7 +66,7 @@ class Aws:
 
 @pytest.fixture(autouse=True)
 def _no_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test looks for an image, and moto would make hundreds of them."""
+    """Do not create moto's hundreds of default images, which no test uses."""
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
 
@@ -77,7 +77,7 @@ def _aws() -> Iterator[Aws]:
         yield Aws(clock, hsms)
 
 
-def test_boto3_drives_the_model_through_a_whole_life(aws: Aws) -> None:
+def test_boto3_can_set_up_a_cluster_with_a_connected_key_store(aws: Aws) -> None:
     cluster_id = aws.with_csr()
     cluster = aws.cluster(cluster_id)
     assert cluster["State"] == "UNINITIALIZED"
@@ -87,9 +87,9 @@ def test_boto3_drives_the_model_through_a_whole_life(aws: Aws) -> None:
     aws.clock.advance(TIMINGS.initialize)
     client, client_group = aws.run_client()
     request = {"ip": cluster["Hsms"][0]["EniIp"], "ca": aws.ca.pem, "instance_id": client}
-    region = aws.hsms.provider()
+    provider = aws.hsms.provider()
     with pytest.raises(Exception, match="timed out"):
-        region.data_plane("activate", {**request, "password": PASSWORD})
+        provider.data_plane("activate", {**request, "password": PASSWORD})
     aws.ec2.authorize_security_group_ingress(
         GroupId=cluster["SecurityGroup"],
         IpPermissions=[
@@ -101,28 +101,28 @@ def test_boto3_drives_the_model_through_a_whole_life(aws: Aws) -> None:
             }
         ],
     )
-    region.data_plane("activate", {**request, "password": PASSWORD})
+    provider.data_plane("activate", {**request, "password": PASSWORD})
     aws.clock.advance(TIMINGS.activate)
     assert aws.cluster(cluster_id)["State"] == "ACTIVE"
     aws.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[1])
     aws.clock.advance(TIMINGS.create_hsm)
     login = {"login_role": "admin", "username": "admin", "password": PASSWORD}
     kmsuser = {"new_username": "kmsuser", "new_password": "Kmsuser123", "role": "crypto-user"}
-    region.data_plane("user-create", {**request, **login, **kmsuser})
-    store_id = aws.kms.create_custom_key_store(
+    provider.data_plane("user-create", {**request, **login, **kmsuser})
+    key_store_id = aws.kms.create_custom_key_store(
         CustomKeyStoreName="store",
         CloudHsmClusterId=cluster_id,
         TrustAnchorCertificate=aws.ca.pem,
         KeyStorePassword="Kmsuser123",
     )["CustomKeyStoreId"]
-    aws.kms.connect_custom_key_store(CustomKeyStoreId=store_id)
+    aws.kms.connect_custom_key_store(CustomKeyStoreId=key_store_id)
     aws.clock.advance(TIMINGS.connect)
-    (store,) = aws.kms.describe_custom_key_stores()["CustomKeyStores"]
-    assert store["ConnectionState"] == "CONNECTED"
+    (key_store,) = aws.kms.describe_custom_key_stores()["CustomKeyStores"]
+    assert key_store["ConnectionState"] == "CONNECTED"
     assert aws.hsms.event_log.events()[-1]["event"] == "CONNECTED"
     groups = boto3.client("logs").describe_log_groups()["logGroups"]
     assert [group["logGroupName"] for group in groups] == [f"/aws/cloudhsm/{cluster_id}"]
-    aws.kms.disconnect_custom_key_store(CustomKeyStoreId=store_id)
+    aws.kms.disconnect_custom_key_store(CustomKeyStoreId=key_store_id)
     aws.clock.advance(TIMINGS.disconnect)
     aws.kms.describe_custom_key_stores()
     assert not aws.ec2.describe_security_groups(
@@ -130,7 +130,7 @@ def test_boto3_drives_the_model_through_a_whole_life(aws: Aws) -> None:
     )["SecurityGroups"]
 
 
-def test_the_network_is_motos_and_comes_and_goes_with_the_cluster(aws: Aws) -> None:
+def test_interfaces_and_security_group_exist_in_motos_ec2(aws: Aws) -> None:
     cluster_id = aws.with_csr()
     (hsm,) = aws.cluster(cluster_id)["Hsms"]
     (interface,) = aws.ec2.describe_network_interfaces(NetworkInterfaceIds=[hsm["EniId"]])[
@@ -154,7 +154,7 @@ def test_the_network_is_motos_and_comes_and_goes_with_the_cluster(aws: Aws) -> N
     assert not aws.ec2.describe_network_interfaces()["NetworkInterfaces"]
 
 
-def test_a_group_that_another_one_refers_to_keeps_the_cluster(aws: Aws) -> None:
+def test_a_cluster_whose_group_another_group_refers_to_is_not_deleted(aws: Aws) -> None:
     cluster_id = aws.hsm.create_cluster(HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=aws.subnets)[
         "Cluster"
     ]["ClusterId"]
@@ -176,7 +176,7 @@ def test_a_group_that_another_one_refers_to_keeps_the_cluster(aws: Aws) -> None:
     assert "DependencyViolation" in aws.cluster(cluster_id)["StateMessage"]
 
 
-def test_addresses_are_given_out_in_turn_and_not_twice(aws: Aws) -> None:
+def test_a_released_address_is_not_reused_at_once(aws: Aws) -> None:
     cluster_id = aws.with_csr()
     (hsm,) = aws.cluster(cluster_id)["Hsms"]
     aws.hsm.delete_hsm(ClusterId=cluster_id, HsmId=hsm["HsmId"])
@@ -185,15 +185,15 @@ def test_addresses_are_given_out_in_turn_and_not_twice(aws: Aws) -> None:
     assert (hsm["EniIp"], made["EniIp"]) == ("10.0.0.10", "10.0.0.11")
 
 
-def test_a_refusal_arrives_as_the_error_of_the_api(aws: Aws) -> None:
-    with pytest.raises(ClientError, match="does not exist") as refusal:
+def test_an_error_of_the_model_is_a_client_error(aws: Aws) -> None:
+    with pytest.raises(ClientError, match="does not exist") as error:
         aws.hsm.delete_cluster(ClusterId="cluster-22222222222")
-    assert refusal.value.response["Error"]["Code"] == "CloudHsmResourceNotFoundException"
+    assert error.value.response["Error"]["Code"] == "CloudHsmResourceNotFoundException"
     with pytest.raises(aws.kms.exceptions.CustomKeyStoreNotFoundException):
         aws.kms.connect_custom_key_store(CustomKeyStoreId="cks-1")
 
 
-def test_a_lost_connection_is_one_to_boto3_too(aws: Aws) -> None:
+def test_a_lost_connection_is_a_connection_error(aws: Aws) -> None:
     aws.hsms.faults.inject(
         {"operation": "CreateCluster", "code": "ConnectionLost", "when": "after"}
     )
@@ -202,21 +202,21 @@ def test_a_lost_connection_is_one_to_boto3_too(aws: Aws) -> None:
     assert len(aws.hsm.describe_clusters()["Clusters"]) == 1
 
 
-def test_a_caller_may_lack_permissions(aws: Aws) -> None:
+def test_a_denied_action_is_access_denied(aws: Aws) -> None:
     aws.hsms.denied.add("ec2:CreateSecurityGroup")
-    with pytest.raises(ClientError) as refusal:
+    with pytest.raises(ClientError) as error:
         aws.hsm.create_cluster(HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=aws.subnets)
-    assert refusal.value.response["Error"]["Code"] == "CloudHsmAccessDeniedException"
+    assert error.value.response["Error"]["Code"] == "CloudHsmAccessDeniedException"
 
 
-def test_each_region_has_a_model_of_its_own(aws: Aws) -> None:
+def test_each_region_has_its_own_model(aws: Aws) -> None:
     aws.with_csr()
     elsewhere = boto3.client("cloudhsmv2", region_name="eu-west-1")
     assert elsewhere.describe_clusters()["Clusters"] == []
     assert len(aws.hsms.provider().inventory()["cloudhsm"]["clusters"]) == 1
 
 
-def test_quotas_and_readings_can_be_chosen_and_moto_is_itself_again_afterwards() -> None:
+def test_settings_apply_and_moto_is_restored_afterwards() -> None:
     clock = StillClock()
     with mock_aws():
         with extended_moto(clock, quotas=Quotas(clusters=0)) as hsms:
@@ -229,7 +229,7 @@ def test_quotas_and_readings_can_be_chosen_and_moto_is_itself_again_afterwards()
             aws.kms.describe_custom_key_stores()
 
 
-def test_what_is_not_there_takes_no_hsm_and_gives_no_access(aws: Aws) -> None:
+def test_unknown_resources_give_no_access_and_are_deleted_idempotently(aws: Aws) -> None:
     network = MotoEc2("us-east-1")
     assert network.subnet("subnet-0000dead") is None
     assert not network.client_may_reach("i-0000dead", "sg-0000dead")
@@ -238,7 +238,7 @@ def test_what_is_not_there_takes_no_hsm_and_gives_no_access(aws: Aws) -> None:
     network.delete_eni("eni-0000dead")
 
 
-def test_a_subnet_gives_out_each_address_once_and_then_no_more(aws: Aws) -> None:
+def test_a_subnet_assigns_each_address_once(aws: Aws) -> None:
     network = MotoEc2("us-east-1")
     subnet, group = aws.subnets[0], network.create_security_group("one", "one", aws.vpc)
     given = [network.create_eni(subnet, group, "")[1] for _ in range(5)]

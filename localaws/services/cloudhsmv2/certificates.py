@@ -1,4 +1,4 @@
-"""The certificates of a cluster: what its first HSM shows, and what InitializeCluster accepts."""
+"""A cluster's certificates: those of its first HSM, and the rules of InitializeCluster."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from cryptography.x509.oid import NameOID
 from localaws.services.cloudhsmv2 import exceptions
 from localaws.services.cloudhsmv2.models import Identity
 
-LONGEST = 20000
-LONGEST_CHAIN = 16 * 1024
-MOST_ANCHORS = 4
-# The API's own pattern; +-/ is a range there too (F1.16).
+MAX_LENGTH = 20000
+MAX_CHAIN_LENGTH = 16 * 1024
+MAX_ANCHORS = 4
+# The API's own pattern, where +-/ is a range (F1.16).
 TEXT = re.compile(r"[a-zA-Z0-9+-/=\s]*")
 RSA_BITS = (2048, 3072, 4096)
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
@@ -28,17 +28,16 @@ HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-# Keys of HSMs to be. To make one takes as long as all else that a server does in a second.
-_prepared: list[rsa.RSAPrivateKey] = []
+_pregenerated: list[rsa.RSAPrivateKey] = []
 
 
 def pregenerate_keys(number: int) -> None:
-    """Make keys ahead, for those that are forked from this process."""
-    _prepared.extend(rsa.generate_private_key(65537, 2048) for _ in range(number))
+    """Generate keys in advance, for processes forked from this one."""
+    _pregenerated.extend(rsa.generate_private_key(65537, 2048) for _ in range(number))
 
 
-class Makers:
-    """AWS and the manufacturer: both certify the key of each HSM's hardware (F2.2)."""
+class RootCas:
+    """The root CAs of AWS and the manufacturer: both certify each HSM's hardware (F2.2)."""
 
     def __init__(self, now: float) -> None:
         self._aws_key = ec.generate_private_key(ec.SECP256R1())
@@ -58,9 +57,9 @@ class Makers:
             now,
         )
 
-    def identity(self, hsm_id: str, mode: str, now: float) -> Identity:
-        """A new cluster's key, the CSR and the certificates that its first HSM shows (F2.1)."""
-        key = _prepared.pop() if _prepared else rsa.generate_private_key(65537, 2048)
+    def new_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
+        """A new cluster's key, with the CSR and certificates of its first HSM (F2.1)."""
+        key = _pregenerated.pop() if _pregenerated else rsa.generate_private_key(65537, 2048)
         hardware_key = ec.generate_private_key(ec.SECP256R1())
         hardware = _name(f"HSM hardware {hsm_id}")
         subject = _name(
@@ -95,18 +94,18 @@ class Makers:
             },
         )
 
-    def initialized_elsewhere(self, hsm_id: str, mode: str, now: float) -> Identity:
-        """What another account's cluster has after it was initialized with its own CA."""
-        raw = self.identity(hsm_id, mode, now)
+    def initialized_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
+        """The identity of another account's cluster, initialized with that account's CA."""
+        new = self.new_identity(hsm_id, mode, now)
         ca_key = ec.generate_private_key(ec.SECP256R1())
         ca = _certify(_name("customer CA"), ca_key.public_key(), _name("customer CA"), ca_key, now)
-        csr = x509.load_pem_x509_csr(raw.certificates["ClusterCsr"].encode())
-        leaf = _certify(csr.subject, raw.key.public_key(), ca.subject, ca_key, now)
-        return initialized(raw, _pem(leaf), _pem(ca))
+        csr = x509.load_pem_x509_csr(new.certificates["ClusterCsr"].encode())
+        leaf = _certify(csr.subject, new.key.public_key(), ca.subject, ca_key, now)
+        return initialized(new, _pem(leaf), _pem(ca))
 
 
 def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Identity:
-    """What InitializeCluster makes of it: the CSR goes, the cluster certificate comes (F2.1)."""
+    """The identity after InitializeCluster: the cluster certificate replaces the CSR (F2.1)."""
     certificates = {
         name: pem for name, pem in identity.certificates.items() if name != "ClusterCsr"
     }
@@ -116,33 +115,33 @@ def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Iden
 def validate_certificates(
     identity: Identity, signed_cert: object, trust_anchor: object, now: float
 ) -> None:
-    """Refuse what InitializeCluster does not accept of the two certificates (F1.16, F2.4, F2.5)."""
+    """Apply the rules of InitializeCluster to its two certificates (F1.16, F2.4, F2.5)."""
     leaves = _parse("SignedCert", signed_cert)
     if len(leaves) != 1:
         raise exceptions.invalid(f"SignedCert must be one certificate, not {len(leaves)}.")
     leaf = leaves[0]
     anchors = _parse("TrustAnchor", trust_anchor)
-    if len(anchors) > MOST_ANCHORS:
-        raise exceptions.invalid(f"TrustAnchor may have {MOST_ANCHORS} certificates at most.")
-    if len(anchors) > 1 and len(str(trust_anchor)) > LONGEST_CHAIN:
-        raise exceptions.invalid(f"TrustAnchor may have {LONGEST_CHAIN} bytes at most.")
+    if len(anchors) > MAX_ANCHORS:
+        raise exceptions.invalid(f"TrustAnchor may have at most {MAX_ANCHORS} certificates.")
+    if len(anchors) > 1 and len(str(trust_anchor)) > MAX_CHAIN_LENGTH:
+        raise exceptions.invalid(f"TrustAnchor may have at most {MAX_CHAIN_LENGTH} bytes.")
     if leaf.public_key() != identity.key.public_key():
-        raise exceptions.invalid("SignedCert does not carry the public key of the cluster's CSR.")
-    for place, certificate in enumerate([leaf, *anchors]):
-        what = f"certificate {place} of TrustAnchor" if place else "SignedCert"
-        _refuse_weak(what, certificate)
+        raise exceptions.invalid("SignedCert does not have the public key of the cluster's CSR.")
+    for position, certificate in enumerate([leaf, *anchors]):
+        what = f"certificate {position} of TrustAnchor" if position else "SignedCert"
+        _check_strength(what, certificate)
         if not is_valid(certificate, now):
-            raise exceptions.invalid(f"The validity of {what} does not include the present.")
-    for place, (issued, issuer) in enumerate(pairwise([leaf, *anchors])):
+            raise exceptions.invalid(f"{what} is expired or not yet valid.")
+    for position, (issued, issuer) in enumerate(pairwise([leaf, *anchors])):
         if not _issued(issued, issuer):
-            what = f"certificate {place} of TrustAnchor" if place else "SignedCert"
+            what = f"certificate {position} of TrustAnchor" if position else "SignedCert"
             raise exceptions.invalid(
-                f"{what} is not issued by certificate {place + 1} of TrustAnchor: "
+                f"{what} is not issued by certificate {position + 1} of TrustAnchor: "
                 "the issuing CA comes first, the root last."
             )
-        _refuse_as_ca(f"certificate {place + 1} of TrustAnchor", issuer, below=place)
-    for place, anchor in enumerate(anchors, 1):
-        if (anchor.subject == anchor.issuer) != (place == len(anchors)):
+        _check_ca(f"certificate {position + 1} of TrustAnchor", issuer, below=position)
+    for position, anchor in enumerate(anchors, 1):
+        if (anchor.subject == anchor.issuer) != (position == len(anchors)):
             raise exceptions.invalid(
                 "TrustAnchor must end with a self-signed root, and only there."
             )
@@ -151,7 +150,7 @@ def validate_certificates(
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two texts hold the same certificates in the same order, and hold any (F4.16)."""
+    """Whether two texts have the same certificates in the same order; False if none (F4.16)."""
     try:
         return load(one) == load(other)
     except ValueError:
@@ -159,13 +158,13 @@ def same(one: str, other: str) -> bool:
 
 
 def trusts(anchor: str, cluster_certificate: str, now: float) -> bool:
-    """Whether a client with this customerCA.crt takes the cluster for what it is (F2.8, F2.12)."""
+    """Whether a client with this customerCA.crt trusts the cluster (F2.8, F2.12)."""
     try:
         trusted = load(anchor)
     except ValueError:
         return False
     current = load(cluster_certificate)[0]
-    for _ in range(MOST_ANCHORS):
+    for _ in range(MAX_ANCHORS):
         issuer = next((one for one in trusted if _issued(current, one)), None)
         if issuer is None or not is_valid(current, now) or not is_valid(issuer, now):
             return False
@@ -176,7 +175,7 @@ def trusts(anchor: str, cluster_certificate: str, now: float) -> bool:
 
 
 def load(text: str) -> list[x509.Certificate]:
-    """The certificates in a PEM text; ValueError if there is none or anything else besides."""
+    """The certificates in a PEM text; ValueError if there are none, or there is other text."""
     blocks = _BLOCK.findall(text)
     if not blocks or _BLOCK.sub("", text).strip():
         raise ValueError("not a PEM certificate")
@@ -190,32 +189,33 @@ def is_valid(certificate: x509.Certificate, now: float) -> bool:
 
 
 def _parse(name: str, value: object) -> Sequence[x509.Certificate]:
-    if not isinstance(value, str) or not 0 < len(value) <= LONGEST or not TEXT.fullmatch(value):
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_LENGTH or not TEXT.fullmatch(value):
         raise exceptions.invalid(
-            f"{name} must be PEM of 1 to {LONGEST} characters out of {TEXT.pattern}"
+            f"{name} must be PEM of 1 to {MAX_LENGTH} characters that match {TEXT.pattern}"
         )
     try:
         return load(value)
     except ValueError as error:
-        raise exceptions.invalid(f"{name} cannot be read as PEM certificates.") from error
+        raise exceptions.invalid(f"{name} is not a PEM certificate.") from error
 
 
-def _refuse_weak(what: str, certificate: x509.Certificate) -> None:
+def _check_strength(what: str, certificate: x509.Certificate) -> None:
     key = certificate.public_key()
     good = (isinstance(key, rsa.RSAPublicKey) and key.key_size in RSA_BITS) or (
         isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, CURVES)
     )
     if not good:
         raise exceptions.invalid(
-            f"The key of {what} is neither RSA of 2048, 3072 or 4096 bits nor on P-256, P-384 or "
-            "P-521."
+            f"The key of {what} must be RSA with 2048, 3072 or 4096 bits, or on P-256, P-384 or P-521."
         )
     if not isinstance(certificate.signature_hash_algorithm, HASHES):
-        raise exceptions.invalid(f"{what} is not signed with SHA-224, SHA-256, SHA-384 or SHA-512.")
+        raise exceptions.invalid(
+            f"{what} must be signed with SHA-224, SHA-256, SHA-384 or SHA-512."
+        )
 
 
-def _refuse_as_ca(what: str, certificate: x509.Certificate, below: int) -> None:
-    """Refuse a CA whose extensions, if it has any, do not let it be one (F2.5)."""
+def _check_ca(what: str, certificate: x509.Certificate, below: int) -> None:
+    """Check that the extensions, if there are any, allow a CA (F2.5)."""
     extensions = certificate.extensions
     if not len(extensions):
         return
@@ -244,13 +244,15 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 
 def _key_ids_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """Whether the certificate does not name another key than the issuer's, if both name one."""
+    """Whether the authority key id is the issuer's subject key id, if both exist."""
     try:
-        named = certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
-        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+        authority = certificate.extensions.get_extension_for_class(
+            x509.AuthorityKeyIdentifier
+        ).value
+        subject = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:
         return True
-    return named.key_identifier in (None, own.digest)
+    return authority.key_identifier in (None, subject.digest)
 
 
 def _name(common_name: str) -> x509.Name:

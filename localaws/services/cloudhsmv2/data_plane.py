@@ -1,7 +1,7 @@
-"""What a client inside the VPC does with HSMs on TCP 2223-2225: the far end of cloudhsm-cli.
+"""The HSMs' end of cloudhsm-cli: what a client in the VPC does on TCP 2223-2225.
 
 Every operation takes `ip` (an HSM's address), `ca` (the text of the client's customerCA.crt) and
-`instance_id` (who asks), and answers the document that cloudhsm-cli prints, `{"error_code": 0,
+`instance_id` (the client), and returns the JSON that cloudhsm-cli prints, `{"error_code": 0,
 "data": ...}`; an ApiError's message is the `data` of `{"error_code": 1, ...}`.
 
     activate              password
@@ -24,17 +24,17 @@ from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2 import certificates, users
 from localaws.services.cloudhsmv2.backups import Backups
 from localaws.services.cloudhsmv2.models import Cluster, Hsm, User
-from localaws.services.cloudhsmv2.parameters import Answer, Params
-from localaws.services.cloudhsmv2.store import Estate
+from localaws.services.cloudhsmv2.parameters import Params, Response
+from localaws.services.cloudhsmv2.store import Store
 
 ROLES = ("admin", "crypto-user")
 
 
 class DataPlane:
-    """What the HSMs answer to clients."""
+    """The operations of cloudhsm-cli."""
 
-    def __init__(self, estate: Estate, backups: Backups) -> None:
-        self._estate = estate
+    def __init__(self, store: Store, backups: Backups) -> None:
+        self._store = store
         self._backups = backups
         self._operations = {
             "activate": self._activate,
@@ -45,154 +45,156 @@ class DataPlane:
             "user-delete": self._user_delete,
         }
 
-    def run(self, operation: str, params: Params) -> Answer:
-        """Connect to the cluster and carry out one command of cloudhsm-cli."""
+    def run(self, operation: str, params: Params) -> Response:
+        """Connect to the cluster and run one command of cloudhsm-cli."""
         if operation not in self._operations:
-            raise _refused(f"Unknown command {operation}")
+            raise _rejected(f"Unknown command {operation}")
         data = self._operations[operation](self._connect(params), params)
         return {"error_code": 0, "data": data}
 
     def _connect(self, params: Params) -> Cluster:
         """Reach an ACTIVE HSM (F3.21) and trust the cluster's certificate (F2.8, F2.12)."""
-        estate, address = self._estate, params.get("ip")
+        store, address = self._store, params.get("ip")
         cluster = next(
             (
                 cluster
-                for cluster in estate.clusters.values()
-                if any(hsm.ip == address for hsm in cluster.working())
+                for cluster in store.clusters.values()
+                if any(hsm.ip == address for hsm in cluster.active_hsms())
             ),
             None,
         )
-        if cluster is None or not estate.ec2.client_may_reach(
+        if cluster is None or not store.ec2.client_may_reach(
             str(params.get("instance_id")), cluster.security_group
         ):
             raise ApiError("Unreachable", f"Connection to {address}:2223 timed out.")
         certificate = cluster.identity and cluster.identity.certificates.get("ClusterCertificate")
         if not certificate:
             raise ApiError("TlsError", "The cluster is not initialized.")
-        if not certificates.trusts(str(params.get("ca")), certificate, estate.agenda.now()):
+        if not certificates.trusts(str(params.get("ca")), certificate, store.scheduler.now()):
             raise ApiError(
                 "TlsError", "certificate verify failed: the CA certificate is not the cluster's."
             )
         return cluster
 
     def _activate(self, cluster: Cluster, params: Params) -> object:
-        """`cluster activate`: the unactivated admin becomes the admin, once (F3.11).
+        """`cluster activate`: makes the unactivated admin the admin, once (F3.11).
 
-        That the cluster has exactly one HSM goes without saying: it takes no second one before.
+        The cluster has exactly one HSM then: before activation, CreateHsm allows no second one.
         """
         password = _password(params, "password")
         if cluster.state != "INITIALIZED" or users.copies(cluster, "admin", "admin"):
-            raise _refused("The cluster is already activated.")
+            raise _rejected("The cluster is already activated.")
         for admin in users.copies(cluster, "admin"):
             admin.role, admin.password = "admin", password
-        self._estate.note(cluster.id, "activate")
-        self._estate.agenda.later(self._estate.timings.activate, lambda: self._activated(cluster))
+        self._store.record(cluster.id, "activate")
+        self._store.scheduler.schedule(
+            self._store.timings.activate, lambda: self._activated(cluster)
+        )
         return "Cluster activation successful"
 
     def _activated(self, cluster: Cluster) -> None:
-        """The control plane sees it a little later, and makes a backup (F1.21, F1.39).
+        """The control plane notices the activation later, and takes a backup (F1.21, F1.39).
 
-        Not if the HSM that was activated is gone: no backup of it was made (F1.30).
+        If the activated HSM was deleted in the meantime, the activation is lost (F1.30).
         """
         if cluster.state != "INITIALIZED" or not users.copies(cluster, "admin", "admin"):
             return
-        self._estate.move_cluster(cluster, "ACTIVE")
-        self._backups.take(cluster, cluster.working()[0].users)
+        self._store.move_cluster(cluster, "ACTIVE")
+        self._backups.take(cluster, cluster.active_hsms()[0].users)
         self._backups.take_daily(cluster)
 
     def _user_list(self, cluster: Cluster, params: Params) -> object:
         return {"users": users.listing(cluster)}
 
     def _hsm_info(self, cluster: Cluster, params: Params) -> object:
-        return {"hsms": [_hsm_info(cluster, hsm) for hsm in cluster.working()]}
+        return {"hsms": [_hsm_info(cluster, hsm) for hsm in cluster.active_hsms()]}
 
     def _user_create(self, cluster: Cluster, params: Params) -> object:
-        """`user create`; done again, it completes a user that some HSMs lack (F3.18)."""
+        """`user create`; repeated, it completes a user that some HSMs lack (F3.18)."""
         self._log_in(cluster, params, ("admin",))
         name, password = _name(params), _password(params, "new_password")
         role = str(params.get("role"))
         if role not in ROLES:
-            raise _refused(f"Role {role} is none of {', '.join(ROLES)}.")
+            raise _rejected(f"Role {role} must be one of {', '.join(ROLES)}.")
         if name not in users.names(cluster):
-            if len(users.names(cluster)) >= self._estate.quotas.users_per_cluster:
-                raise _refused("The cluster has as many users as it can have.")
+            if len(users.names(cluster)) >= self._store.quotas.users_per_cluster:
+                raise _rejected("The cluster has reached the maximum number of users.")
         elif not users.copies(cluster, name, role) or users.is_everywhere(cluster, name, role):
-            raise _refused(f"User {name} already exists.")
-        self._refuse_while_modified(cluster)
-        for hsm in cluster.working():
+            raise _rejected(f"User {name} already exists.")
+        self._check_not_modifying(cluster)
+        for hsm in cluster.active_hsms():
             hsm.users.setdefault(name, User(name, role, password))
-        self._estate.note(cluster.id, "user-create", user=name, role=role)
+        self._store.record(cluster.id, "user-create", user=name, role=role)
         return {"username": name, "role": role}
 
     def _user_change_password(self, cluster: Cluster, params: Params) -> object:
-        """`user change-password`: of anyone by an admin, of oneself by a crypto-user (F3.12)."""
+        """`user change-password`: an admin any user's, a crypto-user its own (F3.12)."""
         caller = self._log_in(cluster, params, ROLES)
-        name, role = self._other(cluster, params)
+        name, role = self._target(cluster, params)
         password = _password(params, "new_password")
         if params.get("login_role") != "admin" and name != caller:
-            raise _refused("Only an admin can change the password of another user.")
-        self._refuse_while_modified(cluster)
+            raise _rejected("Only an admin can change the password of another user.")
+        self._check_not_modifying(cluster)
         users.set_password(cluster, name, password)
-        self._estate.note(cluster.id, "user-change-password", user=name, role=role)
+        self._store.record(cluster.id, "user-change-password", user=name, role=role)
         return {"username": name, "role": role}
 
     def _user_delete(self, cluster: Cluster, params: Params) -> object:
         caller = self._log_in(cluster, params, ("admin",))
-        name, role = self._other(cluster, params)
+        name, role = self._target(cluster, params)
         if name == caller:
-            raise _refused(f"User {name} is logged in.")
-        self._refuse_while_modified(cluster)
-        for hsm in cluster.working():
+            raise _rejected(f"User {name} is logged in.")
+        self._check_not_modifying(cluster)
+        for hsm in cluster.active_hsms():
             hsm.users.pop(name, None)
-        self._estate.note(cluster.id, "user-delete", user=name, role=role)
+        self._store.record(cluster.id, "user-delete", user=name, role=role)
         return {"username": name, "role": role}
 
     def _log_in(self, cluster: Cluster, params: Params, roles: tuple[str, ...]) -> str:
-        """Log in by CLOUDHSM_ROLE and CLOUDHSM_PIN; every attempt is in the event_log."""
+        """Log in with CLOUDHSM_ROLE and CLOUDHSM_PIN; the event log has every attempt."""
         role, name = params.get("login_role"), str(params.get("username")).lower()
         if role not in roles:
-            raise _refused(f"This takes a login in the role {' or '.join(roles)}.")
+            raise _rejected(f"This requires a login with role {' or '.join(roles)}.")
         if not users.copies(cluster, name, str(role)) or not users.accepts(
             cluster, name, str(params.get("password"))
         ):
-            self._estate.note(cluster.id, "LoginRefused", user=name)
+            self._store.record(cluster.id, "LoginRefused", user=name)
             raise ApiError(
                 "LoginFailed", "Login failed: invalid username or password, or the user is locked."
             )
-        self._estate.note(cluster.id, "Login", user=name)
+        self._store.record(cluster.id, "Login", user=name)
         return name
 
-    def _other(self, cluster: Cluster, params: Params) -> tuple[str, str]:
-        """The user whom a command is about: must exist and not be logged in elsewhere (F3.12)."""
+    def _target(self, cluster: Cluster, params: Params) -> tuple[str, str]:
+        """The user that a command changes: must exist and not be logged in elsewhere (F3.12)."""
         name, role = _name(params), str(params.get("role"))
         if role not in ROLES or not users.copies(cluster, name, role):
-            raise _refused(f"User {name} with role {role} does not exist.")
+            raise _rejected(f"User {name} with role {role} does not exist.")
         if name in cluster.sessions:
-            raise _refused(f"User {name} is logged in.")
+            raise _rejected(f"User {name} is logged in.")
         return name, role
 
-    def _refuse_while_modified(self, cluster: Cluster) -> None:
-        """Users cannot be changed while the HSM type is (F1.43)."""
-        if cluster.in_transit:
-            raise _refused("Users cannot be changed while the cluster is being modified.")
+    def _check_not_modifying(self, cluster: Cluster) -> None:
+        """Users cannot be changed during a change of the HSM type (F1.43)."""
+        if cluster.in_progress:
+            raise _rejected("Users cannot be changed while the cluster is being modified.")
 
 
-def _refused(message: str) -> ApiError:
+def _rejected(message: str) -> ApiError:
     return ApiError("Refused", message)
 
 
 def _name(params: Params) -> str:
     name = str(params.get("new_username"))
     if not users.NAME.fullmatch(name):
-        raise _refused(f"Username {name} does not match {users.NAME.pattern}")
+        raise _rejected(f"Username {name} does not match {users.NAME.pattern}")
     return name.lower()
 
 
 def _password(params: Params, key: str) -> str:
     password = params.get(key)
     if not isinstance(password, str) or not users.PASSWORD.fullmatch(password):
-        raise _refused("A password has 8 to 32 characters and no colon.")
+        raise _rejected("A password must have 8 to 32 characters and no colon.")
     return password
 
 

@@ -1,4 +1,4 @@
-"""Identifiers as the APIs form them (F1.11)."""
+"""The formats of identifiers (F1.11)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ IP_ADDRESS = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 
 
 def new_id(kind: str) -> str:
-    """A fresh id of a "cluster", an "hsm" or a "backup"."""
+    """A new id of a "cluster", an "hsm" or a "backup"."""
     return f"{kind}-" + "".join(random.choices(_TAIL, k=11))
 
 
 def new_key_store_id() -> str:
-    """A fresh id of a custom key store."""
+    """A new id of a custom key store."""
     return "cks-" + "".join(random.choices("0123456789abcdef", k=17))

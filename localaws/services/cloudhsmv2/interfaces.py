@@ -1,4 +1,4 @@
-"""What the model needs of the emulator around it; ministack, moto or a unit test supplies it."""
+"""What the model needs of other AWS services; ministack, moto or a test implements it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NotRequired, Protocol, TypedDict
 
 
 class Subnet(TypedDict):
-    """What the model wants to know of a subnet."""
+    """The properties of a subnet that the model uses."""
 
     SubnetId: str
     VpcId: str
@@ -16,50 +16,50 @@ class Subnet(TypedDict):
 
 
 class Ec2(Protocol):
-    """The network. Refusals are `ApiError`s with EC2's own codes."""
+    """EC2. Errors are `ApiError`s with EC2's own codes."""
 
     def subnet(self, subnet_id: str) -> Subnet | None:
-        """The subnet, or None if there is none of that id."""
+        """The subnet; None if it does not exist."""
 
     def create_security_group(self, name: str, description: str, vpc_id: str) -> str:
-        """Make a group that admits TCP 2223-2225 from and to itself alone (F3.21); its id."""
+        """Create a group that allows only TCP 2223-2225 from and to itself (F3.21); its id."""
 
     def delete_security_group(self, group_id: str) -> None:
-        """Delete it; nothing happens if it is gone already.
+        """Delete a group; idempotent.
 
-        DependencyViolation while another group's rule refers to it or an interface carries it.
+        DependencyViolation if a rule of another group refers to it or an interface is in it.
         """
 
     def create_eni(
         self, subnet_id: str, group_id: str, description: str, ip: str | None = None
     ) -> tuple[str, str]:
-        """Make a network interface and give its id and IPv4 address.
+        """Create a network interface; its id and IPv4 address.
 
-        InvalidIPAddress.InUse if `ip` is taken, InsufficientFreeAddressesInSubnet if all are.
+        InvalidIPAddress.InUse if `ip` is in use, InsufficientFreeAddressesInSubnet if all are.
         """
 
     def delete_eni(self, eni_id: str) -> None:
-        """Delete it; nothing happens if it is gone already."""
+        """Delete a network interface; idempotent."""
 
     def cluster_group_intact(self, group_id: str) -> bool:
-        """Whether the group still admits TCP 2223-2225 from and to itself (F4.13)."""
+        """Whether the group still allows TCP 2223-2225 from and to itself (F4.13)."""
 
     def client_may_reach(self, instance_id: str, group_id: str) -> bool:
-        """Whether an instance's groups let it open TCP 2223-2225 to what carries this group."""
+        """Whether an instance's groups let it connect to TCP 2223-2225 in this group."""
 
 
 class Iam(Protocol):
-    """What the caller of the current request may do besides."""
+    """The permissions of the current request's caller."""
 
     def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
-        """Raise ApiError, in IAM's words, unless the caller may; context is condition keys."""
+        """Raise IAM's ApiError unless the caller is allowed; context holds condition keys."""
 
     def ensure_service_linked_role(self, service: str) -> None:
-        """Make the service's role if there is none, which takes iam:CreateServiceLinkedRole."""
+        """Create the service's role if needed, which takes iam:CreateServiceLinkedRole."""
 
 
 class Logs(Protocol):
-    """CloudWatch Logs, as a service uses it with its own role."""
+    """CloudWatch Logs, used with the service's own role."""
 
     def ensure_log_group(self, name: str) -> None:
-        """Make the group if there is none."""
+        """Create the log group if it does not exist."""

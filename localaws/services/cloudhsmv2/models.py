@@ -1,4 +1,4 @@
-"""What the model keeps of clusters, HSMs, users, backups and key stores."""
+"""Clusters, HSMs, users, backups and key stores."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from localaws.services.cloudhsmv2.scheduler import Entry
+from localaws.services.cloudhsmv2.scheduler import Task
 
-# F3.16: so many refused logins in a row lock a user.
-REFUSALS_THAT_LOCK = 5
+# F3.16: consecutive failed logins that lock a user out.
+MAX_FAILED_LOGINS = 5
 TRANSIENT = "_IN_PROGRESS"
 
 
@@ -21,19 +21,19 @@ class User:
     name: str
     role: str
     password: str | None = None
-    refusals: int = 0
+    failed_logins: int = 0
 
     @property
     def locked(self) -> bool:
-        """Whether the HSM refuses the user even with the right password (F3.16)."""
-        return self.refusals >= REFUSALS_THAT_LOCK
+        """Whether the HSM rejects the user even with the right password (F3.16)."""
+        return self.failed_logins >= MAX_FAILED_LOGINS
 
 
 Users = dict[str, User]
 
 
 def factory_users() -> Users:
-    """Whom an HSM knows before its cluster is activated (F3.13)."""
+    """The users of an HSM before its cluster is activated (F3.13)."""
     return {
         "admin": User("admin", "unactivated-admin"),
         "app_user": User("app_user", "internal(APPLIANCE_USER)"),
@@ -41,13 +41,13 @@ def factory_users() -> Users:
 
 
 def copy_users(users: Mapping[str, User]) -> Users:
-    """The same users as another HSM or a backup holds them."""
+    """A copy of the users, for another HSM or a backup."""
     return {name: replace(user) for name, user in users.items()}
 
 
 @dataclass
 class Hsm:
-    """An HSM. Its address outlives it: AWS may replace it by another with a new id (F1.27)."""
+    """An HSM. AWS may replace it: the new one has another id, the same address (F1.27)."""
 
     id: str
     zone: str
@@ -60,14 +60,14 @@ class Hsm:
     users: Users = field(default_factory=dict)
 
     @property
-    def in_transit(self) -> bool:
-        """Whether it is being made or deleted."""
+    def in_progress(self) -> bool:
+        """Whether it is being created or deleted."""
         return self.state.endswith(TRANSIENT)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A cluster's key and certificates; clusters that share backups share it (F1.24, F4.10)."""
+    """A cluster's key and certificates; shared by related clusters (F1.24, F4.10)."""
 
     key: rsa.RSAPrivateKey
     certificates: Mapping[str, str]
@@ -76,7 +76,7 @@ class Identity:
 
 @dataclass
 class Cluster:
-    """A cluster and what is in it."""
+    """A cluster."""
 
     id: str
     hsm_type: str
@@ -93,16 +93,16 @@ class Cluster:
     message: str = "Cluster creation in progress."
     identity: Identity | None = None
     hsms: dict[str, Hsm] = field(default_factory=dict)
-    # Names of users who are logged in from somewhere else, such as KMS as kmsuser (F4.18).
+    # Users logged in from other clients, such as KMS as kmsuser (F4.18).
     sessions: set[str] = field(default_factory=set)
-    # HSMs that are no longer listed still count against DeleteCluster until then (F1.29).
-    hsms_linger_until: float = 0
+    # Until then, HSMs that are no longer listed block DeleteCluster (F1.29).
+    deleted_hsms_count_until: float = 0
     rollback_until: float | None = None
     before_type_change: Backup | None = None
 
     @property
-    def in_transit(self) -> bool:
-        """Whether AWS is at work on the cluster."""
+    def in_progress(self) -> bool:
+        """Whether AWS is changing the cluster."""
         return self.state.endswith(TRANSIENT)
 
     @property
@@ -110,18 +110,18 @@ class Cluster:
         """Whether it has ever been ACTIVE."""
         return self.state in ("ACTIVE", "DEGRADED", "MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 
-    def present(self) -> list[Hsm]:
+    def existing_hsms(self) -> list[Hsm]:
         """The HSMs that are not DELETED."""
         return [hsm for hsm in self.hsms.values() if hsm.state != "DELETED"]
 
-    def working(self) -> list[Hsm]:
+    def active_hsms(self) -> list[Hsm]:
         """The HSMs that are ACTIVE, oldest first."""
         return [hsm for hsm in self.hsms.values() if hsm.state == "ACTIVE"]
 
 
 @dataclass
 class Backup:
-    """What an HSM held at one moment."""
+    """A backup of an HSM."""
 
     id: str
     arn: str
@@ -133,8 +133,8 @@ class Backup:
     identity: Identity
     users: Users
     state: str = "CREATE_IN_PROGRESS"
-    expiry: Entry | None = None
-    deletion: Entry | None = None
+    expiry: Task | None = None
+    deletion: Task | None = None
     tags: dict[str, str] = field(default_factory=dict)
     shared: bool = False
 
@@ -147,7 +147,7 @@ class KeyStore:
     name: str
     cluster_id: str
     trust_anchor: str
-    # Of the cluster it was made for: related clusters have the same (F4.7).
+    # Of the cluster at creation: related clusters have the same (F4.7).
     cluster_certificate: str
     created: float
     password: str
@@ -155,6 +155,6 @@ class KeyStore:
     error_code: str | None = None
     security_group: str | None = None
     enis: list[str] = field(default_factory=list)
-    connecting: Entry | None = None
-    # Key id and "Enabled" or "PendingDeletion".
+    connecting: Task | None = None
+    # The state of each key by id: "Enabled", "Disabled" or "PendingDeletion".
     keys: dict[str, str] = field(default_factory=dict)

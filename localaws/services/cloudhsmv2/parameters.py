@@ -1,4 +1,4 @@
-"""Reading a request as the CloudHSM API's own model has it, and answering in pages."""
+"""Request parameters and result pages as the CloudHSM API defines them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from localaws.services.cloudhsmv2 import exceptions
 
 Params = Mapping[str, Any]
-Answer = dict[str, Any]
+Response = dict[str, Any]
 
-MOST_TAGS = 50
+MAX_TAGS = 50
 _TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
 
 
 def text(params: Params, name: str, pattern: re.Pattern[str]) -> str:
-    """A string that must be there and must fit the pattern."""
+    """A required string that matches the pattern."""
     value = optional_text(params, name, pattern)
     if value is None:
         raise exceptions.invalid(f"{name} is required.")
@@ -24,7 +24,7 @@ def text(params: Params, name: str, pattern: re.Pattern[str]) -> str:
 
 
 def optional_text(params: Params, name: str, pattern: re.Pattern[str]) -> str | None:
-    """A string that must fit the pattern if it is there."""
+    """An optional string that matches the pattern."""
     value = params.get(name)
     if value is None:
         return None
@@ -34,21 +34,21 @@ def optional_text(params: Params, name: str, pattern: re.Pattern[str]) -> str | 
 
 
 def retention_days(policy: Params) -> int:
-    """The days of a BackupRetentionPolicy: 7 to 379, given as a string (F1.9)."""
+    """The days of a BackupRetentionPolicy: 7 to 379, as a string (F1.9)."""
     value = policy.get("Value")
     if policy.get("Type") != "DAYS" or not isinstance(value, str) or not value.isdecimal():
         raise exceptions.invalid(
             "BackupRetentionPolicy must have Type DAYS and a Value that is a string of digits."
         )
     if not 7 <= int(value) <= 379:
-        raise exceptions.invalid(f"Backups are retained for 7 to 379 days, not for {value}.")
+        raise exceptions.invalid(f"Backup retention must be 7 to 379 days, not {value}.")
     return int(value)
 
 
 def tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """A TagList as a mapping (F1.20)."""
-    if not 1 <= len(given) <= MOST_TAGS:
-        raise exceptions.invalid(f"TagList must have 1 to {MOST_TAGS} tags.")
+    """A valid TagList as a mapping (F1.20)."""
+    if not 1 <= len(given) <= MAX_TAGS:
+        raise exceptions.invalid(f"TagList must have 1 to {MAX_TAGS} tags.")
     found: dict[str, str] = {}
     for tag in given:
         key, value = tag.get("Key", ""), tag.get("Value")
@@ -65,12 +65,12 @@ def tags(given: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as the API lists them."""
+    """Tags in the API's format."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def filters(params: Params, known: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """The Filters of a request, of which only some are known (F1.19)."""
+    """The Filters of a request; unknown names are an error (F1.19)."""
     given: Mapping[str, Sequence[str]] = params.get("Filters") or {}
     unknown = sorted(set(given) - set(known))
     if unknown:
@@ -78,16 +78,18 @@ def filters(params: Params, known: Sequence[str]) -> Mapping[str, Sequence[str]]
     return given
 
 
-def page(name: str, items: Sequence[Any], params: Params, *, most: int, usual: int) -> Answer:
-    """One page of a listing: MaxResults and NextToken (F1.4)."""
-    size = params.get("MaxResults", usual)
-    if not isinstance(size, int) or not 1 <= size <= most:
-        raise exceptions.invalid(f"MaxResults must be 1 to {most}.")
+def page(
+    name: str, items: Sequence[Any], params: Params, *, maximum: int, default: int
+) -> Response:
+    """One page of a list: MaxResults and NextToken (F1.4)."""
+    size = params.get("MaxResults", default)
+    if not isinstance(size, int) or not 1 <= size <= maximum:
+        raise exceptions.invalid(f"MaxResults must be 1 to {maximum}.")
     token = params.get("NextToken") or "0"
     if not token.isdecimal() or int(token) > len(items):
-        raise exceptions.invalid("NextToken is not one that was given.")
+        raise exceptions.invalid("NextToken is invalid.")
     first = int(token)
-    answer: Answer = {name: list(items[first : first + size])}
+    response: Response = {name: list(items[first : first + size])}
     if first + size < len(items):
-        answer["NextToken"] = str(first + size)
-    return answer
+        response["NextToken"] = str(first + size)
+    return response

@@ -1,7 +1,8 @@
-"""What is still to happen: effects that come due in virtual time, settled when somebody asks.
+"""Effects that are due later in virtual time.
 
-There are no threads. While an effect takes place its own moment counts as now, so that what it
-notes and what it puts off is reckoned from when it was due and not from when it was noticed.
+There are no threads: the provider runs what is due before it handles a request. While a task runs,
+the current time is its due time, so that what it records and schedules does not depend on when the
+provider was called.
 """
 
 from __future__ import annotations
@@ -17,44 +18,48 @@ Effect = Callable[[], object]
 
 
 @dataclass(order=True)
-class Entry:
-    """An effect and the moment at which it is due; may be called off."""
+class Task:
+    """An effect and the time at which it is due; `sequence` orders tasks due at the same time."""
 
     due: float
-    turn: int
+    sequence: int
     effect: Effect = field(compare=False)
-    called_off: bool = field(default=False, compare=False)
+    cancelled: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        """Do not run the effect."""
+        self.cancelled = True
 
 
-class Agenda:
-    """The pending effects of one model."""
+class Scheduler:
+    """The pending tasks of one provider."""
 
     def __init__(self, clock: TimeSource) -> None:
         self._clock = clock
-        self._entries: list[Entry] = []
-        self._turns = itertools.count()
-        self._moment: float | None = None
+        self._tasks: list[Task] = []
+        self._sequence = itertools.count()
+        self._running_at: float | None = None
 
     def now(self) -> float:
-        """The moment of the effect under way, else the virtual time."""
-        return self._clock.now() if self._moment is None else self._moment
+        """The due time of the running task, else the virtual time."""
+        return self._clock.now() if self._running_at is None else self._running_at
 
-    def later(self, seconds: float, effect: Effect) -> Entry:
-        """Have the effect take place in so many virtual seconds."""
-        entry = Entry(self.now() + seconds, next(self._turns), effect)
-        heapq.heappush(self._entries, entry)
-        return entry
+    def schedule(self, seconds: float, effect: Effect) -> Task:
+        """Run the effect in so many virtual seconds."""
+        task = Task(self.now() + seconds, next(self._sequence), effect)
+        heapq.heappush(self._tasks, task)
+        return task
 
-    def settle(self) -> None:
-        """Let everything happen that is due by now, in the order of its moments."""
-        if self._moment is not None:
-            return  # An effect has led back here; what else is due has its turn after it.
-        while self._entries and self._entries[0].due <= self._clock.now():
-            entry = heapq.heappop(self._entries)
-            if entry.called_off:
+    def run_due(self) -> None:
+        """Run all tasks that are due, ordered by due time."""
+        if self._running_at is not None:
+            return  # Called from a task: the outer call runs the rest.
+        while self._tasks and self._tasks[0].due <= self._clock.now():
+            task = heapq.heappop(self._tasks)
+            if task.cancelled:
                 continue
-            self._moment = entry.due
+            self._running_at = task.due
             try:
-                entry.effect()
+                task.effect()
             finally:
-                self._moment = None
+                self._running_at = None

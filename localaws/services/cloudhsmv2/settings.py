@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Timings:
-    """Virtual seconds, as the real service takes (F1.32, F1.33); no poll interval divides them."""
+    """Virtual seconds, like the real services (F1.32, F1.33); no multiples of poll intervals."""
 
     create_cluster: float = 193
     create_hsm: float = 467
@@ -15,10 +15,10 @@ class Timings:
     activate: float = 41
     delete_hsm: float = 283
     delete_cluster: float = 137
-    # F1.28: a deleted cluster is still described, as DELETED, for so long.
+    # F1.28: how long a deleted cluster is still described as DELETED.
     deleted_visible: float = 3600
-    # F1.28, F1.29: a deleted HSM is listed as DELETED for a while, and counts against
-    # DeleteCluster for a while after that.
+    # F1.28, F1.29: how long a deleted HSM is listed as DELETED, and how long it then still blocks
+    # DeleteCluster.
     deleted_hsm_visible: float = 11
     deleted_hsm_lingers: float = 19
     create_backup: float = 103
@@ -28,13 +28,13 @@ class Timings:
     disconnect: float = 97
     instance_running: float = 38
     ssm_online: float = 71
-    # Run Command itself, besides what a script sleeps.
+    # Run Command itself, in addition to what a script sleeps.
     run_command: float = 3
 
 
 @dataclass
 class Quotas:
-    """Per account and Region (F1.35, F4.3) unless it says otherwise."""
+    """Per account and Region (F1.35, F4.3) unless named otherwise."""
 
     clusters: int = 4
     hsms: int = 6

@@ -1,4 +1,4 @@
-"""What one account has in one Region, and the surroundings in which the model finds it."""
+"""The resources of one account and Region, and the interfaces and settings of the model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from localaws.core.faults import Faults
 from localaws.services.cloudhsmv2 import exceptions
 from localaws.services.cloudhsmv2.interfaces import Ec2, Iam, Logs
 from localaws.services.cloudhsmv2.models import Backup, Cluster, Hsm, KeyStore
-from localaws.services.cloudhsmv2.scheduler import Agenda
+from localaws.services.cloudhsmv2.scheduler import Scheduler
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 
 
 @dataclass
-class Estate:
-    """Everything the parts of the model share."""
+class Store:
+    """The state that the parts of the model share."""
 
-    agenda: Agenda
+    scheduler: Scheduler
     ec2: Ec2
     iam: Iam
     logs: Logs
@@ -34,31 +34,36 @@ class Estate:
     key_stores: dict[str, KeyStore] = field(default_factory=dict)
 
     def cluster(self, cluster_id: object) -> Cluster:
-        """The cluster; DELETED is as good as gone (F1.28)."""
-        cluster = self.clusters.get(str(cluster_id))
-        if cluster is None or cluster.state == "DELETED":
+        """The cluster; a DELETED one is not found (F1.28)."""
+        cluster = self.find_cluster(str(cluster_id))
+        if cluster is None:
             raise exceptions.not_found(f"Cluster '{cluster_id}' does not exist.")
         return cluster
 
+    def find_cluster(self, cluster_id: str) -> Cluster | None:
+        """The cluster, unless it is DELETED."""
+        cluster = self.clusters.get(cluster_id)
+        return None if cluster is None or cluster.state == "DELETED" else cluster
+
     def arn(self, service: str, resource: str, account: str | None = None) -> str:
-        """An ARN in this Region; of this account unless another is given."""
+        """An ARN in this Region, by default of this account."""
         partition = "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
         return f"arn:{partition}:{service}:{self.region}:{account or self.account}:{resource}"
 
-    def note(self, subject: str, event: str, **details: Any) -> None:
-        """Put a CloudHSM event into the event_log."""
-        self.event_log.record_at(self.agenda.now(), "cloudhsm", subject, event, **details)
+    def record(self, subject: str, event: str, **details: Any) -> None:
+        """Record a CloudHSM event."""
+        self.event_log.record_at(self.scheduler.now(), "cloudhsm", subject, event, **details)
 
-    def note_kms(self, subject: str, event: str, **details: Any) -> None:
-        """Put a KMS event into the event_log."""
-        self.event_log.record_at(self.agenda.now(), "kms", subject, event, **details)
+    def record_kms(self, subject: str, event: str, **details: Any) -> None:
+        """Record a KMS event."""
+        self.event_log.record_at(self.scheduler.now(), "kms", subject, event, **details)
 
     def move_cluster(self, cluster: Cluster, state: str, message: str = "") -> None:
-        """Take a cluster to another state."""
+        """Change the state of a cluster."""
         cluster.state, cluster.message = state, message
-        self.note(cluster.id, state, **({"message": message} if message else {}))
+        self.record(cluster.id, state, **({"message": message} if message else {}))
 
     def move_hsm(self, cluster: Cluster, hsm: Hsm, state: str, message: str = "") -> None:
-        """Take an HSM to another state."""
+        """Change the state of an HSM."""
         hsm.state, hsm.message = state, message
-        self.note(hsm.id, state, cluster=cluster.id, zone=hsm.zone)
+        self.record(hsm.id, state, cluster=cluster.id, zone=hsm.zone)

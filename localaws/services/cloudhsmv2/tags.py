@@ -1,61 +1,61 @@
-"""Tags of clusters and backups; HSMs have none (F1.20)."""
+"""The API operations on tags of clusters and backups; HSMs have none (F1.20)."""
 
 from __future__ import annotations
 
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2 import exceptions, ids
 from localaws.services.cloudhsmv2.parameters import (
-    MOST_TAGS,
-    Answer,
+    MAX_TAGS,
     Params,
+    Response,
     page,
     tag_list,
     tags,
     text,
 )
-from localaws.services.cloudhsmv2.store import Estate
+from localaws.services.cloudhsmv2.store import Store
 
 
 class Tags:
-    """The operations on tags."""
+    """The tags of one account and Region."""
 
-    def __init__(self, estate: Estate) -> None:
-        self._estate = estate
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def of(self, resource_id: str) -> dict[str, str]:
-        """The tags of a cluster or backup, to be changed in place."""
-        backup = self._estate.backups.get(resource_id)
+        """The tags of a cluster or backup; changes to the mapping take effect."""
+        backup = self._store.backups.get(resource_id)
         if backup and not backup.shared:
             return backup.tags
         if ids.BACKUP.fullmatch(resource_id):
             raise exceptions.not_found(f"Backup '{resource_id}' does not exist.")
-        return self._estate.cluster(resource_id).tags
+        return self._store.cluster(resource_id).tags
 
-    def tag_resource(self, params: Params) -> Answer:
-        """TagResource: replaces the values of tags that are there."""
+    def tag_resource(self, params: Params) -> Response:
+        """TagResource: replaces the values of existing tags."""
         resource_id = text(params, "ResourceId", ids.RESOURCE)
-        there, added = self.of(resource_id), tags(params.get("TagList") or [])
-        if len(there | added) > MOST_TAGS:
+        existing, added = self.of(resource_id), tags(params.get("TagList") or [])
+        if len(existing | added) > MAX_TAGS:
             raise ApiError(
                 "CloudHsmResourceLimitExceededException",
-                f"'{resource_id}' would have more than {MOST_TAGS} tags.",
+                f"'{resource_id}' would have more than {MAX_TAGS} tags.",
             )
-        self._estate.note(resource_id, "TagResource", keys=sorted(added))
-        there.update(added)
+        self._store.record(resource_id, "TagResource", keys=sorted(added))
+        existing.update(added)
         return {}
 
-    def untag_resource(self, params: Params) -> Answer:
-        """UntagResource: keys that are not there do not matter."""
+    def untag_resource(self, params: Params) -> Response:
+        """UntagResource: ignores unknown keys."""
         resource_id = text(params, "ResourceId", ids.RESOURCE)
-        there, keys = self.of(resource_id), params.get("TagKeyList") or []
-        if not 1 <= len(keys) <= MOST_TAGS:
-            raise exceptions.invalid(f"TagKeyList must have 1 to {MOST_TAGS} keys.")
-        self._estate.note(resource_id, "UntagResource", keys=sorted(keys))
+        existing, keys = self.of(resource_id), params.get("TagKeyList") or []
+        if not 1 <= len(keys) <= MAX_TAGS:
+            raise exceptions.invalid(f"TagKeyList must have 1 to {MAX_TAGS} keys.")
+        self._store.record(resource_id, "UntagResource", keys=sorted(keys))
         for key in keys:
-            there.pop(key, None)
+            existing.pop(key, None)
         return {}
 
-    def list_tags(self, params: Params) -> Answer:
+    def list_tags(self, params: Params) -> Response:
         """ListTags."""
         found = tag_list(self.of(text(params, "ResourceId", ids.RESOURCE)))
-        return page("TagList", found, params, most=100, usual=100)
+        return page("TagList", found, params, maximum=100, default=100)

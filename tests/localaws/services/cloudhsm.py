@@ -1,4 +1,4 @@
-"""A Region on a clock that stands still, and the calls that its tests make most."""
+"""CloudHSM on a clock that the test advances, with the calls that tests make most."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ START = 1767225600.0
 
 
 class StillClock:
-    """Time that moves only when it is told to."""
+    """Time that moves only by `advance`."""
 
     def __init__(self) -> None:
         self._now = START
@@ -31,12 +31,12 @@ class StillClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Move the virtual time on."""
         self._now += seconds
 
 
 class Network:
-    """A VPC with a subnet in each of three zones; what of it is broken, a test says."""
+    """A VPC with a subnet in each of three zones; a test may break parts of it."""
 
     def __init__(self) -> None:
         self.subnets: dict[str, Subnet] = {
@@ -92,7 +92,7 @@ class Network:
         return instance_id in self.clients
 
     def addresses(self) -> list[str]:
-        """The addresses of all interfaces."""
+        """The addresses of all network interfaces."""
         return [ip for _, _, ip in self.enis.values()]
 
     def _id(self, kind: str) -> str:
@@ -101,15 +101,15 @@ class Network:
 
 
 class Caller:
-    """Who asks: may do everything but what is denied; what was demanded is kept."""
+    """A caller that is allowed every action except `denied`; `authorized` has all checks."""
 
     def __init__(self) -> None:
         self.denied: set[str] = set()
-        self.demanded: list[tuple[str, str, Mapping[str, Any]]] = []
+        self.authorized: list[tuple[str, str, Mapping[str, Any]]] = []
         self.roles: list[str] = []
 
     def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
-        self.demanded.append((action, resource, context))
+        self.authorized.append((action, resource, context))
         if action in self.denied:
             raise ApiError("AccessDenied", f"not authorized to perform: {action}")
 
@@ -120,7 +120,7 @@ class Caller:
 
 
 class LogGroups(list[str]):
-    """The log groups there are."""
+    """The existing log groups."""
 
     def ensure_log_group(self, name: str) -> None:
         if name not in self:
@@ -128,7 +128,7 @@ class LogGroups(list[str]):
 
 
 class CloudHsm:
-    """A Region and its surroundings."""
+    """A provider with its surroundings; keyword arguments are `CloudHsmProvider`'s."""
 
     def __init__(self, **arguments: Any) -> None:
         self.clock = StillClock()
@@ -166,41 +166,41 @@ class CloudHsm:
         self.provider.run_due()
 
     def cluster(self, cluster_id: str) -> dict[str, Any]:
-        """The cluster as it is described."""
-        answer = self.call("DescribeClusters", Filters={"clusterIds": [cluster_id]})
-        (cluster,) = answer["Clusters"]
+        """The cluster as DescribeClusters returns it."""
+        response = self.call("DescribeClusters", Filters={"clusterIds": [cluster_id]})
+        (cluster,) = response["Clusters"]
         assert isinstance(cluster, dict)
         return cluster
 
     def hsms(self, cluster_id: str) -> list[dict[str, Any]]:
-        """The HSMs of a cluster as they are described."""
+        """The cluster's HSMs as DescribeClusters returns them."""
         return list(self.cluster(cluster_id)["Hsms"])
 
     def states(self, cluster_id: str) -> list[str]:
-        """The states of the HSMs of a cluster."""
+        """The states of the cluster's HSMs."""
         return [hsm["State"] for hsm in self.hsms(cluster_id)]
 
     def backups(self, **filters: list[str]) -> list[dict[str, Any]]:
-        """The backups as they are described, oldest first."""
-        answer = self.call("DescribeBackups", Filters=filters, SortAscending=True)
-        return list(answer["Backups"])
+        """The backups as DescribeBackups returns them, oldest first."""
+        response = self.call("DescribeBackups", Filters=filters, SortAscending=True)
+        return list(response["Backups"])
 
-    def store(self, store_id: str) -> dict[str, Any]:
-        """The key store as it is described."""
-        answer = self.call("DescribeCustomKeyStores", CustomKeyStoreId=store_id)
-        (store,) = answer["CustomKeyStores"]
-        assert isinstance(store, dict)
-        return store
+    def key_store(self, key_store_id: str) -> dict[str, Any]:
+        """The key store as DescribeCustomKeyStores returns it."""
+        response = self.call("DescribeCustomKeyStores", CustomKeyStoreId=key_store_id)
+        (key_store,) = response["CustomKeyStores"]
+        assert isinstance(key_store, dict)
+        return key_store
 
     def events(self, subject: str) -> list[str]:
-        """What the event_log has about something."""
+        """The recorded events of a subject."""
         return [entry["event"] for entry in self.event_log.events() if entry["subject"] == subject]
 
-    # --- The way up
+    # --- Clusters by state
 
     def create(self, **overrides: Any) -> str:
-        """Ask for a cluster; its id."""
-        answer = self.call(
+        """Create a cluster, without waiting; its id."""
+        response = self.call(
             "CreateCluster",
             **{
                 "HsmType": "hsm2m.medium",
@@ -209,23 +209,23 @@ class CloudHsm:
                 **overrides,
             },
         )
-        return str(answer["Cluster"]["ClusterId"])
+        return str(response["Cluster"]["ClusterId"])
 
     def uninitialized(self, **overrides: Any) -> str:
-        """A cluster that is created and empty."""
+        """An empty UNINITIALIZED cluster."""
         cluster_id = self.create(**overrides)
         self.wait(self.timings.create_cluster)
         return cluster_id
 
     def add_hsm(self, cluster_id: str, zone: str = ZONES[0], **params: Any) -> dict[str, Any]:
-        """Create an HSM and wait until it is there."""
-        answer = self.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=zone, **params)
+        """Create an HSM and wait for its outcome."""
+        response = self.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=zone, **params)
         self.wait(self.timings.create_hsm)
-        (hsm,) = [one for one in self.hsms(cluster_id) if one["HsmId"] == answer["Hsm"]["HsmId"]]
+        (hsm,) = [one for one in self.hsms(cluster_id) if one["HsmId"] == response["Hsm"]["HsmId"]]
         return hsm
 
     def remove_hsm(self, cluster_id: str, hsm_id: str) -> None:
-        """Delete an HSM and wait until nothing of it is left."""
+        """Delete an HSM and wait until it no longer counts."""
         self.call("DeleteHsm", ClusterId=cluster_id, HsmId=hsm_id)
         self.wait(
             self.timings.delete_hsm
@@ -240,14 +240,14 @@ class CloudHsm:
         return cluster_id
 
     def initialized(self, **overrides: Any) -> str:
-        """A cluster that is INITIALIZED, by `self.ca`."""
+        """An INITIALIZED cluster, signed by `self.ca`."""
         cluster_id = self.with_csr(**overrides)
         self.initialize(cluster_id)
         self.wait(self.timings.initialize)
         return cluster_id
 
     def initialize(self, cluster_id: str) -> dict[str, Any]:
-        """InitializeCluster with what `self.ca` signs."""
+        """Initialize the cluster with a certificate signed by `self.ca`."""
         csr = self.cluster(cluster_id)["Certificates"]["ClusterCsr"]
         signed = test_ca.sign(self.ca, csr, self.clock.now())
         return self.call(
@@ -255,7 +255,7 @@ class CloudHsm:
         )
 
     def active(self, *zones: str, **overrides: Any) -> str:
-        """A cluster that is ACTIVE, with its first HSM and one more in each of these zones."""
+        """An ACTIVE cluster with its first HSM and another in each of these zones."""
         cluster_id = self.initialized(**overrides)
         self.client(cluster_id, "activate", password=PASSWORD)
         self.wait(self.timings.activate)
@@ -267,17 +267,17 @@ class CloudHsm:
     # --- The client
 
     def client(self, cluster_id: str, operation: str, **params: Any) -> Any:
-        """What cloudhsm-cli does on a client that is set up well; the `data` of its answer."""
+        """Run cloudhsm-cli on a correctly configured client; the `data` of its output."""
         active = [hsm["EniIp"] for hsm in self.hsms(cluster_id) if hsm["State"] == "ACTIVE"]
-        answer = self.provider.data_plane(
+        response = self.provider.data_plane(
             operation,
             {"ip": active[0], "ca": self.ca.pem, "instance_id": "i-00000001", **params},
         )
-        assert answer["error_code"] == 0
-        return answer["data"]
+        assert response["error_code"] == 0
+        return response["data"]
 
     def as_admin(self, cluster_id: str, operation: str, **params: Any) -> Any:
-        """The same with the admin's login."""
+        """The same, logged in as the admin."""
         login = {"login_role": "admin", "username": "admin", "password": PASSWORD}
         return self.client(cluster_id, operation, **{**login, **params})
 

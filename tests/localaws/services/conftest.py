@@ -1,4 +1,4 @@
-"""A cloudhsm to live, and RSA keys that are made once: to make them is slow."""
+"""A CloudHSM per test, and shared RSA keys, since generating them is slow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _rsa_keys() -> list[rsa.RSAPrivateKey]:
 
 
 @pytest.fixture(autouse=True)
-def _no_new_rsa_keys(rsa_keys: list[rsa.RSAPrivateKey], monkeypatch: pytest.MonkeyPatch) -> None:
+def _reuse_rsa_keys(rsa_keys: list[rsa.RSAPrivateKey], monkeypatch: pytest.MonkeyPatch) -> None:
     keys = itertools.cycle(rsa_keys)
     monkeypatch.setattr(rsa, "generate_private_key", lambda exponent, bits: next(keys))
 

@@ -9,14 +9,14 @@ from tests.localaws.services.cloudhsm import PASSWORD, START, ZONES, CloudHsm
 DAY = 24 * 3600.0
 
 
-def test_a_cluster_that_was_never_activated_has_no_backup(cloudhsm: CloudHsm) -> None:
+def test_a_cluster_that_was_never_activated_has_no_backups(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.initialized()
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
     assert cloudhsm.backups() == []
 
 
-def test_activating_adding_and_removing_make_a_backup_each(cloudhsm: CloudHsm) -> None:
+def test_activation_create_hsm_and_delete_hsm_take_a_backup_each(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     assert len(cloudhsm.backups(clusterIds=[cluster_id])) == 1
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])
@@ -29,7 +29,7 @@ def test_activating_adding_and_removing_make_a_backup_each(cloudhsm: CloudHsm) -
     assert cloudhsm.backups()[-1]["BackupState"] == "READY"
 
 
-def test_a_backup_says_what_it_is_of(cloudhsm: CloudHsm) -> None:
+def test_a_backup_describes_its_cluster(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active(Mode="NON_FIPS")
     (backup,) = cloudhsm.backups()
     assert backup["ClusterId"] == cluster_id
@@ -48,7 +48,7 @@ def test_a_backup_says_what_it_is_of(cloudhsm: CloudHsm) -> None:
     )
 
 
-def test_govcloud_has_its_own_partition() -> None:
+def test_arns_in_govcloud_have_its_partition() -> None:
     cloudhsm = CloudHsm(region="us-gov-west-1")
     for subnet, zone in zip(cloudhsm.network.subnets.values(), "abc", strict=False):
         subnet["AvailabilityZone"] = f"us-gov-west-1{zone}"
@@ -61,7 +61,7 @@ def test_govcloud_has_its_own_partition() -> None:
     assert cloudhsm.backups()[0]["BackupArn"].startswith("arn:aws-us-gov:cloudhsm:us-gov-west-1:")
 
 
-def test_users_come_back_with_the_hsms(cloudhsm: CloudHsm) -> None:
+def test_a_new_hsm_of_an_empty_cluster_has_the_users_of_the_backup(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active(ZONES[1])
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     for hsm in cloudhsm.hsms(cluster_id):
@@ -72,7 +72,7 @@ def test_users_come_back_with_the_hsms(cloudhsm: CloudHsm) -> None:
     cloudhsm.as_admin(cluster_id, "user-delete", new_username="worker", role="crypto-user")
 
 
-def test_a_backup_that_is_still_being_made_will_do(cloudhsm: CloudHsm) -> None:
+def test_a_backup_in_progress_can_restore_an_hsm(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.timings.create_backup = 100_000
     cloudhsm.add_user(cluster_id, "worker", "Password1")
@@ -82,7 +82,7 @@ def test_a_backup_that_is_still_being_made_will_do(cloudhsm: CloudHsm) -> None:
     assert "worker" in cloudhsm.users(cluster_id)
 
 
-def test_an_hsm_that_is_degraded_is_not_backed_up(cloudhsm: CloudHsm) -> None:
+def test_a_degraded_hsm_is_not_backed_up(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     (hsm,) = cloudhsm.hsms(cluster_id)
@@ -94,7 +94,7 @@ def test_an_hsm_that_is_degraded_is_not_backed_up(cloudhsm: CloudHsm) -> None:
     assert "worker" not in cloudhsm.users(cluster_id)
 
 
-def test_an_active_cluster_without_hsms_and_backups_cannot_get_an_hsm(cloudhsm: CloudHsm) -> None:
+def test_create_hsm_requires_a_backup_in_an_active_empty_cluster(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     for backup in cloudhsm.backups():
@@ -103,7 +103,9 @@ def test_an_active_cluster_without_hsms_and_backups_cannot_get_an_hsm(cloudhsm: 
         cloudhsm.add_hsm(cluster_id)
 
 
-def test_a_cluster_from_a_backup_is_active_and_empty_and_itself_again(cloudhsm: CloudHsm) -> None:
+def test_a_cluster_from_a_backup_is_active_and_empty_with_the_same_certificate(
+    cloudhsm: CloudHsm,
+) -> None:
     first = cloudhsm.active()
     cloudhsm.add_user(first, "worker", "Password1")
     original = cloudhsm.cluster(first)["Certificates"]["ClusterCertificate"]
@@ -137,28 +139,28 @@ def test_backups_outlive_their_cluster(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.cluster(second)["State"] == "ACTIVE"
 
 
-def test_a_backup_must_be_ready_and_of_the_same_mode(cloudhsm: CloudHsm) -> None:
+def test_create_cluster_requires_a_ready_backup_of_the_same_mode(cloudhsm: CloudHsm) -> None:
     cloudhsm.active()
     backup = cloudhsm.backups()[0]["BackupId"]
-    with pytest.raises(ApiError, match="FIPS mode, not NON_FIPS") as refusal:
+    with pytest.raises(ApiError, match="FIPS mode, not NON_FIPS") as error:
         cloudhsm.create(SourceBackupId=backup, Mode="NON_FIPS")
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    assert error.value.code == "CloudHsmInvalidRequestException"
     with pytest.raises(ApiError, match="Mode is required"):
         cloudhsm.create(SourceBackupId=backup, Mode=None)
     cloudhsm.call("DeleteBackup", BackupId=backup)
-    with pytest.raises(ApiError, match="PENDING_DELETION, not READY") as refusal:
+    with pytest.raises(ApiError, match="PENDING_DELETION, not READY") as error:
         cloudhsm.create(SourceBackupId=backup)
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    assert error.value.code == "CloudHsmInvalidRequestException"
 
 
-def test_a_backup_that_is_still_being_made_is_not_ready(cloudhsm: CloudHsm) -> None:
+def test_create_cluster_rejects_a_backup_in_progress(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS, not READY"):
         cloudhsm.create(SourceBackupId=cloudhsm.backups()[-1]["BackupId"])
 
 
-def test_a_backup_of_hsm1_may_become_hsm2m_but_not_the_other_way_round() -> None:
+def test_an_hsm1_backup_can_become_hsm2m_but_not_vice_versa() -> None:
     cloudhsm = CloudHsm(assumptions=Assumptions(year=2024))
     cloudhsm.active(HsmType="hsm1.medium")
     assert cloudhsm.create(SourceBackupId=cloudhsm.backups()[0]["BackupId"])
@@ -168,13 +170,13 @@ def test_a_backup_of_hsm1_may_become_hsm2m_but_not_the_other_way_round() -> None
         cloudhsm.create(SourceBackupId=cloudhsm.backups()[0]["BackupId"], HsmType="hsm1.medium")
 
 
-def test_a_backup_that_is_not_there_is_not_found(cloudhsm: CloudHsm) -> None:
-    with pytest.raises(ApiError) as refusal:
+def test_an_unknown_backup_is_not_found(cloudhsm: CloudHsm) -> None:
+    with pytest.raises(ApiError) as error:
         cloudhsm.create(SourceBackupId="backup-22222222222")
-    assert refusal.value.code == "CloudHsmResourceNotFoundException"
+    assert error.value.code == "CloudHsmResourceNotFoundException"
 
 
-def test_another_accounts_backup_is_listed_as_shared_and_known_by_its_arn(
+def test_a_shared_backup_is_listed_as_shared_and_referenced_by_arn(
     cloudhsm: CloudHsm,
 ) -> None:
     shared = cloudhsm.provider.share_backup("Theirs12345")
@@ -196,7 +198,7 @@ def test_another_accounts_backup_is_listed_as_shared_and_known_by_its_arn(
     assert [user["role"] for user in listed] == ["admin", "internal(APPLIANCE_USER)"]
 
 
-def test_a_deleted_backup_can_be_restored_for_seven_days(cloudhsm: CloudHsm) -> None:
+def test_a_deleted_backup_can_be_restored_for_7_days(cloudhsm: CloudHsm) -> None:
     cloudhsm.active()
     backup = cloudhsm.backups()[0]["BackupId"]
     with pytest.raises(ApiError, match="READY, not PENDING_DELETION"):
@@ -227,7 +229,7 @@ def test_an_active_cluster_with_an_hsm_is_backed_up_every_day(cloudhsm: CloudHsm
     assert len(cloudhsm.backups()) == count
 
 
-def test_backups_go_after_the_retention_but_never_the_latest(cloudhsm: CloudHsm) -> None:
+def test_backups_expire_except_the_latest(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active(BackupRetentionPolicy={"Type": "DAYS", "Value": "7"})
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     assert len(cloudhsm.backups()) == 2
@@ -238,7 +240,7 @@ def test_backups_go_after_the_retention_but_never_the_latest(cloudhsm: CloudHsm)
     assert [backup["BackupId"] for backup in cloudhsm.backups()] == [latest]
 
 
-def test_a_retention_that_is_changed_holds_for_the_backups_there_are(cloudhsm: CloudHsm) -> None:
+def test_a_shorter_retention_applies_to_existing_backups(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     cloudhsm.wait(10 * DAY)
@@ -268,7 +270,7 @@ def test_backups_are_filtered_sorted_and_paged(cloudhsm: CloudHsm) -> None:
     assert found(MaxResults=1, NextToken=page["NextToken"]) == [old]
 
 
-def test_a_retention_that_is_prolonged_keeps_the_backups_there_are(cloudhsm: CloudHsm) -> None:
+def test_a_longer_retention_applies_to_existing_backups(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active(BackupRetentionPolicy={"Type": "DAYS", "Value": "7"})
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     policy = {"Type": "DAYS", "Value": "20"}
@@ -279,7 +281,7 @@ def test_a_retention_that_is_prolonged_keeps_the_backups_there_are(cloudhsm: Clo
     assert len(cloudhsm.backups()) == 1
 
 
-def test_a_deleted_cluster_is_backed_up_no_more(cloudhsm: CloudHsm) -> None:
+def test_a_deleted_cluster_is_no_longer_backed_up(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     cloudhsm.call("DeleteCluster", ClusterId=cluster_id)

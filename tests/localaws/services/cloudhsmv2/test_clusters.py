@@ -10,7 +10,7 @@ from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
 from tests.localaws.services.cloudhsm import START, ZONES, CloudHsm
 
 
-def test_a_cluster_comes_up_uninitialized_and_empty(cloudhsm: CloudHsm) -> None:
+def test_a_new_cluster_is_uninitialized_and_empty(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create()
     assert re.fullmatch(r"cluster-[2-7a-zA-Z]{11,16}", cluster_id)
     cluster = cloudhsm.cluster(cluster_id)
@@ -32,45 +32,52 @@ def test_a_cluster_comes_up_uninitialized_and_empty(cloudhsm: CloudHsm) -> None:
     assert list(cluster["SubnetMapping"]) == list(ZONES)
 
 
-def test_the_service_makes_a_security_group_named_after_the_cluster(cloudhsm: CloudHsm) -> None:
+def test_create_cluster_creates_a_security_group_named_after_the_cluster(
+    cloudhsm: CloudHsm,
+) -> None:
     cluster_id = cloudhsm.create()
     group = cloudhsm.cluster(cluster_id)["SecurityGroup"]
     assert cloudhsm.network.groups == {group: f"cloudhsm-{cluster_id}-sg"}
 
 
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        ({"Mode": None}, "Mode is required"),
-        ({"Mode": "SOME"}, "Mode"),
-        ({"HsmType": None}, "HsmType is required"),
-        ({"HsmType": "hsm9.large"}, "HsmType"),
-        ({"HsmType": "hsm1.medium"}, "can no longer be created"),
-        ({"NetworkType": "IPV6"}, "NetworkType"),
-        ({"SubnetIds": []}, "1 to 10 subnets"),
-        ({"SubnetIds": [f"subnet-000000{n:02}" for n in range(11)]}, "1 to 10 subnets"),
-        ({"SubnetIds": ["subnet-0000dead"]}, "does not exist"),
-        ({"SubnetIds": ["subnet-0000000a", "subnet-000000a2"]}, "More than one subnet"),
-        ({"SubnetIds": ["subnet-0000000a", "subnet-0000001b"]}, "same VPC"),
-        ({"BackupRetentionPolicy": {"Type": "DAYS", "Value": "6"}}, "7 to 379"),
-        ({"BackupRetentionPolicy": {"Type": "DAYS", "Value": "380"}}, "7 to 379"),
-        ({"BackupRetentionPolicy": {"Type": "DAYS", "Value": 90}}, "string"),
-        ({"BackupRetentionPolicy": {"Type": "WEEKS", "Value": "90"}}, "DAYS"),
-        ({"TagList": []}, "1 to 50 tags"),
-        ({"SourceBackupId": "backup-1"}, "SourceBackupId"),
+INVALID: dict[str, list[dict[str, Any]]] = {
+    "Mode is required": [{"Mode": None}],
+    "Mode 'SOME' does not match": [{"Mode": "SOME"}],
+    "HsmType is required": [{"HsmType": None}],
+    "HsmType 'hsm9.large' does not match": [{"HsmType": "hsm9.large"}],
+    "can no longer be created": [{"HsmType": "hsm1.medium"}],
+    "NetworkType 'IPV6' does not match": [{"NetworkType": "IPV6"}],
+    "1 to 10 subnets": [
+        {"SubnetIds": []},
+        {"SubnetIds": [f"subnet-000000{n:02}" for n in range(11)]},
     ],
-)
-def test_a_request_that_makes_no_sense_is_refused_and_makes_nothing(
-    cloudhsm: CloudHsm, overrides: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ApiError, match=words) as refusal:
-        cloudhsm.create(**overrides)
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    "'subnet-0000dead' does not exist": [{"SubnetIds": ["subnet-0000dead"]}],
+    "More than one subnet": [{"SubnetIds": ["subnet-0000000a", "subnet-000000a2"]}],
+    "same VPC": [{"SubnetIds": ["subnet-0000000a", "subnet-0000001b"]}],
+    "7 to 379": [
+        {"BackupRetentionPolicy": {"Type": "DAYS", "Value": "6"}},
+        {"BackupRetentionPolicy": {"Type": "DAYS", "Value": "380"}},
+    ],
+    "Type DAYS and a Value that is a string": [
+        {"BackupRetentionPolicy": {"Type": "DAYS", "Value": 90}},
+        {"BackupRetentionPolicy": {"Type": "WEEKS", "Value": "90"}},
+    ],
+    "1 to 50 tags": [{"TagList": []}],
+    "SourceBackupId 'backup-1' does not match": [{"SourceBackupId": "backup-1"}],
+}
+
+
+def test_an_invalid_request_creates_nothing(cloudhsm: CloudHsm) -> None:
+    for message, invalid in INVALID.items():
+        for overrides in invalid:
+            with pytest.raises(ApiError, match=message) as error:
+                cloudhsm.create(**overrides)
+            assert error.value.code == "CloudHsmInvalidRequestException"
     assert cloudhsm.call("DescribeClusters")["Clusters"] == []
     assert cloudhsm.network.groups == {}
 
 
-def test_hsm1_clusters_were_made_until_2024_and_need_no_mode() -> None:
+def test_hsm1_clusters_can_be_created_until_2024_without_a_mode() -> None:
     cloudhsm = CloudHsm(assumptions=Assumptions(year=2024))
     cluster = cloudhsm.cluster(cloudhsm.create(HsmType="hsm1.medium", Mode=None))
     assert (cluster["HsmType"], cluster["Mode"]) == ("hsm1.medium", "FIPS")
@@ -78,28 +85,26 @@ def test_hsm1_clusters_were_made_until_2024_and_need_no_mode() -> None:
         cloudhsm.create(HsmType="hsm1.medium", Mode="NON_FIPS")
 
 
-@pytest.mark.parametrize("days", ["7", "379"])
-def test_backups_may_be_retained_for_7_to_379_days(cloudhsm: CloudHsm, days: str) -> None:
-    policy = {"Type": "DAYS", "Value": days}
-    cluster_id = cloudhsm.create(BackupRetentionPolicy=policy)
-    assert cloudhsm.cluster(cluster_id)["BackupRetentionPolicy"] == policy
+def test_backups_can_be_retained_for_7_to_379_days(cloudhsm: CloudHsm) -> None:
+    for days in ("7", "379"):
+        policy = {"Type": "DAYS", "Value": days}
+        cluster_id = cloudhsm.create(BackupRetentionPolicy=policy)
+        assert cloudhsm.cluster(cluster_id)["BackupRetentionPolicy"] == policy
 
 
-def test_tags_are_there_from_the_creation_on(cloudhsm: CloudHsm) -> None:
+def test_a_cluster_is_tagged_at_creation(cloudhsm: CloudHsm) -> None:
     tags = [{"Key": "one", "Value": "1"}, {"Key": "two", "Value": ""}]
     assert cloudhsm.cluster(cloudhsm.create(TagList=tags))["TagList"] == tags
 
 
-@pytest.mark.parametrize(
-    "code", ["CloudHsmInvalidRequestException", "CloudHsmResourceLimitExceededException"]
-)
-def test_a_fifth_cluster_is_refused(code: str) -> None:
-    cloudhsm = CloudHsm(assumptions=Assumptions(quota_code=code))
-    for _ in range(4):
-        cloudhsm.create()
-    with pytest.raises(ApiError, match="limit of 4 clusters") as refusal:
-        cloudhsm.create()
-    assert refusal.value.code == code
+def test_a_fifth_cluster_is_rejected_with_the_assumed_code() -> None:
+    for code in ("CloudHsmInvalidRequestException", "CloudHsmResourceLimitExceededException"):
+        cloudhsm = CloudHsm(assumptions=Assumptions(quota_code=code))
+        for _ in range(4):
+            cloudhsm.create()
+        with pytest.raises(ApiError, match="limit of 4 clusters") as error:
+            cloudhsm.create()
+        assert error.value.code == code
 
 
 def test_a_deleted_cluster_does_not_count_against_the_quota() -> None:
@@ -112,7 +117,7 @@ def test_a_deleted_cluster_does_not_count_against_the_quota() -> None:
     cloudhsm.create()
 
 
-def test_a_deleted_cluster_is_seen_for_a_while_and_then_no_more(cloudhsm: CloudHsm) -> None:
+def test_a_deleted_cluster_is_described_for_a_while(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     assert cloudhsm.call("DeleteCluster", ClusterId=cluster_id)["Cluster"]["State"] == (
         "DELETE_IN_PROGRESS"
@@ -121,21 +126,19 @@ def test_a_deleted_cluster_is_seen_for_a_while_and_then_no_more(cloudhsm: CloudH
     assert cloudhsm.cluster(cluster_id)["State"] == "DELETED"
     assert cloudhsm.network.groups == {}
     cloudhsm.wait(cloudhsm.timings.deleted_visible)
-    answer = cloudhsm.call("DescribeClusters", Filters={"clusterIds": [cluster_id]})
-    assert answer == {"Clusters": []}
+    response = cloudhsm.call("DescribeClusters", Filters={"clusterIds": [cluster_id]})
+    assert response == {"Clusters": []}
 
 
-@pytest.mark.parametrize("action", ["DeleteCluster", "InitializeCluster", "ModifyCluster"])
-def test_nothing_can_be_done_to_a_cluster_that_is_deleted_or_was_never_there(
-    cloudhsm: CloudHsm, action: str
-) -> None:
-    cluster_id = cloudhsm.uninitialized()
-    cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
+def test_operations_do_not_find_a_deleted_or_unknown_cluster(cloudhsm: CloudHsm) -> None:
+    deleted = cloudhsm.uninitialized()
+    cloudhsm.call("DeleteCluster", ClusterId=deleted)
     cloudhsm.wait(cloudhsm.timings.delete_cluster)
-    for gone in (cluster_id, "cluster-22222222222"):
-        with pytest.raises(ApiError, match="does not exist") as refusal:
-            cloudhsm.call(action, ClusterId=gone, HsmType="hsm2m.medium")
-        assert refusal.value.code == "CloudHsmResourceNotFoundException"
+    for action in ("DeleteCluster", "InitializeCluster", "ModifyCluster"):
+        for cluster_id in (deleted, "cluster-22222222222"):
+            with pytest.raises(ApiError, match="does not exist") as error:
+                cloudhsm.call(action, ClusterId=cluster_id, HsmType="hsm2m.medium")
+            assert error.value.code == "CloudHsmResourceNotFoundException"
 
 
 def test_a_cluster_with_hsms_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
@@ -144,21 +147,23 @@ def test_a_cluster_with_hsms_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
         cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
 
 
-def test_an_hsm_lingers_after_it_has_gone_from_the_list(cloudhsm: CloudHsm) -> None:
+def test_a_deleted_hsm_blocks_delete_cluster_after_it_is_no_longer_listed(
+    cloudhsm: CloudHsm,
+) -> None:
     cluster_id = cloudhsm.with_csr()
     cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=cloudhsm.hsms(cluster_id)[0]["HsmId"])
     cloudhsm.wait(cloudhsm.timings.delete_hsm)
     assert cloudhsm.states(cluster_id) == ["DELETED"]
     cloudhsm.wait(cloudhsm.timings.deleted_hsm_visible)
     assert cloudhsm.states(cluster_id) == []
-    with pytest.raises(ApiError, match="contains HSMs") as refusal:
+    with pytest.raises(ApiError, match="contains HSMs") as error:
         cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    assert error.value.code == "CloudHsmInvalidRequestException"
     cloudhsm.wait(cloudhsm.timings.deleted_hsm_lingers)
     cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
 
 
-def test_a_cluster_that_is_being_created_or_deleted_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
+def test_a_cluster_in_progress_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create()
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
         cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
@@ -168,7 +173,9 @@ def test_a_cluster_that_is_being_created_or_deleted_cannot_be_deleted(cloudhsm: 
         cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
 
 
-def test_a_cluster_whose_group_is_in_use_stays_and_says_why(cloudhsm: CloudHsm) -> None:
+def test_a_cluster_whose_security_group_is_in_use_is_not_deleted_and_gives_the_reason(
+    cloudhsm: CloudHsm,
+) -> None:
     cluster_id = cloudhsm.uninitialized()
     group = cloudhsm.cluster(cluster_id)["SecurityGroup"]
     cloudhsm.network.groups_in_use.add(group)
@@ -217,8 +224,8 @@ def test_clusters_come_in_pages_of_25() -> None:
     assert sizes == [25, 25, 10]
 
 
-@pytest.mark.parametrize("params", [{"MaxResults": 0}, {"MaxResults": 26}, {"NextToken": "x"}])
-def test_a_page_that_cannot_be_is_refused(cloudhsm: CloudHsm, params: dict[str, Any]) -> None:
-    with pytest.raises(ApiError) as refusal:
-        cloudhsm.call("DescribeClusters", **params)
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+def test_an_invalid_page_is_rejected(cloudhsm: CloudHsm) -> None:
+    for params in ({"MaxResults": 0}, {"MaxResults": 26}, {"NextToken": "x"}):
+        with pytest.raises(ApiError) as error:
+            cloudhsm.call("DescribeClusters", **params)
+        assert error.value.code == "CloudHsmInvalidRequestException"

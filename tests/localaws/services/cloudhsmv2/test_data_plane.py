@@ -16,16 +16,16 @@ def _cluster_id(cloudhsm: CloudHsm) -> str:
     return cloudhsm.active(ZONES[1])
 
 
-def refused(
+def rejected(
     cloudhsm: CloudHsm, cluster_id: str, operation: str, words: str, **params: Any
 ) -> ApiError:
-    with pytest.raises(ApiError, match=words) as refusal:
+    with pytest.raises(ApiError, match=words) as error:
         cloudhsm.as_admin(cluster_id, operation, **params)
-    return refusal.value
+    return error.value
 
 
 def log_in(cloudhsm: CloudHsm, cluster_id: str, name: str, password: str) -> Any:
-    """The least that a crypto-user can do with its login."""
+    """Log in as a crypto-user, by changing its password to the same."""
     return cloudhsm.client(
         cluster_id,
         "user-change-password",
@@ -41,10 +41,10 @@ def log_in(cloudhsm: CloudHsm, cluster_id: str, name: str, password: str) -> Any
 # --- Reaching an HSM
 
 
-def test_only_the_address_of_an_active_hsm_answers(cloudhsm: CloudHsm, cluster_id: str) -> None:
-    with pytest.raises(ApiError, match="timed out") as refusal:
+def test_only_an_active_hsm_can_be_reached(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    with pytest.raises(ApiError, match="timed out") as error:
         cloudhsm.client(cluster_id, "user-list", ip="10.9.9.9")
-    assert refusal.value.code == "Unreachable"
+    assert error.value.code == "Unreachable"
     first, second = cloudhsm.hsms(cluster_id)
     cloudhsm.provider.degrade_hsm(first["HsmId"])
     with pytest.raises(ApiError, match="timed out"):
@@ -52,29 +52,29 @@ def test_only_the_address_of_an_active_hsm_answers(cloudhsm: CloudHsm, cluster_i
     assert cloudhsm.client(cluster_id, "user-list", ip=second["EniIp"])
 
 
-def test_only_a_client_that_the_groups_admit_gets_an_answer(
+def test_only_a_client_allowed_by_its_security_groups_can_connect(
     cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
-    with pytest.raises(ApiError, match="timed out") as refusal:
+    with pytest.raises(ApiError, match="timed out") as error:
         cloudhsm.client(cluster_id, "user-list", instance_id="i-00000002")
-    assert refusal.value.code == "Unreachable"
+    assert error.value.code == "Unreachable"
 
 
-def test_a_cluster_that_is_not_initialized_cannot_be_trusted(cloudhsm: CloudHsm) -> None:
+def test_a_client_does_not_trust_an_uninitialized_cluster(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
-    with pytest.raises(ApiError, match="not initialized") as refusal:
+    with pytest.raises(ApiError, match="not initialized") as error:
         cloudhsm.client(cluster_id, "user-list")
-    assert refusal.value.code == "TlsError"
+    assert error.value.code == "TlsError"
 
 
-def test_a_command_that_there_is_not_is_refused(cloudhsm: CloudHsm, cluster_id: str) -> None:
-    refused(cloudhsm, cluster_id, "key-generate", "Unknown command")
+def test_an_unknown_command_is_rejected(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    rejected(cloudhsm, cluster_id, "key-generate", "Unknown command")
 
 
 # --- Activation
 
 
-def test_before_activation_the_admin_is_unactivated(cloudhsm: CloudHsm) -> None:
+def test_the_admin_is_unactivated_before_activation(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.initialized()
     assert cloudhsm.client(cluster_id, "user-list") == {
         "users": [
@@ -96,13 +96,15 @@ def test_before_activation_the_admin_is_unactivated(cloudhsm: CloudHsm) -> None:
             },
         ]
     }
-    refused(cloudhsm, cluster_id, "user-create", "Login failed", password="")
+    rejected(cloudhsm, cluster_id, "user-create", "Login failed", password="")
 
 
-def test_activation_makes_the_admin_and_then_an_active_cluster(cloudhsm: CloudHsm) -> None:
+def test_activation_makes_the_admin_at_once_and_the_cluster_active_later(
+    cloudhsm: CloudHsm,
+) -> None:
     cluster_id = cloudhsm.initialized()
-    said = cloudhsm.client(cluster_id, "activate", password=PASSWORD)
-    assert said == "Cluster activation successful"
+    output = cloudhsm.client(cluster_id, "activate", password=PASSWORD)
+    assert output == "Cluster activation successful"
     assert cloudhsm.users(cluster_id)["admin"]["role"] == "admin"
     cloudhsm.wait(cloudhsm.timings.activate - 1)
     assert cloudhsm.cluster(cluster_id)["State"] == "INITIALIZED"
@@ -110,7 +112,7 @@ def test_activation_makes_the_admin_and_then_an_active_cluster(cloudhsm: CloudHs
     assert cloudhsm.cluster(cluster_id)["State"] == "ACTIVE"
 
 
-def test_a_cluster_is_activated_once(cloudhsm: CloudHsm) -> None:
+def test_a_cluster_can_be_activated_only_once(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.initialized()
     cloudhsm.client(cluster_id, "activate", password=PASSWORD)
     for _ in range(2):
@@ -120,15 +122,15 @@ def test_a_cluster_is_activated_once(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.add_user(cluster_id, "worker", "Password1")
 
 
-@pytest.mark.parametrize("password", ["Short12", "x" * 33, "with:colon1", None])
-def test_a_password_has_8_to_32_characters_and_no_colon(cloudhsm: CloudHsm, password: Any) -> None:
+def test_a_password_has_8_to_32_characters_and_no_colon(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.initialized()
-    with pytest.raises(ApiError, match="8 to 32"):
-        cloudhsm.client(cluster_id, "activate", password=password)
+    for password in ("Short12", "x" * 33, "with:colon1", None):
+        with pytest.raises(ApiError, match="8 to 32"):
+            cloudhsm.client(cluster_id, "activate", password=password)
     cloudhsm.client(cluster_id, "activate", password="x" * 32)
 
 
-def test_an_activation_whose_hsm_is_deleted_at_once_is_lost(cloudhsm: CloudHsm) -> None:
+def test_deleting_the_hsm_right_after_activation_loses_the_activation(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.initialized()
     cloudhsm.client(cluster_id, "activate", password=PASSWORD)
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
@@ -140,45 +142,43 @@ def test_an_activation_whose_hsm_is_deleted_at_once_is_lost(cloudhsm: CloudHsm) 
 # --- Users
 
 
-def test_a_user_is_created_on_every_hsm(cloudhsm: CloudHsm, cluster_id: str) -> None:
-    answer = cloudhsm.add_user(cluster_id, "Worker_1", "Password1")
-    assert answer == {"username": "worker_1", "role": "crypto-user"}
+def test_user_create_creates_the_user_on_every_hsm(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    response = cloudhsm.add_user(cluster_id, "Worker_1", "Password1")
+    assert response == {"username": "worker_1", "role": "crypto-user"}
     listed = cloudhsm.users(cluster_id)["worker_1"]
     assert (listed["role"], listed["cluster-coverage"]) == ("crypto-user", "full")
     assert log_in(cloudhsm, cluster_id, "WORKER_1", "Password1")
 
 
-@pytest.mark.parametrize("name", ["", "with-hyphen", "x" * 32, "a b", "ü"])
-def test_a_username_is_of_letters_digits_and_underscores(
-    cloudhsm: CloudHsm, cluster_id: str, name: str
-) -> None:
-    refused(
-        cloudhsm,
-        cluster_id,
-        "user-create",
-        "does not match",
-        new_username=name,
-        new_password="Password1",
-        role="crypto-user",
-    )
+def test_a_username_has_letters_digits_and_underscores(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    for name in ("", "with-hyphen", "x" * 32, "a b", "ü"):
+        rejected(
+            cloudhsm,
+            cluster_id,
+            "user-create",
+            "does not match",
+            new_username=name,
+            new_password="Password1",
+            role="crypto-user",
+        )
 
 
-def test_a_user_that_is_everywhere_cannot_be_created_again(
-    cloudhsm: CloudHsm, cluster_id: str
-) -> None:
+def test_user_create_rejects_a_user_with_full_coverage(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     with pytest.raises(ApiError, match="already exists"):
         cloudhsm.add_user(cluster_id, "worker", "Password1")
 
 
-def test_a_role_is_admin_or_crypto_user(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_user_create_accepts_the_roles_admin_and_crypto_user(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
     params = {"new_username": "worker", "new_password": "Password1"}
-    refused(cloudhsm, cluster_id, "user-create", "Role", **params, role="internal(APPLIANCE_USER)")
+    rejected(cloudhsm, cluster_id, "user-create", "Role", **params, role="internal(APPLIANCE_USER)")
     cloudhsm.as_admin(cluster_id, "user-create", **params, role="admin")
-    refused(cloudhsm, cluster_id, "user-create", "already exists", **params, role="crypto-user")
+    rejected(cloudhsm, cluster_id, "user-create", "already exists", **params, role="crypto-user")
 
 
-def test_a_user_made_while_an_hsm_joins_is_missing_on_it(
+def test_a_user_created_during_create_hsm_is_missing_on_the_new_hsm(
     cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
@@ -189,11 +189,11 @@ def test_a_user_made_while_an_hsm_joins_is_missing_on_it(
     assert cloudhsm.users(cluster_id)["admin"]["cluster-coverage"] == "full"
 
 
-def test_creating_it_again_completes_it(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_repeating_user_create_completes_the_coverage(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
     cloudhsm.add_user(cluster_id, "kmsuser", "Password1")
     cloudhsm.wait(cloudhsm.timings.create_hsm)
-    refused(
+    rejected(
         cloudhsm,
         cluster_id,
         "user-create",
@@ -207,7 +207,7 @@ def test_creating_it_again_completes_it(cloudhsm: CloudHsm, cluster_id: str) -> 
     assert log_in(cloudhsm, cluster_id, "kmsuser", "Password1")
 
 
-def test_completing_it_with_another_password_makes_two_of_one(
+def test_completing_a_user_with_another_password_makes_both_fail(
     cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
@@ -219,7 +219,7 @@ def test_completing_it_with_another_password_makes_two_of_one(
             log_in(cloudhsm, cluster_id, "kmsuser", password)
 
 
-def test_a_password_changed_while_an_hsm_joins_is_the_old_one_on_it(
+def test_a_password_changed_during_create_hsm_is_the_old_one_on_the_new_hsm(
     cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
@@ -234,7 +234,7 @@ def test_a_password_changed_while_an_hsm_joins_is_the_old_one_on_it(
     assert log_in(cloudhsm, cluster_id, "worker", "Password2")
 
 
-def test_an_admin_changes_the_password_of_anyone(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_an_admin_can_change_any_password(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     cloudhsm.as_admin(
         cluster_id,
@@ -253,10 +253,12 @@ def test_an_admin_changes_the_password_of_anyone(cloudhsm: CloudHsm, cluster_id:
         role="admin",
         new_password="Changed123",
     )
-    refused(cloudhsm, cluster_id, "user-delete", "Login failed", new_username="worker")
+    rejected(cloudhsm, cluster_id, "user-delete", "Login failed", new_username="worker")
 
 
-def test_a_crypto_user_changes_no_ones_but_its_own(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_a_crypto_user_can_change_only_its_own_password(
+    cloudhsm: CloudHsm, cluster_id: str
+) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     cloudhsm.add_user(cluster_id, "other", "Password1")
     as_worker = {"login_role": "crypto-user", "username": "worker", "password": "Password1"}
@@ -268,9 +270,9 @@ def test_a_crypto_user_changes_no_ones_but_its_own(cloudhsm: CloudHsm, cluster_i
             cloudhsm.client(cluster_id, operation, **as_worker, **to_other)
 
 
-def test_the_role_of_a_login_must_be_the_users(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_a_login_requires_the_users_role(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
-    refused(
+    rejected(
         cloudhsm,
         cluster_id,
         "user-delete",
@@ -280,52 +282,50 @@ def test_the_role_of_a_login_must_be_the_users(cloudhsm: CloudHsm, cluster_id: s
         new_username="worker",
         role="crypto-user",
     )
-    with pytest.raises(ApiError, match="takes a login"):
+    with pytest.raises(ApiError, match="requires a login"):
         cloudhsm.client(cluster_id, "user-delete", new_username="worker", role="crypto-user")
 
 
-def test_a_user_is_deleted_everywhere(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_user_delete_deletes_the_user_on_every_hsm(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     target = {"new_username": "worker", "role": "crypto-user"}
-    refused(cloudhsm, cluster_id, "user-delete", "does not exist", **{**target, "role": "admin"})
+    rejected(cloudhsm, cluster_id, "user-delete", "does not exist", **{**target, "role": "admin"})
     cloudhsm.as_admin(cluster_id, "user-delete", **target)
     assert "worker" not in cloudhsm.users(cluster_id)
-    refused(cloudhsm, cluster_id, "user-delete", "does not exist", **target)
-    refused(cloudhsm, cluster_id, "user-delete", "logged in", new_username="admin", role="admin")
+    rejected(cloudhsm, cluster_id, "user-delete", "does not exist", **target)
+    rejected(cloudhsm, cluster_id, "user-delete", "logged in", new_username="admin", role="admin")
 
 
-def test_a_user_that_is_logged_in_elsewhere_cannot_be_changed(
-    cloudhsm: CloudHsm, cluster_id: str
-) -> None:
+def test_a_user_logged_in_elsewhere_cannot_be_changed(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     cloudhsm.provider.log_in(cluster_id, "worker")
     target = {"new_username": "worker", "role": "crypto-user", "new_password": "Password2"}
     for operation in ("user-change-password", "user-delete"):
-        refused(cloudhsm, cluster_id, operation, "is logged in", **target)
+        rejected(cloudhsm, cluster_id, operation, "is logged in", **target)
     cloudhsm.provider.log_out(cluster_id, "worker")
     cloudhsm.as_admin(cluster_id, "user-change-password", **target)
 
 
-def test_the_cluster_has_so_many_users_and_no_more() -> None:
+def test_users_have_a_quota() -> None:
     cloudhsm = CloudHsm(quotas=Quotas(users_per_cluster=3))
     cluster_id = cloudhsm.active()
     cloudhsm.add_user(cluster_id, "worker", "Password1")
-    with pytest.raises(ApiError, match="as many users"):
+    with pytest.raises(ApiError, match="maximum number of users"):
         cloudhsm.add_user(cluster_id, "other", "Password1")
 
 
 # --- Locking
 
 
-def test_five_refused_logins_lock_a_user_until_an_admin_changes_the_password(
+def test_five_failed_logins_lock_a_user_until_an_admin_changes_the_password(
     cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     for attempt in range(5):
         assert cloudhsm.users(cluster_id)["worker"]["locked"] == "false", attempt
-        with pytest.raises(ApiError, match="Login failed") as refusal:
+        with pytest.raises(ApiError, match="Login failed") as error:
             log_in(cloudhsm, cluster_id, "worker", "wrong")
-        assert refusal.value.code == "LoginFailed"
+        assert error.value.code == "LoginFailed"
     assert cloudhsm.users(cluster_id)["worker"]["locked"] == "true"
     with pytest.raises(ApiError, match="Login failed"):
         log_in(cloudhsm, cluster_id, "worker", "Password1")
@@ -340,16 +340,16 @@ def test_five_refused_logins_lock_a_user_until_an_admin_changes_the_password(
     assert log_in(cloudhsm, cluster_id, "worker", "Password2")
 
 
-def test_a_locked_admin_is_refused_even_with_the_right_password(
+def test_a_locked_admin_cannot_log_in_with_the_right_password(
     cloudhsm: CloudHsm, cluster_id: str
 ) -> None:
     target = {"new_username": "worker", "new_password": "Password1", "role": "crypto-user"}
     for _ in range(5):
-        refused(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
-    refused(cloudhsm, cluster_id, "user-create", "Login failed", **target)
+        rejected(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
+    rejected(cloudhsm, cluster_id, "user-create", "Login failed", **target)
 
 
-def test_a_login_that_is_accepted_clears_the_refusals(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_a_successful_login_resets_the_failed_logins(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     for _, password in itertools.product(range(3), ["wrong"] * 4 + ["Password1"]):
         if password == "wrong":
@@ -359,19 +359,17 @@ def test_a_login_that_is_accepted_clears_the_refusals(cloudhsm: CloudHsm, cluste
             log_in(cloudhsm, cluster_id, "worker", password)
 
 
-def test_refusals_are_remembered_by_the_backup(cloudhsm: CloudHsm) -> None:
+def test_a_backup_keeps_the_failed_logins(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     target = {"new_username": "worker", "new_password": "Password1", "role": "crypto-user"}
     for _ in range(5):
-        refused(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
+        rejected(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
     cloudhsm.add_hsm(cluster_id)
-    refused(cloudhsm, cluster_id, "user-create", "Login failed", **target)
+    rejected(cloudhsm, cluster_id, "user-create", "Login failed", **target)
 
 
-def test_logins_are_in_the_timeline_and_passwords_are_not(
-    cloudhsm: CloudHsm, cluster_id: str
-) -> None:
+def test_the_event_log_has_logins_but_no_passwords(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     with pytest.raises(ApiError):
         log_in(cloudhsm, cluster_id, "worker", "MyWrong123")
@@ -388,7 +386,7 @@ def test_logins_are_in_the_timeline_and_passwords_are_not(
 # --- hsm-info
 
 
-def test_hsm_info_shows_each_active_hsm_and_its_mode(cloudhsm: CloudHsm, cluster_id: str) -> None:
+def test_hsm_info_lists_each_active_hsm_with_its_mode(cloudhsm: CloudHsm, cluster_id: str) -> None:
     shown = cloudhsm.client(cluster_id, "hsm-info")["hsms"]
     assert len(shown) == 2
     assert len({hsm["serial-number"] for hsm in shown}) == 2

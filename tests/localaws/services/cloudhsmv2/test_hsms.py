@@ -25,7 +25,7 @@ def test_an_hsm_becomes_active_in_its_zone(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.network.enis[hsm["EniId"]][2] == hsm["EniIp"]
 
 
-def test_an_hsm_needs_a_zone_in_which_the_cluster_has_a_subnet(cloudhsm: CloudHsm) -> None:
+def test_create_hsm_requires_a_zone_with_a_subnet_of_the_cluster(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized(SubnetIds=["subnet-0000000a"])
     with pytest.raises(ApiError, match="no subnet in us-east-1b"):
         cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])
@@ -33,14 +33,14 @@ def test_an_hsm_needs_a_zone_in_which_the_cluster_has_a_subnet(cloudhsm: CloudHs
         cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone="somewhere")
 
 
-def test_a_second_hsm_before_activation_is_refused(cloudhsm: CloudHsm) -> None:
+def test_create_hsm_rejects_a_second_hsm_before_activation(cloudhsm: CloudHsm) -> None:
     words = "already contains an HSM but has not yet been fully activated"
     cluster_id = cloudhsm.uninitialized()
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])
     for step in (cloudhsm.timings.create_hsm, 0):
-        with pytest.raises(ApiError, match=f"Cluster '{cluster_id}' {words}") as refusal:
+        with pytest.raises(ApiError, match=f"Cluster '{cluster_id}' {words}") as error:
             cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])
-        assert refusal.value.code == "CloudHsmInvalidRequestException"
+        assert error.value.code == "CloudHsmInvalidRequestException"
         cloudhsm.wait(step)
     cloudhsm.initialize(cluster_id)
     with pytest.raises(ApiError, match="INITIALIZE_IN_PROGRESS"):
@@ -56,12 +56,12 @@ def test_a_second_hsm_before_activation_is_refused(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.states(cluster_id) == ["ACTIVE", "ACTIVE"]
 
 
-def test_a_cluster_that_is_not_there_yet_takes_no_hsm(cloudhsm: CloudHsm) -> None:
+def test_create_hsm_rejects_a_cluster_that_is_being_created(cloudhsm: CloudHsm) -> None:
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
         cloudhsm.call("CreateHsm", ClusterId=cloudhsm.create(), AvailabilityZone=ZONES[0])
 
 
-def test_the_csr_is_there_once_the_first_hsm_is_active(cloudhsm: CloudHsm) -> None:
+def test_the_csr_exists_once_the_first_hsm_is_active(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])
     assert cloudhsm.cluster(cluster_id)["Certificates"] == {}
@@ -69,7 +69,7 @@ def test_the_csr_is_there_once_the_first_hsm_is_active(cloudhsm: CloudHsm) -> No
     assert "ClusterCsr" in cloudhsm.cluster(cluster_id)["Certificates"]
 
 
-def test_a_first_hsm_that_is_made_again_has_another_csr(cloudhsm: CloudHsm) -> None:
+def test_a_second_first_hsm_has_another_csr(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
     first = cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"]
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
@@ -78,14 +78,16 @@ def test_a_first_hsm_that_is_made_again_has_another_csr(cloudhsm: CloudHsm) -> N
     assert cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"] != first
 
 
-def test_a_first_hsm_that_aws_replaces_has_another_csr(cloudhsm: CloudHsm) -> None:
+def test_a_replacement_of_the_first_hsm_has_another_csr(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
     first = cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"]
     cloudhsm.provider.replace_hsm(cloudhsm.hsms(cluster_id)[0]["HsmId"])
     assert cloudhsm.cluster(cluster_id)["Certificates"]["ClusterCsr"] != first
 
 
-def test_a_replaced_hsm_keeps_interface_and_address_but_not_its_id(cloudhsm: CloudHsm) -> None:
+def test_a_replacement_has_another_id_but_the_same_interface_and_address(
+    cloudhsm: CloudHsm,
+) -> None:
     cluster_id = cloudhsm.active()
     (before,) = cloudhsm.hsms(cluster_id)
     new_id = cloudhsm.provider.replace_hsm(before["HsmId"])
@@ -95,14 +97,16 @@ def test_a_replaced_hsm_keeps_interface_and_address_but_not_its_id(cloudhsm: Clo
     assert cloudhsm.users(cluster_id)["admin"]["role"] == "admin"
 
 
-def test_a_replaced_hsm_has_the_users_of_the_latest_backup(cloudhsm: CloudHsm) -> None:
+def test_a_replacement_of_the_only_hsm_has_the_users_of_the_latest_backup(
+    cloudhsm: CloudHsm,
+) -> None:
     cluster_id = cloudhsm.active()
     cloudhsm.add_user(cluster_id, "late", "Password1")
     cloudhsm.provider.replace_hsm(cloudhsm.hsms(cluster_id)[0]["HsmId"])
     assert "late" not in cloudhsm.users(cluster_id)
 
 
-def test_an_hsm_that_comes_or_goes_cannot_be_replaced(cloudhsm: CloudHsm) -> None:
+def test_an_hsm_in_progress_or_unknown_cannot_be_replaced(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     made = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
@@ -111,7 +115,7 @@ def test_an_hsm_that_comes_or_goes_cannot_be_replaced(cloudhsm: CloudHsm) -> Non
         cloudhsm.provider.replace_hsm("hsm-22222222222")
 
 
-def test_an_hsm_that_comes_up_degraded_brings_no_csr_and_can_be_deleted(cloudhsm: CloudHsm) -> None:
+def test_a_degraded_first_hsm_has_no_csr_and_can_be_deleted(cloudhsm: CloudHsm) -> None:
     cloudhsm.faults.inject({"hsm": "DEGRADED"})
     cluster_id = cloudhsm.with_csr()
     (hsm,) = cloudhsm.hsms(cluster_id)
@@ -130,24 +134,22 @@ def test_an_hsm_can_become_degraded_later(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.states(cluster_id) == ["DEGRADED", "ACTIVE"]
 
 
-@pytest.mark.parametrize(
-    "code", ["CloudHsmInvalidRequestException", "CloudHsmResourceLimitExceededException"]
-)
-def test_the_account_has_so_many_hsms_in_a_region_and_no_more(code: str) -> None:
-    cloudhsm = CloudHsm(quotas=Quotas(hsms=2), assumptions=Assumptions(quota_code=code))
-    first = cloudhsm.active(ZONES[1])
-    second = cloudhsm.uninitialized()
-    with pytest.raises(ApiError, match="limit of 2 HSMs in us-east-1") as refusal:
+def test_hsms_in_a_region_have_a_quota_with_the_assumed_code() -> None:
+    for code in ("CloudHsmInvalidRequestException", "CloudHsmResourceLimitExceededException"):
+        cloudhsm = CloudHsm(quotas=Quotas(hsms=2), assumptions=Assumptions(quota_code=code))
+        first = cloudhsm.active(ZONES[1])
+        second = cloudhsm.uninitialized()
+        with pytest.raises(ApiError, match="limit of 2 HSMs in us-east-1") as error:
+            cloudhsm.call("CreateHsm", ClusterId=second, AvailabilityZone=ZONES[0])
+        assert error.value.code == code
+        cloudhsm.call("DeleteHsm", ClusterId=first, HsmId=cloudhsm.hsms(first)[0]["HsmId"])
+        with pytest.raises(ApiError, match="limit"):
+            cloudhsm.call("CreateHsm", ClusterId=second, AvailabilityZone=ZONES[0])
+        cloudhsm.wait(cloudhsm.timings.delete_hsm)
         cloudhsm.call("CreateHsm", ClusterId=second, AvailabilityZone=ZONES[0])
-    assert refusal.value.code == code
-    cloudhsm.call("DeleteHsm", ClusterId=first, HsmId=cloudhsm.hsms(first)[0]["HsmId"])
-    with pytest.raises(ApiError, match="limit"):
-        cloudhsm.call("CreateHsm", ClusterId=second, AvailabilityZone=ZONES[0])
-    cloudhsm.wait(cloudhsm.timings.delete_hsm)
-    cloudhsm.call("CreateHsm", ClusterId=second, AvailabilityZone=ZONES[0])
 
 
-def test_six_hsms_are_the_quota_and_28_the_most_in_one_cluster(cloudhsm: CloudHsm) -> None:
+def test_the_default_quotas_are_6_hsms_and_28_in_one_cluster() -> None:
     assert (Quotas().hsms, Quotas().hsms_per_cluster) == (6, 28)
     cloudhsm = CloudHsm(quotas=Quotas(hsms=9, hsms_per_cluster=2))
     cluster_id = cloudhsm.active(ZONES[1])
@@ -155,7 +157,7 @@ def test_six_hsms_are_the_quota_and_28_the_most_in_one_cluster(cloudhsm: CloudHs
         cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])
 
 
-def test_several_hsms_may_be_created_at_once(cloudhsm: CloudHsm) -> None:
+def test_several_hsms_can_be_created_at_once(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     for zone in (ZONES[0], ZONES[1], ZONES[2]):
         cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=zone)
@@ -163,13 +165,13 @@ def test_several_hsms_may_be_created_at_once(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.states(cluster_id) == ["ACTIVE"] * 4
 
 
-def test_or_one_after_the_other_if_aws_reads_it_so() -> None:
+def test_hsms_are_created_one_at_a_time_under_that_assumption() -> None:
     cloudhsm = CloudHsm(assumptions=Assumptions(concurrent_create=False))
     cluster_id = cloudhsm.active()
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])
-    with pytest.raises(ApiError, match="in progress") as refusal:
+    with pytest.raises(ApiError, match="in progress") as error:
         cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    assert error.value.code == "CloudHsmInvalidRequestException"
     cloudhsm.wait(cloudhsm.timings.create_hsm)
     cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=cloudhsm.hsms(cluster_id)[1]["HsmId"])
     with pytest.raises(ApiError, match="in progress"):
@@ -178,56 +180,54 @@ def test_or_one_after_the_other_if_aws_reads_it_so() -> None:
     cloudhsm.add_hsm(cluster_id, ZONES[2])
 
 
-def test_an_address_can_be_asked_for_and_is_otherwise_a_new_one(cloudhsm: CloudHsm) -> None:
+def test_an_hsm_gets_the_requested_address_or_a_new_one(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     (first,) = cloudhsm.hsms(cluster_id)
     cloudhsm.remove_hsm(cluster_id, first["HsmId"])
     assert cloudhsm.add_hsm(cluster_id)["EniIp"] != first["EniIp"]
     assert cloudhsm.add_hsm(cluster_id, IpAddress=first["EniIp"])["EniIp"] == first["EniIp"]
-    with pytest.raises(ApiError, match="in use") as refusal:
+    with pytest.raises(ApiError, match="in use") as error:
         cloudhsm.add_hsm(cluster_id, IpAddress=first["EniIp"])
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    assert error.value.code == "CloudHsmInvalidRequestException"
 
 
-def test_a_full_subnet_takes_no_hsm(cloudhsm: CloudHsm) -> None:
+def test_create_hsm_rejects_a_full_subnet(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     cloudhsm.network.full_subnets.add("subnet-0000000a")
-    with pytest.raises(ApiError, match="full") as refusal:
+    with pytest.raises(ApiError, match="full") as error:
         cloudhsm.add_hsm(cluster_id)
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+    assert error.value.code == "CloudHsmInvalidRequestException"
     assert cloudhsm.hsms(cluster_id) == []
 
 
-@pytest.mark.parametrize("name", ["HsmId", "EniId", "EniIp"])
-def test_an_hsm_is_deleted_by_its_id_its_interface_or_its_address(
-    cloudhsm: CloudHsm, name: str
-) -> None:
-    cluster_id = cloudhsm.active(ZONES[1])
-    _, second = cloudhsm.hsms(cluster_id)
-    answer = cloudhsm.call("DeleteHsm", ClusterId=cluster_id, **{name: second[name]})
-    assert answer == {"HsmId": second["HsmId"]}
-    assert cloudhsm.states(cluster_id) == ["ACTIVE", "DELETE_IN_PROGRESS"]
-    assert second["EniId"] in cloudhsm.network.enis
-    cloudhsm.wait(cloudhsm.timings.delete_hsm)
-    assert cloudhsm.states(cluster_id) == ["ACTIVE", "DELETED"]
-    assert second["EniId"] not in cloudhsm.network.enis
-    cloudhsm.wait(cloudhsm.timings.deleted_hsm_visible)
-    assert cloudhsm.states(cluster_id) == ["ACTIVE"]
+def test_an_hsm_is_deleted_by_its_id_its_interface_or_its_address(cloudhsm: CloudHsm) -> None:
+    for key in ("HsmId", "EniId", "EniIp"):
+        cluster_id = cloudhsm.active(ZONES[1])
+        _, second = cloudhsm.hsms(cluster_id)
+        response = cloudhsm.call("DeleteHsm", ClusterId=cluster_id, **{key: second[key]})
+        assert response == {"HsmId": second["HsmId"]}
+        assert cloudhsm.states(cluster_id) == ["ACTIVE", "DELETE_IN_PROGRESS"]
+        assert second["EniId"] in cloudhsm.network.enis
+        cloudhsm.wait(cloudhsm.timings.delete_hsm)
+        assert cloudhsm.states(cluster_id) == ["ACTIVE", "DELETED"]
+        assert second["EniId"] not in cloudhsm.network.enis
+        cloudhsm.wait(cloudhsm.timings.deleted_hsm_visible)
+        assert cloudhsm.states(cluster_id) == ["ACTIVE"]
 
 
-def test_exactly_one_name_of_an_hsm_must_be_given(cloudhsm: CloudHsm) -> None:
+def test_delete_hsm_requires_exactly_one_identifier(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
     (hsm,) = cloudhsm.hsms(cluster_id)
-    with pytest.raises(ApiError, match="Exactly one"):
+    with pytest.raises(ApiError, match="exactly one"):
         cloudhsm.call("DeleteHsm", ClusterId=cluster_id)
-    with pytest.raises(ApiError, match="Exactly one"):
+    with pytest.raises(ApiError, match="exactly one"):
         cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=hsm["HsmId"], EniId=hsm["EniId"])
-    with pytest.raises(ApiError, match="has no HSM") as refusal:
+    with pytest.raises(ApiError, match="has no HSM") as error:
         cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId="hsm-22222222222")
-    assert refusal.value.code == "CloudHsmResourceNotFoundException"
+    assert error.value.code == "CloudHsmResourceNotFoundException"
 
 
-def test_an_hsm_that_comes_or_goes_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
+def test_an_hsm_in_progress_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     made = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
@@ -241,7 +241,7 @@ def test_an_hsm_that_comes_or_goes_cannot_be_deleted(cloudhsm: CloudHsm) -> None
         cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=made["HsmId"])
 
 
-def test_an_hsm_cannot_be_deleted_while_its_cluster_is_initialized(cloudhsm: CloudHsm) -> None:
+def test_an_hsm_cannot_be_deleted_during_initialization(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
     cloudhsm.initialize(cluster_id)
     with pytest.raises(ApiError, match="INITIALIZE_IN_PROGRESS"):
@@ -250,7 +250,7 @@ def test_an_hsm_cannot_be_deleted_while_its_cluster_is_initialized(cloudhsm: Clo
         )
 
 
-def test_an_initialized_cluster_gets_its_only_hsm_back_and_needs_no_new_certificate(
+def test_a_new_hsm_of_an_initialized_cluster_needs_no_new_certificate(
     cloudhsm: CloudHsm,
 ) -> None:
     cluster_id = cloudhsm.initialized()
@@ -264,15 +264,15 @@ def test_an_initialized_cluster_gets_its_only_hsm_back_and_needs_no_new_certific
     assert cloudhsm.cluster(cluster_id)["State"] == "ACTIVE"
 
 
-def test_the_first_hsm_brings_the_clusters_log_group(cloudhsm: CloudHsm) -> None:
+def test_the_first_hsm_creates_the_log_group(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     assert cloudhsm.log_groups == []
     cloudhsm.add_hsm(cluster_id)
     assert cloudhsm.log_groups == [f"/aws/cloudhsm/{cluster_id}"]
 
 
-def test_a_subnet_that_is_gone_takes_no_hsm(cloudhsm: CloudHsm) -> None:
+def test_create_hsm_rejects_a_deleted_subnet(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     del cloudhsm.network.subnets["subnet-0000000a"]
-    with pytest.raises(ApiError, match="does not exist any more"):
+    with pytest.raises(ApiError, match="no longer exists"):
         cloudhsm.add_hsm(cluster_id)

@@ -18,30 +18,29 @@ def _old() -> tuple[CloudHsm, str]:
     return cloudhsm, cloudhsm.active(ZONES[1], HsmType="hsm1.medium")
 
 
-def test_the_retention_of_backups_can_be_changed(cloudhsm: CloudHsm) -> None:
+def test_modify_cluster_changes_the_backup_retention(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     policy = {"Type": "DAYS", "Value": "30"}
-    answer = cloudhsm.call("ModifyCluster", ClusterId=cluster_id, BackupRetentionPolicy=policy)
-    assert answer["Cluster"]["BackupRetentionPolicy"] == policy
+    response = cloudhsm.call("ModifyCluster", ClusterId=cluster_id, BackupRetentionPolicy=policy)
+    assert response["Cluster"]["BackupRetentionPolicy"] == policy
     assert cloudhsm.cluster(cluster_id)["BackupRetentionPolicy"] == policy
 
 
-@pytest.mark.parametrize(
-    ("params", "words"),
-    [
-        ({}, "Give HsmType or BackupRetentionPolicy"),
-        ({"BackupRetentionPolicy": {"Type": "DAYS", "Value": "3"}}, "7 to 379"),
-        ({"HsmType": "hsm3.huge"}, "HsmType"),
-        ({"HsmType": "hsm2m.medium"}, "of HSM type hsm2m.medium already"),
-        ({"HsmType": "hsm1.medium"}, "cannot be rolled back"),
-    ],
-)
-def test_what_cannot_be_changed_is_refused(
-    cloudhsm: CloudHsm, params: dict[str, Any], words: str
-) -> None:
-    with pytest.raises(ApiError, match=words) as refusal:
-        cloudhsm.call("ModifyCluster", ClusterId=cloudhsm.active(), **params)
-    assert refusal.value.code == "CloudHsmInvalidRequestException"
+INVALID: dict[str, dict[str, Any]] = {
+    "Give HsmType, BackupRetentionPolicy": {},
+    "7 to 379": {"BackupRetentionPolicy": {"Type": "DAYS", "Value": "3"}},
+    "HsmType 'hsm3.huge' does not match": {"HsmType": "hsm3.huge"},
+    "already has HSM type hsm2m.medium": {"HsmType": "hsm2m.medium"},
+    "can no longer be rolled back": {"HsmType": "hsm1.medium"},
+}
+
+
+def test_an_invalid_change_is_rejected(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.active()
+    for message, params in INVALID.items():
+        with pytest.raises(ApiError, match=message) as error:
+            cloudhsm.call("ModifyCluster", ClusterId=cluster_id, **params)
+        assert error.value.code == "CloudHsmInvalidRequestException"
 
 
 def test_a_cluster_in_progress_cannot_be_changed(cloudhsm: CloudHsm) -> None:
@@ -50,12 +49,12 @@ def test_a_cluster_in_progress_cannot_be_changed(cloudhsm: CloudHsm) -> None:
         cloudhsm.call("ModifyCluster", ClusterId=cloudhsm.create(), BackupRetentionPolicy=policy)
 
 
-def test_the_hsm_type_changes_in_place_half_an_hour_per_hsm(old: tuple[CloudHsm, str]) -> None:
+def test_a_type_change_replaces_the_hsms_in_half_an_hour_each(old: tuple[CloudHsm, str]) -> None:
     cloudhsm, cluster_id = old
     before = cloudhsm.hsms(cluster_id)
-    answer = cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
-    assert answer["Cluster"]["State"] == "MODIFY_IN_PROGRESS"
-    assert answer["Cluster"]["HsmTypeRollbackExpiration"] == cloudhsm.clock.now() + DAY
+    response = cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
+    assert response["Cluster"]["State"] == "MODIFY_IN_PROGRESS"
+    assert response["Cluster"]["HsmTypeRollbackExpiration"] == cloudhsm.clock.now() + DAY
     cloudhsm.wait(2 * cloudhsm.timings.change_hsm_type - 1)
     assert cloudhsm.cluster(cluster_id)["State"] == "MODIFY_IN_PROGRESS"
     cloudhsm.wait(1)
@@ -67,7 +66,9 @@ def test_the_hsm_type_changes_in_place_half_an_hour_per_hsm(old: tuple[CloudHsm,
     assert cloudhsm.users(cluster_id)["admin"]["cluster-coverage"] == "full"
 
 
-def test_meanwhile_neither_hsms_nor_users_nor_the_cluster_change(old: tuple[CloudHsm, str]) -> None:
+def test_hsms_users_and_cluster_cannot_be_changed_during_a_type_change(
+    old: tuple[CloudHsm, str],
+) -> None:
     cloudhsm, cluster_id = old
     hsm_id = cloudhsm.hsms(cluster_id)[0]["HsmId"]
     cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
@@ -84,21 +85,21 @@ def test_meanwhile_neither_hsms_nor_users_nor_the_cluster_change(old: tuple[Clou
     assert cloudhsm.users(cluster_id)["admin"]["cluster-coverage"] == "full"
 
 
-def test_an_hsm_on_its_way_keeps_the_type_from_being_changed(old: tuple[CloudHsm, str]) -> None:
+def test_an_hsm_in_progress_blocks_a_type_change(old: tuple[CloudHsm, str]) -> None:
     cloudhsm, cluster_id = old
     cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[2])
     with pytest.raises(ApiError, match="in progress"):
         cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
 
 
-def test_only_an_active_cluster_changes_its_type() -> None:
+def test_a_type_change_requires_an_active_cluster() -> None:
     cloudhsm = CloudHsm(assumptions=Assumptions(year=2024))
     cluster_id = cloudhsm.uninitialized(HsmType="hsm1.medium")
     with pytest.raises(ApiError, match="UNINITIALIZED, not ACTIVE"):
         cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
 
 
-def test_aws_rolls_back_what_fails(old: tuple[CloudHsm, str]) -> None:
+def test_aws_rolls_back_a_failed_type_change(old: tuple[CloudHsm, str]) -> None:
     cloudhsm, cluster_id = old
     cloudhsm.faults.inject({"modify": "ROLLBACK"})
     cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
@@ -113,7 +114,7 @@ def test_aws_rolls_back_what_fails(old: tuple[CloudHsm, str]) -> None:
     assert [hsm["HsmType"] for hsm in cluster["Hsms"]] == ["hsm1.medium"] * 2
 
 
-def test_one_can_go_back_within_a_day_and_loses_what_came_after(old: tuple[CloudHsm, str]) -> None:
+def test_a_rollback_within_a_day_loses_later_users(old: tuple[CloudHsm, str]) -> None:
     cloudhsm, cluster_id = old
     cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
     cloudhsm.wait(2 * cloudhsm.timings.change_hsm_type)
@@ -127,15 +128,17 @@ def test_one_can_go_back_within_a_day_and_loses_what_came_after(old: tuple[Cloud
     assert "late" not in cloudhsm.users(cluster_id)
 
 
-def test_after_a_day_there_is_no_way_back(old: tuple[CloudHsm, str]) -> None:
+def test_a_rollback_is_rejected_after_a_day(old: tuple[CloudHsm, str]) -> None:
     cloudhsm, cluster_id = old
     cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm2m.medium")
     cloudhsm.wait(DAY)
-    with pytest.raises(ApiError, match="cannot be rolled back any more"):
+    with pytest.raises(ApiError, match="can no longer be rolled back"):
         cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm1.medium")
 
 
-def test_a_cluster_without_hsms_changes_as_if_it_had_one(old: tuple[CloudHsm, str]) -> None:
+def test_a_type_change_of_an_empty_cluster_takes_as_long_as_for_one_hsm(
+    old: tuple[CloudHsm, str],
+) -> None:
     cloudhsm, cluster_id = old
     for hsm in cloudhsm.hsms(cluster_id):
         cloudhsm.remove_hsm(cluster_id, hsm["HsmId"])
@@ -152,7 +155,7 @@ def test_a_cluster_without_hsms_changes_as_if_it_had_one(old: tuple[CloudHsm, st
     )
 
 
-def test_more_than_27_hsms_are_too_many_to_change() -> None:
+def test_a_type_change_is_rejected_with_more_than_27_hsms() -> None:
     cloudhsm = CloudHsm(assumptions=Assumptions(year=2024), quotas=Quotas(hsms=28))
     cluster_id = cloudhsm.active(*[ZONES[1]] * 27, HsmType="hsm1.medium")
     with pytest.raises(ApiError, match="more than 27 HSMs"):

@@ -19,7 +19,7 @@ def moments(cloudhsm: CloudHsm, subject: str) -> list[tuple[float, str]]:
     ]
 
 
-def test_a_life_is_in_the_timeline_at_its_virtual_times(cloudhsm: CloudHsm) -> None:
+def test_the_event_log_has_every_state_change_at_its_virtual_time(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active()
     hsm_id = cloudhsm.hsms(cluster_id)[0]["HsmId"]
     assert moments(cloudhsm, cluster_id) == [
@@ -39,20 +39,20 @@ def test_a_life_is_in_the_timeline_at_its_virtual_times(cloudhsm: CloudHsm) -> N
     ]
 
 
-def test_what_is_noticed_late_is_noted_when_it_was_due(cloudhsm: CloudHsm) -> None:
+def test_events_are_recorded_at_their_due_time_however_late_they_run(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create()
     cloudhsm.clock.advance(10_000)
     cloudhsm.call("DescribeClusters")
     assert moments(cloudhsm, cluster_id)[-1] == (193, "UNINITIALIZED")
 
 
-def test_one_timing_moves_what_comes_after_it(cloudhsm: CloudHsm) -> None:
+def test_a_timing_delays_what_depends_on_it(cloudhsm: CloudHsm) -> None:
     cloudhsm.timings.create_cluster += 1
     cluster_id = cloudhsm.active()
     assert moments(cloudhsm, cluster_id)[-1] == (953, "ACTIVE")
 
 
-def test_refused_changes_are_noted_and_refused_looks_are_not(cloudhsm: CloudHsm) -> None:
+def test_rejected_writes_are_recorded_and_rejected_reads_are_not(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create()
     with pytest.raises(ApiError):
         cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])
@@ -67,42 +67,42 @@ def test_refused_changes_are_noted_and_refused_looks_are_not(cloudhsm: CloudHsm)
     }
 
 
-def test_a_planted_refusal_comes_before_the_effect(cloudhsm: CloudHsm) -> None:
+def test_an_injected_error_prevents_the_effect(cloudhsm: CloudHsm) -> None:
     cloudhsm.faults.inject(
         {"operation": "CreateCluster", "code": "CloudHsmServiceException", "status": 500}
     )
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         cloudhsm.create()
-    assert (refusal.value.code, refusal.value.status) == ("CloudHsmServiceException", 500)
+    assert (error.value.code, error.value.status) == ("CloudHsmServiceException", 500)
     assert cloudhsm.call("DescribeClusters")["Clusters"] == []
     assert cloudhsm.events("") == ["CreateCluster refused"]
     cloudhsm.create()
 
 
-def test_a_lost_answer_comes_after_the_effect(cloudhsm: CloudHsm) -> None:
+def test_a_lost_response_follows_the_effect(cloudhsm: CloudHsm) -> None:
     cloudhsm.faults.inject(
         {"operation": "CreateCluster", "code": "ConnectionLost", "when": "after"}
     )
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         cloudhsm.create()
-    assert refusal.value.code == "ConnectionLost"
+    assert error.value.code == "ConnectionLost"
     assert len(cloudhsm.call("DescribeClusters")["Clusters"]) == 1
-    assert cloudhsm.events("") == ["CreateCluster answer lost"]
+    assert cloudhsm.events("") == ["CreateCluster response lost"]
 
 
-def test_the_effect_of_a_call_whose_answer_is_lost_may_come_late(cloudhsm: CloudHsm) -> None:
+def test_a_late_effect_follows_the_lost_response(cloudhsm: CloudHsm) -> None:
     cloudhsm.faults.inject({"late": "CreateCluster", "seconds": 90})
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         cloudhsm.create()
-    assert refusal.value.code == "ConnectionLost"
-    assert cloudhsm.events("") == ["CreateCluster answer lost"]
+    assert error.value.code == "ConnectionLost"
+    assert cloudhsm.events("") == ["CreateCluster response lost"]
     cloudhsm.clock.advance(89)
     assert cloudhsm.call("DescribeClusters")["Clusters"] == []
     cloudhsm.clock.advance(1)
     assert len(cloudhsm.call("DescribeClusters")["Clusters"]) == 1
 
 
-def test_a_pause_comes_after_the_effect(cloudhsm: CloudHsm) -> None:
+def test_a_pause_follows_the_effect(cloudhsm: CloudHsm) -> None:
     seen: list[int] = []
     cloudhsm.faults.on_pause = lambda: seen.append(len(cloudhsm.network.groups))
     cloudhsm.faults.inject({"operation": "CreateCluster", "pause": True})
@@ -111,7 +111,7 @@ def test_a_pause_comes_after_the_effect(cloudhsm: CloudHsm) -> None:
     assert seen == [1]
 
 
-def test_operations_that_are_not_modelled_say_so(cloudhsm: CloudHsm) -> None:
+def test_operations_that_are_not_modelled_are_an_error(cloudhsm: CloudHsm) -> None:
     for action in CLOUDHSM_ACTIONS:
         if action.endswith(("Policy", "Attributes", "ToRegion")):
             with pytest.raises(ApiError, match=f"{action} is not modelled"):
@@ -121,19 +121,19 @@ def test_operations_that_are_not_modelled_say_so(cloudhsm: CloudHsm) -> None:
     assert (len(CLOUDHSM_ACTIONS), len(KEY_STORE_ACTIONS)) == (18, 6)
 
 
-def test_the_inventory_shows_what_exists(cloudhsm: CloudHsm) -> None:
+def test_the_inventory_has_all_resources_and_no_passwords(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active(ZONES[1])
     cloudhsm.add_user(cluster_id, "kmsuser", "Kmsuser123")
-    store_id = cloudhsm.call(
+    key_store_id = cloudhsm.call(
         "CreateCustomKeyStore",
         CustomKeyStoreName="store",
         CloudHsmClusterId=cluster_id,
         TrustAnchorCertificate=cloudhsm.ca.pem,
         KeyStorePassword="Kmsuser123",
     )["CustomKeyStoreId"]
-    cloudhsm.call("ConnectCustomKeyStore", CustomKeyStoreId=store_id)
+    cloudhsm.call("ConnectCustomKeyStore", CustomKeyStoreId=key_store_id)
     cloudhsm.clock.advance(cloudhsm.timings.connect)
-    cloudhsm.provider.create_key(store_id, "key-1")
+    cloudhsm.provider.create_key(key_store_id, "key-1")
     shown = cloudhsm.provider.inventory()
     (cluster,) = shown["cloudhsm"]["clusters"]
     assert cluster["ClusterId"] == cluster_id
@@ -142,12 +142,12 @@ def test_the_inventory_shows_what_exists(cloudhsm: CloudHsm) -> None:
     assert len(shown["cloudhsm"]["backups"]) == 2
     assert shown["kms"]["key_stores"][0]["ConnectionState"] == "CONNECTED"
     assert shown["kms"]["keys"] == [
-        {"KeyId": "key-1", "CustomKeyStoreId": store_id, "KeyState": "Enabled"}
+        {"KeyId": "key-1", "CustomKeyStoreId": key_store_id, "KeyState": "Enabled"}
     ]
     assert PASSWORD not in str(shown)
 
 
-def test_a_model_can_stand_alone(cloudhsm: CloudHsm) -> None:
+def test_faults_event_log_and_settings_are_optional(cloudhsm: CloudHsm) -> None:
     alone = CloudHsmProvider(
         cloudhsm.clock,
         cloudhsm.network,

@@ -1,57 +1,57 @@
 from __future__ import annotations
 
-from localaws.services.cloudhsmv2.scheduler import Agenda
+from localaws.services.cloudhsmv2.scheduler import Scheduler
 from tests.localaws.services.cloudhsm import START, StillClock
 
 
-def test_what_is_due_happens_in_the_order_of_its_moments() -> None:
-    clock, happened = StillClock(), list[str]()
-    agenda = Agenda(clock)
-    agenda.later(20, lambda: happened.append("later"))
-    agenda.later(10, lambda: happened.append("sooner"))
-    agenda.later(10, lambda: happened.append("as soon, but said after"))
+def test_tasks_run_in_the_order_of_their_due_times() -> None:
+    clock, ran = StillClock(), list[str]()
+    scheduler = Scheduler(clock)
+    scheduler.schedule(20, lambda: ran.append("late"))
+    scheduler.schedule(10, lambda: ran.append("early"))
+    scheduler.schedule(10, lambda: ran.append("early, scheduled second"))
     clock.advance(19)
-    agenda.settle()
-    assert happened == ["sooner", "as soon, but said after"]
+    scheduler.run_due()
+    assert ran == ["early", "early, scheduled second"]
     clock.advance(1)
-    agenda.settle()
-    assert happened[-1] == "later"
+    scheduler.run_due()
+    assert ran[-1] == "late"
 
 
-def test_an_effect_takes_place_at_the_moment_when_it_was_due() -> None:
+def test_a_task_runs_at_its_due_time_however_late_it_is() -> None:
     clock, moments = StillClock(), list[float]()
-    agenda = Agenda(clock)
+    scheduler = Scheduler(clock)
 
     def first() -> None:
-        moments.append(agenda.now())
-        agenda.later(5, lambda: moments.append(agenda.now()))
+        moments.append(scheduler.now())
+        scheduler.schedule(5, lambda: moments.append(scheduler.now()))
 
-    agenda.later(10, first)
+    scheduler.schedule(10, first)
     clock.advance(100)
-    agenda.settle()
+    scheduler.run_due()
     assert moments == [START + 10, START + 15]
-    assert agenda.now() == START + 100
+    assert scheduler.now() == START + 100
 
 
-def test_what_was_called_off_does_not_happen() -> None:
-    clock, happened = StillClock(), list[str]()
-    agenda = Agenda(clock)
-    agenda.later(10, lambda: happened.append("this")).called_off = True
+def test_a_cancelled_task_does_not_run() -> None:
+    clock, ran = StillClock(), list[str]()
+    scheduler = Scheduler(clock)
+    scheduler.schedule(10, lambda: ran.append("this")).cancel()
     clock.advance(10)
-    agenda.settle()
-    assert happened == []
+    scheduler.run_due()
+    assert ran == []
 
 
-def test_an_effect_that_asks_the_agenda_to_settle_does_not_disturb_the_order() -> None:
-    clock, happened = StillClock(), list[str]()
-    agenda = Agenda(clock)
+def test_running_what_is_due_inside_a_task_keeps_the_order() -> None:
+    clock, ran = StillClock(), list[str]()
+    scheduler = Scheduler(clock)
 
     def first() -> None:
-        agenda.settle()
-        happened.append("first")
+        scheduler.run_due()
+        ran.append("first")
 
-    agenda.later(1, first)
-    agenda.later(2, lambda: happened.append("second"))
+    scheduler.schedule(1, first)
+    scheduler.schedule(2, lambda: ran.append("second"))
     clock.advance(3)
-    agenda.settle()
-    assert happened == ["first", "second"]
+    scheduler.run_due()
+    assert ran == ["first", "second"]

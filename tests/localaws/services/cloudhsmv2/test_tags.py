@@ -23,7 +23,7 @@ def test_a_cluster_is_tagged_and_untagged(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.provider.tags_of(cluster_id) == {"b": "3"}
 
 
-def test_a_backup_is_tagged_too(cloudhsm: CloudHsm) -> None:
+def test_a_backup_inherits_no_tags_and_can_be_tagged(cloudhsm: CloudHsm) -> None:
     cloudhsm.active(TagList=listed({"a": "1"}))
     backup = cloudhsm.backups()[0]["BackupId"]
     cloudhsm.call("TagResource", ResourceId=backup, TagList=listed({"b": "2"}))
@@ -31,7 +31,7 @@ def test_a_backup_is_tagged_too(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.provider.tags_of(backup) == {"b": "2"}
 
 
-def test_tags_come_in_pages(cloudhsm: CloudHsm) -> None:
+def test_list_tags_returns_pages(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create(TagList=listed({"a": "1", "b": "2"}))
     first = cloudhsm.call("ListTags", ResourceId=cluster_id, MaxResults=1)
     assert first["TagList"] == listed({"a": "1"})
@@ -39,38 +39,38 @@ def test_tags_come_in_pages(cloudhsm: CloudHsm) -> None:
     assert second == {"TagList": listed({"b": "2"})}
 
 
-@pytest.mark.parametrize(
-    ("tags", "code"),
-    [
-        ([], "CloudHsmInvalidRequestException"),
-        (listed({"": "x"}), "CloudHsmInvalidRequestException"),
-        (listed({"k" * 129: "x"}), "CloudHsmInvalidRequestException"),
-        (listed({"k": "x" * 257}), "CloudHsmInvalidRequestException"),
-        (listed({"k*": "x"}), "CloudHsmInvalidRequestException"),
-        (listed({"k": "{x}"}), "CloudHsmInvalidRequestException"),
-        (listed({str(n): "" for n in range(51)}), "CloudHsmInvalidRequestException"),
-        (listed({"aws:mine": "x"}), "CloudHsmTagException"),
-        (listed({"k": "1"}) * 2, "CloudHsmTagException"),
-    ],
-)
-def test_tags_that_cannot_be_are_refused(
-    cloudhsm: CloudHsm, tags: list[dict[str, Any]], code: str
-) -> None:
+INVALID: list[tuple[list[dict[str, Any]], str]] = [
+    ([], "CloudHsmInvalidRequestException"),
+    (listed({"": "x"}), "CloudHsmInvalidRequestException"),
+    (listed({"k" * 129: "x"}), "CloudHsmInvalidRequestException"),
+    (listed({"k": "x" * 257}), "CloudHsmInvalidRequestException"),
+    (listed({"k*": "x"}), "CloudHsmInvalidRequestException"),
+    (listed({"k": "{x}"}), "CloudHsmInvalidRequestException"),
+    (listed({str(n): "" for n in range(51)}), "CloudHsmInvalidRequestException"),
+    (listed({"aws:mine": "x"}), "CloudHsmTagException"),
+    (listed({"k": "1"}) * 2, "CloudHsmTagException"),
+]
+
+
+def test_invalid_tags_are_rejected(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create()
     for action, params in (
         ("TagResource", {"ResourceId": cluster_id}),
         ("CreateCluster", {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": ["x"]}),
     ):
-        with pytest.raises(ApiError) as refusal:
-            cloudhsm.call(action, TagList=tags, **params)
-        assert refusal.value.code == code
+        codes = []
+        for tags, _ in INVALID:
+            with pytest.raises(ApiError) as error:
+                cloudhsm.call(action, TagList=tags, **params)
+            codes.append(error.value.code)
+        assert codes == [code for _, code in INVALID]
 
 
-def test_there_may_be_50_tags(cloudhsm: CloudHsm) -> None:
+def test_a_resource_can_have_50_tags(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create(TagList=listed({str(n): "" for n in range(50)}))
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         cloudhsm.call("TagResource", ResourceId=cluster_id, TagList=listed({"more": ""}))
-    assert refusal.value.code == "CloudHsmResourceLimitExceededException"
+    assert error.value.code == "CloudHsmResourceLimitExceededException"
     with pytest.raises(ApiError, match="TagKeyList"):
         cloudhsm.call("UntagResource", ResourceId=cluster_id, TagKeyList=[])
 
@@ -81,9 +81,9 @@ def test_hsms_have_no_tags(cloudhsm: CloudHsm) -> None:
         cloudhsm.call("ListTags", ResourceId=hsm_id)
 
 
-def test_what_is_gone_has_no_tags(cloudhsm: CloudHsm) -> None:
+def test_tags_of_an_unknown_resource_are_not_found(cloudhsm: CloudHsm) -> None:
     for gone in ("cluster-22222222222", "backup-22222222222"):
-        with pytest.raises(ApiError) as refusal:
+        with pytest.raises(ApiError) as error:
             cloudhsm.call("ListTags", ResourceId=gone)
-        assert refusal.value.code == "CloudHsmResourceNotFoundException"
+        assert error.value.code == "CloudHsmResourceNotFoundException"
         assert cloudhsm.provider.tags_of(gone) == {}

@@ -16,95 +16,97 @@ def _cluster_id(cloudhsm: CloudHsm) -> str:
     return cluster_id
 
 
-@pytest.fixture(name="store_id")
-def _store_id(cloudhsm: CloudHsm, cluster_id: str) -> str:
+@pytest.fixture(name="key_store_id")
+def _key_store_id(cloudhsm: CloudHsm, cluster_id: str) -> str:
     """A CONNECTED key store."""
-    answer = cloudhsm.call(
+    response = cloudhsm.call(
         "CreateCustomKeyStore",
         CustomKeyStoreName="store",
         CloudHsmClusterId=cluster_id,
         TrustAnchorCertificate=cloudhsm.ca.pem,
         KeyStorePassword=KMS_PASSWORD,
     )
-    store_id = str(answer["CustomKeyStoreId"])
-    cloudhsm.call("ConnectCustomKeyStore", CustomKeyStoreId=store_id)
+    key_store_id = str(response["CustomKeyStoreId"])
+    cloudhsm.call("ConnectCustomKeyStore", CustomKeyStoreId=key_store_id)
     cloudhsm.wait(cloudhsm.timings.connect)
-    return store_id
+    return key_store_id
 
 
-def disconnect(cloudhsm: CloudHsm, store_id: str) -> None:
-    cloudhsm.call("DisconnectCustomKeyStore", CustomKeyStoreId=store_id)
+def disconnect(cloudhsm: CloudHsm, key_store_id: str) -> None:
+    cloudhsm.call("DisconnectCustomKeyStore", CustomKeyStoreId=key_store_id)
     cloudhsm.wait(cloudhsm.timings.disconnect)
 
 
-def test_a_key_is_made_in_a_connected_store_and_works(cloudhsm: CloudHsm, store_id: str) -> None:
-    cloudhsm.provider.create_key(store_id, "key-1")
+def test_a_key_in_a_connected_key_store_is_enabled(cloudhsm: CloudHsm, key_store_id: str) -> None:
+    cloudhsm.provider.create_key(key_store_id, "key-1")
     assert cloudhsm.provider.key_state("key-1") == "Enabled"
     cloudhsm.provider.use_key("key-1")
     assert cloudhsm.provider.key_state("key-of-kms-itself") is None
 
 
-def test_a_key_is_refused_by_a_store_that_is_not_connected(
-    cloudhsm: CloudHsm, store_id: str
-) -> None:
-    disconnect(cloudhsm, store_id)
-    with pytest.raises(ApiError) as refusal:
-        cloudhsm.provider.create_key(store_id, "key-1")
-    assert refusal.value.code == "CustomKeyStoreInvalidStateException"
-    with pytest.raises(ApiError) as refusal:
+def test_create_key_requires_a_connected_key_store(cloudhsm: CloudHsm, key_store_id: str) -> None:
+    disconnect(cloudhsm, key_store_id)
+    with pytest.raises(ApiError) as error:
+        cloudhsm.provider.create_key(key_store_id, "key-1")
+    assert error.value.code == "CustomKeyStoreInvalidStateException"
+    with pytest.raises(ApiError) as error:
         cloudhsm.provider.create_key("cks-1", "key-1")
-    assert refusal.value.code == "CustomKeyStoreNotFoundException"
+    assert error.value.code == "CustomKeyStoreNotFoundException"
 
 
-def test_a_key_needs_active_hsms_in_two_zones(
-    cloudhsm: CloudHsm, cluster_id: str, store_id: str
+def test_create_key_requires_active_hsms_in_two_zones(
+    cloudhsm: CloudHsm, cluster_id: str, key_store_id: str
 ) -> None:
     cloudhsm.remove_hsm(cluster_id, cloudhsm.hsms(cluster_id)[0]["HsmId"])
-    with pytest.raises(ApiError) as refusal:
-        cloudhsm.provider.create_key(store_id, "key-1")
-    assert refusal.value.code == "CloudHsmClusterInvalidConfigurationException"
+    with pytest.raises(ApiError) as error:
+        cloudhsm.provider.create_key(key_store_id, "key-1")
+    assert error.value.code == "CloudHsmClusterInvalidConfigurationException"
 
 
-def test_keys_are_unavailable_while_their_store_is_not_connected(
-    cloudhsm: CloudHsm, store_id: str
+def test_keys_are_unavailable_while_their_key_store_is_not_connected(
+    cloudhsm: CloudHsm, key_store_id: str
 ) -> None:
-    cloudhsm.provider.create_key(store_id, "key-1")
-    disconnect(cloudhsm, store_id)
+    cloudhsm.provider.create_key(key_store_id, "key-1")
+    disconnect(cloudhsm, key_store_id)
     assert cloudhsm.provider.key_state("key-1") == "Unavailable"
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         cloudhsm.provider.use_key("key-1")
-    assert refusal.value.code == "KMSInvalidStateException"
-    cloudhsm.call("ConnectCustomKeyStore", CustomKeyStoreId=store_id)
+    assert error.value.code == "KMSInvalidStateException"
+    cloudhsm.call("ConnectCustomKeyStore", CustomKeyStoreId=key_store_id)
     cloudhsm.wait(cloudhsm.timings.connect)
     cloudhsm.provider.use_key("key-1")
 
 
-def test_keys_do_not_work_without_hsms(cloudhsm: CloudHsm, cluster_id: str, store_id: str) -> None:
-    cloudhsm.provider.create_key(store_id, "key-1")
+def test_a_key_cannot_be_used_without_hsms(
+    cloudhsm: CloudHsm, cluster_id: str, key_store_id: str
+) -> None:
+    cloudhsm.provider.create_key(key_store_id, "key-1")
     for hsm in cloudhsm.hsms(cluster_id):
         cloudhsm.remove_hsm(cluster_id, hsm["HsmId"])
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         cloudhsm.provider.use_key("key-1")
-    assert refusal.value.code == "KMSInvalidStateException"
+    assert error.value.code == "KMSInvalidStateException"
 
 
-def test_a_store_with_keys_cannot_be_deleted_until_they_are_gone(
-    cloudhsm: CloudHsm, store_id: str
+def test_a_key_store_cannot_be_deleted_until_its_keys_are(
+    cloudhsm: CloudHsm, key_store_id: str
 ) -> None:
-    cloudhsm.provider.create_key(store_id, "key-1")
-    disconnect(cloudhsm, store_id)
+    cloudhsm.provider.create_key(key_store_id, "key-1")
+    disconnect(cloudhsm, key_store_id)
     cloudhsm.provider.schedule_key_deletion("key-1", 7)
     assert cloudhsm.provider.key_state("key-1") == "PendingDeletion"
-    with pytest.raises(ApiError) as refusal:
-        cloudhsm.call("DeleteCustomKeyStore", CustomKeyStoreId=store_id)
-    assert refusal.value.code == "CustomKeyStoreHasCMKsException"
+    with pytest.raises(ApiError) as error:
+        cloudhsm.call("DeleteCustomKeyStore", CustomKeyStoreId=key_store_id)
+    assert error.value.code == "CustomKeyStoreHasCMKsException"
     cloudhsm.wait(7 * DAY)
     assert cloudhsm.provider.key_state("key-1") is None
-    cloudhsm.call("DeleteCustomKeyStore", CustomKeyStoreId=store_id)
+    cloudhsm.call("DeleteCustomKeyStore", CustomKeyStoreId=key_store_id)
 
 
-def test_a_deletion_can_be_cancelled(cloudhsm: CloudHsm, store_id: str) -> None:
-    cloudhsm.provider.create_key(store_id, "key-1")
+def test_a_key_whose_deletion_is_cancelled_is_disabled(
+    cloudhsm: CloudHsm, key_store_id: str
+) -> None:
+    cloudhsm.provider.create_key(key_store_id, "key-1")
     cloudhsm.provider.schedule_key_deletion("key-1")
     cloudhsm.provider.cancel_key_deletion("key-1")
     cloudhsm.wait(31 * DAY)
@@ -113,15 +115,15 @@ def test_a_deletion_can_be_cancelled(cloudhsm: CloudHsm, store_id: str) -> None:
         cloudhsm.provider.use_key("key-1")
 
 
-@pytest.mark.parametrize("days", [6, 31])
-def test_a_key_waits_7_to_30_days(cloudhsm: CloudHsm, store_id: str, days: int) -> None:
-    cloudhsm.provider.create_key(store_id, "key-1")
-    with pytest.raises(ApiError) as refusal:
-        cloudhsm.provider.schedule_key_deletion("key-1", days)
-    assert refusal.value.code == "ValidationException"
+def test_the_waiting_period_is_7_to_30_days(cloudhsm: CloudHsm, key_store_id: str) -> None:
+    cloudhsm.provider.create_key(key_store_id, "key-1")
+    for days in (6, 31):
+        with pytest.raises(ApiError) as error:
+            cloudhsm.provider.schedule_key_deletion("key-1", days)
+        assert error.value.code == "ValidationException"
 
 
-def test_a_key_that_is_not_there_is_not_found(cloudhsm: CloudHsm) -> None:
-    with pytest.raises(ApiError) as refusal:
+def test_an_unknown_key_is_not_found(cloudhsm: CloudHsm) -> None:
+    with pytest.raises(ApiError) as error:
         cloudhsm.provider.schedule_key_deletion("key-1")
-    assert refusal.value.code == "NotFoundException"
+    assert error.value.code == "NotFoundException"

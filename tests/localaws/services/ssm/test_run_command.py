@@ -408,12 +408,12 @@ def test_a_command_takes_its_virtual_time_and_reports(online: EmulatorState) -> 
                 online.ask(command)
         states.append(online.ask(command)["Status"])
     assert states == ["Pending", "InProgress", "Success"]
-    answer = online.ask(command)
-    assert answer["ResponseCode"] == 0
-    assert answer["StandardOutputContent"] == "out\neu-west-1\n"
-    assert answer["StandardErrorContent"] == "err\n"
-    assert (answer["PluginName"], answer["Comment"]) == ("Job", "why")
-    assert answer["ExecutionElapsedTime"] == "PT2.000S"
+    response = online.ask(command)
+    assert response["ResponseCode"] == 0
+    assert response["StandardOutputContent"] == "out\neu-west-1\n"
+    assert response["StandardErrorContent"] == "err\n"
+    assert (response["PluginName"], response["Comment"]) == ("Job", "why")
+    assert response["ExecutionElapsedTime"] == "PT2.000S"
 
 
 def test_an_invocation_cannot_be_seen_at_once(online: EmulatorState) -> None:
@@ -440,18 +440,18 @@ def test_a_command_that_was_never_sent_is_unknown(online: EmulatorState) -> None
 
 def test_a_script_that_fails_says_so_at_the_end_of_its_stderr(online: EmulatorState) -> None:
     online.document("echo bad >&2\nexit 3")
-    answer = online.outcome(online.send())
-    assert (answer["Status"], answer["StatusDetails"]) == ("Failed", "Failed")
-    assert answer["ResponseCode"] == 3
-    assert answer["StandardErrorContent"] == "bad\nfailed to run commands: exit status 3"
+    response = online.outcome(online.send())
+    assert (response["Status"], response["StatusDetails"]) == ("Failed", "Failed")
+    assert response["ResponseCode"] == 3
+    assert response["StandardErrorContent"] == "bad\nfailed to run commands: exit status 3"
 
 
 def test_only_the_beginning_of_the_output_is_kept(online: EmulatorState) -> None:
     online.document("printf '%030000d' 0; printf '%010000d' 0 >&2")
     command = online.send()
-    answer = online.outcome(command)
-    assert len(answer["StandardOutputContent"]) == 24000
-    assert len(answer["StandardErrorContent"]) == 8000
+    response = online.outcome(command)
+    assert len(response["StandardOutputContent"]) == 24000
+    assert len(response["StandardErrorContent"]) == 8000
     listed = online.call("ListCommandInvocations", CommandId=command, Details=True)
     [plugin] = listed["CommandInvocations"][0]["CommandPlugins"]
     assert len(plugin["Output"]) == 2500
@@ -460,9 +460,9 @@ def test_only_the_beginning_of_the_output_is_kept(online: EmulatorState) -> None
 def test_a_planted_failure_takes_the_scripts_place_once(online: EmulatorState) -> None:
     online.document("touch /opt/ran")
     online.faults.inject({"script": "job", "exit": 5, "stderr": "planted"})
-    answer = online.outcome(online.send())
-    assert (answer["Status"], answer["ResponseCode"]) == ("Failed", 5)
-    assert answer["StandardErrorContent"].startswith("planted\n")
+    response = online.outcome(online.send())
+    assert (response["Status"], response["ResponseCode"]) == ("Failed", 5)
+    assert response["StandardErrorContent"].startswith("planted\n")
     assert online.instances.sandbox(INSTANCE).run("ls /opt").stdout == ""
     assert online.outcome(online.send())["Status"] == "Success"
 
@@ -476,9 +476,9 @@ def test_what_a_script_sleeps_passes_in_virtual_time(online: EmulatorState) -> N
 
 def test_a_script_that_sleeps_longer_than_it_may_is_stopped(online: EmulatorState) -> None:
     online.document("echo begun; sleep 100; echo over > /opt/note", timeout="60")
-    answer = online.outcome(online.send())
-    assert (answer["Status"], answer["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
-    assert answer["StandardOutputContent"] == "begun\n"
+    response = online.outcome(online.send())
+    assert (response["Status"], response["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
+    assert response["StandardOutputContent"] == "begun\n"
     assert online.instances.sandbox(INSTANCE).run("ls /opt").stdout == ""
     assert online.event_log.events()[-1]["at"] == 71 + 3 + 60
 
@@ -506,8 +506,8 @@ def test_a_command_that_cannot_be_delivered_times_out(online: EmulatorState) -> 
     online.at(71 + 299)
     assert online.ask(command)["Status"] == "Delayed"
     assert online.call("ListCommands")["Commands"][0]["Status"] == "Pending"
-    answer = online.outcome(command)
-    assert (answer["Status"], answer["StatusDetails"]) == ("TimedOut", "DeliveryTimedOut")
+    response = online.outcome(command)
+    assert (response["Status"], response["StatusDetails"]) == ("TimedOut", "DeliveryTimedOut")
     assert online.event_log.events()[-1]["at"] == 71 + 300
     assert online.instances.sandbox(INSTANCE).run("ls /opt").stdout == ""
 
@@ -550,8 +550,8 @@ def test_a_running_script_is_stopped_by_cancelling(online: EmulatorState) -> Non
     command = online.send()
     online.at(100)
     online.call("CancelCommand", CommandId=command)
-    answer = online.outcome(command)
-    assert (answer["Status"], answer["StatusDetails"]) == ("Cancelled", "Cancelled")
+    response = online.outcome(command)
+    assert (response["Status"], response["StatusDetails"]) == ("Cancelled", "Cancelled")
     assert online.event_log.events()[-1]["at"] == 100
     assert online.instances.sandbox(INSTANCE).run("ls /opt").stdout == "begun\n"
 
