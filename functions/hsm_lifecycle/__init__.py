@@ -1,1 +1,1 @@
-"""The lifecycle of a CloudHSM cluster and of a KMS key store on it, one small step at a time."""
+"""The lifecycle of AWS CloudHSM clusters and KMS key stores, in small idempotent steps."""

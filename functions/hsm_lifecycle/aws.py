@@ -1,4 +1,4 @@
-"""The one place where clients of AWS services are made, and where their errors become ours."""
+"""AWS clients, and what their errors mean to a workflow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from hsm_lifecycle.errors import RefusedError, TransientError
 
-# What AWS services call "not now". Access denied is among them because IAM is eventually
-# consistent: a role is not known everywhere in the first minute after it was made.
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
+ATTEMPTS = 5  # of requests that are safe to repeat
+# Access denied is transient because IAM is eventually consistent: a new role does not work
+# everywhere in its first minute. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
 _TRANSIENT_CODES = frozenset(
     {
         "AccessDenied",
@@ -40,8 +40,8 @@ _TRANSIENT_CODES = frozenset(
 def client(service: str, attempts: int = 1) -> Any:
     """A client of `service` that sends each request at most `attempts` times.
 
-    Once by default: Step Functions repeats a step that may be repeated, and a repetition by the
-    SDK could make a second cluster or HSM (the CloudHSM API has no idempotency token, F1.6).
+    The default is one: Step Functions retries the steps, and a retry by the SDK could create a
+    second cluster or HSM (the CloudHSM API has no idempotency token, F1.6).
     """
     config = Config(
         connect_timeout=5,
@@ -51,26 +51,35 @@ def client(service: str, attempts: int = 1) -> Any:
     return boto3.client(service, config=config)
 
 
-def translated(problem: Exception) -> Exception:
-    """What an error of boto3 means to the workflow; any other error is returned as it is."""
-    if isinstance(problem, ClientError):
-        code, status = code_of(problem), problem.response["ResponseMetadata"]["HTTPStatusCode"]
-        text = f"{problem.operation_name}: {code}: {problem.response['Error'].get('Message', '')}"
-        return TransientError(text) if is_transient(code, status) else RefusedError(text)
-    if isinstance(problem, ParamValidationError):
-        return RefusedError(
-            f"The boto3 of this Lambda runtime is too old for this request: {problem}"
-        )
-    if isinstance(problem, BotoCoreError):
-        return TransientError(f"{type(problem).__name__}: {problem}")
-    return problem
+def to_workflow_error(error: Exception) -> Exception:
+    """The TransientError or RefusedError for an error of boto3; other errors unchanged."""
+    if isinstance(error, ClientError):
+        code, status = error_code(error), error.response["ResponseMetadata"]["HTTPStatusCode"]
+        message = f"{error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
+        return TransientError(message) if is_transient(code, status) else RefusedError(message)
+    if isinstance(error, ParamValidationError):
+        return RefusedError(f"boto3 of this Lambda runtime is too old for this request: {error}")
+    if isinstance(error, BotoCoreError):
+        return TransientError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def parameter_error(parameter: str, error: ClientError) -> Exception:
+    """The workflow error for an error of boto3, naming the stack parameter that caused it."""
+    workflow_error = to_workflow_error(error)
+    return type(workflow_error)(f"{parameter}: {workflow_error}")
 
 
 def is_transient(code: str, status: int) -> bool:
-    """Whether the same request may succeed a little later."""
+    """Whether a retry of the same request may succeed."""
     return code in _TRANSIENT_CODES or status >= 500 or status == 429
 
 
-def code_of(problem: ClientError) -> str:
-    """The service's name for the error, such as CloudHsmInvalidRequestException."""
-    return str(problem.response["Error"].get("Code", ""))
+def error_code(error: ClientError) -> str:
+    """The service's error code, such as CloudHsmInvalidRequestException."""
+    return str(error.response["Error"].get("Code", ""))
+
+
+def error_message(error: ClientError) -> str:
+    """The service's error message."""
+    return str(error.response["Error"]["Message"])

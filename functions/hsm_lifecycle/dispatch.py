@@ -1,4 +1,4 @@
-"""Turns a set of steps into one Lambda handler, and their errors into sentences with an id."""
+"""One Lambda handler out of many steps, with errors that name the step and the resource."""
 
 from __future__ import annotations
 
@@ -17,40 +17,42 @@ logger.setLevel(logging.INFO)
 
 
 def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
-    """A Lambda handler that runs the step which the event names under "Step"."""
+    """A Lambda handler that runs the step named in the event's "Step"."""
     by_name = {name_of(step): step for step in steps}
 
     def handle(event: Event, _context: Any) -> dict[str, Any]:
         name = event["Step"]
         try:
             result = by_name[name](event)
-        except Exception as problem:
-            meant = foreseen(aws.translated(problem))
-            raise type(meant)(sentence(name, meant, event)) from problem
+        except Exception as cause:
+            error = known_error(aws.to_workflow_error(cause))
+            raise type(error)(failure_message(name, error, event)) from cause
         logger.info("%s done", name, extra={"step": name, "cluster": event.get("ClusterId")})
         return result
 
-    handle.steps = by_name  # type: ignore[attr-defined]  # read by the wiring test
+    handle.steps = by_name  # type: ignore[attr-defined]  # read by tests/unit/test_handlers.py
     return handle
 
 
 def name_of(step: Step) -> str:
-    """The state's name for a step: create_first_hsm is CreateFirstHsm."""
+    """The name of a step in the state machines: create_first_hsm is CreateFirstHsm."""
     return "".join(word.capitalize() for word in step.__name__.split("_"))
 
 
-def foreseen(problem: Exception) -> Exception:
-    """An error of `errors`, whose name a state machine may match on; any other in its place."""
-    if type(problem).__module__ == errors.__name__:
-        return problem
-    return errors.UnexpectedError(f"{type(problem).__name__}: {problem}")
+def known_error(error: Exception) -> Exception:
+    """An error of `errors`, which state machines can match on; UnexpectedError for all others."""
+    if type(error).__module__ == errors.__name__:
+        return error
+    return errors.UnexpectedError(f"{type(error).__name__}: {error}")
 
 
-def sentence(step: str, problem: Exception, event: Event) -> str:
-    """What happened in which step, ending in [id] of what it happened to.
+def failure_message(step: str, error: Exception, event: Event) -> str:
+    """`Step: message [id]`, where the id is the resource that the step worked on.
 
-    The front door answers CloudFormation with that id, so that a failed creation is deleted.
+    The response function takes the id from there, so that a failed creation gets deleted.
     """
-    text = str(problem) if str(problem).startswith(f"{step}: ") else f"{step}: {problem}"
-    made = event.get("KeyStoreId") or event.get("ClusterId")
-    return text if not made or re.search(rf"\[{made}\]$", text) else f"{text} [{made}]"
+    message = str(error) if str(error).startswith(f"{step}: ") else f"{step}: {error}"
+    resource_id = event.get("KeyStoreId") or event.get("ClusterId")
+    if not resource_id or re.search(rf"\[{resource_id}\]$", message):
+        return message
+    return f"{message} [{resource_id}]"

@@ -1,66 +1,66 @@
-"""Every error that a state machine matches on or that a person reads in a stack event.
+"""The errors of the workflows. Class names are public: state machines match on them.
 
-The name of the class is public: Step Functions reports it as the error's name.
+Step Functions reports the class name as the error's name, and it begins the stack event's reason.
 """
 
 from __future__ import annotations
 
 
 class TransientError(Exception):
-    """Trying again may help: throttling, an AWS failure, a lost connection, a new role."""
+    """A retry may succeed: throttling, an AWS failure, a lost connection, a new IAM role."""
 
 
 class ParameterError(Exception):
-    """A stack parameter asks for what cannot be; the message begins with the parameter's name."""
+    """A stack parameter has an invalid value; the message begins with the parameter's name."""
 
 
 class RefusedError(Exception):
-    """An AWS service refused what was asked of it; the message quotes the service."""
+    """An AWS service rejected a request; the message quotes the service."""
 
 
 class SupersededError(Exception):
-    """A newer request of CloudFormation for the same stack is already at work."""
+    """A newer CloudFormation request for the same stack is already running."""
 
 
-class ForeignClusterError(Exception):
-    """The cluster does not carry this stack's tag, so this stack must not change it."""
+class NotOwnedError(Exception):
+    """The cluster lacks this stack's tag, so this stack must not change it."""
 
 
 class ClusterNotFoundError(Exception):
-    """The cluster that a request is about no longer exists."""
+    """The cluster no longer exists."""
 
 
 class ClusterInUseError(Exception):
-    """A KMS key store uses the cluster, so deleting it would make the store's keys unusable."""
+    """A KMS key store uses the cluster."""
 
 
 class KeyStoreNotFoundError(Exception):
-    """The key store that a request is about no longer exists."""
+    """The key store no longer exists."""
 
 
 class ClusterNotDeletedError(Exception):
-    """AWS kept refusing to delete the cluster."""
+    """AWS repeatedly refused to delete the cluster."""
 
 
 class HsmBusyError(Exception):
-    """The HSM operation has to wait until another one on the same cluster is over."""
+    """Another HSM operation on the same cluster has to finish first."""
 
 
 class HsmNotCreatedError(Exception):
-    """In no subnet of the cluster did an HSM come up."""
+    """No subnet of the cluster yielded a working HSM."""
 
 
 class CertificateError(Exception):
-    """A certificate cannot be used for the cluster; the message says what is wrong with it."""
+    """A certificate cannot be used for the cluster; the message says why."""
 
 
 class SecretNotFoundError(Exception):
-    """A secret that the step needs does not exist or has no value yet."""
+    """A required secret does not exist or has no value yet."""
 
 
 class OutOfTimeError(Exception):
-    """AWS was still at work when the time that CloudFormation gives a request was nearly over."""
+    """AWS was still working when the request's time limit approached."""
 
 
 class UnexpectedError(Exception):
-    """Something that nobody foresaw; the message names it, and the log has the traceback."""
+    """Unexpected error; see the function's log for the traceback."""

@@ -1,28 +1,42 @@
-"""Every worker function and the steps it may run: one function, one role."""
+"""Every Lambda entry point. A worker runs the steps listed here and no others."""
 
 from __future__ import annotations
 
+from hsm_lifecycle.custom_resource.request import take as request
+from hsm_lifecycle.custom_resource.response import respond as response
 from hsm_lifecycle.dispatch import worker
-from hsm_lifecycle.steps import certificates, hsms, network
-from hsm_lifecycle.steps import client as client_instance
-from hsm_lifecycle.steps import cluster as clusters
-from hsm_lifecycle.steps import key_store as key_stores
-from hsm_lifecycle.steps import secrets as secret_store
+from hsm_lifecycle.steps import (
+    certificates,
+    cluster_update,
+    first_hsm,
+    hsms,
+    key_store_ownership,
+    key_store_update,
+    kms_user,
+    network,
+    preflight,
+    secrets,
+)
+from hsm_lifecycle.steps import client as client_steps
+from hsm_lifecycle.steps import cluster as cluster_steps
+from hsm_lifecycle.steps import key_store as key_store_steps
+
+__all__ = ["certificate", "client", "cluster", "key_store", "request", "response"]
 
 cluster = worker(
-    clusters.check_creation,
-    clusters.find_cluster,
-    clusters.create_cluster,
-    clusters.describe_cluster,
-    clusters.check_update,
-    clusters.tag_cluster,
-    clusters.modify_cluster,
-    clusters.check_deletion,
-    clusters.delete_cluster,
-    clusters.report_cluster,
-    hsms.create_first_hsm,
-    hsms.describe_first_hsm,
-    hsms.delete_first_hsm,
+    preflight.check_creation,
+    cluster_steps.find_cluster,
+    cluster_steps.create_cluster,
+    cluster_steps.describe_cluster,
+    cluster_update.check_update,
+    cluster_update.tag_cluster,
+    cluster_update.modify_cluster,
+    cluster_steps.check_deletion,
+    cluster_steps.delete_cluster,
+    cluster_steps.report_cluster,
+    first_hsm.create_first_hsm,
+    first_hsm.describe_first_hsm,
+    first_hsm.delete_first_hsm,
     hsms.describe_hsms,
     hsms.create_hsm,
     hsms.delete_hsm,
@@ -31,11 +45,11 @@ cluster = worker(
 )
 
 certificate = worker(
-    secret_store.create_secrets,
-    secret_store.check_backup_secrets,
-    secret_store.adopt_secrets,
-    secret_store.check_secrets,
-    secret_store.delete_secrets,
+    secrets.create_secrets,
+    secrets.check_backup_secrets,
+    secrets.adopt_secrets,
+    secrets.check_secrets,
+    secrets.delete_secrets,
     certificates.store_csr,
     certificates.issue_certificate,
     certificates.check_certificates,
@@ -43,32 +57,32 @@ certificate = worker(
 )
 
 client = worker(
-    client_instance.describe_client,
-    client_instance.start_client,
-    client_instance.stop_client,
-    client_instance.describe_agent,
-    client_instance.send_command,
-    client_instance.describe_command,
+    client_steps.describe_client,
+    client_steps.start_client,
+    client_steps.stop_client,
+    client_steps.describe_agent,
+    client_steps.send_command,
+    client_steps.describe_command,
 )
 
 key_store = worker(
-    key_stores.find_key_store,
-    key_stores.describe_key_store,
-    key_stores.check_cluster,
-    key_stores.create_password,
-    key_stores.drop_password,
-    key_stores.claim_key_store,
-    key_stores.create_key_store,
-    key_stores.complete_claim,
-    key_stores.connect_key_store,
-    key_stores.disconnect_key_store,
-    key_stores.diagnose_connection,
-    key_stores.update_password,
-    key_stores.check_key_store_update,
-    key_stores.rename_key_store,
-    key_stores.move_key_store,
-    key_stores.report_key_store,
-    key_stores.delete_key_store,
-    key_stores.retain_key_store,
-    key_stores.drop_claim,
+    key_store_ownership.find_key_store,
+    key_store_steps.describe_key_store,
+    key_store_steps.check_cluster,
+    kms_user.create_password,
+    kms_user.drop_password,
+    key_store_ownership.claim_key_store,
+    key_store_steps.create_key_store,
+    key_store_ownership.complete_claim,
+    key_store_steps.connect_key_store,
+    key_store_steps.disconnect_key_store,
+    key_store_steps.diagnose_connection,
+    kms_user.update_password,
+    key_store_update.check_key_store_update,
+    key_store_update.rename_key_store,
+    key_store_update.move_key_store,
+    key_store_steps.report_key_store,
+    key_store_steps.delete_key_store,
+    key_store_steps.retain_key_store,
+    key_store_ownership.drop_claim,
 )

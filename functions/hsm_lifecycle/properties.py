@@ -1,4 +1,4 @@
-"""The properties of the custom resource. CloudFormation sends every one as a string (F6.12)."""
+"""The custom resource's properties. CloudFormation sends every value as a string (F6.12)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 
 from hsm_lifecycle.errors import ParameterError
 
-# The parameters that AWS can change in no cluster: an update of them is refused.
+# Parameters that AWS cannot change on a cluster; updates of these are refused.
 FIXED = ("pSubnets", "pMode", "pNetworkType", "pBackupId")
-# Those that ModifyCluster changes in place.
+# Parameters that ModifyCluster changes in place.
 MODIFIABLE = ("pBackupRetentionDays", "pHsmType")
 HSMS_PER_CLUSTER = 28  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/limits.html
+# Stands for an empty attribute: CloudFormation rejects empty outputs.
+NONE = "none"
 
 
 @dataclass(frozen=True)
 class ClusterProperties:
-    """What `rCloudHsmCluster` is asked to be."""
+    """The properties of `rCloudHsmCluster` that the steps read."""
 
     system: str
     subnets: tuple[str, ...]
@@ -33,12 +35,12 @@ class ClusterProperties:
 
     @property
     def backup_id(self) -> str:
-        """The id of the backup to restore from, also where its ARN is given; empty for none."""
+        """The ID of the backup to restore, even if pBackupId is its ARN; empty for none."""
         return self.backup.rpartition("/")[2]
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> ClusterProperties:
-        """Read ResourceProperties; raises ParameterError naming the stack parameter."""
+        """Parse ResourceProperties; ParameterError names the stack parameter at fault."""
         parsed = cls(
             system=given["System"],
             subnets=tuple(given["Subnets"]),
@@ -55,7 +57,7 @@ class ClusterProperties:
         if len(parsed.subnets) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
             raise ParameterError(
                 f"pHsmsPerSubnet: {parsed.hsms_per_subnet} in each of {len(parsed.subnets)}"
-                f" subnets is more than the {HSMS_PER_CLUSTER} HSMs that a cluster can hold."
+                f" subnets exceeds the limit of {HSMS_PER_CLUSTER} HSMs per cluster."
             )
         return parsed
 

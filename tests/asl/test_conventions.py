@@ -351,7 +351,7 @@ def test_run_on_client_can_end_the_longest_script_and_stop_the_client() -> None:
         if "NumericLessThan" in choice
     ]
     until_online = SECONDS_TO_BOOT + attempts * machine.states["WaitForAgent"]["Seconds"]
-    until_ended = client._SECONDS_TO_DELIVER + max(
+    until_ended = client.DELIVERY_SECONDS + max(
         int(step["inputs"]["timeoutSeconds"])
         for template in TEMPLATES
         for document in template.of_type("AWS::SSM::Document").values()

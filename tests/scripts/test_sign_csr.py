@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from hsm_lifecycle.steps import certificates
+from hsm_lifecycle import pki
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "sign_csr.sh"
 
@@ -56,7 +56,7 @@ def test_issued_certificates_pass_the_check_before_initialization(
     request_file: Path, tmp_path: Path, options: tuple[str, ...], types: list[type]
 ) -> None:
     certificate, bundle = sign(request_file, tmp_path / "pki", *options)
-    certificates.check(certificate, bundle, request_file.read_text())
+    pki.check(certificate, bundle, request_file.read_text())
     assert key_types(bundle) == types
 
 

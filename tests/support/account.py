@@ -17,8 +17,8 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ConnectionClosedError
 from moto.ec2.models import ec2_backends
 
+from hsm_lifecycle import ownership
 from hsm_lifecycle.dispatch import name_of, worker
-from hsm_lifecycle.steps import cluster as clusters
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.provider import CLOUDHSM_ACTIONS, KEY_STORE_ACTIONS
 from localaws.services.cloudhsmv2.settings import Timings
@@ -175,7 +175,7 @@ class EmulatorState:
 
     def tags(self, cluster_id: str) -> dict[str, str]:
         """The tags of a cluster."""
-        return clusters.tags_of(self.cluster(cluster_id))
+        return ownership.tags_of(self.cluster(cluster_id))
 
     def secret_names(self) -> list[str]:
         """All secrets."""
@@ -223,7 +223,7 @@ class EmulatorState:
 
     def uninitialized(self, stack_id: str = STACK_ID, **overrides: Any) -> str:
         """A cluster with the tags of this stack, without HSMs; its id."""
-        tags = {clusters.STACK_TAG: stack_id, clusters.LOGICAL_ID_TAG: LOGICAL_ID}
+        tags = {ownership.STACK_TAG: stack_id, ownership.LOGICAL_ID_TAG: LOGICAL_ID}
         request = {
             "HsmType": "hsm2m.medium",
             "Mode": "FIPS",

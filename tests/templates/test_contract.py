@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import Any
 
-from hsm_lifecycle.steps import secrets
+from hsm_lifecycle import secret_store
 from tests.templates.template import TEMPLATES
 
 BOOLEAN = ["true", "false"]
@@ -200,7 +200,7 @@ def test_outputs_match_the_contract_in_name_and_value() -> None:
 
 def test_secret_names_match_those_of_the_reference_template() -> None:
     # Stacks restore backups of the reference template's clusters by finding these secrets.
-    names = secrets.names("cloudhsm", "cluster-2example3id")
+    names = secret_store.names("cloudhsm", "cluster-2example3id")
     assert astuple(names) == (
         "/cloudhsm/cluster-2example3id/cluster-csr",
         "/cloudhsm/cluster-2example3id/cluster-cert",

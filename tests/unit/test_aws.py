@@ -71,26 +71,26 @@ def error(code: str, status: int = 400, message: str = "Said AWS.") -> ClientErr
 
 @pytest.mark.parametrize("code", NOT_NOW)
 def test_what_passes_by_itself_is_transient(code: str) -> None:
-    meant = aws.translated(error(code))
+    meant = aws.to_workflow_error(error(code))
     assert type(meant) is TransientError
     assert str(meant) == f"CreateHsm: {code}: Said AWS."
 
 
 @pytest.mark.parametrize("code", NO)
 def test_what_does_not_pass_is_a_refusal(code: str) -> None:
-    meant = aws.translated(error(code))
+    meant = aws.to_workflow_error(error(code))
     assert type(meant) is RefusedError
     assert str(meant) == f"CreateHsm: {code}: Said AWS."
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_failure_of_the_service_is_transient_whatever_it_is_called(status: int) -> None:
-    assert type(aws.translated(error("Unheard-of", status))) is TransientError
+    assert type(aws.to_workflow_error(error("Unheard-of", status))) is TransientError
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409])
 def test_any_other_status_is_judged_by_its_code(status: int) -> None:
-    assert type(aws.translated(error("Unheard-of", status))) is RefusedError
+    assert type(aws.to_workflow_error(error("Unheard-of", status))) is RefusedError
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_any_other_status_is_judged_by_its_code(status: int) -> None:
     ids=lambda problem: type(problem).__name__,
 )
 def test_a_lost_connection_is_transient_and_says_to_where(problem: Exception) -> None:
-    meant = aws.translated(problem)
+    meant = aws.to_workflow_error(problem)
     assert type(meant) is TransientError
     assert str(meant).startswith(f"{type(problem).__name__}: ")
     assert "cloudhsmv2.us-east-1" in str(meant)
@@ -111,7 +111,7 @@ def test_a_lost_connection_is_transient_and_says_to_where(problem: Exception) ->
 
 def test_a_parameter_that_the_runtime_s_boto3_does_not_know_is_said_to_be_that() -> None:
     problem = ParamValidationError(report='Unknown parameter in input: "NetworkType"')
-    meant = aws.translated(problem)
+    meant = aws.to_workflow_error(problem)
     assert type(meant) is RefusedError
     assert "boto3" in str(meant)
     assert "NetworkType" in str(meant)
@@ -119,12 +119,12 @@ def test_a_parameter_that_the_runtime_s_boto3_does_not_know_is_said_to_be_that()
 
 @pytest.mark.parametrize("problem", [KeyError("x"), RefusedError("no"), ValueError("y")])
 def test_any_other_error_means_what_it_says(problem: Exception) -> None:
-    assert aws.translated(problem) is problem
+    assert aws.to_workflow_error(problem) is problem
 
 
 def test_an_error_without_a_message_is_no_trouble() -> None:
     answer: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    assert str(aws.translated(ClientError(answer, "CreateHsm"))) == "CreateHsm: Odd: "
+    assert str(aws.to_workflow_error(ClientError(answer, "CreateHsm"))) == "CreateHsm: Odd: "
 
 
 # ---- clients
@@ -168,4 +168,4 @@ def test_only_the_front_door_imports_crhelper_which_makes_clients_as_it_is_loade
         if "crhelper" in ast.unparse(node)
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
-    assert importing == {"custom_resource.request"}
+    assert importing == {"custom_resource.response"}

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from hsm_lifecycle.errors import OutOfTimeError
-from hsm_lifecycle.steps import cluster as clusters
-from hsm_lifecycle.steps import hsms
+from hsm_lifecycle.steps import cluster as cluster_steps
+from hsm_lifecycle.steps import first_hsm, hsms
 from tests.support.account import ZONES, EmulatorState
 
 BEGUN = "2026-11-23T12:00:00.000Z"
@@ -24,13 +24,13 @@ def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(world: Emulato
         HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=world.subnets[:2]
     )
     cluster_id = made["Cluster"]["ClusterId"]
-    assert world.run(clusters.describe_cluster, ClusterId=cluster_id, **YOUNG)
+    assert world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **YOUNG)
     with pytest.raises(
         OutOfTimeError,
         match=rf"^DescribeCluster: The cluster is still CREATE_IN_PROGRESS \(Cluster creation .*\)"
         rf" after 52 minutes\. .* \[{cluster_id}\]$",
     ):
-        world.run(clusters.describe_cluster, ClusterId=cluster_id, **OLD)
+        world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
 
 
 def test_a_cluster_that_nothing_is_waited_for_is_described_however_late(
@@ -38,7 +38,7 @@ def test_a_cluster_that_nothing_is_waited_for_is_described_however_late(
 ) -> None:
     active = world.restored(ZONES[0])
     for cluster_id, state in ((active, "ACTIVE"), ("cluster-2222222222a", "DELETED")):
-        described = world.run(clusters.describe_cluster, ClusterId=cluster_id, **OLD)
+        described = world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
         assert described["State"] == state
 
 
@@ -46,14 +46,16 @@ def test_a_first_hsm_on_its_way_is_given_up(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
     event = {"ClusterId": cluster_id, "FirstHsm": FIRST}
     world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
-    assert world.run(hsms.describe_first_hsm, **event, **YOUNG)["State"] == "CREATE_IN_PROGRESS"
+    assert (
+        world.run(first_hsm.describe_first_hsm, **event, **YOUNG)["State"] == "CREATE_IN_PROGRESS"
+    )
     with pytest.raises(OutOfTimeError, match=r"^DescribeFirstHsm: The first HSM is still CREATE"):
-        world.run(hsms.describe_first_hsm, **event, **OLD)
+        world.run(first_hsm.describe_first_hsm, **event, **OLD)
 
 
 def test_a_first_hsm_that_is_up_is_taken_however_late(world: EmulatorState) -> None:
     event = {"ClusterId": world.with_csr(), "FirstHsm": FIRST}
-    assert world.run(hsms.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
+    assert world.run(first_hsm.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
 
 
 @pytest.mark.parametrize("noted", ["Deleted", "Replaced"])

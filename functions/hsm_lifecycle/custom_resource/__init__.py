@@ -1,1 +1,4 @@
-"""How CloudFormation's requests are taken, superseded and responded to."""
+"""How a CloudFormation request becomes an execution, and its end the response.
+
+Nothing here knows what the workflows manage.
+"""

@@ -1,1 +1,1 @@
-"""The steps of the workflows: one module a noun, one function a state."""
+"""The steps of the workflows: one module per subject, one function per state."""

@@ -1,88 +1,94 @@
-"""The way between the client and the HSMs: TCP 2223 to 2225, from group to group and back."""
+"""Steps: allow and revoke TCP 2223-2225 between the client's and the cluster's security groups."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, ownership
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.steps import cluster as clusters
 
-_THERE = ("InvalidPermission.Duplicate",)
-_GONE = ("InvalidPermission.NotFound", "InvalidGroup.NotFound")
+_ALREADY_ALLOWED = ("InvalidPermission.Duplicate",)
+_ALREADY_REVOKED = ("InvalidPermission.NotFound", "InvalidGroup.NotFound")
 _DESCRIPTION = "hsm-lifecycle client"
-_FIRST_PORT, _LAST_PORT = (
-    2223,
-    2225,
-)  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/configure-sg.html
+# https://docs.aws.amazon.com/cloudhsm/latest/userguide/configure-sg.html
+_FIRST_PORT, _LAST_PORT = 2223, 2225
 
 
 def admit_client(event: Event) -> dict[str, Any]:
-    """Let the client's security group reach the cluster's, and the cluster's be reached."""
-    ec2, theirs, ours = _groups(event, clusters.own(event))
-    _revoke_former(ec2, theirs, ours)
-    _unless(
-        _THERE,
+    """Allow traffic from the client to the cluster, and revoke it for a replaced client."""
+    cluster_group = ownership.require_owned(event)["SecurityGroup"]
+    client_group, ec2 = event["ClientSecurityGroupId"], aws.client("ec2")
+    _revoke_replaced_clients(ec2, cluster_group, client_group)
+    _ignoring(
+        _ALREADY_ALLOWED,
         ec2.authorize_security_group_ingress,
-        GroupId=theirs,
-        IpPermissions=_ports(ours, Description=_DESCRIPTION),
+        GroupId=cluster_group,
+        IpPermissions=_permissions(client_group, Description=_DESCRIPTION),
     )
-    _unless(
-        _THERE,
+    _ignoring(
+        _ALREADY_ALLOWED,
         ec2.authorize_security_group_egress,
-        GroupId=ours,
-        IpPermissions=_ports(theirs),
+        GroupId=client_group,
+        IpPermissions=_permissions(cluster_group),
     )
     return {}
-
-
-def _revoke_former(ec2: Any, theirs: str, ours: str) -> None:
-    """Take away what admitted a former client, known by the description that we give."""
-    rules = ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]["IpPermissions"]
-    for pair in (pair for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
-        if pair.get("Description") == _DESCRIPTION and pair["GroupId"] != ours:
-            _unless(
-                _GONE,
-                ec2.revoke_security_group_ingress,
-                GroupId=theirs,
-                IpPermissions=_ports(pair["GroupId"]),
-            )
 
 
 def revoke_client(event: Event) -> dict[str, Any]:
-    """Take both rules away again, because a group that is referred to cannot be deleted (F1.29)."""
-    cluster = clusters.find(event["ClusterId"])
+    """Revoke both rules, because a referenced security group cannot be deleted (F1.29)."""
+    cluster = ownership.find(event["ClusterId"])
     if cluster is None:
         return {}
-    clusters.own(event)
-    ec2, theirs, ours = _groups(event, cluster)
-    _unless(_GONE, ec2.revoke_security_group_ingress, GroupId=theirs, IpPermissions=_ports(ours))
-    _unless(_GONE, ec2.revoke_security_group_egress, GroupId=ours, IpPermissions=_ports(theirs))
+    ownership.require_owned(event)
+    ec2, cluster_group = aws.client("ec2"), cluster["SecurityGroup"]
+    client_group = event["ClientSecurityGroupId"]
+    _ignoring(
+        _ALREADY_REVOKED,
+        ec2.revoke_security_group_ingress,
+        GroupId=cluster_group,
+        IpPermissions=_permissions(client_group),
+    )
+    _ignoring(
+        _ALREADY_REVOKED,
+        ec2.revoke_security_group_egress,
+        GroupId=client_group,
+        IpPermissions=_permissions(cluster_group),
+    )
     return {}
 
 
-def _groups(event: Event, cluster: dict[str, Any]) -> tuple[Any, str, str]:
-    return aws.client("ec2"), cluster["SecurityGroup"], event["ClientSecurityGroupId"]
+def _revoke_replaced_clients(ec2: Any, cluster_group: str, client_group: str) -> None:
+    """Revoke the rules of earlier clients, recognized by the rule's description."""
+    groups = ec2.describe_security_groups(GroupIds=[cluster_group])["SecurityGroups"]
+    rules = groups[0]["IpPermissions"]
+    for pair in (pair for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
+        if pair.get("Description") == _DESCRIPTION and pair["GroupId"] != client_group:
+            _ignoring(
+                _ALREADY_REVOKED,
+                ec2.revoke_security_group_ingress,
+                GroupId=cluster_group,
+                IpPermissions=_permissions(pair["GroupId"]),
+            )
 
 
-def _ports(group_id: str, **described: str) -> list[dict[str, Any]]:
-    pair = {"GroupId": group_id, **described}
+def _permissions(group_id: str, **more: str) -> list[dict[str, Any]]:
     return [
         {
             "IpProtocol": "tcp",
             "FromPort": _FIRST_PORT,
             "ToPort": _LAST_PORT,
-            "UserIdGroupPairs": [pair],
+            "UserIdGroupPairs": [{"GroupId": group_id, **more}],
         }
     ]
 
 
-def _unless(excused: tuple[str, ...], call: Any, **request: Any) -> None:
-    """Make the call; what it would bring about may be so already."""
+def _ignoring(codes: tuple[str, ...], call: Callable[..., Any], **request: Any) -> None:
+    """Make a call; these error codes mean that its effect is already there."""
     try:
         call(**request)
-    except ClientError as problem:
-        if aws.code_of(problem) not in excused:
+    except ClientError as error:
+        if aws.error_code(error) not in codes:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import types
@@ -14,7 +13,9 @@ import crhelper.utils
 import pytest
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import errors
+from hsm_lifecycle import aws, errors
+from hsm_lifecycle.custom_resource import failure_reason, response, supersede
+from hsm_lifecycle.custom_resource import request as request_module
 from tests.support import response_endpoint as endpoints
 from tests.support.executions import Commands, Executions, Instances, Stacks
 from tests.templates.template import TEMPLATES
@@ -106,24 +107,30 @@ def door(
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    # crhelper makes its clients as it is loaded, for which it has to know the Region.
-    module = importlib.reload(importlib.import_module("hsm_lifecycle.custom_resource.request"))
+    response.helper.cache_clear()
     services = {
         "stepfunctions": states,
         "ssm": commands,
         "ec2": instances,
         "cloudformation": stacks,
     }
-    monkeypatch.setattr(module.aws, "client", lambda service, attempts=1: services[service])
+    monkeypatch.setattr(aws, "client", lambda service, attempts=1: services[service])
 
     def sleep(seconds: float) -> None:
         if seconds:
             slept.append(seconds)
         states.time_passes()
 
-    # Whoever else imports the module time goes on sleeping as ever.
-    monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=sleep))
-    return module
+    for module in (request_module, supersede):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=sleep))
+    return types.SimpleNamespace(
+        start=request_module.take,
+        answer=response.respond,
+        execution_name=request_module.execution_name,
+        innermost_cause=failure_reason.of,
+        half_made=failure_reason.created_id,
+        helper=response.helper(),
+    )
 
 
 def request(kind: str, url: str, **more: Any) -> dict[str, Any]:

@@ -12,16 +12,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+from hsm_lifecycle import pki, secret_store
 from hsm_lifecycle.errors import (
     CertificateError,
     ClusterNotFoundError,
-    ForeignClusterError,
+    NotOwnedError,
     RefusedError,
     SecretNotFoundError,
     TransientError,
 )
-from hsm_lifecycle.steps import certificates
-from hsm_lifecycle.steps import secrets as secret_store
+from hsm_lifecycle.steps import certificates, secrets
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.certificates import validate_certificates
 from localaws.services.cloudhsmv2.models import Identity
@@ -107,7 +107,7 @@ def bundle(*authorities: Ca) -> str:
 
 
 def passes(request: Request, certificate: str, ca: str) -> None:
-    certificates.check(certificate, ca, request.pem)
+    pki.check(certificate, ca, request.pem)
     assert taken_by_aws(request, certificate, ca)
 
 
@@ -194,7 +194,7 @@ def test_line_ends_and_blank_lines_do_not_matter(request_: Request) -> None:
 
 def fails(request: Request, certificate: str, ca: str, words: str) -> None:
     with pytest.raises(CertificateError, match=words):
-        certificates.check(certificate, ca, request.pem)
+        pki.check(certificate, ca, request.pem)
     assert not taken_by_aws(request, certificate, ca)
 
 
@@ -339,7 +339,7 @@ def test_an_authority_without_any_extensions_is_refused_though_aws_might_take_it
 ) -> None:
     ca = make_ca(NOW, extensions=[])
     with pytest.raises(CertificateError, match="has no basic constraints"):
-        certificates.check(request_.signed_by(ca), ca.pem, request_.pem)
+        pki.check(request_.signed_by(ca), ca.pem, request_.pem)
 
 
 def test_an_authority_may_have_no_more_others_below_it_than_it_allows(request_: Request) -> None:
@@ -407,13 +407,13 @@ def test_text_around_the_pem_which_the_api_does_not_take_is_recognized(
 
 
 def test_what_is_issued_passes_and_aws_takes_it(request_: Request, quick_keys: None) -> None:
-    certificate, ca = certificates.sign(request_.pem, UNKNOWN)
+    certificate, ca = pki.sign(request_.pem, UNKNOWN)
     passes(request_, certificate, ca)
 
 
 def test_what_is_issued_is_as_the_design_says(request_: Request, quick_keys: None) -> None:
     before = datetime.datetime.now(datetime.UTC)
-    certificate_pem, ca_pem = certificates.sign(request_.pem, UNKNOWN)
+    certificate_pem, ca_pem = pki.sign(request_.pem, UNKNOWN)
     assert len(certificate_pem) < 5000
     assert len(ca_pem) < 5000
     certificate, ca = (
@@ -438,7 +438,7 @@ def test_what_is_issued_is_as_the_design_says(request_: Request, quick_keys: Non
 def test_the_authority_may_sign_this_certificate_and_have_no_others_below_it(
     request_: Request, quick_keys: None
 ) -> None:
-    _, ca_pem = certificates.sign(request_.pem, UNKNOWN)
+    _, ca_pem = pki.sign(request_.pem, UNKNOWN)
     extensions = x509.load_pem_x509_certificate(ca_pem.encode()).extensions
     constraints = extensions.get_extension_for_class(x509.BasicConstraints)
     assert (constraints.critical, constraints.value) == (True, at_most(0))
@@ -449,19 +449,17 @@ def test_the_authority_may_sign_this_certificate_and_have_no_others_below_it(
 
 
 def test_a_key_that_is_really_made_is_of_2048_bits(request_: Request) -> None:
-    certificate, ca = certificates.sign(request_.pem, UNKNOWN)
+    certificate, ca = pki.sign(request_.pem, UNKNOWN)
     passes(request_, certificate, ca)
 
 
 def test_each_cluster_has_an_authority_of_its_own(request_: Request, quick_keys: None) -> None:
-    (first, first_ca), (second, second_ca) = (
-        certificates.sign(request_.pem, UNKNOWN) for _ in range(2)
-    )
+    (first, first_ca), (second, second_ca) = (pki.sign(request_.pem, UNKNOWN) for _ in range(2))
     words = "^cluster-cert was not signed"
     with pytest.raises(CertificateError, match=words):
-        certificates.check(first, second_ca, request_.pem)
+        pki.check(first, second_ca, request_.pem)
     with pytest.raises(CertificateError, match=words):
-        certificates.check(second, first_ca, request_.pem)
+        pki.check(second, first_ca, request_.pem)
 
 
 def test_a_request_that_its_own_key_did_not_sign_is_not_signed(
@@ -473,7 +471,7 @@ def test_a_request_that_its_own_key_did_not_sign_is_not_signed(
     )
     pem = x509.load_der_x509_csr(forged).public_bytes(serialization.Encoding.PEM).decode()
     with pytest.raises(CertificateError, match="is not signed by its key"):
-        certificates.sign(pem, UNKNOWN)
+        pki.sign(pem, UNKNOWN)
 
 
 # ---- The steps
@@ -490,7 +488,7 @@ def names(cluster_id: str) -> secret_store.Names:
 def ready(world: EmulatorState) -> str:
     """A cluster whose first HSM is ACTIVE, with its secrets; its id."""
     cluster_id = world.with_csr()
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     return cluster_id
 
 
@@ -517,7 +515,7 @@ STEPS = (
 @pytest.mark.parametrize("step", STEPS)
 def test_a_foreign_cluster_is_left_alone(world: EmulatorState, step: Callable[..., Json]) -> None:
     cluster_id = world.with_csr(stack_id=OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError, match=rf"\[{cluster_id}\]$"):
+    with pytest.raises(NotOwnedError, match=rf"\[{cluster_id}\]$"):
         world.run(step, **of(cluster_id))
     assert world.changes == []
     assert world.secret_names() == []
@@ -563,7 +561,7 @@ def test_when_the_first_hsm_is_replaced_its_new_request_is_stored(world: Emulato
 
 def test_a_request_that_does_not_show_yet_is_waited_for(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
     with pytest.raises(TransientError, match="no certificate signing request yet"):
         world.run(certificates.store_csr, **of(cluster_id))
@@ -590,7 +588,7 @@ def issued(world: EmulatorState, cluster_id: str) -> tuple[str, str]:
     ca = world.text(names(cluster_id).ca_certificate)
     assert certificate
     assert ca
-    certificates.check(certificate, ca, world.csr(cluster_id))
+    pki.check(certificate, ca, world.csr(cluster_id))
     return certificate, ca
 
 
@@ -667,7 +665,7 @@ def test_the_authoritys_key_is_nowhere(
 
 def test_without_a_request_nothing_is_issued(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     with pytest.raises(TransientError, match="no certificate signing request yet"):
         world.run(certificates.issue_certificate, **of(cluster_id))
 

@@ -6,17 +6,18 @@ from typing import Any
 
 import pytest
 
+from hsm_lifecycle import key_stores, ownership, secret_store
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotDeletedError,
     ClusterNotFoundError,
-    ForeignClusterError,
+    NotOwnedError,
     ParameterError,
     RefusedError,
     TransientError,
 )
-from hsm_lifecycle.steps import cluster as clusters
-from hsm_lifecycle.steps import secrets as secret_store
+from hsm_lifecycle.steps import cluster as cluster_steps
+from hsm_lifecycle.steps import cluster_update, preflight, secrets
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
 from tests.support.account import (
     GONE,
@@ -60,7 +61,7 @@ def of_cluster(cluster_id: str, **more: Any) -> Json:
 
 def test_a_cluster_is_found_by_its_id(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    found = clusters.find(cluster_id)
+    found = ownership.find(cluster_id)
     assert found is not None
     assert found["ClusterId"] == cluster_id
 
@@ -70,7 +71,7 @@ def test_there_is_no_cluster_of_an_id_that_aws_did_not_give(
     world: EmulatorState, cluster_id: str
 ) -> None:
     world.uninitialized()
-    assert clusters.find(cluster_id) is None
+    assert ownership.find(cluster_id) is None
 
 
 def test_a_deleted_cluster_is_gone_while_aws_still_describes_it_and_after(
@@ -80,20 +81,20 @@ def test_a_deleted_cluster_is_gone_while_aws_still_describes_it_and_after(
     world.hsm.delete_cluster(ClusterId=cluster_id)
     world.wait(TIMINGS.delete_cluster)
     assert world.cluster(cluster_id)["State"] == "DELETED"
-    assert clusters.find(cluster_id) is None
-    assert clusters.find_by_tag(STACK_ID, LOGICAL_ID) is None
+    assert ownership.find(cluster_id) is None
+    assert ownership.find_by_tags(STACK_ID, LOGICAL_ID) is None
     world.wait(TIMINGS.deleted_visible)
-    assert clusters.find(cluster_id) is None
+    assert ownership.find(cluster_id) is None
 
 
 def test_a_cluster_is_found_by_the_tags_of_its_stack_and_resource(world: EmulatorState) -> None:
     world.uninitialized(OTHER_STACK_ID)
     cluster_id = world.uninitialized()
-    found = clusters.find_by_tag(STACK_ID, LOGICAL_ID)
+    found = ownership.find_by_tags(STACK_ID, LOGICAL_ID)
     assert found is not None
     assert found["ClusterId"] == cluster_id
-    assert clusters.find_by_tag(STACK_ID, "rOtherCluster") is None
-    assert clusters.find_by_tag(STACK_ID[:-1] + "3", LOGICAL_ID) is None
+    assert ownership.find_by_tags(STACK_ID, "rOtherCluster") is None
+    assert ownership.find_by_tags(STACK_ID[:-1] + "3", LOGICAL_ID) is None
 
 
 def test_a_cluster_is_found_by_its_tags_on_whatever_page(
@@ -103,14 +104,14 @@ def test_a_cluster_is_found_by_its_tags_on_whatever_page(
     for _ in range(30):
         world.hsm.create_cluster(HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=world.subnets)
     cluster_id = world.uninitialized()
-    found = clusters.find_by_tag(STACK_ID, LOGICAL_ID)
+    found = ownership.find_by_tags(STACK_ID, LOGICAL_ID)
     assert found is not None
     assert found["ClusterId"] == cluster_id
 
 
 def test_a_step_gets_the_cluster_that_carries_the_stacks_tag(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    assert clusters.own(of_cluster(cluster_id))["ClusterId"] == cluster_id
+    assert ownership.require_owned(of_cluster(cluster_id))["ClusterId"] == cluster_id
 
 
 @pytest.mark.parametrize("stack_id", [OTHER_STACK_ID, "", None])
@@ -118,23 +119,23 @@ def test_a_cluster_without_the_stacks_tag_is_foreign(
     world: EmulatorState, stack_id: str | None
 ) -> None:
     cluster_id = world.uninitialized(
-        TagList=[{"Key": clusters.STACK_TAG, "Value": stack_id}]
+        TagList=[{"Key": ownership.STACK_TAG, "Value": stack_id}]
         if stack_id is not None
         else [{"Key": "Name", "Value": "mine"}]
     )
-    assert not clusters.is_own(world.cluster(cluster_id), of_cluster(cluster_id))
-    with pytest.raises(ForeignClusterError, match=r"hsm-lifecycle:stack-id .* put the tag back"):
-        clusters.own(of_cluster(cluster_id))
+    assert not ownership.is_owned(world.cluster(cluster_id), of_cluster(cluster_id))
+    with pytest.raises(NotOwnedError, match=r"hsm-lifecycle:stack-id .* put the tag back"):
+        ownership.require_owned(of_cluster(cluster_id))
 
 
 def test_a_cluster_that_is_gone_is_nobodys(world: EmulatorState) -> None:
     with pytest.raises(ClusterNotFoundError, match="no longer exists"):
-        clusters.own(of_cluster(UNKNOWN))
+        ownership.require_owned(of_cluster(UNKNOWN))
 
 
 def test_a_cluster_without_tags_has_none() -> None:
-    assert clusters.tags_of({}) == {}
-    assert clusters.tags_of({"TagList": None}) == {}
+    assert ownership.tags_of({}) == {}
+    assert ownership.tags_of({"TagList": None}) == {}
 
 
 # ---- has_backups
@@ -142,24 +143,24 @@ def test_a_cluster_without_tags_has_none() -> None:
 
 def test_an_activated_cluster_has_backups_also_when_it_is_gone(world: EmulatorState) -> None:
     cluster_id = world.active()
-    assert clusters.has_backups(cluster_id)
+    assert cluster_steps._has_backups(cluster_id)
     world.hsm.delete_hsm(ClusterId=cluster_id, HsmId=world.listed(cluster_id)[0]["HsmId"])
     world.wait(GONE)
     world.hsm.delete_cluster(ClusterId=cluster_id)
     world.wait(TIMINGS.delete_cluster + TIMINGS.deleted_visible)
-    assert clusters.has_backups(cluster_id)
+    assert cluster_steps._has_backups(cluster_id)
 
 
 def test_a_cluster_that_was_never_activated_has_no_backups(world: EmulatorState) -> None:
     world.active()
-    assert not clusters.has_backups(world.uninitialized())
-    assert not clusters.has_backups(UNKNOWN)
+    assert not cluster_steps._has_backups(world.uninitialized())
+    assert not cluster_steps._has_backups(UNKNOWN)
 
 
 @pytest.mark.parametrize("cluster_id", NO_IDS)
 def test_what_is_no_cluster_has_no_backups(world: EmulatorState, cluster_id: str) -> None:
     world.active()
-    assert not clusters.has_backups(cluster_id)
+    assert not cluster_steps._has_backups(cluster_id)
 
 
 # ---- find_cluster
@@ -171,7 +172,7 @@ def looked_for(physical_id: str | None, looks: int = 0) -> Json:
 
 def test_the_cluster_is_looked_for_by_its_physical_id(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    assert world.run(clusters.find_cluster, **looked_for(cluster_id)) == {
+    assert world.run(cluster_steps.find_cluster, **looked_for(cluster_id)) == {
         "Id": cluster_id,
         "State": "UNINITIALIZED",
         "LastKnownId": cluster_id,
@@ -185,19 +186,19 @@ def test_the_cluster_of_a_creation_that_gave_no_id_is_found_by_its_tags(
     world: EmulatorState, physical_id: str | None
 ) -> None:
     cluster_id = world.uninitialized()
-    found = world.run(clusters.find_cluster, **looked_for(physical_id))
+    found = world.run(cluster_steps.find_cluster, **looked_for(physical_id))
     assert (found["Id"], found["LastKnownId"]) == (cluster_id, cluster_id)
 
 
 def test_the_physical_id_goes_before_the_tags(world: EmulatorState) -> None:
     world.uninitialized()
     second = world.uninitialized()
-    assert world.run(clusters.find_cluster, **looked_for(second))["Id"] == second
+    assert world.run(cluster_steps.find_cluster, **looked_for(second))["Id"] == second
 
 
 def test_another_stacks_cluster_is_not_found_by_tags(world: EmulatorState) -> None:
     world.uninitialized(OTHER_STACK_ID)
-    assert world.run(clusters.find_cluster, **looked_for("")) == {
+    assert world.run(cluster_steps.find_cluster, **looked_for("")) == {
         "Id": "",
         "State": "NOT_FOUND",
         "LastKnownId": "",
@@ -210,7 +211,7 @@ def test_a_cluster_that_is_gone_is_still_known_by_its_id(world: EmulatorState) -
     cluster_id = world.uninitialized()
     world.hsm.delete_cluster(ClusterId=cluster_id)
     world.wait(TIMINGS.delete_cluster)
-    found = world.run(clusters.find_cluster, **looked_for(cluster_id, looks=1))
+    found = world.run(cluster_steps.find_cluster, **looked_for(cluster_id, looks=1))
     assert found == {
         "Id": "",
         "State": "NOT_FOUND",
@@ -222,7 +223,7 @@ def test_a_cluster_that_is_gone_is_still_known_by_its_id(world: EmulatorState) -
 
 def test_a_cluster_with_backups_is_found_to_have_them(world: EmulatorState) -> None:
     cluster_id = world.active()
-    assert world.run(clusters.find_cluster, **looked_for(cluster_id))["HasBackups"] is True
+    assert world.run(cluster_steps.find_cluster, **looked_for(cluster_id))["HasBackups"] is True
 
 
 def test_the_secrets_of_an_active_cluster_are_kept_though_its_first_backup_is_yet_to_come(
@@ -232,14 +233,14 @@ def test_the_secrets_of_an_active_cluster_are_kept_though_its_first_backup_is_ye
     names = secret_store.names(SYSTEM, cluster_id)
     world.put(names.ca_certificate, "certificate")
     world.put(names.password, "password")
-    found = world.run(clusters.find_cluster, **looked_for(cluster_id))
+    found = world.run(cluster_steps.find_cluster, **looked_for(cluster_id))
     world.hsm.delete_hsm(ClusterId=cluster_id, HsmId=world.listed(cluster_id)[0]["HsmId"])
     world.wait(GONE)
     world.hsm.delete_cluster(ClusterId=cluster_id)
     world.wait(TIMINGS.delete_cluster)
-    assert clusters.has_backups(cluster_id)
+    assert cluster_steps._has_backups(cluster_id)
     world.run(
-        secret_store.delete_secrets,
+        secrets.delete_secrets,
         System=SYSTEM,
         ClusterId=found["LastKnownId"],
         HasBackups=found["HasBackups"],
@@ -252,7 +253,7 @@ def test_the_secrets_of_an_active_cluster_are_kept_though_its_first_backup_is_ye
 
 def test_a_creation_that_can_end_well_passes(world: EmulatorState) -> None:
     event = of_stack(ResourceProperties=world.properties())
-    assert world.run(clusters.check_creation, **event) == {"BackupSecrets": {}}
+    assert world.run(preflight.check_creation, **event) == {"BackupSecrets": {}}
     assert world.changes == []
 
 
@@ -272,7 +273,7 @@ def test_a_creation_that_asks_for_what_cannot_be_is_refused_before_anything_is_m
 ) -> None:
     with pytest.raises(ParameterError, match=words):
         world.run(
-            clusters.check_creation, **of_stack(ResourceProperties=world.properties(**overrides))
+            preflight.check_creation, **of_stack(ResourceProperties=world.properties(**overrides))
         )
     assert world.changes == []
 
@@ -280,7 +281,7 @@ def test_a_creation_that_asks_for_what_cannot_be_is_refused_before_anything_is_m
 def test_two_subnets_in_one_zone_are_refused(world: EmulatorState) -> None:
     second = world.subnet(ZONES[0], 9)
     with pytest.raises(ParameterError, match=r"^pSubnets: .* are both in us-east-1a") as refusal:
-        clusters.check_subnets((world.subnets[0], world.subnets[1], second))
+        preflight._check_subnets((world.subnets[0], world.subnets[1], second))
     assert world.subnets[0] in str(refusal.value)
     assert second in str(refusal.value)
 
@@ -291,23 +292,23 @@ def test_subnets_of_two_vpcs_are_refused(world: EmulatorState) -> None:
         VpcId=other, CidrBlock="10.1.0.0/24", AvailabilityZone=ZONES[1]
     )["Subnet"]["SubnetId"]
     with pytest.raises(ParameterError, match=r"^pSubnets: .* more than one VPC"):
-        clusters.check_subnets((world.subnets[0], subnet))
+        preflight._check_subnets((world.subnets[0], subnet))
 
 
 def test_one_subnet_is_enough(world: EmulatorState) -> None:
-    clusters.check_subnets((world.subnets[0],))
+    preflight._check_subnets((world.subnets[0],))
 
 
 def test_a_subnet_that_is_given_twice_is_refused(world: EmulatorState) -> None:
     first, second, _ = world.subnets
     with pytest.raises(ParameterError, match=rf"^pSubnets: {second} is given twice\.$"):
-        clusters.check_subnets((first, second, second))
+        preflight._check_subnets((first, second, second))
 
 
 def test_a_subnet_that_does_not_exist_is_refused_in_the_words_of_aws(world: EmulatorState) -> None:
     properties = world.properties(Subnets=["subnet-00000000"])
     with pytest.raises(RefusedError, match=r"pSubnets: DescribeSubnets: .*subnet-00000000"):
-        world.run(clusters.check_creation, **of_stack(ResourceProperties=properties))
+        world.run(preflight.check_creation, **of_stack(ResourceProperties=properties))
 
 
 def test_more_tags_than_a_cluster_can_have_are_refused_before_anything_is_made(
@@ -315,10 +316,10 @@ def test_more_tags_than_a_cluster_can_have_are_refused_before_anything_is_made(
 ) -> None:
     event = of_stack(ResourceProperties=world.properties())
     world.stack_tags = {f"key-{number}": "" for number in range(47)}
-    world.run(clusters.check_creation, **event)
+    world.run(preflight.check_creation, **event)
     world.stack_tags["one-more"] = ""
     with pytest.raises(ParameterError, match=r"Tags of the stack: .* 51 tags, 3 of which"):
-        world.run(clusters.check_creation, **event)
+        world.run(preflight.check_creation, **event)
     assert world.changes == []
 
 
@@ -336,7 +337,7 @@ def make_backup(world: EmulatorState) -> Json:
 
 def checked(world: EmulatorState, backup: str, **overrides: Any) -> Json:
     properties = world.properties(BackupId=backup, **overrides)
-    return world.run(clusters.check_creation, **of_stack(ResourceProperties=properties))
+    return world.run(preflight.check_creation, **of_stack(ResourceProperties=properties))
 
 
 def test_a_backup_needs_the_secrets_of_its_cluster(world: EmulatorState) -> None:
@@ -419,7 +420,7 @@ def test_a_backup_of_the_other_mode_is_refused(world: EmulatorState) -> None:
 
 def created(world: EmulatorState, **overrides: Any) -> Json:
     event = of_stack(ResourceProperties=world.properties(**overrides))
-    return world.run(clusters.create_cluster, **event)
+    return world.run(cluster_steps.create_cluster, **event)
 
 
 def test_the_cluster_is_created_as_the_properties_say(world: EmulatorState) -> None:
@@ -512,7 +513,7 @@ def test_a_refusal_is_told_in_the_words_of_aws(make_world: Callable[..., Emulato
 
 def test_the_keys_of_the_stacks_tags_are_a_tag_themselves(world: EmulatorState) -> None:
     world.stack_tags = {"b": "2", "a": "1", "with blank": "3"}
-    assert clusters.wanted_tags(of_stack()) == {
+    assert ownership.stack_tags(of_stack()) == {
         "a": "1",
         "b": "2",
         "with blank": "3",
@@ -522,17 +523,17 @@ def test_the_keys_of_the_stacks_tags_are_a_tag_themselves(world: EmulatorState) 
 
 def test_tags_that_aws_keeps_to_itself_stay_on_the_stack(world: EmulatorState) -> None:
     world.stack_tags = {"a": "1", "aws:servicecatalog:productArn": "arn:aws:catalog:product"}
-    assert clusters.wanted_tags(of_stack()) == {"a": "1", "hsm-lifecycle:stack-tag-keys": "a"}
+    assert ownership.stack_tags(of_stack()) == {"a": "1", "hsm-lifecycle:stack-tag-keys": "a"}
 
 
 def test_a_stack_without_tags_has_no_keys(world: EmulatorState) -> None:
-    assert clusters.wanted_tags(of_stack()) == {"hsm-lifecycle:stack-tag-keys": ""}
+    assert ownership.stack_tags(of_stack()) == {"hsm-lifecycle:stack-tag-keys": ""}
 
 
 def test_the_keys_of_many_tags_never_fill_more_than_a_tags_value(world: EmulatorState) -> None:
     for length in range(1, 128):
         world.stack_tags = {f"{number:02}{'k' * length}": "" for number in range(40)}
-        keys = clusters.wanted_tags(of_stack())[clusters.STACK_KEYS_TAG]
+        keys = ownership.stack_tags(of_stack())[ownership.STACK_KEYS_TAG]
         assert 128 <= len(keys) <= 256 or keys.split() == sorted(world.stack_tags)
         assert set(keys.split()) <= set(world.stack_tags)
 
@@ -541,7 +542,7 @@ def test_the_tags_of_the_cluster_follow_those_of_the_stack(world: EmulatorState)
     world.stack_tags = {"kept": "1", "changed": "1", "dropped": "1"}
     cluster_id = created(world)["Id"]
     world.stack_tags = {"kept": "1", "changed": "2", "added": "1"}
-    assert world.run(clusters.tag_cluster, **of_cluster(cluster_id)) == {}
+    assert world.run(cluster_update.tag_cluster, **of_cluster(cluster_id)) == {}
     assert world.tags(cluster_id) == {
         "kept": "1",
         "changed": "2",
@@ -558,7 +559,7 @@ def test_tags_that_the_stack_never_had_are_left_alone(world: EmulatorState) -> N
     by_hand = [{"Key": "backup", "Value": "weekly"}]
     world.hsm.tag_resource(ResourceId=cluster_id, TagList=by_hand)
     world.stack_tags = {}
-    world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+    world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
     tags = world.tags(cluster_id)
     assert tags["backup"] == "weekly"
     assert "dropped" not in tags
@@ -568,14 +569,14 @@ def test_a_tag_removed_by_hand_comes_back(world: EmulatorState) -> None:
     world.stack_tags = {"Team": "keys"}
     cluster_id = created(world)["Id"]
     world.hsm.untag_resource(ResourceId=cluster_id, TagKeyList=["Team"])
-    world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+    world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
     assert world.tags(cluster_id)["Team"] == "keys"
 
 
 def test_tags_that_are_right_are_not_written_again(world: EmulatorState) -> None:
     world.stack_tags = {"Team": "keys"}
     cluster_id = created(world)["Id"]
-    world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+    world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
     assert world.changes == []
 
 
@@ -589,8 +590,8 @@ def test_the_tags_come_right_also_when_the_step_dies_in_the_middle(
     world.stack_tags = {"kept": "2"}
     world.faults.inject({"operation": operation, "code": "ConnectionLost", "when": moment})
     with pytest.raises(TransientError):
-        world.run(clusters.tag_cluster, **of_cluster(cluster_id))
-    world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+        world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
     tags = world.tags(cluster_id)
     assert tags["kept"] == "2"
     assert "dropped" not in tags
@@ -599,8 +600,8 @@ def test_the_tags_come_right_also_when_the_step_dies_in_the_middle(
 def test_a_foreign_cluster_is_not_tagged(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
     world.stack_tags = {"Team": "keys"}
-    with pytest.raises(ForeignClusterError, match=rf"\[{cluster_id}\]$"):
-        world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+    with pytest.raises(NotOwnedError, match=rf"\[{cluster_id}\]$"):
+        world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
     assert world.changes == []
 
 
@@ -609,7 +610,7 @@ def test_a_foreign_cluster_is_not_tagged(world: EmulatorState) -> None:
 
 def test_a_cluster_is_described_by_what_the_machines_branch_on(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    described = world.run(clusters.describe_cluster, ClusterId=cluster_id, Attempts=0)
+    described = world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, Attempts=0)
     assert described == {
         "Id": cluster_id,
         "State": "UNINITIALIZED",
@@ -626,15 +627,15 @@ def test_a_cluster_just_created_is_believed_in_until_it_is_listed(world: Emulato
         looks = [created(world)]
         for _ in range(5):
             of_look = of_cluster(looks[0]["Id"], NotListed=looks[-1]["NotListed"])
-            looks.append(world.run(clusters.describe_cluster, **of_look))
+            looks.append(world.run(cluster_steps.describe_cluster, **of_look))
     assert [look["State"] for look in looks] == ["CREATE_IN_PROGRESS"] * 5 + ["DELETED"]
-    seen = world.run(clusters.describe_cluster, ClusterId=looks[0]["Id"], NotListed=4)
+    seen = world.run(cluster_steps.describe_cluster, ClusterId=looks[0]["Id"], NotListed=4)
     assert (seen["State"], seen["NotListed"]) == ("CREATE_IN_PROGRESS", 0)
 
 
 def test_the_services_own_message_is_passed_on(world: EmulatorState) -> None:
     cluster_id = created(world)["Id"]
-    described = world.run(clusters.describe_cluster, ClusterId=cluster_id)
+    described = world.run(cluster_steps.describe_cluster, ClusterId=cluster_id)
     assert described["State"] == "CREATE_IN_PROGRESS"
     assert described["StateMessage"] == "Cluster creation in progress."
 
@@ -643,12 +644,12 @@ def test_only_hsms_that_are_active_have_an_address_for_the_client(world: Emulato
     cluster_id = world.restored(ZONES[0], ZONES[1])
     addresses = sorted(hsm["EniIp"] for hsm in world.listed(cluster_id))
     world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[2])
-    described = world.run(clusters.describe_cluster, ClusterId=cluster_id)
+    described = world.run(cluster_steps.describe_cluster, ClusterId=cluster_id)
     assert described["HsmIpAddresses"] == " ".join(addresses)
 
 
 def test_a_cluster_that_is_gone_is_described_as_deleted(world: EmulatorState) -> None:
-    described = world.run(clusters.describe_cluster, ClusterId=UNKNOWN, Attempts=0)
+    described = world.run(cluster_steps.describe_cluster, ClusterId=UNKNOWN, Attempts=0)
     assert described == {
         "Id": UNKNOWN,
         "State": "DELETED",
@@ -665,7 +666,7 @@ def test_a_cluster_that_is_gone_is_described_as_deleted(world: EmulatorState) ->
 
 def updated(world: EmulatorState, cluster_id: str, **overrides: Any) -> Json:
     event = of_cluster(cluster_id, ResourceProperties=world.properties(**overrides))
-    return world.run(clusters.check_update, **event)
+    return world.run(cluster_update.check_update, **event)
 
 
 def test_an_update_that_aws_can_carry_out_passes(world: EmulatorState) -> None:
@@ -731,7 +732,7 @@ def test_an_update_to_more_tags_than_a_cluster_can_have_is_refused(world: Emulat
     world.hsm.tag_resource(ResourceId=cluster_id, TagList=by_hand)
     world.stack_tags = {f"key-{number}": "" for number in range(46)}
     assert updated(world, cluster_id)["Warnings"] == "none"
-    world.run(clusters.tag_cluster, **of_cluster(cluster_id))
+    world.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
     assert len(world.tags(cluster_id)) == 50
     world.stack_tags["one-more"] = ""
     with pytest.raises(ParameterError, match=r"Tags of the stack: .* 51 tags, 3 of which"):
@@ -768,7 +769,7 @@ def test_the_rollback_of_a_cluster_that_is_gone_passes(
 
 def test_a_foreign_cluster_cannot_be_updated(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError, match="put the tag back"):
+    with pytest.raises(NotOwnedError, match="put the tag back"):
         updated(world, cluster_id)
     world.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
     answer = updated(world, cluster_id)
@@ -824,13 +825,13 @@ def test_only_the_stacks_own_state_tells_a_rollback(
     world: EmulatorState, status: str, rollback: bool
 ) -> None:
     world.stack_status = status
-    assert clusters.is_rollback(of_stack()) is rollback
+    assert ownership.is_rollback(of_stack()) is rollback
 
 
 def test_a_stack_that_cannot_be_described_is_no_rollback_but_an_error(world: EmulatorState) -> None:
     with pytest.raises(RefusedError, match="DescribeStacks: ValidationError"):
         world.run(
-            clusters.check_update,
+            cluster_update.check_update,
             ClusterId=UNKNOWN,
             StackId=OTHER_STACK_ID,
             ResourceProperties=world.properties(),
@@ -842,7 +843,7 @@ def test_a_stack_that_cannot_be_described_is_no_rollback_but_an_error(world: Emu
 
 def modified(world: EmulatorState, cluster_id: str, **overrides: Any) -> Json:
     event = of_cluster(cluster_id, ResourceProperties=world.properties(**overrides))
-    return world.run(clusters.modify_cluster, **event)
+    return world.run(cluster_update.modify_cluster, **event)
 
 
 def test_a_cluster_that_is_as_it_should_be_is_not_modified(world: EmulatorState) -> None:
@@ -919,7 +920,7 @@ def test_a_modification_that_is_throttled_is_transient(world: EmulatorState) -> 
 
 def test_a_foreign_cluster_is_not_modified(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         modified(world, cluster_id, BackupRetentionDays="8")
     assert world.changes == []
 
@@ -930,8 +931,8 @@ def test_a_foreign_cluster_is_not_modified(world: EmulatorState) -> None:
 def test_a_cluster_that_no_key_store_uses_may_go(world: EmulatorState) -> None:
     make_store(world, world.restored(*ZONES[:2], stack_id=OTHER_STACK_ID), "DISCONNECTED")
     cluster_id = world.uninitialized()
-    assert clusters.key_stores_on(cluster_id) == []
-    assert world.run(clusters.check_deletion, ClusterId=cluster_id) == {}
+    assert key_stores.on_cluster(cluster_id) == []
+    assert world.run(cluster_steps.check_deletion, ClusterId=cluster_id) == {}
 
 
 @pytest.mark.parametrize(
@@ -946,10 +947,10 @@ def test_a_cluster_that_no_key_store_uses_may_go(world: EmulatorState) -> None:
 def test_a_cluster_that_a_key_store_uses_stays(world: EmulatorState, state: str, verb: str) -> None:
     cluster_id = world.restored(ZONES[0], ZONES[1])
     store_id = make_store(world, cluster_id, state)
-    (store,) = clusters.key_stores_on(cluster_id)
+    (store,) = key_stores.on_cluster(cluster_id)
     assert store["CustomKeyStoreId"] == store_id
     with pytest.raises(ClusterInUseError) as refusal:
-        world.run(clusters.check_deletion, ClusterId=cluster_id)
+        world.run(cluster_steps.check_deletion, ClusterId=cluster_id)
     assert str(refusal.value) == (
         f"CheckDeletion: KMS key store {store_id} ({state}) uses the cluster. Delete its stack"
         f" first, or: aws kms {verb}-custom-key-store --custom-key-store-id {store_id}"
@@ -962,7 +963,7 @@ def test_a_cluster_that_a_key_store_uses_stays(world: EmulatorState, state: str,
 
 def deleted(world: EmulatorState, cluster_id: str, before: Json | None = None) -> Json:
     before = before or {"Attempt": 0, "Accepted": 0}
-    return world.run(clusters.delete_cluster, **of_cluster(cluster_id, **before))
+    return world.run(cluster_steps.delete_cluster, **of_cluster(cluster_id, **before))
 
 
 def test_an_empty_cluster_is_deleted(world: EmulatorState) -> None:
@@ -1055,7 +1056,7 @@ def test_other_refusals_of_a_deletion_are_told_at_once(
 
 def test_a_foreign_cluster_is_not_deleted(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         deleted(world, cluster_id)
     assert world.changes == []
 
@@ -1064,7 +1065,7 @@ def test_a_foreign_cluster_is_not_deleted(world: EmulatorState) -> None:
 
 
 def reported(world: EmulatorState, cluster_id: str, **more: Any) -> Json:
-    return world.run(clusters.report_cluster, ClusterId=cluster_id, System=SYSTEM, **more)
+    return world.run(cluster_steps.report_cluster, ClusterId=cluster_id, System=SYSTEM, **more)
 
 
 def test_an_active_cluster_is_reported_with_all_that_others_need(world: EmulatorState) -> None:

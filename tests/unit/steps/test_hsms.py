@@ -8,17 +8,16 @@ from typing import Any
 
 import pytest
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, ownership
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
-    ForeignClusterError,
     HsmBusyError,
     HsmNotCreatedError,
+    NotOwnedError,
     RefusedError,
     TransientError,
 )
-from hsm_lifecycle.steps import cluster as clusters
-from hsm_lifecycle.steps import hsms
+from hsm_lifecycle.steps import first_hsm, hsms
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
@@ -61,7 +60,7 @@ def first_created(
     **overrides: Any,
 ) -> Json:
     return world.run(
-        hsms.create_first_hsm,
+        first_hsm.create_first_hsm,
         ClusterId=cluster_id,
         StackId=STACK_ID,
         ResourceProperties=world.properties(**overrides),
@@ -203,7 +202,7 @@ def test_a_quota_is_told_in_the_words_of_aws(make_world: Callable[..., EmulatorS
 
 def test_a_foreign_cluster_gets_no_first_hsm(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         first_created(world, cluster_id)
     assert world.changes == []
 
@@ -217,7 +216,7 @@ def test_a_cluster_that_is_gone_gets_no_first_hsm(world: EmulatorState) -> None:
 
 
 def first_described(world: EmulatorState, cluster_id: str, first: Json) -> Json:
-    return world.run(hsms.describe_first_hsm, ClusterId=cluster_id, FirstHsm=first)
+    return world.run(first_hsm.describe_first_hsm, ClusterId=cluster_id, FirstHsm=first)
 
 
 def test_the_first_hsm_is_described_from_its_creation_on(world: EmulatorState) -> None:
@@ -279,7 +278,9 @@ def test_a_cluster_that_vanishes_under_its_first_hsm_is_an_error(world: Emulator
 
 def first_deleted(world: EmulatorState, cluster_id: str) -> Json:
     first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "words", "NotListed": 2}
-    return world.run(hsms.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first)
+    return world.run(
+        first_hsm.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first
+    )
 
 
 def degraded_first(world: EmulatorState, **overrides: Any) -> str:
@@ -319,7 +320,7 @@ def test_a_first_hsm_that_recovered_is_kept(world: EmulatorState) -> None:
 
 def test_a_first_hsm_of_a_foreign_cluster_is_not_deleted(world: EmulatorState) -> None:
     cluster_id = degraded_first(world, stack_id=OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         first_deleted(world, cluster_id)
     assert world.states(cluster_id) == ["DEGRADED"]
 
@@ -348,7 +349,9 @@ def first_hsm_of(world: EmulatorState, cluster_id: str) -> Json:
 
 
 def first_deleted_of(world: EmulatorState, cluster_id: str, first: Json) -> Json:
-    return world.run(hsms.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first)
+    return world.run(
+        first_hsm.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first
+    )
 
 
 def test_after_one_that_is_degraded_the_next_zone_gives_the_first_hsm(world: EmulatorState) -> None:
@@ -823,7 +826,7 @@ def test_a_creation_that_may_succeed_later_is_transient(world: EmulatorState, co
 
 def test_a_foreign_cluster_gets_no_hsm(world: EmulatorState) -> None:
     cluster_id = world.restored(stack_id=OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         created(world, cluster_id, ZONES[0])
     assert world.changes == []
 
@@ -918,7 +921,7 @@ def test_a_deletion_that_may_succeed_later_is_transient(world: EmulatorState) ->
 
 def test_no_hsm_of_a_foreign_cluster_is_deleted(world: EmulatorState) -> None:
     cluster_id = world.restored(ZONES[0], stack_id=OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         deleted(world, cluster_id, world.listed(cluster_id)[0]["EniId"])
     assert world.states(cluster_id) == ["ACTIVE"]
 
@@ -976,7 +979,7 @@ class Alignment:
         self.id = life.create(
             SubnetIds=["subnet-0000000a", "subnet-0000000b"],
             SourceBackupId=backup["BackupArn"],
-            TagList=[{"Key": clusters.STACK_TAG, "Value": STACK_ID}],
+            TagList=[{"Key": ownership.STACK_TAG, "Value": STACK_ID}],
         )
         life.wait(life.timings.create_cluster)
 

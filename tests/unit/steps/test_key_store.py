@@ -10,6 +10,7 @@ import boto3
 import botocore.session
 import pytest
 
+from hsm_lifecycle import key_stores
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotFoundError,
@@ -19,8 +20,8 @@ from hsm_lifecycle.errors import (
     SecretNotFoundError,
     TransientError,
 )
-from hsm_lifecycle.steps import key_store as key_stores
-from hsm_lifecycle.steps.cluster import STACK_TAG
+from hsm_lifecycle.ownership import STACK_TAG
+from hsm_lifecycle.steps import key_store, key_store_ownership, key_store_update, kms_user
 from localaws.services.cloudhsmv2.settings import Assumptions
 from tests.support.account import (
     KMSUSER_PASSWORD,
@@ -157,7 +158,7 @@ def test_there_is_no_key_store_of_an_id_that_kms_did_not_give(
 
 def looked_for(world: EmulatorState, physical_id: str = "", looks: int = 0) -> Json:
     return world.run(
-        key_stores.find_key_store,
+        key_store_ownership.find_key_store,
         StackId=STACK_ID,
         Claim=CLAIM,
         CloudHsmCustCaCertSecretName=CA_SECRET,
@@ -311,7 +312,7 @@ def test_to_delete_what_was_replaced_is_about_nothing_any_more(
 
 def described(world: EmulatorState, key_store_id: str, seconds: float = 0) -> Json:
     return world.run(
-        key_stores.describe_key_store,
+        key_store.describe_key_store,
         KeyStoreId=key_store_id,
         StartTime=moment(0),
         EnteredTime=moment(seconds),
@@ -342,7 +343,7 @@ def test_a_key_store_that_is_gone_is_described_as_absent(world: EmulatorState) -
 
 def checked(world: EmulatorState, cluster_id: str, key_store_id: str = "") -> Json:
     return world.run(
-        key_stores.check_cluster,
+        key_store.check_cluster,
         ClusterId=cluster_id,
         KeyStoreId=key_store_id,
         CloudHsmCustCaCertSecretName=CA_SECRET,
@@ -452,7 +453,7 @@ def make_instance(world: EmulatorState, *, profile: bool = True) -> tuple[str, s
 
 def password_created(world: EmulatorState, instance: str) -> Json:
     return world.run(
-        key_stores.create_password,
+        kms_user.create_password,
         ClusterId=UNKNOWN_CLUSTER,
         StackId=STACK_ID,
         PasswordSecretName=PASSWORD_SECRET,
@@ -559,7 +560,7 @@ def test_a_client_that_is_stopped_may_read_the_password_later(world: EmulatorSta
 
 
 def dropped(world: EmulatorState) -> Json:
-    return world.run(key_stores.drop_password, **of(UNKNOWN, PasswordSecretName=PASSWORD_SECRET))
+    return world.run(kms_user.drop_password, **of(UNKNOWN, PasswordSecretName=PASSWORD_SECRET))
 
 
 def test_the_password_is_dropped_once_it_is_worthless(world: EmulatorState) -> None:
@@ -587,7 +588,11 @@ def test_a_password_that_somebody_has_deleted_already_does_not_stand_in_the_way(
 
 def claimed(world: EmulatorState, cluster_id: str, name: str = NAME) -> Json:
     return world.run(
-        key_stores.claim_key_store, Name=name, ClusterId=cluster_id, StackId=STACK_ID, Claim=CLAIM
+        key_store_ownership.claim_key_store,
+        Name=name,
+        ClusterId=cluster_id,
+        StackId=STACK_ID,
+        Claim=CLAIM,
     )
 
 
@@ -634,7 +639,7 @@ def test_a_name_that_is_taken_is_refused_with_who_has_it(
 def test_a_claim_is_complete_when_the_store_was_connected(world: EmulatorState) -> None:
     lay_claim(UNKNOWN)
     for _ in range(2):
-        world.run(key_stores.complete_claim, **of(UNKNOWN, Name="new", Claim=CLAIM))
+        world.run(key_store_ownership.complete_claim, **of(UNKNOWN, Name="new", Claim=CLAIM))
         assert claim(world) == {
             "StackId": STACK_ID,
             "Name": "new",
@@ -646,10 +651,10 @@ def test_a_claim_is_complete_when_the_store_was_connected(world: EmulatorState) 
 def test_a_claim_is_dropped_and_that_of_another_stack_is_not(world: EmulatorState) -> None:
     lay_claim(UNKNOWN)
     for _ in range(2):
-        assert world.run(key_stores.drop_claim, **of(UNKNOWN, Claim=CLAIM)) == {}
+        assert world.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM)) == {}
         assert claim(world) is None
     lay_claim(UNKNOWN, OTHER_STACK_ID)
-    world.run(key_stores.drop_claim, **of(UNKNOWN, Claim=CLAIM))
+    world.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM))
     assert (claim(world) or {})["StackId"] == OTHER_STACK_ID
 
 
@@ -659,15 +664,15 @@ def test_a_claim_that_cannot_be_dropped_now_is_dropped_later(world: EmulatorStat
         {"operation": "DeleteParameter", "code": "ThrottlingException", "when": "after"}
     )
     with pytest.raises(TransientError, match=rf"\[{UNKNOWN}\]$"):
-        world.run(key_stores.drop_claim, **of(UNKNOWN, Claim=CLAIM))
-    assert world.run(key_stores.drop_claim, **of(UNKNOWN, Claim=CLAIM)) == {}
+        world.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM))
+    assert world.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM)) == {}
 
 
 # ---- create_key_store
 
 
 def created(world: EmulatorState, cluster_id: str, name: str = NAME) -> str:
-    answer = world.run(key_stores.create_key_store, **wish(cluster_id, name))
+    answer = world.run(key_store.create_key_store, **wish(cluster_id, name))
     assert answer.keys() == {"Id"}
     return str(answer["Id"])
 
@@ -782,7 +787,7 @@ FRESH: Json = {"Number": 0, "IsRepaired": False}
 
 def connected(world: EmulatorState, key_store_id: str, connection: Json | None = None) -> Json:
     return world.run(
-        key_stores.connect_key_store, **of(key_store_id, Connection=connection or FRESH)
+        key_store.connect_key_store, **of(key_store_id, Connection=connection or FRESH)
     )
 
 
@@ -841,7 +846,7 @@ def test_a_cluster_that_kms_cannot_use_is_named_by_its_parameter(
 
 
 def disconnected(world: EmulatorState, key_store_id: str) -> Json:
-    return world.run(key_stores.disconnect_key_store, **of(key_store_id))
+    return world.run(key_store.disconnect_key_store, **of(key_store_id))
 
 
 @pytest.mark.parametrize("wanted", ["CONNECTED", "CONNECTING", "FAILED"])
@@ -897,7 +902,7 @@ def diagnosed(
     world: EmulatorState, code: str, number: int = 0, seconds: float = 60, *, repaired: bool = False
 ) -> Json:
     return world.run(
-        key_stores.diagnose_connection,
+        key_store.diagnose_connection,
         KeyStoreId=UNKNOWN,
         ErrorCode=code,
         Connection={"Number": number, "IsRepaired": repaired},
@@ -966,7 +971,7 @@ def test_a_code_that_nobody_knows_leads_to_the_guide(world: EmulatorState) -> No
 
 def password_updated(world: EmulatorState, key_store_id: str) -> Json:
     return world.run(
-        key_stores.update_password, **of(key_store_id, PasswordSecretName=PASSWORD_SECRET)
+        kms_user.update_password, **of(key_store_id, PasswordSecretName=PASSWORD_SECRET)
     )
 
 
@@ -1010,7 +1015,7 @@ def update_checked(
     physical_id: str = "",
 ) -> Json:
     return world.run(
-        key_stores.check_key_store_update,
+        key_store_update.check_key_store_update,
         **of(
             key_store_id,
             Name=name,
@@ -1126,7 +1131,7 @@ def test_the_rollback_of_a_key_store_that_is_gone_passes(world: EmulatorState) -
 
 
 def renamed(world: EmulatorState, key_store_id: str, name: str) -> Json:
-    return world.run(key_stores.rename_key_store, **of(key_store_id, Name=name))
+    return world.run(key_store_update.rename_key_store, **of(key_store_id, Name=name))
 
 
 @pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED"])
@@ -1171,7 +1176,7 @@ def test_a_name_that_somebody_took_meanwhile_is_refused_by_the_parameters_name(
 
 def moved(world: EmulatorState, key_store_id: str, cluster_id: str) -> Json:
     event = of(key_store_id, ClusterId=cluster_id, PasswordSecretName=PASSWORD_SECRET)
-    return world.run(key_stores.move_key_store, **event)
+    return world.run(key_store_update.move_key_store, **event)
 
 
 def test_a_key_store_is_not_moved_to_a_stranger(world: EmulatorState, cluster: str) -> None:
@@ -1192,7 +1197,7 @@ def test_a_key_store_is_not_moved_while_it_is_connected(world: EmulatorState, cl
 
 
 def deleted(world: EmulatorState, key_store_id: str) -> Json:
-    return world.run(key_stores.delete_key_store, **of(key_store_id))
+    return world.run(key_store.delete_key_store, **of(key_store_id))
 
 
 def test_a_key_store_without_keys_is_deleted(world: EmulatorState, cluster: str) -> None:
@@ -1233,7 +1238,7 @@ def test_a_key_store_that_is_connected_is_not_deleted(world: EmulatorState, clus
 def test_a_key_store_that_is_kept_is_told_of_in_the_log_too(
     world: EmulatorState, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = world.run(key_stores.retain_key_store, KeyStoreId=UNKNOWN)
+    answer = world.run(key_store.retain_key_store, KeyStoreId=UNKNOWN)
     assert answer == {
         "Retained": f"The key store {UNKNOWN} is kept, disconnected. Connect it to use its keys:"
         f" aws kms connect-custom-key-store --custom-key-store-id {UNKNOWN}"
@@ -1244,12 +1249,12 @@ def test_a_key_store_that_is_kept_is_told_of_in_the_log_too(
 @pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED", "FAILED"])
 def test_a_key_store_is_reported(world: EmulatorState, cluster: str, wanted: str) -> None:
     key_store_id = store_in(world, cluster, wanted)
-    assert world.run(key_stores.report_key_store, **of(key_store_id, Warnings="none")) == {
+    assert world.run(key_store.report_key_store, **of(key_store_id, Warnings="none")) == {
         "PhysicalResourceId": key_store_id,
         "Data": {"KeyStoreId": key_store_id, "State": wanted, "Warnings": "none"},
     }
 
 
 def test_after_a_rollback_the_absence_of_a_key_store_is_reported(world: EmulatorState) -> None:
-    report = world.run(key_stores.report_key_store, **of("", Warnings="gone"))
+    report = world.run(key_store.report_key_store, **of("", Warnings="gone"))
     assert report["Data"] == {"KeyStoreId": "none", "State": "NOT_FOUND", "Warnings": "gone"}

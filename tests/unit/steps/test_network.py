@@ -6,7 +6,7 @@ import pytest
 
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
-    ForeignClusterError,
+    NotOwnedError,
     RefusedError,
     TransientError,
 )
@@ -156,7 +156,7 @@ def test_a_refusal_is_told_in_the_words_of_aws(
 
 def test_no_client_is_let_into_a_foreign_cluster(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         world.run(network.admit_client, **of(cluster_id, world.group("client")))
     assert world.changes == []
 
@@ -248,7 +248,7 @@ def test_a_client_whose_group_is_gone_does_not_keep_the_cluster_from_being_delet
 def test_nobody_is_shut_out_of_a_foreign_cluster(world: EmulatorState) -> None:
     cluster_id, ours = world.uninitialized(OTHER_STACK_ID), world.group("client")
     open_by_hand(world, group_of(world, cluster_id), ours, Description="hsm-lifecycle client")
-    with pytest.raises(ForeignClusterError):
+    with pytest.raises(NotOwnedError):
         world.run(network.revoke_client, **of(cluster_id, ours))
     assert ours in rules(world, group_of(world, cluster_id))
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
+from hsm_lifecycle import secret_store
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
-    ForeignClusterError,
+    NotOwnedError,
     ParameterError,
     RefusedError,
     SecretNotFoundError,
     TransientError,
 )
-from hsm_lifecycle.steps import secrets as secret_store
+from hsm_lifecycle.steps import secrets
 from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, EmulatorState, Json
 
 UNKNOWN = "cluster-aaaaaaaaaaa"
@@ -56,7 +57,7 @@ def test_the_secrets_have_the_names_that_the_reference_gave_them() -> None:
 
 def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    assert world.run(secret_store.create_secrets, **of(cluster_id)) == {}
+    assert world.run(secrets.create_secrets, **of(cluster_id)) == {}
     names = secret_store.names(SYSTEM, cluster_id)
     assert world.secret_names() == all_names(cluster_id)
     for name in (names.csr, names.certificate, names.ca_certificate):
@@ -65,7 +66,7 @@ def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(world: Emul
 
 def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     login = json.loads(world.text(secret_store.names(SYSTEM, cluster_id).password) or "")
     assert login.keys() == {"username", "password"}
     assert login["username"] == "admin"
@@ -75,14 +76,14 @@ def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(world: EmulatorS
 def test_no_two_clusters_have_the_same_password(world: EmulatorState) -> None:
     passwords = set()
     for cluster_id in (world.uninitialized(), world.uninitialized(), world.uninitialized()):
-        world.run(secret_store.create_secrets, **of(cluster_id))
+        world.run(secrets.create_secrets, **of(cluster_id))
         passwords.add(world.text(secret_store.names(SYSTEM, cluster_id).password))
     assert len(passwords) == 3
 
 
 def test_every_secret_says_whose_it_is(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     for name in world.secret_names():
         assert tags_of(world, name) == {
             "hsm-lifecycle:stack-id": STACK_ID,
@@ -95,8 +96,8 @@ def test_what_exists_is_left_as_it_is(world: EmulatorState) -> None:
     names = secret_store.names(SYSTEM, cluster_id)
     world.put(names.password, "the one that the cluster was activated with")
     world.put(names.certificate, "a certificate")
-    world.run(secret_store.create_secrets, **of(cluster_id))
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     assert world.text(names.password) == "the one that the cluster was activated with"
     assert world.text(names.certificate) == "a certificate"
     assert world.secret_names() == all_names(cluster_id)
@@ -113,10 +114,10 @@ def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
         {"operation": "CreateSecret", "code": "ConnectionLost", "skip": skip, "when": when}
     )
     with pytest.raises(TransientError, match=rf"ConnectionClosedError.*\[{cluster_id}\]$"):
-        world.run(secret_store.create_secrets, **of(cluster_id))
+        world.run(secrets.create_secrets, **of(cluster_id))
     before = world.text(password)
     assert (before is None) == (skip == 0 and when == "before")
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     assert world.text(password) == (before or world.text(password))
     assert world.secret_names() == all_names(cluster_id)
 
@@ -136,7 +137,7 @@ def test_a_refusal_is_told_in_the_words_of_aws(
     cluster_id = world.uninitialized()
     world.faults.inject({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
     with pytest.raises(error) as refusal:
-        world.run(secret_store.create_secrets, **of(cluster_id))
+        world.run(secrets.create_secrets, **of(cluster_id))
     assert str(refusal.value) == (
         f"CreateSecrets: CreateSecret: {code}: words of AWS [{cluster_id}]"
     )
@@ -144,21 +145,21 @@ def test_a_refusal_is_told_in_the_words_of_aws(
 
 def test_no_password_is_ever_told(world: EmulatorState, caplog: pytest.LogCaptureFixture) -> None:
     cluster_id = world.uninitialized()
-    answer = world.run(secret_store.create_secrets, **of(cluster_id))
+    answer = world.run(secrets.create_secrets, **of(cluster_id))
     login = json.loads(world.text(secret_store.names(SYSTEM, cluster_id).password) or "")
     assert login["password"] not in f"{answer} {caplog.text}"
 
 
 def test_a_foreign_cluster_gets_no_secrets(world: EmulatorState) -> None:
     cluster_id = world.uninitialized(OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
-        world.run(secret_store.create_secrets, **of(cluster_id))
+    with pytest.raises(NotOwnedError):
+        world.run(secrets.create_secrets, **of(cluster_id))
     assert world.secret_names() == []
 
 
 def test_a_cluster_that_is_gone_gets_no_secrets(world: EmulatorState) -> None:
     with pytest.raises(ClusterNotFoundError):
-        world.run(secret_store.create_secrets, **of(UNKNOWN))
+        world.run(secrets.create_secrets, **of(UNKNOWN))
 
 
 # ---- check_backup_secrets, adopt_secrets
@@ -175,7 +176,7 @@ def old_secrets(
 
 def test_a_backup_whose_secrets_are_there_can_be_restored(world: EmulatorState) -> None:
     old_secrets(world)
-    assert world.run(secret_store.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
+    assert world.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
     assert world.changes == []
 
 
@@ -192,20 +193,20 @@ def test_a_backup_whose_secrets_nobody_knows_is_refused_by_the_parameters_name(
     old_secrets(world)
     world.secrets.delete_secret(SecretId=missing, ForceDeleteWithoutRecovery=True)
     with pytest.raises(ParameterError, match=f"{parameter}: .* the secret {name} does not exist"):
-        world.run(secret_store.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+        world.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
 
 
 def test_a_secret_without_text_is_of_no_use_to_a_backup(world: EmulatorState) -> None:
     old_secrets(world, ca=None)
     with pytest.raises(ParameterError, match=r"pBackupCaCertSecretName: .* holds no text"):
-        world.run(secret_store.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+        world.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
 
 
 def test_a_restored_cluster_gets_its_own_copies(world: EmulatorState) -> None:
     old_secrets(world)
     cluster_id = world.restored()
     event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
-    assert world.run(secret_store.adopt_secrets, **event) == {}
+    assert world.run(secrets.adopt_secrets, **event) == {}
     names = secret_store.names(SYSTEM, cluster_id)
     assert world.text(names.ca_certificate) == "old ca"
     assert world.text(names.password) == "old one"
@@ -225,9 +226,9 @@ def test_copies_that_exist_are_left_as_they_are(world: EmulatorState) -> None:
         {"operation": "CreateSecret", "code": "ConnectionLost", "when": "after", "skip": 1}
     )
     with pytest.raises(TransientError):
-        world.run(secret_store.adopt_secrets, **event)
+        world.run(secrets.adopt_secrets, **event)
     world.put(names.password, "changed since")
-    world.run(secret_store.adopt_secrets, **event)
+    world.run(secrets.adopt_secrets, **event)
     assert world.text(names.password) == "changed since"
     assert world.text(names.ca_certificate) == "old ca"
 
@@ -235,15 +236,15 @@ def test_copies_that_exist_are_left_as_they_are(world: EmulatorState) -> None:
 def test_a_foreign_cluster_adopts_nothing(world: EmulatorState) -> None:
     old_secrets(world)
     cluster_id = world.restored(stack_id=OTHER_STACK_ID)
-    with pytest.raises(ForeignClusterError):
-        world.run(secret_store.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+    with pytest.raises(NotOwnedError):
+        world.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
     assert world.secret_names() == ["/old/ca", "/old/password"]
 
 
 def test_what_vanished_since_it_was_checked_is_named(world: EmulatorState) -> None:
     cluster_id = world.restored()
     with pytest.raises(SecretNotFoundError, match=rf"/old/ca does not exist.*\[{cluster_id}\]$"):
-        world.run(secret_store.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+        world.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
 
 
 # ---- check_secrets
@@ -258,7 +259,7 @@ def lasting(world: EmulatorState, cluster_id: str) -> secret_store.Names:
 
 def test_the_two_secrets_that_last_are_enough(world: EmulatorState) -> None:
     lasting(world, UNKNOWN)
-    assert world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
+    assert world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
     assert world.changes == []
 
 
@@ -276,7 +277,7 @@ def test_a_secret_that_is_gone_is_named_with_what_to_do(
     name = f"/cloudhsm/{UNKNOWN}/{end}"
     world.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     with pytest.raises(SecretNotFoundError) as failure:
-        world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+        world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
     message = str(failure.value)
     assert message.startswith(f"CheckSecrets: The secret {name} is gone. ")
     assert remedy in message
@@ -291,14 +292,14 @@ def test_a_secret_that_waits_for_its_deletion_is_as_good_as_gone(
     lasting(world, UNKNOWN)
     world.secrets.delete_secret(SecretId=f"/cloudhsm/{UNKNOWN}/{end}", RecoveryWindowInDays=7)
     with pytest.raises(SecretNotFoundError, match=f"/cloudhsm/{UNKNOWN}/{end}"):
-        world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+        world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
 
 
 def test_a_look_for_secrets_that_is_throttled_is_transient(world: EmulatorState) -> None:
     lasting(world, UNKNOWN)
     world.faults.inject({"operation": "DescribeSecret", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
-        world.run(secret_store.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+        world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
 
 
 # ---- delete_secrets
@@ -306,7 +307,7 @@ def test_a_look_for_secrets_that_is_throttled_is_transient(world: EmulatorState)
 
 def deleted(world: EmulatorState, cluster_id: str, has_backups: bool) -> Json:
     return world.run(
-        secret_store.delete_secrets, ClusterId=cluster_id, System=SYSTEM, HasBackups=has_backups
+        secrets.delete_secrets, ClusterId=cluster_id, System=SYSTEM, HasBackups=has_backups
     )
 
 
@@ -342,7 +343,7 @@ def test_a_name_can_be_used_again_at_once(world: EmulatorState) -> None:
     cluster_id = world.uninitialized()
     fill(world, cluster_id)
     deleted(world, cluster_id, has_backups=False)
-    world.run(secret_store.create_secrets, **of(cluster_id))
+    world.run(secrets.create_secrets, **of(cluster_id))
     assert world.secret_names() == all_names(cluster_id)
 
 

@@ -1,0 +1,107 @@
+"""Send the outcome of a request to CloudFormation, through crhelper."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import logging
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+from crhelper import CfnResource
+
+from hsm_lifecycle.custom_resource import failure_reason
+
+_SECONDS_TO_DELIVER = 20
+
+logger = logging.getLogger("hsm_lifecycle")
+
+
+class _Helper(CfnResource):
+    """crhelper, corrected: it accepts any HTTP status, retries connection errors without end, and
+    sends FAILED half a second before the function times out, even for a success.
+    """
+
+    undelivered: Exception | None = None
+
+    def _send(self, status: str | None = None, reason: str = "", _: object = None) -> None:
+        super()._send(status, reason, self._deliver)  # type: ignore[misc]  # of crhelper, untyped
+
+    def _deliver(self, url: str, body: Mapping[str, Any], _ssl_verify: object) -> None:
+        """Send the response once. An error is only noted, because crhelper would send FAILED."""
+        put = urllib.request.Request(
+            url, json.dumps(body).encode(), {"content-type": ""}, method="PUT"
+        )
+        try:
+            urllib.request.urlopen(put, timeout=_SECONDS_TO_DELIVER).close()
+            self.undelivered = None
+        except (OSError, http.client.HTTPException) as error:  # OSError: also other statuses
+            self.undelivered = error
+
+    def _set_timeout(self) -> None:
+        """Set no timer that sends FAILED: the state machine retries a delivery that times out."""
+
+
+@functools.cache
+def helper() -> _Helper:
+    """The one crhelper object, created on first use: it makes clients and reconfigures logging."""
+    made = _Helper(json_logging=True, log_level="INFO", boto_level="ERROR", sleep_on_delete=0)
+    for register in (made.create, made.update, made.delete):
+        register(_result)
+    return made
+
+
+def deliver(event: Mapping[str, Any], context: Any) -> None:
+    """Send a response; raises if CloudFormation did not accept it."""
+    helper()(event, context)
+    if error := helper().undelivered:
+        raise error
+
+
+def respond(outcome: Mapping[str, Any], context: Any) -> None:
+    """Respond with the outcome of a lifecycle.
+
+    Called by handle-request, and by an EventBridge rule if handle-request itself fails, times out
+    or is aborted.
+    """
+    if "detail" in outcome:
+        outcome = _outcome_of(outcome["detail"])
+    deliver({**outcome["Request"], **outcome}, context)
+
+
+def _outcome_of(execution: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome that handle-request would have passed, from the event about its own failure."""
+    description = {
+        "ExecutionArn": execution["executionArn"],
+        "Status": execution["status"],
+        "Error": execution.get("error"),
+        "Cause": execution.get("cause"),
+    }
+    failure = {"Error": "States.TaskFailed", "Cause": json.dumps(description)}
+    return {**json.loads(execution["input"]), "Failure": failure}
+
+
+def _result(event: Mapping[str, Any], _context: Any) -> str | None:
+    """Return the physical ID, set the attributes, or raise the reason, as crhelper expects.
+
+    A failed rollback is reported as a success with a warning: an update can repair what is left,
+    but a stack that is UPDATE_ROLLBACK_FAILED cannot be updated.
+    """
+    physical_id: str | None = event.get("PhysicalResourceId")
+    failure = event.get("Failure")
+    if failure and "Fallback" in event:
+        warning = (
+            "Rollback incomplete. Set pReconcile to a new value to retry. Cause:"
+            f" {failure_reason.of(failure)}"
+        )
+        logger.warning("%s", warning)
+        helper().Data.update({**event["Fallback"], "Warnings": warning})
+        return physical_id
+    if failure:
+        helper().PhysicalResourceId = physical_id or failure_reason.created_id(failure) or ""
+        raise RuntimeError(failure_reason.of(failure))
+    report = event["Outcome"]["Report"] or {}
+    helper().Data.update(report.get("Data") or {})
+    return physical_id or report.get("PhysicalResourceId")

@@ -1,0 +1,90 @@
+"""The secrets of a cluster in Secrets Manager. Values never leave the step that needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws
+from hsm_lifecycle.errors import SecretNotFoundError
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a cluster's secrets."""
+
+    csr: str
+    certificate: str
+    ca_certificate: str
+    password: str
+
+
+def names(system: str, cluster_id: str) -> Names:
+    """The secrets' names in a stack with pSystem=`system`, the same as aws-samples' template."""
+    path = f"/{system}/{cluster_id}"
+    return Names(
+        csr=f"{path}/cluster-csr",
+        certificate=f"{path}/cluster-cert",
+        ca_certificate=f"{path}/customer-ca-cert",
+        password=f"{path}/initial-crypto-officer-password",
+    )
+
+
+def exists(name: str) -> bool:
+    """Whether the secret exists, with or without a value, and is not scheduled for deletion.
+
+    Call this first: IAM allows reading and deleting a secret by its tags and ARN suffix, so for a
+    missing secret access is denied instead of "not found".
+    """
+    try:
+        secret = aws.client("secretsmanager").describe_secret(SecretId=name)
+    except ClientError as error:
+        if aws.error_code(error) != "ResourceNotFoundException":
+            raise
+        return False
+    return "DeletedDate" not in secret
+
+
+def read(name: str) -> str:
+    """The value of a secret. SecretNotFoundError: it does not exist or has no text value."""
+    text = None
+    if exists(name):
+        try:
+            text = aws.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString")
+        except ClientError as error:
+            if aws.error_code(error) != "ResourceNotFoundException":
+                raise
+    if not text:
+        raise SecretNotFoundError(f"The secret {name} does not exist or has no text value.")
+    return str(text)
+
+
+def write(name: str, value: str) -> None:
+    """Set the value of a secret, unless it already has it."""
+    try:
+        if read(name) == value:
+            return
+    except SecretNotFoundError:
+        pass
+    aws.client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
+
+
+def create(name: str, value: str | None, tags: dict[str, str]) -> None:
+    """Create a secret; one that already exists is left unchanged."""
+    content = {} if value is None else {"SecretString": value}
+    tag_list = [{"Key": key, "Value": tag} for key, tag in tags.items()]
+    try:
+        aws.client("secretsmanager").create_secret(Name=name, Tags=tag_list, **content)
+    except ClientError as error:
+        if aws.error_code(error) != "ResourceExistsException":
+            raise
+
+
+def delete(name: str) -> None:
+    """Delete a secret without recovery, so that its name can be used again at once."""
+    try:
+        aws.client("secretsmanager").delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    except ClientError as error:
+        if aws.error_code(error) != "ResourceNotFoundException":
+            raise

@@ -1,0 +1,129 @@
+"""Steps: change an existing cluster to match the stack's parameters and tags."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, key_stores, ownership
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import ClusterInUseError, ClusterNotFoundError, ParameterError
+from hsm_lifecycle.properties import FIXED, MODIFIABLE, NONE, ClusterProperties
+
+logger = logging.getLogger("hsm_lifecycle")
+
+
+def check_update(event: Event) -> dict[str, Any]:
+    """Refuse changes that AWS does not support; compares with the cluster, not the old stack.
+
+    A rollback must not fail, so there the problems are reported as warnings instead.
+    """
+    cluster, rollback = ownership.find(event["ClusterId"]), ownership.is_rollback(event)
+    problems = _problems(event, cluster)
+    if problems and not rollback:
+        raise problems[0]
+    if problems:
+        logger.warning("not restored by the rollback: %s", problems)
+    return {
+        "State": cluster["State"] if cluster else "NOT_FOUND",
+        "IsChangeable": cluster is not None and ownership.is_owned(cluster, event),
+        "Rollback": rollback,
+        "Warnings": " ".join(map(str, problems)) or NONE,
+    }
+
+
+def _problems(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:
+    """Why the cluster cannot be changed to match the properties."""
+    if cluster is None:
+        return [
+            ClusterNotFoundError(
+                f"{event['ClusterId'] or 'The cluster'} no longer exists and an update cannot"
+                " recreate it. Delete this stack and create a new one, from a backup to keep the"
+                " keys."
+            )
+        ]
+    if not ownership.is_owned(cluster, event):
+        return [ownership.not_owned()]
+    present, tags = ownership.tags_of(cluster), ownership.stack_tags(event)
+    if error := ownership.too_many_tags({*present, *tags} - ownership.dropped_keys(present, tags)):
+        return [error]
+    wanted = ClusterProperties.parse(event["ResourceProperties"])
+    if wanted.hsms_per_subnet == 0:
+        store = key_stores.needing_hsms(event["ClusterId"])
+        if store:
+            return [
+                ClusterInUseError(
+                    f"pHsmsPerSubnet: KMS key store {store['CustomKeyStoreId']} is"
+                    f" {store['ConnectionState']} and needs HSMs. Disconnect it first: aws kms"
+                    f" disconnect-custom-key-store --custom-key-store-id"
+                    f" {store['CustomKeyStoreId']}"
+                )
+            ]
+    return _fixed_parameters_changed(cluster, wanted)
+
+
+def _fixed_parameters_changed(
+    cluster: dict[str, Any], wanted: ClusterProperties
+) -> list[Exception]:
+    compared = {
+        "pSubnets": (_joined(cluster["SubnetMapping"].values()), _joined(wanted.subnets)),
+        "pMode": (cluster.get("Mode", "FIPS"), wanted.mode),
+        "pNetworkType": (cluster.get("NetworkType", "IPV4"), wanted.network_type),
+        "pBackupId": (cluster.get("SourceBackupId") or NONE, wanted.backup_id or NONE),
+    }
+    return [
+        ParameterError(
+            f"{parameter}: the cluster has {actual}, which AWS cannot change to {asked}."
+            " Create a new stack, from a backup to keep the keys."
+        )
+        for parameter in FIXED
+        for actual, asked in [compared[parameter]]
+        if actual != asked
+    ]
+
+
+def _joined(ids: Iterable[str]) -> str:
+    return ",".join(sorted(ids))
+
+
+def tag_cluster(event: Event) -> dict[str, Any]:
+    """Apply the stack's tags to the cluster; tags set outside the stack are left unchanged."""
+    present = ownership.tags_of(ownership.require_owned(event))
+    wanted = ownership.stack_tags(event)
+    dropped = ownership.dropped_keys(present, wanted) & set(present)
+    cloudhsm, cluster_id = aws.client("cloudhsmv2"), event["ClusterId"]
+    # In this order: tagging also overwrites the list that tells which tags to remove.
+    if dropped:
+        cloudhsm.untag_resource(ResourceId=cluster_id, TagKeyList=sorted(dropped))
+    if not wanted.items() <= present.items():
+        cloudhsm.tag_resource(ResourceId=cluster_id, TagList=ownership.tag_list(wanted))
+    return {}
+
+
+def modify_cluster(event: Event) -> dict[str, Any]:
+    """Change the backup retention and the HSM type in place."""
+    cluster = ownership.require_owned(event)
+    wanted = ClusterProperties.parse(event["ResourceProperties"])
+    retention = {"Type": "DAYS", "Value": str(wanted.backup_retention_days)}
+    changes: dict[str, tuple[bool, dict[str, Any]]] = {
+        "pBackupRetentionDays": (
+            cluster.get("BackupRetentionPolicy") != retention,
+            {"BackupRetentionPolicy": retention},
+        ),
+        "pHsmType": (
+            # AWS refuses a second change while one is in progress, which may be this very one.
+            cluster["HsmType"] != wanted.hsm_type and not cluster["State"].endswith("_IN_PROGRESS"),
+            {"HsmType": wanted.hsm_type},
+        ),
+    }
+    for parameter in MODIFIABLE:
+        differs, change = changes[parameter]
+        if differs:
+            try:
+                aws.client("cloudhsmv2").modify_cluster(ClusterId=event["ClusterId"], **change)
+            except ClientError as error:
+                raise aws.parameter_error(parameter, error) from error
+    return {}

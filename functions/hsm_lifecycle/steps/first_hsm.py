@@ -1,0 +1,95 @@
+"""Steps: the first HSM of a cluster, which issues the certificate signing request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, deadlines, hsm_plan, ownership
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import HsmNotCreatedError
+from hsm_lifecycle.properties import ClusterProperties
+from hsm_lifecycle.steps import hsms
+
+# Deleting and creating another first HSM, initialization and activation have to fit into the
+# workflow's 3300 s.
+_SECONDS_TO_START_AGAIN = 1200
+_ATTEMPTS_NOT_LISTED = 3
+
+
+def create_first_hsm(event: Event) -> dict[str, Any]:
+    """Create the first HSM in the first untried subnet where AWS can.
+
+    HsmNotCreatedError: all subnets were tried, or no time is left to try another.
+    """
+    cluster, tried = ownership.require_owned(event), list(event["FirstHsm"]["Tried"])
+    reason = event["FirstHsm"]["Message"]
+    if not hsm_plan.listed(cluster):
+        elapsed = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
+        for zone in _zones_in_order(event, cluster):
+            if zone in tried or (tried and elapsed > _SECONDS_TO_START_AGAIN):
+                continue
+            tried.append(zone)
+            try:
+                hsms.create(event["ClusterId"], zone)
+                break
+            except ClientError as error:
+                code = aws.error_code(error)
+                if aws.is_transient(code, error.response["ResponseMetadata"]["HTTPStatusCode"]):
+                    raise
+                reason = f"{code} in {zone}: {aws.error_message(error)}"
+        else:
+            untried = set(cluster["SubnetMapping"]) - set(tried)
+            raise HsmNotCreatedError(
+                f"No working HSM in {', '.join(tried)}"
+                f"{', and no time is left for other zones' if untried else ''}. {reason}"
+            )
+    return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": reason, "NotListed": 0}
+
+
+def describe_first_hsm(event: Event) -> dict[str, Any]:
+    """Describe the only HSM of a cluster before activation.
+
+    An HSM that AWS does not list counts as CREATE_IN_PROGRESS three times, then as NOT_FOUND.
+    """
+    cluster, first = ownership.find_during_request(event), event["FirstHsm"]
+    listed = hsm_plan.listed(cluster)
+    not_listed = 0 if listed else first["NotListed"] + 1
+    if listed:
+        state = listed[0]["State"]
+    else:
+        state = "NOT_FOUND" if not_listed > _ATTEMPTS_NOT_LISTED else "CREATE_IN_PROGRESS"
+    # Keep the reason why the HSM is deleted: AWS then describes the deletion instead.
+    message = first["Message"]
+    if state == "DEGRADED":
+        reason = listed[0].get("StateMessage") or "AWS gives no reason"
+        message = f"{listed[0]['HsmId']} in {listed[0]['AvailabilityZone']} is DEGRADED: {reason}"
+    if state in hsm_plan.IN_PROGRESS:
+        deadlines.check(event, f"The first HSM is still {state} ({message or 'no reason given'})")
+    zones = [hsm["AvailabilityZone"] for hsm in listed]
+    return {
+        "State": state,
+        "Tried": list(dict.fromkeys([*first["Tried"], *zones])),
+        "Message": message,
+        "NotListed": not_listed,
+    }
+
+
+def delete_first_hsm(event: Event) -> dict[str, Any]:
+    """Delete the first HSM if it is DEGRADED."""
+    for hsm in hsm_plan.listed(ownership.require_owned(event)):
+        if hsm["State"] == "DEGRADED":
+            hsms.delete(event["ClusterId"], hsm)
+    return {**event["FirstHsm"], "NotListed": 0}
+
+
+def _zones_in_order(event: Event, cluster: dict[str, Any]) -> list[str]:
+    """The cluster's zones in the order of pSubnets, zones of other subnets last."""
+    order = list(ClusterProperties.parse(event["ResourceProperties"]).subnets)
+    subnet_of: dict[str, str] = cluster["SubnetMapping"]
+
+    def position(zone: str) -> int:
+        return order.index(subnet_of[zone]) if subnet_of[zone] in order else len(order)
+
+    return sorted(subnet_of, key=position)

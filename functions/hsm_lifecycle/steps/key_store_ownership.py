@@ -1,0 +1,130 @@
+"""Steps: which KMS key store belongs to this stack.
+
+Key stores have no tags (F4.9), so the stack records a claim in Parameter Store: the name before the
+store is created, its ID after, and that it is complete once it was connected. If the response to
+the creation was lost, the claim has no ID, and asking KMS again tells whose the store is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, key_stores, ownership, secret_store
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import ParameterError, SecretNotFoundError, TransientError
+
+# After an update CloudFormation deletes resources that were replaced, by their old physical ID.
+_CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+
+
+def find_key_store(event: Event) -> dict[str, Any]:
+    """Find this stack's key store by its physical ID, or by the claim if that is not one.
+
+    IsIncomplete: a failed creation left the store; it is deleted whatever the stack's parameter
+    says. IsStale: the request deletes what the key store replaced, and that no longer exists.
+    """
+    status, claim = ownership.describe_stack(event)["StackStatus"], _read_claim(event)
+    physical_id = event.get("PhysicalResourceId") or ""
+    is_stale = status == _CLEANUP and not key_stores.is_key_store_id(physical_id)
+    store = None
+    if not is_stale:
+        store = key_stores.find(physical_id) or (claim and _find_claimed(event, claim))
+    return {
+        "Id": store["CustomKeyStoreId"] if store else "",
+        "State": store["ConnectionState"] if store else "NOT_FOUND",
+        "IsIncomplete": claim is not None
+        and (status == "ROLLBACK_IN_PROGRESS" or not claim["IsComplete"]),
+        "IsStale": is_stale,
+        "Attempts": event["Attempts"] + 1,
+    }
+
+
+def claim_key_store(event: Event) -> dict[str, Any]:
+    """Refuse a name that is taken, else record that this stack creates a store with it."""
+    name = event["Name"]
+    for store in key_stores.describe():
+        if store["CustomKeyStoreName"] == name:
+            raise ParameterError(
+                f"pKeyStoreName: a key store named {name} already exists"
+                f" ({store['CustomKeyStoreId']}, {store['ConnectionState']}) and was not changed."
+                " Choose another name."
+            )
+    save_claim(event, Name=name, KeyStoreId="", IsComplete=False)
+    return {}
+
+
+def complete_claim(event: Event) -> dict[str, Any]:
+    """Record that the store was connected: it may hold keys now, so it is no longer incomplete."""
+    save_claim(event, Name=event["Name"], KeyStoreId=event["KeyStoreId"], IsComplete=True)
+    return {}
+
+
+def drop_claim(event: Event) -> dict[str, Any]:
+    """Delete this stack's claim; another stack's is left unchanged."""
+    if _read_claim(event) is not None:
+        aws.client("ssm").delete_parameter(Name=event["Claim"])
+    return {}
+
+
+def save_claim(event: Event, **claim: Any) -> None:
+    """Record what this stack knows of its key store."""
+    aws.client("ssm").put_parameter(
+        Name=event["Claim"],
+        Description="The KMS key store that a CloudFormation stack created.",
+        Type="String",
+        Overwrite=True,
+        Value=json.dumps({"StackId": event["StackId"], **claim}, sort_keys=True),
+    )
+
+
+def _read_claim(event: Event) -> dict[str, Any] | None:
+    """This stack's claim; None if there is none or it is another stack's."""
+    try:
+        value = aws.client("ssm").get_parameter(Name=event["Claim"])["Parameter"]["Value"]
+    except ClientError as error:
+        if aws.error_code(error) != "ParameterNotFound":
+            raise
+        return None
+    claim: dict[str, Any] = json.loads(value)
+    return claim if claim["StackId"] == event["StackId"] else None
+
+
+def _find_claimed(event: Event, claim: dict[str, Any]) -> dict[str, Any] | None:
+    """The claimed key store; None if it does not exist."""
+    if claim["KeyStoreId"]:
+        return key_stores.find(claim["KeyStoreId"])
+    for store in key_stores.describe():
+        if (
+            store["CustomKeyStoreName"] == claim["Name"]
+            and store["ConnectionState"] == "DISCONNECTED"
+            and _created_by_this_stack(event, store)
+        ):
+            save_claim(event, **{**claim, "KeyStoreId": store["CustomKeyStoreId"]})
+            return store
+    return None
+
+
+def _created_by_this_stack(event: Event, store: dict[str, Any]) -> bool:
+    """Whether this stack created the store and did not learn its ID.
+
+    CreateCustomKeyStore returns the ID of an existing DISCONNECTED store only if all arguments are
+    the same, among them kmsuser's password, which only this stack knows (F4.2).
+    """
+    try:
+        response = aws.client("kms").create_custom_key_store(
+            CustomKeyStoreName=store["CustomKeyStoreName"],
+            CloudHsmClusterId=store["CloudHsmClusterId"],
+            TrustAnchorCertificate=key_stores.trust_anchor(event),
+            KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
+        )
+    except SecretNotFoundError:
+        return False
+    except ClientError as error:
+        workflow_error = aws.to_workflow_error(error)
+        if isinstance(workflow_error, TransientError):
+            raise workflow_error from error
+        return False
+    return bool(response["CustomKeyStoreId"] == store["CustomKeyStoreId"])

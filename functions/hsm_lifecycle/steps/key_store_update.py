@@ -1,0 +1,105 @@
+"""Steps: rename a KMS key store and move it to a related cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import aws, key_stores, ownership, secret_store
+from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import KeyStoreNotFoundError, ParameterError
+from hsm_lifecycle.properties import NONE
+
+
+def check_key_store_update(event: Event) -> dict[str, Any]:
+    """Compare the key store with the parameters, and refuse changes that KMS does not support.
+
+    A rollback must not fail, so there the problem is reported as a warning instead.
+    """
+    store, rollback = key_stores.find(event["KeyStoreId"]), ownership.is_rollback(event)
+    problem = _problem(event, store)
+    if problem and not rollback:
+        raise problem
+    changeable = None if problem else store
+    return {
+        "IsChangeable": changeable is not None,
+        "NeedsRename": bool(changeable and changeable["CustomKeyStoreName"] != event["Name"]),
+        "NeedsMove": bool(changeable and changeable["CloudHsmClusterId"] != event["ClusterId"]),
+        "Rollback": rollback,
+        "Warnings": str(problem) if problem else NONE,
+    }
+
+
+def _problem(event: Event, store: dict[str, Any] | None) -> Exception | None:
+    """Why the key store cannot be changed to match the parameters."""
+    if store is None:
+        return KeyStoreNotFoundError(
+            f"The key store {event['PhysicalResourceId']} no longer exists and an update cannot"
+            " recreate it. Delete this stack and create a new one."
+        )
+    state, name, cluster_id = store["ConnectionState"], event["Name"], event["ClusterId"]
+    if store["CustomKeyStoreName"] != name:
+        if state not in ("CONNECTED", "DISCONNECTED"):
+            return ParameterError(
+                f"pKeyStoreName: the key store is {state}; KMS renames it only when CONNECTED or"
+                " DISCONNECTED. Set only pReconcile to a new value first."
+            )
+        for other in key_stores.describe():
+            if other["CustomKeyStoreName"] == name:
+                return ParameterError(
+                    f"pKeyStoreName: a key store named {name} already exists"
+                    f" ({other['CustomKeyStoreId']}). Choose another name."
+                )
+    current_id = store["CloudHsmClusterId"]
+    if current_id != cluster_id and not _are_related(current_id, cluster_id):
+        return ParameterError(
+            f"pCloudHsmClusterId: the key store can only move from {current_id} to a cluster"
+            f" restored from its backup; {cluster_id} has a different certificate."
+        )
+    return None
+
+
+def _are_related(current_id: str, cluster_id: str) -> bool:
+    """Whether both clusters have the same certificate; True, for KMS to decide, if one is gone."""
+    certificates = [
+        cluster.get("Certificates", {}).get("ClusterCertificate")
+        for cluster in map(ownership.find, (current_id, cluster_id))
+        if cluster
+    ]
+    return len(certificates) < 2 or certificates[0] == certificates[1]
+
+
+def rename_key_store(event: Event) -> dict[str, Any]:
+    """Rename the key store, unless it already has the name.
+
+    KMS may require it to be disconnected first, which makes its keys unusable: then ParameterError.
+    """
+    store = key_stores.find(event["KeyStoreId"])
+    if store and store["CustomKeyStoreName"] == event["Name"]:
+        return {}
+    try:
+        key_stores.request(
+            "update_custom_key_store",
+            CustomKeyStoreId=event["KeyStoreId"],
+            NewCustomKeyStoreName=event["Name"],
+        )
+    except ClientError as error:
+        if aws.error_code(error) != "CustomKeyStoreInvalidStateException":
+            raise
+        raise ParameterError(
+            "pKeyStoreName: KMS renames this store only while it is disconnected, which makes its"
+            " keys unusable, so it was not renamed. Disconnect it yourself, then update again."
+        ) from error
+    return {}
+
+
+def move_key_store(event: Event) -> dict[str, Any]:
+    """Move the key store to a cluster with the same certificate (F4.7)."""
+    key_stores.request(
+        "update_custom_key_store",
+        CustomKeyStoreId=event["KeyStoreId"],
+        CloudHsmClusterId=event["ClusterId"],
+        KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
+    )
+    return {}
