@@ -32,7 +32,7 @@ def no_first_hsm(driver: StackDriver) -> None:
         driver.fault(hsm="DEGRADED", times=2)
         driver.request()
         driver.expect_stack("ROLLBACK_COMPLETE")
-        driver.expect_reason("CreateHsm gave no HSM in us-east-1a, us-east-1b", "is DEGRADED")
+        driver.expect_reason("No working HSM in us-east-1a, us-east-1b", "is DEGRADED")
         driver.expect("created HSMs", len(driver.events("CreateHsm")), 2)
         driver.expect_retained(*RETAINED_WITHOUT_HSM, "stack hsm")
 
@@ -45,7 +45,7 @@ def no_time_for_another_zone(driver: StackDriver) -> None:
         driver.fault(hsm="DEGRADED")
         driver.request()
         driver.expect_stack("ROLLBACK_COMPLETE")
-        driver.expect_reason("no HSM in us-east-1a, and no time is left for other zones")
+        driver.expect_reason("No working HSM in us-east-1a, and no time is left for other zones")
         driver.expect("created HSMs", len(driver.events("CreateHsm")), 1)
         driver.expect_retained(*RETAINED_WITHOUT_HSM, "stack hsm")
 

@@ -18,7 +18,7 @@ from rehearsal.test_ca import make_ca, sign
 Pair = tuple[str, str]
 PAGE = ROOT / "docs" / "external-pki.md"
 ALREADY_ACTIVATED = "The cluster is already activated."
-ANOTHER_KEY = "is of another key than the cluster's signing request"
+ANOTHER_KEY = "does not match the cluster's certificate signing request"
 NOT_A_CA = x509.BasicConstraints(ca=False, path_length=None)
 
 
@@ -172,7 +172,7 @@ def _invalid_pairs(driver: StackDriver) -> Iterator[tuple[str, Pair, str]]:
     valid = sign(issuer, csr, now), issuer.pem + root.pem
     yield "a placeholder", ("to be replaced", valid[1]), "cluster-cert is not a certificate in PEM"
     other = sign(issuer, csr, now, key=ec.generate_private_key(ec.SECP256R1()))
-    yield "another key's certificate", (other, valid[1]), "cluster-cert is of another key"
+    yield "another key's certificate", (other, valid[1]), "cluster-cert does not match"
     yield (
         "another CA",
         (valid[0], make_ca(now, name="issuer").pem),

@@ -210,7 +210,7 @@ def _expect_warning(driver: StackDriver, group: str, store_id: str) -> None:
 
 
 def _retention_message(store_id: str) -> str:
-    return f"The key store {store_id} is kept, disconnected."
+    return f"Key store {store_id} was retained and is disconnected."
 
 
 def key_store_not_owned(driver: StackDriver) -> None:
@@ -299,7 +299,7 @@ def kmsuser_on_some_hsms(driver: StackDriver) -> None:
     with store.step("Create while the HSM is being created"):
         store.request()
         store.expect_stack("ROLLBACK_COMPLETE")
-        store.expect_reason("pCloudHsmClusterId", "an HSM", "coming or going")
+        store.expect_reason("pCloudHsmClusterId", "an HSM", "being created or deleted")
         store.delete()
 
     with store.step("Create"):

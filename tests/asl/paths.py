@@ -384,7 +384,7 @@ _CREATE_FIRST_HSM = [
         {
             "CreateFirstHsm": [
                 *results("CreateFirstHsm"),
-                fails("HsmNotCreatedError", f"CreateHsm gave no HSM in us-east-1a. [{CLUSTER}]"),
+                fails("HsmNotCreatedError", f"No working HSM in us-east-1a. [{CLUSTER}]"),
             ],
             "DescribeFirstHsm": "DEGRADED NOT_FOUND",
         },

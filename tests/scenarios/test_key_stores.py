@@ -28,16 +28,16 @@ REFUSED = {"code": "InvalidRequestException", "message": "it was planted"}
 
 # F4.20: each ConnectionErrorCode, and what the stack event has to say about it.
 REMEDIES = {
-    "CLUSTER_NOT_FOUND": "restore it from a backup, then update pCloudHsmClusterId",
-    "INSUFFICIENT_CLOUDHSM_HSMS": "add HSMs",
-    "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET": "Free an address in each subnet",
-    "INTERNAL_ERROR": "update pReconcile to try again",
-    "INVALID_CREDENTIALS": "look for who else changes it",
-    "NETWORK_ERRORS": "wait a few minutes, then update pReconcile",
-    "SUBNET_NOT_FOUND": "restore the cluster from a backup in new subnets",
-    "USER_LOCKED_OUT": "look for who uses it",
-    "USER_LOGGED_IN": "log out, then update pReconcile",
-    "USER_NOT_FOUND": "see its coverage in cloudhsm-cli user list",
+    "CLUSTER_NOT_FOUND": "Restore it from a backup, then update pCloudHsmClusterId",
+    "INSUFFICIENT_CLOUDHSM_HSMS": "Add HSMs",
+    "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET": "Free an IP address in each subnet",
+    "INTERNAL_ERROR": "Set pReconcile to a new value to retry",
+    "INVALID_CREDENTIALS": "Find out what else changes it",
+    "NETWORK_ERRORS": "Wait a few minutes, then set pReconcile",
+    "SUBNET_NOT_FOUND": "Restore the cluster from a backup in new subnets",
+    "USER_LOCKED_OUT": "Find out what else uses it",
+    "USER_LOGGED_IN": "Log it out, then set pReconcile",
+    "USER_NOT_FOUND": "Check its coverage in cloudhsm-cli user list",
 }
 REPAIRABLE = ("INVALID_CREDENTIALS", "USER_LOCKED_OUT", "USER_NOT_FOUND")
 
