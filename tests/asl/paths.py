@@ -251,6 +251,8 @@ class Path:
     times_out: bool = False
     seconds: int | None = None
     output: Mapping[str, Any] = field(default_factory=dict)  # fields that the output must have
+    # For each call of a task, some of the parameters (or fields of the input) that it must pass.
+    passes: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def input(self, machine: str) -> dict[str, Any]:
         """The input of the execution."""
@@ -308,6 +310,12 @@ _CREATE_CLUSTER = [
         without="CheckBackupSecrets AdoptSecrets",
         output={"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
         seconds=15,
+        passes={
+            "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListed": 0}}],
+            "AlignHsms": [
+                {"HsmsPerSubnet": "1", "Hsms": {"Created": [], "Replaced": [], "Deleted": []}}
+            ],
+        },
     ),
     Path(
         "stops before activation if an external PKI signs the CSR",
@@ -411,6 +419,14 @@ _UPDATE_CLUSTER = [
         "CheckUpdate AdmitClient ModifyCluster CheckSecrets AlignHsms TagCluster ReportCluster",
         output={"PhysicalResourceId": CLUSTER},
         seconds=0,
+        passes={
+            "FindCluster": [{"Attempts": 0}],
+            "DescribeCluster": [{"Attempts": 0}],
+            "AlignHsms": [
+                {"HsmsPerSubnet": "1", "Hsms": {"Created": [], "Replaced": [], "Deleted": []}}
+            ],
+            "ReportCluster": [{"Warnings": "none"}],
+        },
     ),
     Path("repairs a degraded cluster", {"DescribeCluster": "DEGRADED"}, "AlignHsms ReportCluster"),
     Path(
@@ -554,6 +570,9 @@ _UPDATE_CLUSTER = [
         "activates a cluster whose activation failed",
         {"DescribeCluster": "INITIALIZED"},
         "CreateFirstHsm IssueCertificate ActivateCluster AlignHsms",
+        passes={
+            "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListed": 0}}],
+        },
     ),
     Path(
         "times out if the cluster stays in modification",
@@ -572,6 +591,11 @@ _DELETE_CLUSTER = [
             " ReportDeletion",
             output={"PhysicalResourceId": CLUSTER, "Data": {}},
             seconds=30,
+            passes={
+                "AlignHsms": [
+                    {"HsmsPerSubnet": "0", "Hsms": {"Created": [], "Replaced": [], "Deleted": []}}
+                ]
+            },
         )
         for state in ("UNINITIALIZED", "INITIALIZED", "ACTIVE", "DEGRADED")
     ],
@@ -593,6 +617,7 @@ _DELETE_CLUSTER = [
             "DeleteCluster": [returns(Attempt=1, Accepted=0), returns(Attempt=2, Accepted=1)],
         },
         "DeleteCluster WaitForCluster DeleteCluster DeleteSecrets",
+        passes={"DeleteCluster": [{"Attempt": 0, "Accepted": 0}, {"Attempt": 1, "Accepted": 0}]},
     ),
     Path(
         "fails if AWS keeps refusing the deletion",
@@ -609,6 +634,7 @@ _DELETE_CLUSTER = [
         "WaitForLateCluster ReportDeletion",
         without="CheckDeletion DeleteSecrets",
         seconds=60,
+        passes={"FindCluster": [{"Attempts": 0}, {"Attempts": 1}]},
     ),
     Path(
         "deletes the secrets of a cluster that was deleted outside the stack",
@@ -750,6 +776,7 @@ _RUN_ON_CLIENT = [
         {"DescribeClient": "pending running", "DescribeAgent": "Absent ConnectionLost Online"},
         "WaitForClient WaitForAgent SendCommand ReportCommand",
         seconds=45,
+        passes={"DescribeAgent": [{"Attempts": 0}, {"Attempts": 1}, {"Attempts": 2}]},
     ),
     Path(
         "stops a client again that was found stopped",
@@ -833,6 +860,7 @@ _CREATE_KEY_STORE = [
         " DropPassword CompleteClaim ReportKeyStore",
         without="DisconnectKeyStore DeleteKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
+        passes={"CheckCluster": [{"KeyStoreId": ""}], "CreateKmsUser": [{"KeyStoreId": ""}]},
     ),
     Path(
         "deletes what a failed creation left",
@@ -845,6 +873,12 @@ _CREATE_KEY_STORE = [
         {"FindKeyStore": [*results("FindKeyStore", "NOT_FOUND", IsIncomplete=True), *_LEFTOVER]},
         "WaitForLateKeyStore DisconnectKeyStore DeleteKeyStore CreateKeyStore",
         seconds=60,
+        passes={
+            "FindKeyStore": [
+                {"PhysicalResourceId": "", "Attempts": 0},
+                {"PhysicalResourceId": "", "Attempts": 1},
+            ]
+        },
     ),
     Path(
         "does not replace a key store that contains keys",
@@ -909,6 +943,12 @@ _CONNECT_KEY_STORE = [
         },
         "ConnectKeyStore DiagnoseConnection DisconnectKeyStore CreateKmsUser UpdatePassword"
         " RecordRepair ConnectKeyStore ReportConnection",
+        passes={
+            "ConnectKeyStore": [
+                {"Connection": {"Number": 0, "IsRepaired": False}},
+                {"Connection": {"Number": 1, "IsRepaired": True}},
+            ]
+        },
     ),
     Path(
         "connects a key store again that was found FAILED",
@@ -1010,6 +1050,7 @@ _UPDATE_KEY_STORE = [
         "ConnectKeyStore DropPassword CompleteClaim ReportKeyStore",
         without="RenameKeyStore MoveKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
+        passes={"FindKeyStore": [{"Attempts": 0}], "ReportKeyStore": [{"Warnings": "none"}]},
     ),
     Path(
         "renames the key store",
@@ -1105,6 +1146,7 @@ _DELETE_KEY_STORE = [
         "WaitForLateKeyStore DropPassword DropClaim ReportDeletion",
         without="DisconnectKeyStore DeleteKeyStore",
         seconds=60,
+        passes={"FindKeyStore": [{"Attempts": 0}, {"Attempts": 1}]},
     ),
     Path(
         "leaves everything alone after a replacement",

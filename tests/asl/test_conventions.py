@@ -106,6 +106,24 @@ DECISION_LOOPS = {
     "create-first-hsm": [{"CreateFirstHsm", "DescribeFirstHsm", "IsFirstHsmActive"}],
 }
 
+# Parameters that have another name than the data they take.
+RENAMED_PARAMETERS = {
+    "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID": {"$$.Execution.Id"},
+    "AdminPasswordSecret": {"$.CloudHsmAdminPasswordSecretName"},
+    "CaCertificateSecret": {"$.CloudHsmCustCaCertSecretName"},
+    "ClusterId": {"$.Cluster.LastKnownId", "$.ResourceProperties.CloudHsmClusterId"},
+    "Data": {"$.Outcome"},
+    "Input": {"$.Request"},
+    "InstanceId": {"$.ResourceProperties.ClientInstanceId"},
+    "IpAddresses": {"$.Cluster.HsmIpAddresses"},
+    "Name": {"$.ResourceProperties.KeyStoreName"},
+    "Parameters": {"$.ActivationPackage", "$.ClientPackage"},
+    "PasswordSecret": {"$.PasswordSecretName"},
+    "PhysicalResourceId": {"$.KeyStore.Id"},
+    "Report": {"$.Output"},
+    "StateMachineArn": {"$.LifecycleArn"},
+}
+
 SECRET_WORDS = re.compile(r"password|passphrase|secret|pin\b|token|credential|private|key$", re.I)
 
 
@@ -524,6 +542,27 @@ def test_a_task_names_the_fields_that_it_passes_on() -> None:
         if ("Parameters" in state) == ((machine.stem, name) == ("handle-request", "SendResponse"))
         or "$" in state.get("Parameters", {}).values()
         or "$" in state.get("Parameters", {}).get("Input", {}).values()
+    ] == []
+
+
+def test_a_parameter_has_the_name_of_the_data_that_it_takes() -> None:
+    def taken(node: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                yield from taken(value)
+            elif key.endswith(".$") and value.startswith("$"):
+                yield key.removesuffix(".$"), value
+
+    def has_its_name(name: str, path: str) -> bool:
+        *_, noun, field = path.split(".")  # $.Cluster.Id and $.ClusterId are a ClusterId
+        return name in (field, noun + field) or path in RENAMED_PARAMETERS.get(name, ())
+
+    assert [
+        f"{machine} {state} {name}: {path}"
+        for machine, state, body in states()
+        for part in ("Parameters", "ResultSelector")
+        for name, path in taken(body.get(part, {}))
+        if not has_its_name(name, path)
     ] == []
 
 

@@ -151,6 +151,7 @@ def table_case(machine: Machine, path: Path) -> Case:
         if path.seconds is not None and walk["seconds"] != path.seconds:
             yield f"takes {walk['seconds']} s, not {path.seconds}"
         yield from route_problems(path, entered(walk))
+        yield from call_problems(path, walk["calls"])
         yield from (
             f"does not use all outcomes of {task}"
             for task in walk["unused"]
@@ -171,6 +172,21 @@ def route_problems(path: Path, states: list[str]) -> Iterator[str]:
             yield f"does not enter {name}, or too early"
             return
         position = states.index(name, position) + 1
+
+
+def call_problems(path: Path, calls: list[tuple[str, Any]]) -> Iterator[str]:
+    """What is wrong with what the tasks were given."""
+    for task, wanted in path.passes.items():
+        given = [
+            parameters | parameters.get("Input", {}) for name, parameters in calls if name == task
+        ]
+        if len(given) != len(wanted):
+            yield f"calls {task} {len(given)} times"
+        yield from (
+            f"passes {actual} to {task}, without {parameters}"
+            for parameters, actual in zip(wanted, given, strict=False)
+            if not parameters.items() <= actual.items()
+        )
 
 
 def cause_problems(cause: str) -> Iterator[str]:
