@@ -237,7 +237,8 @@ class Path:
 
     `outcomes` has the tasks whose outcome is not the usual one: values for `results` ("A B"; "A B
     ..." repeats the last one for ever), a number of usual results, or the outcomes themselves.
-    Once these are used up the task must not be called again, and all of them must be used.
+    Once these are used up the task must not be called again, and all of them must be used. Any
+    other task but a poll is called once at most, or as often as `through` names it.
     """
 
     name: str
@@ -677,8 +678,8 @@ _ACTIVATE_CLUSTER = [
             "DescribeCluster": "UNINITIALIZED UNINITIALIZED INITIALIZE_IN_PROGRESS INITIALIZED"
             " INITIALIZED ACTIVE"
         },
-        "InstallPackage CheckCertificates InitializeCluster WaitForCluster ConfigureClient"
-        " ActivateCluster WaitForCluster ReportActivation",
+        "InstallPackage CheckCertificates InitializeCluster WaitForCluster InstallPackage"
+        " ConfigureClient ActivateCluster WaitForCluster ReportActivation",
         output={"State": "ACTIVE"},
     ),
     Path(

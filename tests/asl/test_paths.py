@@ -175,7 +175,12 @@ def route_problems(path: Path, states: list[str]) -> Iterator[str]:
 
 
 def call_problems(path: Path, calls: list[tuple[str, Any]]) -> Iterator[str]:
-    """What is wrong with what the tasks were given."""
+    """What is wrong with what the tasks were given, and how often all but polls were called."""
+    tasks = [task for task, _ in calls]
+    for task in dict.fromkeys(tasks):
+        limit = max(1, path.through.split().count(task), len(path.script().get(task, [])))
+        if not task.startswith(("Describe", "Find")) and tasks.count(task) > limit:
+            yield f"calls {task} {tasks.count(task)} times"
     for task, wanted in path.passes.items():
         given = [
             parameters | parameters.get("Input", {}) for name, parameters in calls if name == task
