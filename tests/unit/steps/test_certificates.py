@@ -750,7 +750,7 @@ def test_what_aws_has_against_the_certificates_is_told_in_its_words(world: Emula
         world.run(certificates.initialize_cluster, **of(cluster_id))
     assert str(refusal.value) == (
         "InitializeCluster: CloudHsmInvalidRequestException: SignedCert does"
-        f" not carry the public key of the cluster's CSR. [{cluster_id}]"
+        f" not have the public key of the cluster's CSR. [{cluster_id}]"
     )
 
 
