@@ -1,39 +1,19 @@
 from __future__ import annotations
 
-from typing import Any
-
-from rehearsal.checks.leak_check import resources
-
-
-def inventory(**services: Any) -> dict[str, Any]:
-    """An inventory with nothing in it but this."""
-    return {
-        "cloudformation": {"stacks": []},
-        "cloudhsm": {"clusters": [], "backups": []},
-        "kms": {"key_stores": [], "keys": []},
-        "secretsmanager": [],
-        "logs": [],
-        "iam": {"roles": [], "instance_profiles": []},
-        "ec2": {"instances": [], "security_groups": [], "network_interfaces": []},
-        "ssm": {"documents": [], "parameters": []},
-        "lambda": [],
-        "states": {"machines": [], "running": []},
-        "events": [],
-        "s3": [],
-        **services,
-    }
+from rehearsal.checks.leak_check import differences, resources
+from tests.support.inventory import inventory
 
 
-def test_an_empty_account_holds_nothing() -> None:
+def test_an_empty_account_has_no_resources() -> None:
     assert resources(inventory()) == frozenset()
 
 
-def test_everything_has_its_kind_and_name() -> None:
+def test_each_resource_is_listed_by_kind_and_name() -> None:
     found = resources(inventory(secretsmanager=["/a"], logs=["/b"], s3=["c"]))
     assert found == {"secret /a", "log group /b", "bucket c"}
 
 
-def test_backups_count_as_those_of_their_cluster() -> None:
+def test_backups_are_listed_once_per_cluster() -> None:
     backups = [
         {"BackupId": "backup-1", "ClusterId": "cluster-a"},
         {"BackupId": "backup-2", "ClusterId": "cluster-a"},
@@ -42,7 +22,7 @@ def test_backups_count_as_those_of_their_cluster() -> None:
     assert found == {"backup of cluster-a"}
 
 
-def test_what_aws_only_still_shows_is_gone() -> None:
+def test_deleted_resources_that_aws_still_lists_are_ignored() -> None:
     clusters = [
         {"ClusterId": "cluster-a", "State": "DELETED", "Hsms": []},
         {"ClusterId": "cluster-b", "State": "ACTIVE", "Hsms": []},
@@ -52,3 +32,10 @@ def test_what_aws_only_still_shows_is_gone() -> None:
         inventory(cloudhsm={"clusters": clusters, "backups": []}, cloudformation={"stacks": stacks})
     )
     assert found == {"cluster cluster-b"}
+
+
+def test_differences_lists_missing_and_leaked_resources() -> None:
+    assert differences({"role a", "role b"}, ["role b", "role c"]) == [
+        "role c is missing",
+        "role a was not deleted",
+    ]

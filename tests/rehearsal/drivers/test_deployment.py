@@ -11,7 +11,7 @@ from localaws.client import ROOT, LocalAws
 from rehearsal.drivers import deployment
 from rehearsal.drivers.deployment import DeployError, Stack
 
-NOBODY = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
+NO_FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:none"
 TINY = """
     AWSTemplateFormatVersion: '2010-09-09'
     Parameters:
@@ -55,7 +55,7 @@ def _stack(aws: LocalAws, tmp_path: Path) -> Iterator[Stack]:
     stack.wait()
 
 
-def test_a_stack_is_made_and_changed_with_make_deploy(aws: LocalAws, stack: Stack) -> None:
+def test_make_deploy_creates_and_updates_a_stack(aws: LocalAws, stack: Stack) -> None:
     assert stack.status() is None
     assert stack.deploy() == "CREATE_COMPLETE"
     assert stack.outputs() == {"oGroup": "/tiny"}
@@ -64,7 +64,7 @@ def test_a_stack_is_made_and_changed_with_make_deploy(aws: LocalAws, stack: Stac
     assert group["retentionInDays"] == 30
 
 
-def test_a_stack_is_removed_with_make_destroy_and_its_end_can_still_be_read(stack: Stack) -> None:
+def test_make_destroy_deletes_a_stack_whose_events_stay_readable(stack: Stack) -> None:
     stack.start()
     stack.wait()
     assert stack.destroy() == "DELETE_COMPLETE"
@@ -72,9 +72,9 @@ def test_a_stack_is_removed_with_make_destroy_and_its_end_can_still_be_read(stac
     assert stack.events("rLogGroup")[-1]["ResourceStatus"] == "DELETE_COMPLETE"
 
 
-def test_a_removed_stack_can_be_made_again(stack: Stack) -> None:
-    for ask in (stack.start, stack.start_delete):
-        ask()
+def test_a_deleted_stack_can_be_recreated(stack: Stack) -> None:
+    for request in (stack.start, stack.start_delete):
+        request()
         stack.wait()
     assert stack.deploy() == "CREATE_COMPLETE"
     stack.start_delete()
@@ -83,36 +83,34 @@ def test_a_removed_stack_can_be_made_again(stack: Stack) -> None:
     assert stack.wait() == "CREATE_COMPLETE"
 
 
-def test_one_need_not_wait_for_a_stack(stack: Stack) -> None:
+def test_start_creates_and_updates_through_the_api(stack: Stack) -> None:
     stack.start()
     assert stack.wait() == "CREATE_COMPLETE"
     stack.start(pDays=30)
     assert stack.wait() == "UPDATE_COMPLETE"
 
 
-def test_the_functions_are_built_anew_before_they_are_packaged(stack: Stack) -> None:
+def test_packaging_rebuilds_an_outdated_zip(stack: Stack) -> None:
     zipped = ROOT / deployment.BUILT[0]
     os.utime(zipped, (0, 0))
     stack.start()
     assert zipped.stat().st_mtime > 0
 
 
-def test_what_make_cannot_build_is_told_in_its_words(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_build_reports_makes_error(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "BUILT", ("no-such-file",))
     with pytest.raises(DeployError, match="No rule to make target 'no-such-file'"):
         stack.start()
 
 
-def test_what_is_refused_beforehand_is_told_in_the_cli_s_words(stack: Stack) -> None:
+def test_a_rejected_parameter_reports_the_template_rules_message(stack: Stack) -> None:
     with pytest.raises(DeployError, match="That is too long"):
         stack.deploy(pDays=9999)
     with pytest.raises(DeployError, match="That is too long"):
         stack.start()
 
 
-def test_parameters_keep_their_last_value(aws: LocalAws, stack: Stack) -> None:
+def test_parameters_retain_their_last_value(aws: LocalAws, stack: Stack) -> None:
     stack.start(pDays=30)
     stack.wait()
     with pytest.raises(DeployError, match="No updates"):
@@ -120,10 +118,10 @@ def test_parameters_keep_their_last_value(aws: LocalAws, stack: Stack) -> None:
     assert stack.deploy() == "CREATE_COMPLETE"
 
 
-def test_the_reasons_are_those_of_the_latest_request(stack: Stack) -> None:
+def test_reasons_are_those_of_the_latest_request(stack: Stack) -> None:
     stack.start()
     assert (stack.wait(), stack.reasons()) == ("CREATE_COMPLETE", [])
-    stack.start(pToken=NOBODY)
+    stack.start(pToken=NO_FUNCTION)
     assert stack.wait() == "UPDATE_ROLLBACK_COMPLETE"
     assert stack.reasons()[0].startswith("rCustom: ")
     stack.start(pToken="", pDays=30)

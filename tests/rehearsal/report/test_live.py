@@ -48,46 +48,46 @@ def line_with(shown: str, word: str) -> str:
     return next(line for line in shown.splitlines() if word in line)
 
 
-def test_the_scene_names_the_step_and_how_long_it_takes() -> None:
+def test_render_shows_each_step_with_its_duration() -> None:
     shown = text(render(Snapshot(100, EVENTS), [finished("Create", 0, 60), Step("Grow", 60)], 40))
     assert "1:00" in line_with(shown, "✓ Create")
     assert "0:40" in line_with(shown, "▶ Grow")
 
 
-def test_the_scene_counts_resources_and_names_those_at_work() -> None:
+def test_render_counts_complete_resources_and_lists_the_others() -> None:
     shown = text(render(Snapshot(100, EVENTS), [], 40))
-    assert "1 of 2 done" in shown
+    assert "1 of 2 complete" in shown
     assert "CREATE_IN_PROGRESS  1:02" in line_with(shown, "rCloudHsmCluster")
-    assert "rClusterRole" not in shown.split("latest")[0]
+    assert "rClusterRole" not in shown.split("latest events")[0]
 
 
-def test_the_scene_shows_who_works_for_whom_and_in_which_state() -> None:
+def test_render_indents_executions_below_their_parent() -> None:
     shown = text(render(Snapshot(100, EVENTS), [], 40))
     assert "RunLifecycle" in line_with(shown, "hsm-1-handle-request")
     assert "WaitForHsms  1:00" in line_with(shown, "  hsm-1-create-cluster")
 
 
-def test_the_scene_shows_the_cluster_and_its_hsms() -> None:
+def test_render_shows_the_cluster_and_its_hsms() -> None:
     shown = text(render(Snapshot(100, EVENTS), [], 40))
     assert "UNINITIALIZED" in line_with(shown, "cluster cluster-a")
     assert "CREATE_IN_PROGRESS" in line_with(shown, "HSM hsm-b us-east-1a")
 
 
-def test_the_scene_ends_with_the_latest_events() -> None:
+def test_render_ends_with_the_latest_events() -> None:
     latest = text(render(Snapshot(100, EVENTS), [], 40)).split("latest")[1]
     assert "CreateHsm" in line_with(latest, "hsm-b")
     assert "StateEntered RunLifecycle" in latest
 
 
-def test_the_scene_fits_a_small_terminal() -> None:
+def test_render_fits_a_small_terminal() -> None:
     shown = text(render(Snapshot(100, EVENTS * 5), [Step("Create", 0)], 24), width=80)
     assert len(shown.splitlines()) <= 24
 
 
-def test_the_summary_tells_both_times_and_the_outcome() -> None:
+def test_summary_shows_both_durations_and_the_outcome() -> None:
     shown = text(summary([finished("Create", 0, 1500), finished("Grow", 1500, 1600, "HSMs: two")]))
     assert "25:00" in line_with(shown, "Create")
-    assert "as expected" in line_with(shown, "Create")
+    assert "passed" in line_with(shown, "Create")
     assert "HSMs: two" in line_with(shown, "Grow")
 
 
@@ -95,22 +95,22 @@ def plain() -> Console:
     return Console(file=io.StringIO(), width=120, force_terminal=False)
 
 
-def test_without_a_terminal_every_turn_is_a_line_told_once() -> None:
+def test_without_a_terminal_each_transition_is_printed_once() -> None:
     console = plain()
-    looked = threading.Semaphore(0)
+    refreshed = threading.Semaphore(0)
 
-    def look() -> Snapshot:
-        looked.release()
+    def snapshot() -> Snapshot:
+        refreshed.release()
         return Snapshot(100, EVENTS)
 
-    with Display(console, "standard: a driver", look) as display:
+    with Display(console, "standard: a cluster", snapshot) as display:
         display.start_step(Step("Create", 0))
-        looked.acquire()
-        looked.acquire()
+        refreshed.acquire()
+        refreshed.acquire()
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines == [
-        "standard: a driver",
+        "standard: a cluster",
         "0:00 Create",
         "0:00 stack hsm CREATE_IN_PROGRESS",
         "0:38 execution hsm-1-handle-request started",
@@ -120,20 +120,20 @@ def test_without_a_terminal_every_turn_is_a_line_told_once() -> None:
     ]
 
 
-def test_a_local_aws_that_is_gone_shows_nothing_and_harms_nothing() -> None:
-    def look() -> Snapshot:
+def test_the_display_survives_a_stopped_local_aws() -> None:
+    def snapshot() -> Snapshot:
         raise ConnectionRefusedError
 
     console = plain()
-    with Display(console, "standard: a driver", look):
+    with Display(console, "standard: a cluster", snapshot):
         pass
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue() == "standard: a driver\n"
+    assert console.file.getvalue() == "standard: a cluster\n"
 
 
-def test_on_a_terminal_the_scene_is_drawn_over_and_over() -> None:
+def test_on_a_terminal_the_display_is_redrawn() -> None:
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
-    with Display(console, "standard: a driver", lambda: Snapshot(100, EVENTS)) as display:
+    with Display(console, "standard: a cluster", lambda: Snapshot(100, EVENTS)) as display:
         display.start_step(Step("Create", 0))
     assert isinstance(console.file, io.StringIO)
     assert "hsm-b us-east-1a" in console.file.getvalue()

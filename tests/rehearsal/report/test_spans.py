@@ -16,7 +16,7 @@ def only(*events: dict[str, Any]) -> Trace:
     return trace
 
 
-def test_a_cluster_is_in_each_state_until_the_next() -> None:
+def test_a_span_ends_where_the_next_starts() -> None:
     trace = only(
         event(10, "cloudhsm", "cluster-abc", "CreateCluster"),
         event(10, "cloudhsm", "cluster-abc", "CREATE_IN_PROGRESS"),
@@ -26,7 +26,7 @@ def test_a_cluster_is_in_each_state_until_the_next() -> None:
     assert trace.spans == [Span("CREATE_IN_PROGRESS", 10, 203), Span("UNINITIALIZED", 203)]
 
 
-def test_calls_and_notes_are_no_states() -> None:
+def test_calls_and_notes_are_ignored() -> None:
     trace = only(
         event(1, "cloudhsm", "cluster-abc", "ACTIVE"),
         event(2, "cloudhsm", "cluster-abc", "user-create"),
@@ -35,7 +35,7 @@ def test_calls_and_notes_are_no_states() -> None:
     assert trace.spans == [Span("ACTIVE", 1)]
 
 
-def test_what_is_deleted_has_no_state_any_more() -> None:
+def test_a_deleted_resource_has_an_outcome_and_no_state() -> None:
     trace = only(
         event(1, "cloudhsm", "hsm-abc", "ACTIVE", zone="us-east-1a"),
         event(2, "cloudhsm", "hsm-abc", "DELETE_IN_PROGRESS", zone="us-east-1a"),
@@ -45,7 +45,7 @@ def test_what_is_deleted_has_no_state_any_more() -> None:
     assert (trace.start, trace.end) == (1, 285)
 
 
-def test_backups_have_no_track() -> None:
+def test_backups_have_no_trace() -> None:
     assert traces([event(1, "cloudhsm", "backup-abc", "READY", cluster="cluster-abc")]) == []
 
 
@@ -58,7 +58,7 @@ def test_backups_have_no_track() -> None:
         ("ExecutionAborted", "ABORTED"),
     ],
 )
-def test_a_workflow_goes_from_state_to_state_and_ends(end: str, outcome: str) -> None:
+def test_an_execution_has_a_span_per_state_and_an_outcome(end: str, outcome: str) -> None:
     trace = only(
         event(0, "states", "hsm-1-align-hsms", "ExecutionStarted", execution="x"),
         event(0, "states", "hsm-1-align-hsms", "StateEntered", execution="x", state="DescribeHsms"),
@@ -69,17 +69,17 @@ def test_a_workflow_goes_from_state_to_state_and_ends(end: str, outcome: str) ->
     assert (trace.outcome, trace.end) == (outcome, 15)
 
 
-def test_two_executions_of_one_machine_are_two_tracks() -> None:
-    told = traces(
+def test_each_execution_has_its_own_trace() -> None:
+    found = traces(
         event(
             at, "states", "hsm-1-align-hsms", "StateEntered", execution=name, state="DescribeHsms"
         )
         for at, name in [(0, "one"), (1, "two")]
     )
-    assert [trace.label for trace in told] == ["hsm-1-align-hsms"] * 2
+    assert [trace.label for trace in found] == ["hsm-1-align-hsms"] * 2
 
 
-def test_a_stack_is_told_from_its_resources() -> None:
+def test_a_stack_and_its_resources_have_separate_traces() -> None:
     stack, resource = traces(
         [
             event(0, "cloudformation", "hsm", "CREATE_IN_PROGRESS", stack="hsm"),
@@ -91,7 +91,7 @@ def test_a_stack_is_told_from_its_resources() -> None:
     assert (resource.kind, resource.state) == (Kind.RESOURCE, "CREATE_COMPLETE")
 
 
-def test_a_stack_that_is_made_again_goes_on_where_it_was_deleted() -> None:
+def test_a_recreated_stack_continues_its_trace() -> None:
     trace = only(
         event(0, "cloudformation", "hsm", "DELETE_IN_PROGRESS", stack="hsm"),
         event(5, "cloudformation", "hsm", "DELETE_COMPLETE", stack="hsm"),
@@ -101,7 +101,7 @@ def test_a_stack_that_is_made_again_goes_on_where_it_was_deleted() -> None:
     assert trace.state == "CREATE_IN_PROGRESS"
 
 
-def test_a_command_lasts_from_sending_to_its_outcome() -> None:
+def test_a_command_lasts_from_sendcommand_to_its_outcome() -> None:
     trace = only(
         event(5, "ssm", "hsm-1-activate", "SendCommand", command=1, instance="i-1"),
         event(46, "ssm", "hsm-1-activate", "Failed", command=1, instance="i-1"),
@@ -109,7 +109,7 @@ def test_a_command_lasts_from_sending_to_its_outcome() -> None:
     assert (trace.kind, trace.outcome, trace.start, trace.end) == (Kind.COMMAND, "Failed", 5, 46)
 
 
-def test_an_instance_and_a_key_store_have_their_states() -> None:
+def test_instances_and_key_stores_have_traces() -> None:
     instance, store = traces(
         [
             event(0, "ec2", "i-1", "pending"),
@@ -124,12 +124,12 @@ def test_an_instance_and_a_key_store_have_their_states() -> None:
     assert (store.kind, store.outcome) == (Kind.KEY_STORE, "DELETED")
 
 
-def test_what_is_of_another_kind_has_no_track() -> None:
+def test_functions_have_no_trace() -> None:
     assert traces([event(1, "lambda", "hsm-1-cluster", "Invoked", step="CreateHsm")]) == []
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0:00"), (41.4, "0:41"), (727, "12:07"), (3750, "1:02:30")]
+    ("seconds", "text"), [(0, "0:00"), (41.4, "0:41"), (727, "12:07"), (3750, "1:02:30")]
 )
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_minutes_and_hours(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
