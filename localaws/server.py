@@ -158,7 +158,7 @@ def _import(region: str) -> None:
         importlib.import_module(name)
     # ministack looks each service up in a session of its own: one loader reads for all of them.
     vars(botocore.session)["create_loader"] = functools.cache(botocore.session.create_loader)
-    access.read_ahead(SERVICES)
+    access.preload(SERVICES)
 
 
 def _serve(
@@ -168,7 +168,7 @@ def _serve(
     sources: Sources,
 ) -> None:
     load(given.region)
-    from localaws.ministack import gateway as gateway_seam
+    from localaws.ministack import gateway as patched_gateway
 
     gateway, secure = _listen(given.port), _listen(0)
     listener = admin_api.listen(given.admin_port)
@@ -188,7 +188,7 @@ def _serve(
         "clock": given.clock,
         "auth": emulator.auth,
     }
-    application = gateway_seam.holding(emulator, installed.application)
+    application = patched_gateway.holding(emulator, installed.application)
     config = _config(gateway, secure, certificate, key)
     # What is here now stays: the collector need not look at it again and again.
     gc.freeze()

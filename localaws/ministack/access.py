@@ -1,8 +1,8 @@
-"""The way to every private part of ministack that the local AWS touches.
+"""Access to ministack's private names.
 
-ministack is not forked and not changed on disk: what it does otherwise than AWS is replaced as the
-process starts. Whatever is touched has to stand in TABLE with its reason; `ministack()` refuses the
-rest, and a test fails when a new version of ministack has lost one of them.
+ministack is used unmodified; where it differs from AWS, its functions are replaced at startup.
+`ministack()` reaches only the names listed in patched_names.TABLE, and a test fails if the
+installed version lacks one of them.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from localaws.ministack.patched_names import TABLE
 VERSION = "1.5.33"
 
 
-class UnlistedSeamError(Exception):
-    """Somebody reached for a part of ministack that the table does not name."""
+class UnlistedNameError(Exception):
+    """A name of ministack that patched_names.TABLE does not list."""
 
 
-class Seams:
-    """One module of ministack, as far as TABLE lists it: set an attribute to replace it."""
+class PatchedModule:
+    """A module of ministack, limited to the names in TABLE. Set an attribute to replace it."""
 
     def __init__(self, module: str) -> None:
         vars(self)["name"] = module
 
     @property
     def module(self) -> ModuleType:
-        """The module itself, which is imported anew for another Region (server.py)."""
+        """The module itself, looked up each time: server.py reloads ministack for each Region."""
         name = f"ministack.{vars(self)['name']}"
         return sys.modules.get(name) or importlib.import_module(name)
 
     def _listed(self, attribute: str) -> str:
         if attribute not in TABLE[vars(self)["name"]]:
-            raise UnlistedSeamError(f"ministack.{vars(self)['name']}.{attribute}")
+            raise UnlistedNameError(f"ministack.{vars(self)['name']}.{attribute}")
         return attribute
 
     def __getattr__(self, attribute: str) -> Any:
@@ -44,17 +44,17 @@ class Seams:
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if not hasattr(self.module, attribute):
-            raise AttributeError(f"{self.module.__name__} has no {attribute} to replace")
+            raise AttributeError(f"{self.module.__name__} has no attribute {attribute}")
         setattr(self.module, self._listed(attribute), value)
 
 
 def ministack(module: str) -> Any:
-    """The listed parts of ministack's module of that name, such as "services.ec2"."""
-    return Seams(module)
+    """The listed names of a module of ministack, such as "services.ec2"."""
+    return PatchedModule(module)
 
 
-def read_ahead(services: Iterable[str]) -> None:
-    """Have ministack read what it keeps of the SDK's descriptions of these services."""
+def preload(services: Iterable[str]) -> None:
+    """Make ministack cache the botocore models of these services."""
     actions, responses = ministack("core.iam_actions"), ministack("core.responses")
     for service in services:
         responses._service_model(service)

@@ -1,19 +1,19 @@
-"""Stack operations: on virtual time, one after the other, and overtaken as on AWS.
+"""Stack operations in virtual time, one at a time for each stack.
 
-Otherwise in ministack: a resource that takes time stops the whole server; a stack that is deleted
-while it is being created is worked on twice; a custom resource whose create failed is forgotten;
-what a resource needs is deleted although the resource itself could not be; an update can be
-cancelled while it cleans up.
+AWS lets a deletion interrupt a creation or rollback, deletes a custom resource whose create failed,
+retains what an undeletable resource depends on, and rejects the cancellation of an update that is
+cleaning up. In ministack a slow resource blocks the server, and a stack deleted during its creation
+is processed twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from localaws.ministack import virtual_time
 from localaws.ministack.access import ministack
 from localaws.ministack.custom_resources import RequestFailedError, Requests
 from localaws.ministack.gateway import held
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
 Stack = dict[str, Any]
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 
 STACK = "AWS::CloudFormation::Stack"
-# A deletion overtakes these.
+# A deletion interrupts these.
 CREATING = frozenset({"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"})
 CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 CANCELLED = "Resource creation cancelled"
@@ -38,16 +38,17 @@ _engine = ministack("services.cloudformation.engine")
 
 
 class Operations:
-    """What goes on with each stack."""
+    """The operations in progress on each stack, by stack id."""
 
     def __init__(self, emulator: EmulatorState, requests: Requests) -> None:
         self._emulator = emulator
         self._requests = requests
-        # By stack id: whose turn it is, how many there are, and whose create has failed.
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._scheduled: Counter[str] = Counter()
-        self._half_made: dict[str, dict[str, Stack]] = {}
-        self._given_up: set[str] = set()
+        # Custom resources whose create failed, by logical id.
+        self._incomplete: dict[str, dict[str, Stack]] = {}
+        # Stacks whose creation a deletion has interrupted.
+        self._interrupted: set[str] = set()
         self._provision = _stacks._provision_resource
         self._roll_back = _stacks._roll_back_operation
         self._add_event = _stacks._add_event
@@ -57,21 +58,21 @@ class Operations:
     def schedule(
         self, operation: Coroutine[Any, Any, None], stack: Stack | None, stack_id: str | None = None
     ) -> None:
-        """Begin a stack operation once the one before it has ended."""
+        """Start a stack operation once the previous one has ended."""
         identifier = stack_id or (stack or {}).get("StackId", "")
-        clock, lock = self._emulator.clock, self._turns.setdefault(identifier, asyncio.Lock())
-        # One that has to wait must not hold the clock: what it waits for may need time.
+        clock, lock = self._emulator.clock, self._locks.setdefault(identifier, asyncio.Lock())
+        # An operation that waits must not hold the clock: the previous one may need time to pass.
         hold = None if self._scheduled[identifier] else clock.handoff()
         self._scheduled[identifier] += 1
 
-        async def in_turn() -> None:
+        async def run() -> None:
             try:
                 async with lock:
                     await held(hold or clock.handoff(), operation)
             finally:
                 self._scheduled[identifier] -= 1
 
-        self._create_task(in_turn(), stack, stack_id)
+        self._create_task(run(), stack, stack_id)
 
     def add_event(
         self,
@@ -84,7 +85,7 @@ class Operations:
         *rest: Any,
         **named: Any,
     ) -> None:
-        """Record a stack event, in the event_log too."""
+        """Record a stack event, also in the event log."""
         self._add_event(
             stack_id, stack_name, logical_id, resource_type, status, reason, *rest, **named
         )
@@ -97,21 +98,21 @@ class Operations:
             **({"reason": reason} if reason else {}),
         )
 
-    # --- Creating ---
+    # --- Create ---
 
     def provision(
         self, resource_type: str, logical_id: str, props: Stack, stack_name: str
     ) -> tuple[str, dict[str, Any]]:
-        """Create a resource; a custom one that fails is remembered under the id it answered."""
+        """Create a resource; remember a custom resource that fails, with its physical id."""
         stack_id = _package._stacks[stack_name]["StackId"]
-        if stack_id in self._given_up:
+        if stack_id in self._interrupted:
             raise ValueError(CANCELLED)
         try:
-            made: tuple[str, dict[str, Any]] = self._provision(
+            created: tuple[str, dict[str, Any]] = self._provision(
                 resource_type, logical_id, props, stack_name
             )
         except RequestFailedError as failure:
-            self._half_made.setdefault(stack_id, {})[logical_id] = {
+            self._incomplete.setdefault(stack_id, {})[logical_id] = {
                 "PhysicalResourceId": failure.physical_id,
                 "ResourceType": resource_type,
                 "ResourceStatus": "CREATE_FAILED",
@@ -121,9 +122,9 @@ class Operations:
                 "Timestamp": _stacks.now_iso(),
             }
             raise
-        return made
+        return created
 
-    # --- Updating ---
+    # --- Update ---
 
     def delete_resource(
         self,
@@ -133,10 +134,10 @@ class Operations:
         stack_name: str = "",
         logical_id: str | None = None,
     ) -> None:
-        """Delete a resource; one that an update leaves behind, in the update's cleanup."""
+        """Delete a resource; during an update, in the update's cleanup phase."""
         stack = _package._stacks[stack_name]
         if stack["StackStatus"] == "UPDATE_IN_PROGRESS":
-            self._turn(stack, CLEANUP)
+            self._set_status(stack, CLEANUP)
         if stack["StackStatus"] != CLEANUP:
             self._delete(kind, physical_id, props, stack_name, logical_id)
             return
@@ -145,7 +146,15 @@ class Operations:
         self._delete(kind, physical_id, props, stack_name, logical_id)
         self.add_event(*about, "DELETE_COMPLETE", "", physical_id)
 
-    # --- Rolling back ---
+    def cancel_update(self, cancel: Callable[[Any], Response], params: Any) -> Response:
+        """CancelUpdateStack, which stops waiting for a custom resource."""
+        response = cancel(params)
+        if response[0] == 200:
+            stack = _handlers._resolve_stack(_handlers._p(params, "StackName"))
+            self._requests.cancel(stack["StackId"])
+        return response
+
+    # --- Roll back ---
 
     async def roll_back(
         self,
@@ -155,54 +164,51 @@ class Operations:
         operation: dict[str, Any],
         reason: str = "",
     ) -> None:
-        """Undo a failed create or update, the half-made custom resource included."""
+        """Undo a failed create or update, including custom resources whose create failed."""
         if stack.pop("_cancel_requested", False):
-            # While a custom resource was in flight.
+            # Cancelled while a custom resource was in progress.
             operation["cancelled"] = True
-        half_made = self._half_made.pop(stack_id, {})
-        stack.setdefault("_resources", {}).update(half_made)
-        operation["created"] = [*operation.get("created", []), *half_made]
+        incomplete = self._incomplete.pop(stack_id, {})
+        stack.setdefault("_resources", {}).update(incomplete)
+        operation["created"] = [*operation.get("created", []), *incomplete]
         if operation.get("is_update"):
             await self._roll_back(stack_name, stack_id, stack, operation, reason)
             return
-        _know_template(stack, operation)
-        if stack_id in self._given_up:
+        _ensure_template(stack, operation)
+        if stack_id in self._interrupted:
             return
         failed = operation.get("failed_logical_id")
         why = reason or (
             f"The following resource(s) failed to create: [{failed}]. " if failed else ""
         )
-        self._turn(stack, "ROLLBACK_IN_PROGRESS", f"{why}Rollback requested by user.")
-        failures = await self._tear_down(stack, set(operation["created"]), rolling_back=True)
-        if stack_id in self._given_up:
+        self._set_status(stack, "ROLLBACK_IN_PROGRESS", f"{why}Rollback requested by user.")
+        failures = await self._delete_resources(stack, set(operation["created"]), rolling_back=True)
+        if stack_id in self._interrupted:
             return
         if failures:
-            listed = ", ".join(sorted(failures))
-            self._turn(
-                stack, "ROLLBACK_FAILED", f"The following resource(s) failed to delete: [{listed}]."
-            )
+            self._set_status(stack, "ROLLBACK_FAILED", f"{_failed_to_delete(failures)}.")
         else:
-            self._turn(stack, "ROLLBACK_COMPLETE")
+            self._set_status(stack, "ROLLBACK_COMPLETE")
 
-    # --- Deleting ---
+    # --- Delete ---
 
-    def delete_stack(self, delete: Callable[[Any], Answer], given: Mapping[str, Any]) -> Answer:
-        """DeleteStack: overtakes a creation and its rollback, and waits for no other operation."""
-        stack = _handlers._resolve_stack(_handlers._p(given, "StackName"))
+    def delete_stack(self, delete: Callable[[Any], Response], params: Any) -> Response:
+        """DeleteStack: interrupts a creation or rollback, and is rejected during an update."""
+        stack = _handlers._resolve_stack(_handlers._p(params, "StackName"))
         status = (stack or {}).get("StackStatus", "")
         if stack and status in CREATING:
-            self._given_up.add(stack["StackId"])
+            self._interrupted.add(stack["StackId"])
             self._requests.cancel(stack["StackId"])
         elif stack and status == "DELETE_IN_PROGRESS":
-            done: Answer = _handlers._xml(200, "DeleteStackResponse", "")
-            return done
+            accepted: Response = _handlers._xml(200, "DeleteStackResponse", "")
+            return accepted
         elif stack and status.endswith("IN_PROGRESS"):
-            refused: Answer = _handlers._error(
+            rejected: Response = _handlers._error(
                 "ValidationError",
                 f"Stack [{stack['StackId']}] cannot be deleted while in status {status}",
             )
-            return refused
-        return delete(given)
+            return rejected
+        return delete(params)
 
     async def delete(
         self,
@@ -211,115 +217,114 @@ class Operations:
         retain_resources: Collection[str] = (),
         force: bool = False,
     ) -> None:
-        """The work of DeleteStack."""
+        """Delete a stack's resources."""
         stack = _package._stacks.get(stack_name)
         if not stack or stack["StackId"] != stack_id:
             return
-        self._given_up.discard(stack_id)
-        _know_template(stack, stack.pop("_failed_operation", {}))
-        stack.setdefault("_resources", {}).update(self._half_made.pop(stack_id, {}))
-        self._turn(stack, "DELETE_IN_PROGRESS", "User Initiated")
-        failures = await self._tear_down(
+        self._interrupted.discard(stack_id)
+        _ensure_template(stack, stack.pop("_failed_operation", {}))
+        stack.setdefault("_resources", {}).update(self._incomplete.pop(stack_id, {}))
+        self._set_status(stack, "DELETE_IN_PROGRESS", "User Initiated")
+        failures = await self._delete_resources(
             stack, set(stack["_resources"]), retain=set(retain_resources)
         )
         if failures:
-            listed = ", ".join(sorted(failures))
-            self._turn(
-                stack, "DELETE_FAILED", f"The following resource(s) failed to delete: [{listed}]. "
-            )
+            self._set_status(stack, "DELETE_FAILED", f"{_failed_to_delete(failures)}. ")
             return
         for output in stack.get("Outputs", []):
             if output.get("ExportName"):
                 _package._exports.pop(output["ExportName"], None)
-        self._turn(stack, "DELETE_COMPLETE")
+        self._set_status(stack, "DELETE_COMPLETE")
 
-    async def _tear_down(
+    async def _delete_resources(
         self,
         stack: Stack,
         chosen: set[str],
         retain: Collection[str] = (),
         rolling_back: bool = False,
     ) -> list[str]:
-        """Delete resources, each before what it needs; what fails, with all it needs, stays."""
-        name, stack_id = stack["StackName"], stack["StackId"]
-        resources, template = stack["_resources"], stack.get("_template") or {}
-        definitions = template.get("Resources") or {}
-        conditions = stack.get("_conditions") or {}
-        ordered = _stacks._topological_sort(definitions, conditions)
+        """Delete resources in reverse order of their dependencies; return those that failed.
+
+        The dependencies of a resource that failed are left as they are.
+        """
+        resources = stack["_resources"]
+        definitions = (stack.get("_template") or {}).get("Resources") or {}
+        ordered = _stacks._topological_sort(definitions, stack.get("_conditions") or {})
         ordered += [logical_id for logical_id in resources if logical_id not in ordered]
         failures: list[str] = []
         needed: set[str] = set()
         for logical_id in reversed([each for each in ordered if each in chosen & set(resources)]):
-            record = resources[logical_id]
-            kind, physical_id = record["ResourceType"], record.get("PhysicalResourceId", "")
-            needs = _stacks._extract_deps(definitions.get(logical_id) or {}, set(resources))
+            dependencies = _stacks._extract_deps(definitions.get(logical_id) or {}, set(resources))
             if logical_id in needed:
-                needed |= needs
+                needed |= dependencies
                 continue
-
-            def event(
-                status: str,
-                reason: str = "",
-                *,
-                logical_id: str = logical_id,
-                kind: str = kind,
-                physical_id: str = physical_id,
-            ) -> None:
-                self.add_event(stack_id, name, logical_id, kind, status, reason, physical_id)
-
-            policy = _stacks._resource_policy(
-                definitions.get(logical_id),
-                "DeletionPolicy",
-                resources,
-                stack.get("_resolved_params", {}),
-                conditions,
-                template.get("Mappings", {}),
-                name,
-                stack_id,
-            )
-            kept = policy == "Retain" or (policy == "RetainExceptOnCreate" and not rolling_back)
-            if kept or logical_id in retain:
-                event("DELETE_SKIPPED")
-                del resources[logical_id]
-                continue
-            event("DELETE_IN_PROGRESS")
-            try:
-                await _stacks.run_reentrant(
-                    _stacks._delete_resource,
-                    kind,
-                    physical_id,
-                    record.get("Properties", {}),
-                    name,
-                    logical_id,
-                )
-            except Exception as failure:
-                event("DELETE_FAILED", str(failure))
-                record.update(ResourceStatus="DELETE_FAILED", ResourceStatusReason=str(failure))
+            policy = _deletion_policy(stack, logical_id)
+            retained = policy == "Retain" or (policy == "RetainExceptOnCreate" and not rolling_back)
+            if retained or logical_id in retain:
+                self._resource_event(stack, logical_id, "DELETE_SKIPPED")
+            elif not await self._delete_one(stack, logical_id):
                 failures.append(logical_id)
-                needed |= needs
-                if rolling_back and stack_id in self._given_up:
+                needed |= dependencies
+                if rolling_back and stack["StackId"] in self._interrupted:
                     break
                 continue
-            event("DELETE_COMPLETE")
             del resources[logical_id]
         return failures
 
-    def cancel_update(self, cancel: Callable[[Any], Answer], given: Mapping[str, Any]) -> Answer:
-        """CancelUpdateStack gives up the custom resource in flight, whose answer is then late."""
-        answer = cancel(given)
-        if answer[0] == 200:
-            stack = _handlers._resolve_stack(_handlers._p(given, "StackName"))
-            self._requests.cancel(stack["StackId"])
-        return answer
+    async def _delete_one(self, stack: Stack, logical_id: str) -> bool:
+        """Delete a resource and report whether that succeeded."""
+        record = stack["_resources"][logical_id]
+        self._resource_event(stack, logical_id, "DELETE_IN_PROGRESS")
+        try:
+            await _stacks.run_reentrant(
+                _stacks._delete_resource,
+                record["ResourceType"],
+                record.get("PhysicalResourceId", ""),
+                record.get("Properties", {}),
+                stack["StackName"],
+                logical_id,
+            )
+        except Exception as failure:
+            self._resource_event(stack, logical_id, "DELETE_FAILED", str(failure))
+            record.update(ResourceStatus="DELETE_FAILED", ResourceStatusReason=str(failure))
+            return False
+        self._resource_event(stack, logical_id, "DELETE_COMPLETE")
+        return True
 
-    def _turn(self, stack: Stack, status: str, reason: str = "") -> None:
+    def _resource_event(self, stack: Stack, logical_id: str, status: str, reason: str = "") -> None:
+        record = stack["_resources"][logical_id]
+        kind, physical_id = record["ResourceType"], record.get("PhysicalResourceId", "")
+        self.add_event(
+            stack["StackId"], stack["StackName"], logical_id, kind, status, reason, physical_id
+        )
+
+    def _set_status(self, stack: Stack, status: str, reason: str = "") -> None:
         stack["StackStatus"], stack["StackStatusReason"] = status, reason
         name, stack_id = stack["StackName"], stack["StackId"]
         self.add_event(stack_id, name, name, STACK, status, reason, stack_id)
 
 
-def _know_template(stack: Stack, operation: Mapping[str, Any]) -> None:
-    """A stack that a change set makes has its template only once it has succeeded."""
+def _failed_to_delete(logical_ids: list[str]) -> str:
+    return f"The following resource(s) failed to delete: [{', '.join(sorted(logical_ids))}]"
+
+
+def _deletion_policy(stack: Stack, logical_id: str) -> str | None:
+    template = stack.get("_template") or {}
+    policy: str | None = _stacks._resource_policy(
+        (template.get("Resources") or {}).get(logical_id),
+        "DeletionPolicy",
+        stack["_resources"],
+        stack.get("_resolved_params", {}),
+        stack.get("_conditions") or {},
+        template.get("Mappings", {}),
+        stack["StackName"],
+        stack["StackId"],
+    )
+    return policy
+
+
+def _ensure_template(stack: Stack, operation: Mapping[str, Any]) -> None:
+    """Give a stack its template; ministack stores that of a change set only on success."""
     if not stack.get("_template") and operation.get("template"):
         stack["_template"] = operation["template"]
         stack["_resolved_params"] = operation["param_values"]
@@ -329,25 +334,20 @@ def _know_template(stack: Stack, operation: Mapping[str, Any]) -> None:
 
 
 def install(emulator: EmulatorState, requests: Requests) -> None:
-    """Run stack operations on virtual time, and let them overtake each other as on AWS."""
+    """Run stack operations in virtual time, and let a deletion interrupt them as on AWS."""
     operations = Operations(emulator, requests)
-
-    def now_iso() -> str:
-        moment = dt.datetime.fromtimestamp(emulator.clock.now(), dt.UTC)
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
-
     for module in (_stacks, _handlers, _changesets):
-        module.now_iso = now_iso
+        module.now_iso = lambda: virtual_time.now_iso(emulator.clock)
         module._add_event = operations.add_event
         module._create_stack_task_in_region = operations.schedule
     for module in (_stacks, _handlers):
         module._delete_stack_async = operations.delete
         module._roll_back_operation = operations.roll_back
-    # Every resource may wait in virtual time.
+    # Any resource may wait in virtual time.
     _stacks._runs_on_worker_thread = lambda resource_type: True
     _stacks._provision_resource = operations.provision
     _stacks._delete_resource = operations.delete_resource
     actions = _handlers._ACTION_HANDLERS
     delete, cancel = actions["DeleteStack"], actions["CancelUpdateStack"]
-    actions["DeleteStack"] = lambda given: operations.delete_stack(delete, given)
-    actions["CancelUpdateStack"] = lambda given: operations.cancel_update(cancel, given)
+    actions["DeleteStack"] = lambda params: operations.delete_stack(delete, params)
+    actions["CancelUpdateStack"] = lambda params: operations.cancel_update(cancel, params)

@@ -1,6 +1,7 @@
-"""EventBridge: a rule reaches a function only with its permission, and asynchronously.
+"""EventBridge rules that invoke functions.
 
-Otherwise in ministack: the function's resource policy is ignored, and nothing is retried.
+AWS checks the function's resource policy and invokes asynchronously, with retries; ministack does
+neither.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 SERVICE = "events.amazonaws.com"
 
 _events = ministack("services.eventbridge")
-_log = logging.getLogger("rehearsal")
+_log = logging.getLogger("localaws")
 _rule_arn: contextvars.ContextVar[str] = contextvars.ContextVar("rule", default="")
 
 
 def install(emulator: EmulatorState) -> None:
-    """Ask a function's resource policy before a rule invokes it."""
+    """Check a function's resource policy before a rule invokes it."""
     invoke_target = _events._invoke_target
 
     def invoke_target_of(target: Any, event: Any, rule: Mapping[str, Any], view: Any = None) -> Any:

@@ -1,7 +1,4 @@
-"""What a state machine writes to its log group, as its logging configuration says.
-
-Otherwise in ministack: nothing is written.
-"""
+"""Execution events that a state machine writes to its log group; ministack writes none."""
 
 from __future__ import annotations
 
@@ -9,14 +6,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from localaws.ministack import log_streams
 from localaws.ministack.access import ministack
 from localaws.ministack.state_machines import destinations
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
-# The data of an execution, which includeExecutionData lets into the log.
-DATA = frozenset({"input", "output", "cause", "parameters"})
+# Logged only with includeExecutionData.
+EXECUTION_DATA = frozenset({"input", "output", "cause", "parameters"})
 LEVELS = {
     "ERROR": ("Failed", "TimedOut", "Aborted"),
     "FATAL": ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"),
@@ -27,7 +25,7 @@ _logs = ministack("services.cloudwatch_logs")
 
 
 def install(emulator: EmulatorState) -> None:
-    """Write every event of a history to the log group of its machine."""
+    """Log the events of each execution as its state machine's logging configuration says."""
     add_event = _states._add_event
 
     def add_and_log(
@@ -36,7 +34,7 @@ def install(emulator: EmulatorState) -> None:
         event = add_event(record, kind, details)
         machine = _states._state_machines.get(record["stateMachineArn"])
         if event and machine:
-            # The first event is there from the beginning, not added.
+            # ministack creates the record with its first event, without _add_event.
             for each in record["events"][:1] if event["id"] == 2 else []:
                 _log(emulator, machine, record, each)
             _log(emulator, machine, record, event)
@@ -56,36 +54,24 @@ def _log(
     level = logging.get("level", "OFF")
     if level == "OFF" or (level != "ALL" and not event["type"].endswith(LEVELS[level])):
         return
-    included = str(logging.get("includeExecutionData", False)).lower() == "true"
-    details = {
-        name: value
-        for key, part in event.items()
-        if key.endswith("EventDetails")
-        for name, value in part.items()
-        if included or name not in DATA
-    }
-    now = int(emulator.clock.now() * 1000)
+    with_data = str(logging.get("includeExecutionData", False)).lower() == "true"
+    now = emulator.clock.now()
     message = {
         "id": str(event["id"]),
         "type": event["type"],
-        "details": details,
-        "event_timestamp": str(now),
+        "details": {
+            name: value
+            for key, part in event.items()
+            if key.endswith("EventDetails")
+            for name, value in part.items()
+            if with_data or name not in EXECUTION_DATA
+        },
+        "event_timestamp": str(int(now * 1000)),
         "execution_arn": record["executionArn"],
     }
     for arn in destinations(given):
         group = _logs._log_groups.get(arn.removesuffix(":*").partition(":log-group:")[2])
-        if group is None:
-            continue
-        stream = group["streams"].setdefault(
-            f"states/{machine['name']}",
-            {
-                "events": [],
-                "uploadSequenceToken": "1",
-                "creationTime": now,
-                "firstEventTimestamp": None,
-                "lastEventTimestamp": None,
-                "lastIngestionTime": None,
-            },
-        )
-        entry = {"timestamp": now, "message": json.dumps(message), "ingestionTime": now}
-        _logs._append_log_events(stream, [entry])
+        if group is not None:
+            stream = f"states/{machine['name']}"
+            log_streams.ensure_stream(group, stream, now)
+            log_streams.append(group, stream, [json.dumps(message)], now)

@@ -1,8 +1,7 @@
-"""Keeps the clock still while a request is being answered, or a stack operation takes a step.
+"""Holds the clock while a request or a step of a stack operation is in progress.
 
-A request or a stack operation of ministack is a coroutine that hands blocking work to a thread and
-awaits it. Its hold of the clock goes along into that thread, which may wait in virtual time, and
-comes back with the result.
+In ministack both are coroutines that hand blocking work to a thread. The hold on the clock moves
+into that thread, which may wait in virtual time, and returns with the result.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ if TYPE_CHECKING:
 
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 
-# A response with this header is not sent to its end: the connection is dropped.
-CONNECTION_LOST = "x-rehearsal-connection-lost"
+# The connection is dropped after the headers of a response that has this one.
+CONNECTION_LOST = "x-localaws-connection-lost"
 
-# The hold of the request or stack operation whose coroutine this is.
+# The hold of the request or stack operation that the current coroutine belongs to.
 _hold: contextvars.ContextVar[Hold | None] = contextvars.ContextVar("hold", default=None)
 
 
 def install(emulator: EmulatorState) -> None:
-    """Let coroutines lend their holds to the threads that they hand their work to."""
+    """Lend a coroutine's hold to the threads that do its work."""
     for name in ("services.lambda_svc", "services.stepfunctions", "services.cloudformation.stacks"):
-        seam = ministack(name)
-        seam.run_reentrant = _lending(emulator.clock, seam.run_reentrant)
+        module = ministack(name)
+        module.run_reentrant = _lending(emulator.clock, module.run_reentrant)
 
 
 def holding(emulator: EmulatorState, application: Application) -> Application:
-    """The ASGI application, holding the clock while a request is in flight."""
+    """The ASGI application, holding the clock while it handles a request."""
 
     async def held_application(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            sending = application(scope, receive, _dropping(send))
-            await held(emulator.clock.handoff(), sending)
+            handling = application(scope, receive, _dropping(send))
+            await held(emulator.clock.handoff(), handling)
         else:
             await application(scope, receive, send)
 
@@ -47,7 +46,7 @@ def holding(emulator: EmulatorState, application: Application) -> Application:
 
 
 def _dropping(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
-    """Send only the beginning of a response that is to be lost."""
+    """Send only the headers of a response marked with CONNECTION_LOST."""
     lost = False
 
     async def send_unless_lost(message: Any) -> None:
@@ -61,7 +60,7 @@ def _dropping(send: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitab
 
 
 async def held(hold: Hold, work: Awaitable[None]) -> None:
-    """Do the work with a hold of the clock, which it may lend to its threads."""
+    """Do the work under a hold, which it may lend to its threads, and release the hold."""
     token = _hold.set(hold)
     try:
         await work

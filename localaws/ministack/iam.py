@@ -1,7 +1,7 @@
-"""IAM decisions: on the resources that AWS would check, recorded, and asked for by the model.
+"""IAM decisions, checked on the resources that AWS checks and recorded in the decision log.
 
-Otherwise in ministack: a request is checked on one resource only, often on one where AWS has no
-resource level; state machines, the agent and the log of a function are never checked.
+ministack checks a request on a single resource, often one where AWS has no resource level, and
+never checks the roles of state machines, the SSM agent or a function's logs.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from localaws.core.api_error import ApiError
 from localaws.ministack import authorization
 from localaws.ministack.access import ministack
+from localaws.ministack.authorization import Permission
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
-# Roles that a service makes for itself, by the service that assumes them (F4.26, F4.27).
+# Service-linked roles by the service that assumes them (F4.26, F4.27).
 SERVICE_LINKED_ROLES = {
     "cloudhsm.amazonaws.com": "AWSServiceRoleForCloudHSM",
     "cks.kms.amazonaws.com": "AWSServiceRoleForKeyManagementServiceCustomKeyStores",
@@ -32,31 +33,31 @@ _actions = ministack("core.iam_actions")
 _responses = ministack("core.responses")
 _iam = ministack("services.iam")
 
-# The access key and the action of the request being answered, and what its authorization has to
-# look at.
+# Of the current request: the caller's access key, the requested action, the permissions to check,
+# the one that was denied, and the policies evaluated for it.
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 _requested: contextvars.ContextVar[str] = contextvars.ContextVar("requested", default="")
-_demands: contextvars.ContextVar[list[authorization.Demand] | None] = contextvars.ContextVar(
-    "demands", default=None
+_required: contextvars.ContextVar[list[Permission] | None] = contextvars.ContextVar(
+    "required", default=None
 )
-_refused: contextvars.ContextVar[authorization.Demand | None] = contextvars.ContextVar(
-    "refused", default=None
-)
+_denied: contextvars.ContextVar[Permission | None] = contextvars.ContextVar("denied", default=None)
 _evaluated: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
     "evaluated", default=None
 )
 
 
 def install(emulator: EmulatorState) -> None:
-    """Check every demand of a request, and write down what was decided."""
+    """Check every permission that a request requires, and record the decisions."""
     ministack("app").AUTH = emulator.auth
     _actions.SERVICE_TO_IAM_NAMESPACE["cloudhsm"] = "cloudhsm"
-    extract, evaluate, enforce = (
-        _actions.extract_resource_arn,
-        _evaluator.evaluate,
-        _evaluator.enforce,
-    )
+    _actions.extract_resource_arn = _collecting_permissions(_actions.extract_resource_arn)
+    _actions.access_denied_response = _naming_permission(_actions.access_denied_response)
+    _evaluator.evaluate = _remembering_evaluations(_evaluator.evaluate)
+    _evaluator.enforce = _enforcing_all(emulator, _evaluator.enforce)
+    _evaluator.parse_policy_document = _caching(_evaluator.parse_policy_document)
 
+
+def _collecting_permissions(extract: Callable[..., str]) -> Callable[..., str]:
     def extract_resource_arn(
         service: str,
         method: str,
@@ -68,21 +69,28 @@ def install(emulator: EmulatorState) -> None:
         account: str,
     ) -> str:
         action = _actions.extract_iam_action(service, method, path, headers, body, query)
-        found = authorization.demands(
+        required = authorization.required_permissions(
             action or "", _parameters(headers, body, query), _scope(region, account)
         )
-        _demands.set(found)
-        if found:
-            return found[0].resource
-        arn: str = extract(service, method, path, headers, body, query, region, account)
-        return arn
+        _required.set(required)
+        if required:
+            return required[0].resource
+        return extract(service, method, path, headers, body, query, region, account)
 
-    def evaluate_and_note(context: Any, policies: Any, *limits: Any) -> Any:
-        seen = _evaluated.get()
-        if seen is not None:
-            seen.append((context, policies))
+    return extract_resource_arn
+
+
+def _remembering_evaluations(evaluate: Callable[..., Any]) -> Callable[..., Any]:
+    def evaluate_and_remember(context: Any, policies: Any, *limits: Any) -> Any:
+        evaluated = _evaluated.get()
+        if evaluated is not None:
+            evaluated.append((context, policies))
         return evaluate(context, policies, *limits)
 
+    return evaluate_and_remember
+
+
+def _enforcing_all(emulator: EmulatorState, enforce: Callable[..., Any]) -> Callable[..., Any]:
     def enforce_all(
         access_key: str,
         action: str,
@@ -91,51 +99,51 @@ def install(emulator: EmulatorState) -> None:
         resource_arn: str = "*",
         service_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        found = _demands.get() or [authorization.Demand(action, resource_arn)]
-        _demands.set(None)
-        if not found[0].behind:
+        required = _required.get() or [Permission(action, resource_arn)]
+        _required.set(None)
+        if not required[0].behind:
             _caller.set(access_key)
             _requested.set(action)
-        for demand in found:
-            context = {**(service_context or {}), **_resource_tags(emulator, demand.resource)}
+        for permission in required:
+            tags = _resource_tags(emulator, permission.resource)
             decide = functools.partial(
                 enforce,
                 access_key,
-                demand.action,
-                demand.action.partition(":")[0],
+                permission.action,
+                permission.action.partition(":")[0],
                 region,
-                demand.resource,
-                {**context, **demand.context},
+                permission.resource,
+                {**(service_context or {}), **tags, **permission.context},
             )
-            denied = _decide(emulator, demand, decide)
-            if denied is not None:
-                _refused.set(demand)
-                return denied
+            denial = _decide(emulator, permission, decide)
+            if denial is not None:
+                _denied.set(permission)
+                return denial
         return None
 
-    respond = _actions.access_denied_response
+    return enforce_all
 
-    def respond_naming_the_demand(
+
+def _naming_permission(respond: Callable[..., Any]) -> Callable[..., Any]:
+    """Name the denied permission, which may differ from the requested action."""
+
+    def access_denied_response(
         service: str, action: str, principal: str, *rest: Any, **named: Any
     ) -> Any:
-        refused = _refused.get()
-        if refused is not None and not named.get("error_code") and not named.get("message"):
-            action = refused.action
-            named["resource_arn"] = refused.resource
+        denied = _denied.get()
+        if denied is not None and not named.get("error_code") and not named.get("message"):
+            action = denied.action
+            named["resource_arn"] = denied.resource
             named["message"] = _actions.identity_denial_message(
-                action, principal, refused.resource, named.get("explicit_deny", False)
+                action, principal, denied.resource, named.get("explicit_deny", False)
             )
         return respond(service, action, principal, *rest, **named)
 
-    _actions.access_denied_response = respond_naming_the_demand
-    _actions.extract_resource_arn = extract_resource_arn
-    _evaluator.evaluate = evaluate_and_note
-    _evaluator.enforce = enforce_all
-    _evaluator.parse_policy_document = _remembering(_evaluator.parse_policy_document)
+    return access_denied_response
 
 
-def _remembering(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Parse each policy document once; every request is decided by the same few."""
+def _caching(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Parse each policy document once; all requests are decided by the same few."""
     parsed = functools.cache(parse)
 
     def parse_once(document: Any) -> Any:
@@ -144,30 +152,28 @@ def _remembering(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return parse_once
 
 
-def _decide(
-    emulator: EmulatorState, demand: authorization.Demand, enforce: Callable[[], Any]
-) -> Any:
-    """Let ministack decide, and write down who was allowed what, by which statement."""
-    seen: list[Any] = []
-    token = _evaluated.set(seen)
+def _decide(emulator: EmulatorState, permission: Permission, enforce: Callable[[], Any]) -> Any:
+    """Let ministack decide, and record the decision with the statement that allowed it."""
+    evaluated: list[Any] = []
+    token = _evaluated.set(evaluated)
     try:
-        denied = enforce()
+        denial = enforce()
     finally:
         _evaluated.reset(token)
-    if seen:
-        # The first evaluation is that of the caller's own policies.
-        context, policies = seen[0]
+    if evaluated:
+        # The first evaluation is that of the caller's identity policies.
+        context, policies = evaluated[0]
         role = _role_of(context.principal_arn)
         if role:
             emulator.decisions.record(
                 role,
-                demand.action,
-                demand.resource,
-                denied is None,
+                permission.action,
+                permission.resource,
+                denial is None,
                 statement=_only_statement(context, policies),
-                behind=demand.behind,
+                behind=permission.behind,
             )
-    return denied
+    return denial
 
 
 def _only_statement(context: Any, policies: Any) -> str | None:
@@ -188,13 +194,13 @@ def _role_of(principal: str) -> str | None:
 def _parameters(
     headers: Mapping[str, str], body: bytes, query: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a request says, whichever protocol it speaks."""
+    """The parameters of a request in the JSON or query protocol."""
     if "x-amz-target" in headers:
         try:
-            given = json.loads(body or b"{}")
+            params = json.loads(body or b"{}")
         except ValueError:
             return {}
-        return given if isinstance(given, dict) else {}
+        return params if isinstance(params, dict) else {}
     return {
         name: value[0] if isinstance(value, list) and len(value) == 1 else value
         for name, value in query.items()
@@ -210,18 +216,18 @@ def _scope(region: str, account: str) -> authorization.Scope:
 
 
 def _resource_tags(emulator: EmulatorState, arn: str) -> dict[str, str]:
-    """The condition keys for a resource's tags that ministack does not know of."""
+    """Condition keys for the tags of a resource that ministack does not look up."""
     parts = arn.split(":", 5)
     if len(parts) < 6:
         return {}
     service, resource = parts[2], parts[5]
     if service == "cloudhsm":
-        region = emulator.hsms.get((parts[4], parts[3]))
-        tags = region.tags_of(resource.partition("/")[2]) if region else {}
+        provider = emulator.hsms.get((parts[4], parts[3]))
+        tags = provider.tags_of(resource.partition("/")[2]) if provider else {}
         return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
     if service == "ec2" and resource.startswith("instance/"):
-        marks = ministack("services.ec2")._tags.get(resource.partition("/")[2], [])
-        return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in marks}
+        listed = ministack("services.ec2")._tags.get(resource.partition("/")[2], [])
+        return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in listed}
     if service == "secretsmanager":
         _, secret = ministack("services.secretsmanager")._resolve(arn)
         tags = {tag["Key"]: tag["Value"] for tag in (secret or {}).get("Tags", [])}
@@ -229,7 +235,7 @@ def _resource_tags(emulator: EmulatorState, arn: str) -> dict[str, str]:
     return {}
 
 
-# --- What a service asks of a role ---
+# --- Roles that services assume ---
 
 
 def role_allows(
@@ -240,12 +246,12 @@ def role_allows(
     *,
     behind: str | None = None,
 ) -> bool:
-    """Whether a role, given by name or ARN, may do something by its own policies; noted."""
+    """Whether a role (name or ARN) allows an action by its own policies; recorded."""
     if not emulator.auth:
         return True
     name, account = role.rsplit("/", 1)[-1], _responses.get_account_id()
-    question = _evaluator.EvalContext(
-        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/rehearsal",
+    context = _evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/localaws",
         principal_type="AssumedRole",
         principal_account=account,
         action=action,
@@ -253,8 +259,8 @@ def role_allows(
         region=_responses.get_region(),
     )
     policies = _evaluator._gather_role_policies(name, account)
-    allowed: bool = _evaluator.evaluate(question, policies).decision == "Allow"
-    statement = _only_statement(question, policies)
+    allowed: bool = _evaluator.evaluate(context, policies).decision == "Allow"
+    statement = _only_statement(context, policies)
     emulator.decisions.record(name, action, resource, allowed, statement=statement, behind=behind)
     return allowed
 
@@ -262,9 +268,9 @@ def role_allows(
 def role_allows_all(
     emulator: EmulatorState, role: str, actions: Iterable[str], resource: str, *, behind: str
 ) -> bool:
-    """Whether a role may do all of these; every one is asked, so that each is on record."""
-    answers = [role_allows(emulator, role, action, resource, behind=behind) for action in actions]
-    return all(answers)
+    """Whether a role allows all of these actions; each is decided and recorded."""
+    decisions = [role_allows(emulator, role, action, resource, behind=behind) for action in actions]
+    return all(decisions)
 
 
 def role_trusts(role: str, service: str, source: str) -> bool:
@@ -278,9 +284,9 @@ def role_trusts(role: str, service: str, source: str) -> bool:
 
 
 def service_is_allowed(policy: Mapping[str, Any], service: str, action: str, source: str) -> bool:
-    """Whether a resource's own policy lets a service act on it on behalf of another (its ARN)."""
+    """Whether a resource policy allows a service an action on behalf of a resource (its ARN)."""
     account = _responses.get_account_id()
-    question = _evaluator.EvalContext(
+    context = _evaluator.EvalContext(
         principal_arn=f"arn:aws:iam::{account}:service/{service}",
         principal_type="Service",
         principal_account=account,
@@ -296,41 +302,45 @@ def service_is_allowed(policy: Mapping[str, Any], service: str, action: str, sou
         if service in _services(statement)
     ]
     parsed = _evaluator.parse_policy_document({"Statement": applicable})
-    return bool(_evaluator.evaluate(question, [parsed]).decision == "Allow")
+    return bool(_evaluator.evaluate(context, [parsed]).decision == "Allow")
 
 
 def _services(statement: Mapping[str, Any]) -> list[str]:
+    """The services named as principals."""
     principal = statement.get("Principal")
     named = principal.get("Service", []) if isinstance(principal, dict) else principal
     return [named] if isinstance(named, str) else list(named or [])
 
 
-class CallersRights:
-    """What the caller of the current request may do besides (the model's port)."""
+class CallerPermissions:
+    """What the caller of the current request may do; implements cloudhsmv2.interfaces.Iam."""
 
     def __init__(self, emulator: EmulatorState) -> None:
         self._emulator = emulator
         self._lock = threading.Lock()
 
     def authorize(self, action: str, resource: str, context: Mapping[str, Any]) -> None:
-        """Raise ApiError, in IAM's words, unless the caller may; context is condition keys."""
+        """Raise ApiError with IAM's message unless the caller is allowed an action.
+
+        `context` has condition keys.
+        """
         if not self._emulator.auth:
             return
-        with _demanding(authorization.Demand(action, resource, context, _requested.get())):
-            denied = _evaluator.enforce(
+        with _requiring(Permission(action, resource, context, _requested.get())):
+            denial = _evaluator.enforce(
                 _caller.get(), action, action.partition(":")[0], _responses.get_region(), resource
             )
-        if denied is not None:
-            principal = getattr(denied, "principal_arn", "")
+        if denial is not None:
+            principal = getattr(denial, "principal_arn", "")
             raise ApiError(
                 "AccessDeniedException",
                 _actions.identity_denial_message(
-                    action, principal, resource, getattr(denied, "decision", "") == "Deny"
+                    action, principal, resource, getattr(denial, "decision", "") == "Deny"
                 ),
             )
 
     def ensure_service_linked_role(self, service: str) -> None:
-        """Make the service's role if there is none, which takes iam:CreateServiceLinkedRole."""
+        """Create the service's role unless it exists; requires iam:CreateServiceLinkedRole."""
         name, account = SERVICE_LINKED_ROLES[service], _responses.get_account_id()
         arn = f"arn:aws:iam::{account}:role/aws-service-role/{service}/{name}"
         with self._lock:
@@ -338,14 +348,15 @@ class CallersRights:
                 return
             self.authorize("iam:CreateServiceLinkedRole", arn, {"iam:AWSServiceName": service})
             _iam._create_service_linked_role({"AWSServiceName": [service]})
-            made = f"AWSServiceRoleFor{service.split('.')[0].capitalize()}"
-            _iam._roles[name] = {**_iam._roles.pop(made), "RoleName": name, "Arn": arn}
+            # ministack derives another name from the service.
+            created = f"AWSServiceRoleFor{service.split('.')[0].capitalize()}"
+            _iam._roles[name] = {**_iam._roles.pop(created), "RoleName": name, "Arn": arn}
 
 
 @contextmanager
-def _demanding(demand: authorization.Demand) -> Iterator[None]:
-    token = _demands.set([demand])
+def _requiring(permission: Permission) -> Iterator[None]:
+    token = _required.set([permission])
     try:
         yield
     finally:
-        _demands.reset(token)
+        _required.reset(token)

@@ -1,4 +1,4 @@
-"""Put the patches into ministack, in the order in which they build on each other."""
+"""Applies all patches, in the order in which they build on each other."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from localaws.ministack import (
     cloudformation,
     custom_resources,
+    describe_filters,
     events,
     execution_logs,
     gateway,
@@ -14,8 +15,9 @@ from localaws.ministack import (
     instances,
     lambda_functions,
     nested_executions,
-    networks,
+    network_interfaces,
     resources,
+    security_groups,
     services,
     state_machines,
     states_language,
@@ -27,13 +29,15 @@ from localaws.state import EmulatorState
 
 
 class Installed:
-    """What the server needs of a ministack that the seams have been put into."""
+    """What the server needs of the patched ministack."""
 
     def __init__(self, emulator: EmulatorState) -> None:
         self._emulator = emulator
         gateway.install(emulator)
         iam.install(emulator)
-        networks.install(emulator)
+        security_groups.install()
+        network_interfaces.install()
+        describe_filters.install()
         self._instances = instances.install(emulator)
         models = services.Models(emulator, self._instances)
         services.install(emulator, models)
@@ -55,7 +59,7 @@ class Installed:
         return ministack("app").app
 
     def network(self) -> dict[str, Any]:
-        """The VPC that is there from the beginning, and its subnets, one in each of three zones."""
+        """The default VPC and its subnets, one in each of three zones."""
         ec2 = ministack("services.ec2")
         ec2._ensure_defaults_initialized()
         return {"vpc": ec2._DEFAULT_VPC_ID, "subnets": sorted(ec2._subnets)}
@@ -68,5 +72,5 @@ class Installed:
 
 
 def install(emulator: EmulatorState) -> Installed:
-    """Replace what ministack does otherwise than AWS, and add what it lacks."""
+    """Correct what ministack does differently from AWS, and add what it lacks."""
     return Installed(emulator)

@@ -1,28 +1,34 @@
-"""EC2 instances: they take time to start and stop, have an interface in their subnet, and a sandbox.
+"""EC2 instances with state transitions in virtual time, a network interface and a sandbox.
 
-Otherwise in ministack: an instance is running at once, with a public address and in any zone, its
-groups are used by nobody, and nothing runs in it.
+In ministack an instance runs at once, in any zone, with a public address, does not hold on to its
+security groups, and executes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
+from localaws.ministack import network_interfaces
 from localaws.ministack.access import ministack
+from localaws.ministack.ec2_api import (
+    Action,
+    Params,
+    Record,
+    Response,
+    checked,
+    reject_unknown_filters,
+    reporting_errors,
+)
 from localaws.ministack.iam import role_allows_all, role_trusts
-from localaws.ministack.networks import make_interface
 from localaws.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
-
-Record = dict[str, Any]
-Answer = tuple[int, dict[str, str], bytes]
 
 CODES = {
     "pending": 0,
@@ -37,7 +43,7 @@ STOPPING = 29.0
 TERMINATING = 23.0
 # "An instance is visible for about an hour after it was terminated."
 TERMINATED_VISIBLE = 3600.0
-# What the SSM agent needs of its instance's role, or it never registers:
+# What the SSM agent requires of its instance's role in order to register:
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/systems-manager-setting-up-messageAPIs.html
 AGENT_ACTIONS = (
     "ssm:UpdateInstanceInformation",
@@ -47,6 +53,7 @@ AGENT_ACTIONS = (
     "ssmmessages:OpenDataChannel",
 )
 ARM_FAMILIES = ("t4g", "m6g", "m7g", "m8g", "c6g", "c7g", "c8g", "r6g", "r7g", "r8g")
+KNOWN_FILTERS = frozenset({"instance-state-name", "instance-type", "image-id"})
 
 _ec2 = ministack("services.ec2")
 _iam = ministack("services.iam")
@@ -55,43 +62,43 @@ _responses = ministack("core.responses")
 
 
 @dataclass
-class Machine:
-    """What an instance is beyond ministack's record of it."""
+class Instance:
+    """What an instance has beyond ministack's record of it."""
 
     sandbox: Sandbox
     interface: str
     launched_at: float | None
     terminated_at: float | None = None
-    # Grows with every change of state that somebody asked for, so that an older one is given up.
-    turn: int = 0
+    # Counts state changes; a pending transition is dropped if a later change was requested.
+    transitions: int = 0
 
 
 class Instances:
-    """Every instance of the emulator, and what Systems Manager asks of EC2."""
+    """All instances of the emulator. Systems Manager asks it about their agents."""
 
     def __init__(self, emulator: EmulatorState) -> None:
         self._emulator = emulator
-        self._machines: dict[str, Machine] = {}
+        self._instances: dict[str, Instance] = {}
         self._lock = threading.Lock()
         self._launch = _ec2._launch_instances_internal
 
-    # --- What Systems Manager asks ---
+    # --- For Systems Manager ---
 
     def ids(self) -> Iterable[str]:
-        """Every instance that is not terminated and whose agent may register."""
+        """The instances that are not terminated and whose agent may register."""
         return [
             instance_id
-            for instance_id, machine in list(self._machines.items())
-            if machine.terminated_at is None and self._agent_may_register(instance_id)
+            for instance_id, instance in list(self._instances.items())
+            if instance.terminated_at is None and self._agent_may_register(instance_id)
         ]
 
     def launched_at(self, instance_id: str) -> float | None:
-        """The virtual time at which it was last started; None while it is stopping or stopped."""
-        return self._machines[instance_id].launched_at
+        """The virtual time of the last start; None while it is stopping or stopped."""
+        return self._instances[instance_id].launched_at
 
     def sandbox(self, instance_id: str) -> Sandbox:
-        """Its inside."""
-        sandbox = self._machines[instance_id].sandbox
+        """The instance's sandbox, with current credentials of its role."""
+        sandbox = self._instances[instance_id].sandbox
         sandbox.environment.update(self._credentials(instance_id))
         return sandbox
 
@@ -102,7 +109,7 @@ class Instances:
         )
 
     def _role(self, instance_id: str) -> str | None:
-        """The role that an instance works with, unless the role does not trust EC2."""
+        """The role in an instance's profile, if it trusts EC2."""
         profile = (_ec2._instances.get(instance_id) or {}).get("IamInstanceProfile") or {}
         found = _iam._lookup_instance_profile(arn=profile.get("Arn", "")) or {}
         for role in found.get("Roles") or []:
@@ -125,22 +132,24 @@ class Instances:
         )
         return credentials
 
-    # --- The life of an instance ---
+    # --- States ---
 
     def launch(self, *arguments: Any, **named: Any) -> list[Record]:
-        """Launch instances as ministack does, then put each into its subnet and start it."""
+        """Launch instances in ministack, attach them to their subnets and start them."""
         if named.get("user_data"):
-            raise ApiError("InvalidParameterValue", "UserData is not rehearsed.")
+            raise ApiError("InvalidParameterValue", "The local AWS does not support UserData.")
         launched: list[Record] = self._launch(*arguments, **named)
         for record in launched:
-            self._settle_in(record)
+            self._attach(record)
         return launched
 
-    def _settle_in(self, record: Record) -> None:
+    def _attach(self, record: Record) -> None:
         instance_id, subnet = record["InstanceId"], _ec2._subnets[record["SubnetId"]]
         groups = [group["GroupId"] for group in record["SecurityGroups"]]
         sandbox = Sandbox(instance_id, self._environment(record), self._emulator.command_server)
-        interface = make_interface(self._emulator, subnet, groups, "", instance=instance_id)
+        interface = network_interfaces.attach(
+            self._emulator.clock, subnet, groups, "", instance=instance_id
+        )
         address = interface["PrivateIpAddress"]
         record.update(
             PrivateIpAddress=address,
@@ -151,11 +160,11 @@ class Instances:
             Placement={**record["Placement"], "AvailabilityZone": subnet["AvailabilityZone"]},
             Architecture="arm64" if _is_arm(record) else "x86_64",
         )
-        machine = Machine(sandbox, interface["NetworkInterfaceId"], self._emulator.clock.now())
+        now = self._emulator.clock.now()
         with self._lock:
-            self._machines[instance_id] = machine
-        self._move(instance_id, "pending")
-        self._later(instance_id, self._emulator.timings.instance_running, "running")
+            self._instances[instance_id] = Instance(sandbox, interface["NetworkInterfaceId"], now)
+        self._set_state(instance_id, "pending")
+        self._set_state_later(instance_id, self._emulator.timings.instance_running, "running")
 
     def _environment(self, record: Record) -> dict[str, str]:
         region = _responses.get_region()
@@ -170,85 +179,86 @@ class Instances:
             "no_proxy": "*",
         }
 
-    def _move(self, instance_id: str, state: str) -> None:
+    def _set_state(self, instance_id: str, state: str) -> None:
         _ec2._instances[instance_id]["State"] = {"Code": CODES[state], "Name": state}
         self._emulator.event_log.record("ec2", instance_id, state)
 
-    def _later(self, instance_id: str, seconds: float, state: str) -> None:
-        machine = self._machines[instance_id]
-        machine.turn += 1
+    def _set_state_later(self, instance_id: str, seconds: float, state: str) -> None:
+        instance = self._instances[instance_id]
+        instance.transitions += 1
 
-        def change(turn: int) -> None:
+        def change(transition: int) -> None:
             self._emulator.clock.sleep(seconds)
-            if machine.turn == turn:
-                self._move(instance_id, state)
+            if instance.transitions == transition:
+                self._set_state(instance_id, state)
                 if state == "terminated":
-                    machine.terminated_at = self._emulator.clock.now()
-                    _ec2._network_interfaces.pop(machine.interface, None)
+                    instance.terminated_at = self._emulator.clock.now()
+                    _ec2._network_interfaces.pop(instance.interface, None)
 
-        self._emulator.spawn(change, machine.turn)
+        self._emulator.spawn(change, instance.transitions)
 
     def state(self, instance_id: str) -> str:
-        """The state of an instance; terminated if it is gone."""
+        """The state of an instance; "terminated" if it does not exist."""
         record = _ec2._instances.get(instance_id)
         return str(record["State"]["Name"]) if record else "terminated"
 
     def start(self, instance_id: str) -> None:
-        """StartInstances of one instance."""
+        """StartInstances for one instance."""
         state = self.state(instance_id)
         if state in ("pending", "running"):
             return
         if state != "stopped":
             raise _incorrect_state(instance_id, "started")
-        self._machines[instance_id].launched_at = self._emulator.clock.now()
-        self._move(instance_id, "pending")
-        self._later(instance_id, self._emulator.timings.instance_running, "running")
+        self._instances[instance_id].launched_at = self._emulator.clock.now()
+        self._set_state(instance_id, "pending")
+        self._set_state_later(instance_id, self._emulator.timings.instance_running, "running")
 
     def stop(self, instance_id: str) -> None:
-        """StopInstances of one instance: its files stay."""
+        """StopInstances for one instance: processes end, files remain."""
         state = self.state(instance_id)
         if state in ("stopping", "stopped"):
             return
         if state != "running":
             raise _incorrect_state(instance_id, "stopped")
-        machine = self._machines[instance_id]
-        machine.launched_at = None
-        machine.sandbox.halt()
-        self._move(instance_id, "stopping")
-        self._later(instance_id, STOPPING, "stopped")
+        instance = self._instances[instance_id]
+        instance.launched_at = None
+        instance.sandbox.halt()
+        self._set_state(instance_id, "stopping")
+        self._set_state_later(instance_id, STOPPING, "stopped")
 
     def terminate(self, instance_id: str) -> None:
-        """TerminateInstances of one instance: its interface goes with it, a little later."""
+        """TerminateInstances for one instance; its interface is deleted once it is terminated."""
         if self.state(instance_id) in ("shutting-down", "terminated"):
             return
-        machine = self._machines[instance_id]
-        machine.launched_at = None
-        machine.sandbox.destroy()
-        self._move(instance_id, "shutting-down")
-        self._later(instance_id, TERMINATING, "terminated")
+        instance = self._instances[instance_id]
+        instance.launched_at = None
+        instance.sandbox.destroy()
+        self._set_state(instance_id, "shutting-down")
+        self._set_state_later(instance_id, TERMINATING, "terminated")
 
     def wait_for(self, instance_id: str, state: str) -> None:
-        """Wait in virtual time until an instance is in a state."""
+        """Wait in virtual time until an instance reaches a state."""
         while self.state(instance_id) != state:
             self._emulator.clock.sleep(1)
 
-    def regroup(self, instance_id: str, groups: list[dict[str, str]]) -> None:
-        """Give an instance's interface other groups."""
-        _ec2._network_interfaces[self._machines[instance_id].interface]["Groups"] = groups
+    def set_security_groups(self, instance_id: str, groups: list[dict[str, str]]) -> None:
+        """Replace the security groups of an instance's interface."""
+        _ec2._network_interfaces[self._instances[instance_id].interface]["Groups"] = groups
 
-    def forget_terminated(self) -> None:
-        """Drop instances that AWS does not describe any more."""
-        for instance_id, machine in list(self._machines.items()):
-            gone = machine.terminated_at
-            if gone is not None and self._emulator.clock.now() - gone > TERMINATED_VISIBLE:
+    def remove_terminated(self) -> None:
+        """Remove instances that were terminated long enough ago for AWS to omit them."""
+        now = self._emulator.clock.now()
+        for instance_id, instance in list(self._instances.items()):
+            terminated = instance.terminated_at
+            if terminated is not None and now - terminated > TERMINATED_VISIBLE:
                 _ec2._instances.pop(instance_id, None)
 
     def close(self) -> None:
-        """End every sandbox."""
-        for machine in self._machines.values():
-            if machine.terminated_at is None:
+        """Destroy every sandbox."""
+        for instance in self._instances.values():
+            if instance.terminated_at is None:
                 with contextlib.suppress(OSError):
-                    machine.sandbox.destroy()
+                    instance.sandbox.destroy()
 
 
 def _is_arm(record: Record) -> bool:
@@ -263,74 +273,48 @@ def _incorrect_state(instance_id: str, verb: str) -> ApiError:
 
 
 def install(emulator: EmulatorState) -> Instances:
-    """Let instances live in virtual time."""
+    """Replace ministack's instances by those of the emulator."""
     instances = Instances(emulator)
     _ec2._launch_instances_internal = instances.launch
-    _ec2._cleanup_terminated = instances.forget_terminated
+    _ec2._cleanup_terminated = instances.remove_terminated
     actions = _ec2._ACTION_MAP
-    for verb, change, tag in (
-        ("Start", instances.start, "StartInstancesResponse"),
-        ("Stop", instances.stop, "StopInstancesResponse"),
-        ("Terminate", instances.terminate, "TerminateInstancesResponse"),
+    for verb, change in (
+        ("Start", instances.start),
+        ("Stop", instances.stop),
+        ("Terminate", instances.terminate),
     ):
-        actions[f"{verb}Instances"] = _changing(instances, change, tag)
-    describe = actions["DescribeInstances"]
-    run = actions["RunInstances"]
-    actions["DescribeInstances"] = lambda given: _refuse_filters(given) or describe(given)
-    actions["RunInstances"] = lambda given: _refusing(run, given)
+        actions[f"{verb}Instances"] = reporting_errors(_state_change(instances, verb, change))
+    actions["DescribeInstances"] = checked(
+        lambda params: reject_unknown_filters(params, KNOWN_FILTERS), actions["DescribeInstances"]
+    )
+    actions["RunInstances"] = reporting_errors(actions["RunInstances"])
     return instances
 
 
-KNOWN_FILTERS = frozenset({"instance-state-name", "instance-type", "image-id"})
-
-
-def _refuse_filters(given: Mapping[str, Any]) -> Answer | None:
-    """ministack ignores the filters that it does not know."""
-    for name in _ec2._parse_filters(given):
-        if name not in KNOWN_FILTERS and not name.startswith("tag:"):
-            answer: Answer = _ec2._error(
-                "InvalidParameterValue", f"The filter '{name}' is not rehearsed", 400
-            )
-            return answer
-    return None
-
-
-def _refusing(action: Any, given: Mapping[str, Any]) -> Answer:
-    try:
-        answer: Answer = action(given)
-    except ApiError as refused:
-        answer = _ec2._error(refused.code, refused.message, refused.status)
-    return answer
-
-
-def _changing(instances: Instances, change: Any, tag: str) -> Any:
-    def act(given: Mapping[str, Any]) -> Answer:
-        ids = _ec2._parse_member_list(given, "InstanceId")
+def _state_change(instances: Instances, verb: str, change: Callable[[str], None]) -> Action:
+    def handle(params: Params) -> Response:
+        ids = _ec2._parse_member_list(params, "InstanceId")
         for instance_id in ids:
             if instance_id not in _ec2._instances:
-                missing: Answer = _ec2._error(
+                raise ApiError(
                     "InvalidInstanceID.NotFound",
                     f"The instance ID '{instance_id}' does not exist",
-                    400,
                 )
-                return missing
         before = {instance_id: instances.state(instance_id) for instance_id in ids}
-        try:
-            for instance_id in ids:
-                change(instance_id)
-        except ApiError as refused:
-            answer: Answer = _ec2._error(refused.code, refused.message, refused.status)
-            return answer
+        for instance_id in ids:
+            change(instance_id)
         items = "".join(
             f"<item><instanceId>{instance_id}</instanceId>"
             f"<currentState>{_state_xml(instances.state(instance_id))}</currentState>"
-            f"<previousState>{_state_xml(was)}</previousState></item>"
-            for instance_id, was in before.items()
+            f"<previousState>{_state_xml(previous)}</previousState></item>"
+            for instance_id, previous in before.items()
         )
-        done: Answer = _ec2._xml(200, tag, f"<instancesSet>{items}</instancesSet>")
-        return done
+        response: Response = _ec2._xml(
+            200, f"{verb}InstancesResponse", f"<instancesSet>{items}</instancesSet>"
+        )
+        return response
 
-    return act
+    return handle
 
 
 def _state_xml(state: str) -> str:

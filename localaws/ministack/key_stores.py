@@ -1,6 +1,6 @@
-"""KMS keys that live in a key store: made there, used through its HSMs, counted by it.
+"""KMS keys in a key store: created there and used through its HSMs.
 
-Otherwise in ministack: a key's Origin is noted, and that is all.
+ministack only records such a key's Origin.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from localaws.core.api_error import ApiError
 from localaws.ministack.access import ministack
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Answer]]
+Response = tuple[int, dict[str, str], bytes]
+Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Response]]
 
 ORIGIN = "AWS_CLOUDHSM"
-# Of all the things that KMS does with a key, these ask the HSMs behind a key in a key store.
-USES = frozenset(
+# The operations that need the HSMs.
+CRYPTOGRAPHIC = frozenset(
     {
         "Decrypt",
         "Encrypt",
@@ -31,128 +31,128 @@ USES = frozenset(
         "ReEncrypt",
     }
 )
-# F4.23: what a key in a key store may not be, and what cannot be done with it.
-ONLY = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": False}
-REFUSED = frozenset({"EnableKeyRotation", "GetParametersForImport", "RotateKeyOnDemand"})
+# F4.23: the only key parameters and the operations that keys in a key store do not support.
+REQUIRED = {"KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "MultiRegion": False}
+UNSUPPORTED = frozenset({"EnableKeyRotation", "GetParametersForImport", "RotateKeyOnDemand"})
 # ministack's ciphertext begins with the id of its key.
-LENGTH_OF_ID = 36
+ID_LENGTH = 36
 
 _kms = ministack("services.kms")
 
 
-def with_keys_in_key_stores(model: Callable[[], CloudHsmProvider], kms: Handler) -> Handler:
-    """KMS, where a key may live in a key store and then depends on its HSMs."""
+def with_keys_in_key_stores(provider: Callable[[], CloudHsmProvider], kms: Handler) -> Handler:
+    """The handler of KMS, extended to keys in key stores."""
 
-    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Answer:
+    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Response:
         action = headers.get("x-amz-target", "").rpartition(".")[2]
-        given = json.loads(body or b"{}")
-        if action == "CreateKey" and (given.get("CustomKeyStoreId") or _is_ours(given)):
-            _refuse(given)
-            store = given.pop("CustomKeyStoreId")
-            plain = json.dumps({**given, "Origin": "AWS_KMS"}).encode()
-            return _put_into(model(), store, await kms(method, path, headers, plain, query))
-        record = _key_of(given)
-        if record is None or not _is_ours(record):
+        params = json.loads(body or b"{}")
+        if action == "CreateKey" and (params.get("CustomKeyStoreId") or _in_key_store(params)):
+            _check_create(params)
+            store = params.pop("CustomKeyStoreId")
+            plain = json.dumps({**params, "Origin": "AWS_KMS"}).encode()
+            return _put_into(provider(), store, await kms(method, path, headers, plain, query))
+        record = _key_of(params)
+        if record is None or not _in_key_store(record):
             return await kms(method, path, headers, body, query)
-        _refuse_use(model(), record, action)
-        answer = await kms(method, path, headers, body, query)
-        return _followed(model(), record, action, given, answer)
+        _check_use(provider(), record, action)
+        response = await kms(method, path, headers, body, query)
+        return _after(provider(), record, action, params, response)
 
     return handle
 
 
-def _is_ours(described: Mapping[str, Any]) -> bool:
-    return bool(described.get("Origin") == ORIGIN)
+def _in_key_store(key: Mapping[str, Any]) -> bool:
+    return bool(key.get("Origin") == ORIGIN)
 
 
-def _refuse(given: Mapping[str, Any]) -> None:
-    """Refuse a CreateKey that no key store would take."""
-    if not given.get("CustomKeyStoreId") or not _is_ours(given):
+def _check_create(params: Mapping[str, Any]) -> None:
+    """Reject parameters of CreateKey that no key store supports."""
+    if not params.get("CustomKeyStoreId") or not _in_key_store(params):
         raise ApiError(
-            "ValidationException", f"CustomKeyStoreId and the Origin {ORIGIN} go together."
+            "ValidationException", f"CustomKeyStoreId and Origin {ORIGIN} require each other."
         )
-    for name, only in ONLY.items():
-        if given.get(name, only) != only:
+    for name, value in REQUIRED.items():
+        if params.get(name, value) != value:
             raise ApiError(
-                "UnsupportedOperationException", f"{name} must be {only} in a key store."
+                "UnsupportedOperationException", f"{name} must be {value} in a key store."
             )
 
 
-def _put_into(model: CloudHsmProvider, store: str, answer: Answer) -> Answer:
-    """Put the key that ministack has made into the store, or do away with it."""
-    status, headers, body = answer
+def _put_into(provider: CloudHsmProvider, store: str, response: Response) -> Response:
+    """Put the key that ministack has created into the store, or delete it on failure."""
+    status, headers, body = response
     if status != 200:
-        return answer
-    made = json.loads(body)
-    key = made["KeyMetadata"]["KeyId"]
+        return response
+    created = json.loads(body)
+    key = created["KeyMetadata"]["KeyId"]
     try:
-        model.create_key(store, key)
+        provider.create_key(store, key)
     except ApiError:
         del _kms._keys[key]
         raise
     _kms._keys[key].update(Origin=ORIGIN, CustomKeyStoreId=store)
-    return status, headers, json.dumps(_described(model, made)).encode()
+    return status, headers, json.dumps(_described(provider, created)).encode()
 
 
-def _key_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """ministack's record of the key that a request is about, which its ciphertext may name."""
-    named = given.get("KeyId") or given.get("SourceKeyId")
+def _key_of(params: Mapping[str, Any]) -> dict[str, Any] | None:
+    """ministack's record of the key that a request names, if only in its ciphertext."""
+    named = params.get("KeyId") or params.get("SourceKeyId")
     if not named:
         try:
-            named = base64.b64decode(given.get("CiphertextBlob") or "")[:LENGTH_OF_ID].decode()
+            named = base64.b64decode(params.get("CiphertextBlob") or "")[:ID_LENGTH].decode()
         except (binascii.Error, UnicodeDecodeError):
             return None
     record: dict[str, Any] | None = _kms._resolve_key(named) if named else None
     return record
 
 
-def _refuse_use(model: CloudHsmProvider, record: Mapping[str, Any], action: str) -> None:
+def _check_use(provider: CloudHsmProvider, record: Mapping[str, Any], action: str) -> None:
     key = record["KeyId"]
-    if model.key_state(key) is None:
+    if provider.key_state(key) is None:
         _kms._keys.pop(key, None)
         raise ApiError("NotFoundException", f"Key '{record['Arn']}' does not exist")
-    if action in REFUSED:
+    if action in UNSUPPORTED:
         raise ApiError(
-            "UnsupportedOperationException", f"{action} is not for a key in a key store."
+            "UnsupportedOperationException", f"Keys in a key store do not support {action}."
         )
-    if action in USES:
-        model.use_key(key)
+    if action in CRYPTOGRAPHIC:
+        provider.use_key(key)
 
 
-def _followed(
-    model: CloudHsmProvider,
+def _after(
+    provider: CloudHsmProvider,
     record: Mapping[str, Any],
     action: str,
-    given: Mapping[str, Any],
-    answer: Answer,
-) -> Answer:
-    """What the store learns of a request that was granted, and what it adds to the answer."""
-    status, headers, body = answer
+    params: Mapping[str, Any],
+    response: Response,
+) -> Response:
+    """Report a successful request to the key store, and complete DescribeKey's response."""
+    status, headers, body = response
     if status != 200:
-        return answer
+        return response
     if action == "ScheduleKeyDeletion":
-        model.schedule_key_deletion(record["KeyId"], int(given.get("PendingWindowInDays", 30)))
+        provider.schedule_key_deletion(record["KeyId"], int(params.get("PendingWindowInDays", 30)))
     if action == "CancelKeyDeletion":
-        model.cancel_key_deletion(record["KeyId"])
+        provider.cancel_key_deletion(record["KeyId"])
     if action != "DescribeKey":
-        return answer
-    return status, headers, json.dumps(_described(model, json.loads(body))).encode()
+        return response
+    return status, headers, json.dumps(_described(provider, json.loads(body))).encode()
 
 
-def _described(model: CloudHsmProvider, answer: dict[str, Any]) -> dict[str, Any]:
-    """CreateKey's or DescribeKey's answer with what the store has to do with the key."""
-    metadata = answer["KeyMetadata"]
-    # Its material is in the HSMs, and KMS has no id for it.
+def _described(provider: CloudHsmProvider, response: dict[str, Any]) -> dict[str, Any]:
+    """The response of CreateKey or DescribeKey, completed with the key store's part."""
+    metadata = response["KeyMetadata"]
+    # KMS has no id for key material in HSMs.
     metadata.pop("CurrentKeyMaterialId", None)
     store = _kms._keys[metadata["KeyId"]]["CustomKeyStoreId"]
-    stores = model.call("DescribeCustomKeyStores", {"CustomKeyStoreId": store})["CustomKeyStores"]
-    # A key that its owner has disabled is Disabled as long as it could be used otherwise.
-    state = model.key_state(metadata["KeyId"])
+    stores = provider.call("DescribeCustomKeyStores", {"CustomKeyStoreId": store})
+    # ministack's state stands, such as Disabled, unless the key store has another one.
+    state = provider.key_state(metadata["KeyId"])
     if state != "Enabled":
         metadata.update(KeyState=state, Enabled=False)
     metadata.update(
         Origin=ORIGIN,
         CustomKeyStoreId=store,
-        CloudHsmClusterId=stores[0]["CloudHsmClusterId"],
+        CloudHsmClusterId=stores["CustomKeyStores"][0]["CloudHsmClusterId"],
     )
-    return answer
+    return response

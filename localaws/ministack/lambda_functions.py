@@ -1,8 +1,8 @@
-"""Lambda: functions run in our own environments, report errors as AWS does, and log if they may.
+"""Lambda functions, run in our execution environments.
 
-Otherwise in ministack: every exception is called Runtime.HandlerError and costs the function its
-environment; Timeout and the retries of an asynchronous invocation run on real time; logs are
-written whether the role allows it or not; code that is not there is a success.
+ministack reports every exception as Runtime.HandlerError and discards the environment, measures
+timeouts and the retries of asynchronous invocations in real time, writes logs regardless of the
+role, and accepts missing code.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.forking import base_variables
 from localaws.lambda_runtime.pool import Function, Outcome
+from localaws.ministack import log_streams
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-# Before its second and third attempt an asynchronous invocation waits for so many virtual seconds:
+# Virtual seconds before the second and third attempt of an asynchronous invocation:
 # https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
 RETRY_DELAYS = (60, 120)
 DEFAULT_EVENT_AGE = 21600
@@ -31,11 +32,10 @@ DEFAULT_EVENT_AGE = 21600
 _lambda = ministack("services.lambda_svc")
 _runtime = ministack("core.lambda_runtime")
 _logs = ministack("services.cloudwatch_logs")
-_responses = ministack("core.responses")
 
 
 def install(emulator: EmulatorState) -> None:
-    """Put our own execution environments in the place of ministack's workers."""
+    """Replace ministack's workers by our execution environments."""
 
     def execute(function: Record, event: Any, request_id: str) -> Record:
         with emulator.clock.busy():
@@ -46,12 +46,12 @@ def install(emulator: EmulatorState) -> None:
 
     _lambda._execute_function_warm = execute
     _lambda.invoke_async_with_retry = invoke_asynchronously
-    # The environments' output is logged as they give it.
+    # _execute writes the logs.
     _lambda._emit_lambda_logs = lambda *arguments, **named: None
 
 
 def function_at(arn: str) -> Record | None:
-    """The function's record, as an invocation takes it; None if there is none."""
+    """The record that invokes a function, or None if it does not exist."""
     record, config, _ = _lambda._get_func_record_for_ref(arn)
     if record is None or config is None:
         return None
@@ -60,7 +60,7 @@ def function_at(arn: str) -> Record | None:
 
 
 def invoke_asynchronously(function: Record, event: Any) -> None:
-    """Have an event queued for a function."""
+    """Queue an event for a function."""
     _lambda.invoke_async_with_retry(function, event)
 
 
@@ -84,8 +84,8 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
     config = function.get("config") or function
     name, code = config["FunctionName"], function.get("code_zip")
     step = event.get("Step") if isinstance(event, dict) else None
-    detail = {"step": step} if step else {}
-    emulator.event_log.record("lambda", name, "Invoked", **detail)
+    details = {"step": step} if step else {}
+    emulator.event_log.record("lambda", name, "Invoked", **details)
     if code:
         day = dt.datetime.fromtimestamp(emulator.clock.now(), dt.UTC)
         environment = emulator.environments.take(
@@ -105,9 +105,9 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
         outcome = Outcome(None, error, "", "")
     _log(emulator, config, request_id, outcome)
     if outcome.error is None:
-        emulator.event_log.record("lambda", name, "Succeeded", **detail)
+        emulator.event_log.record("lambda", name, "Succeeded", **details)
         return {"body": outcome.result, "log": outcome.log}
-    emulator.event_log.record("lambda", name, "Failed", error=outcome.error["errorType"], **detail)
+    emulator.event_log.record("lambda", name, "Failed", error=outcome.error["errorType"], **details)
     return {"body": {**outcome.error, "requestId": request_id}, "error": True, "log": outcome.log}
 
 
@@ -132,11 +132,11 @@ def _function(emulator: EmulatorState, config: Record) -> Function:
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]),
             "AWS_LAMBDA_LOG_GROUP_NAME": _group_name(config),
             "AWS_LAMBDA_LOG_FORMAT": logging.get("LogFormat", "Text"),
-            # With the format JSON the runtime lets INFO through unless told otherwise.
+            # The runtime's default for the JSON format.
             "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel")
             or ("INFO" if logging.get("LogFormat") == "JSON" else ""),
             "LOCALAWS_ADMIN_URL": emulator.admin_url,
-            # The response URL of a custom resource is HTTPS, with our own certificate.
+            # The response URL of a custom resource has the emulator's own certificate.
             "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
             "NO_PROXY": "*",
             "no_proxy": "*",
@@ -150,36 +150,32 @@ def _group_name(config: Record) -> str:
 
 
 def _log(emulator: EmulatorState, config: Record, request_id: str, outcome: Outcome) -> None:
-    """Write what the function printed to its log group, with the rights of its role."""
-    name, role = _group_name(config), config["Role"]
-    group = _logs._log_groups.get(name)
-    arn = _logs._make_group_arn(name).removesuffix(":*")
+    """Write the function's output to its log group, as far as its role allows."""
+    name, stream, now = _group_name(config), outcome.stream, emulator.clock.now()
+    allowed = _log_permissions(emulator, config["Role"], name)
+    if name not in _logs._log_groups:
+        if not allowed("CreateLogGroup", ""):
+            return
+        log_streams.ensure_log_group(name)
+    group = _logs._log_groups[name]
+    if stream not in group["streams"]:
+        if not allowed("CreateLogStream", stream):
+            return
+        log_streams.ensure_stream(group, stream, now)
+    if allowed("PutLogEvents", stream):
+        log_streams.append(group, stream, _lines(config, request_id, outcome), now)
 
-    def may(action: str, stream: str) -> bool:
+
+def _log_permissions(emulator: EmulatorState, role: str, group: str) -> Callable[[str, str], bool]:
+    arn = _logs._make_group_arn(group).removesuffix(":*")
+
+    def allowed(action: str, stream: str) -> bool:
         resource = f"{arn}:log-stream:{stream}"
         return role_allows(
             emulator, role, f"logs:{action}", resource, behind="lambda:InvokeFunction"
         )
 
-    if group is None:
-        if not may("CreateLogGroup", ""):
-            return
-        ensure_log_group(name)
-        group = _logs._log_groups[name]
-    if outcome.stream not in group["streams"]:
-        if not may("CreateLogStream", outcome.stream):
-            return
-        group["streams"][outcome.stream] = _new_stream(emulator)
-    if not may("PutLogEvents", outcome.stream):
-        return
-    now = int(emulator.clock.now() * 1000)
-    _logs._append_log_events(
-        group["streams"][outcome.stream],
-        [
-            {"timestamp": now, "message": line, "ingestionTime": now}
-            for line in _lines(config, request_id, outcome)
-        ],
-    )
+    return allowed
 
 
 def _lines(config: Record, request_id: str, outcome: Outcome) -> list[str]:
@@ -200,20 +196,3 @@ def _lines(config: Record, request_id: str, outcome: Outcome) -> list[str]:
         f"END RequestId: {request_id}",
         f"REPORT RequestId: {request_id}\tMemory Size: {config['MemorySize']} MB",
     ]
-
-
-def ensure_log_group(name: str) -> None:
-    """Make a log group if there is none, as a service does with its own role."""
-    if name not in _logs._log_groups:
-        _logs._create_log_group({"logGroupName": name})
-
-
-def _new_stream(emulator: EmulatorState) -> Mapping[str, Any]:
-    return {
-        "events": [],
-        "uploadSequenceToken": "1",
-        "creationTime": int(emulator.clock.now() * 1000),
-        "firstEventTimestamp": None,
-        "lastEventTimestamp": None,
-        "lastIngestionTime": None,
-    }

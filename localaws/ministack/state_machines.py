@@ -1,7 +1,7 @@
-"""State machines: what AWS checks as it takes one, whoever makes it, and what its role may do.
+"""State machines: checks on creation and update, and the permissions of their roles.
 
-Otherwise in ministack: no definition is refused, a role is never asked, and a stack replaces a
-machine of the same name without a word.
+AWS validates the definition, the role's trust and permissions and the logging configuration, and
+runs each task with the role; ministack does not.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from localaws.core.api_error import ApiError
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows, role_allows_all, role_trusts
-from localaws.ministack.step_functions import demand_alive, error_of
+from localaws.ministack.step_functions import demand_running, error_of
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 Record = dict[str, Any]
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html (F6.3)
@@ -43,38 +44,29 @@ _logs = ministack("services.cloudwatch_logs")
 _role: contextvars.ContextVar[str] = contextvars.ContextVar("role", default="")
 
 
-class RefusedError(Exception):
-    """AWS does not take this state machine."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 def install(emulator: EmulatorState) -> None:
-    """Check machines as they are made or changed, and each task against its machine's role."""
-    create, update = _states._create_state_machine, _states._update_state_machine
+    """Check state machines on creation and update, and tasks against the machine's role."""
 
-    def checking(action: Callable[[Record], Answer]) -> Callable[[Record], Answer]:
-        def check_and_act(given: Record) -> Answer:
-            known = _states._state_machines.get(given.get("stateMachineArn")) or {}
+    def checking(action: Callable[[Record], Response]) -> Callable[[Record], Response]:
+        def check_and_handle(params: Record) -> Response:
+            known = _states._state_machines.get(params.get("stateMachineArn")) or {}
             try:
                 check(
                     emulator,
-                    given.get("name") or known.get("name", ""),
-                    given.get("definition", known.get("definition", "{}")),
-                    given.get("roleArn", known.get("roleArn", "")),
-                    given.get("loggingConfiguration", known.get("loggingConfiguration")),
+                    params.get("name") or known.get("name", ""),
+                    params.get("definition", known.get("definition", "{}")),
+                    params.get("roleArn", known.get("roleArn", "")),
+                    params.get("loggingConfiguration", known.get("loggingConfiguration")),
                 )
-            except RefusedError as refused:
-                answer: Answer = _states.error_response_json(refused.code, str(refused), 400)
-                return answer
-            return action(given)
+            except ApiError as error:
+                response: Response = _states.error_response_json(error.code, error.message, 400)
+                return response
+            return action(params)
 
-        return check_and_act
+        return check_and_handle
 
-    _states._create_state_machine = checking(create)
-    _states._update_state_machine = checking(update)
+    _states._create_state_machine = checking(_states._create_state_machine)
+    _states._update_state_machine = checking(_states._update_state_machine)
     _install_tasks(emulator)
 
 
@@ -85,16 +77,16 @@ def check(
     role: str,
     logging: Mapping[str, Any] | None,
 ) -> None:
-    """Raise RefusedError unless AWS would take this machine."""
-    problems = list(flaws(definition))
-    if problems:
-        raise RefusedError("InvalidDefinition", f"Invalid State Machine Definition: {problems[0]}")
+    """Raise ApiError if AWS would reject this state machine."""
+    errors = list(definition_errors(definition))
+    if errors:
+        raise ApiError("InvalidDefinition", f"Invalid State Machine Definition: {errors[0]}")
     if not emulator.auth:
         return
     region, account = _responses.get_region(), _responses.get_account_id()
     machine = f"arn:aws:states:{region}:{account}:stateMachine:{name}"
     if not role_trusts(role, "states.amazonaws.com", machine):
-        raise RefusedError(
+        raise ApiError(
             "AccessDeniedException",
             "Neither the global service principal states.amazonaws.com, nor the regional one is "
             f"authorized to assume the provided role '{role}'.",
@@ -103,38 +95,38 @@ def check(
     if ":states:startExecution.sync" in definition and not role_allows_all(
         emulator, role, RULE_ACTIONS, rule, behind="states:CreateStateMachine"
     ):
-        raise RefusedError(
+        raise ApiError(
             "AccessDeniedException", f"'{role}' is not authorized to create managed-rule."
         )
     _check_logging(emulator, role, logging or {})
 
 
 def _check_logging(emulator: EmulatorState, role: str, logging: Mapping[str, Any]) -> None:
-    given = {key[0].lower() + key[1:]: value for key, value in logging.items()}
-    if given.get("level", "OFF") == "OFF":
+    settings = {key[0].lower() + key[1:]: value for key, value in logging.items()}
+    if settings.get("level", "OFF") == "OFF":
         return
     for arn in destinations(logging):
         group = arn.removesuffix(":*").partition(":log-group:")[2]
         if not arn.endswith(":*") or group not in _logs._log_groups:
-            raise RefusedError(
+            raise ApiError(
                 "InvalidLoggingConfiguration",
                 "Invalid Logging Configuration: Log Destination must be the ARN of a log group "
                 "that exists, and end with ':*'.",
             )
     if len(destinations(logging)) != 1:
-        raise RefusedError(
+        raise ApiError(
             "InvalidLoggingConfiguration",
             "Invalid Logging Configuration: Must specify exactly one Log Destination.",
         )
     if not role_allows_all(emulator, role, LOG_ACTIONS, "*", behind="states:CreateStateMachine"):
-        raise RefusedError(
+        raise ApiError(
             "AccessDeniedException",
             "The state machine IAM Role is not authorized to access the Log Destination",
         )
 
 
 def destinations(logging: Mapping[str, Any]) -> list[str]:
-    """The log group ARNs of a logging configuration, as the API or as a template spells it."""
+    """The log group ARNs of a logging configuration, spelled as in the API or in a template."""
     listed = logging.get("destinations") or logging.get("Destinations") or []
     groups = [
         each.get("cloudWatchLogsLogGroup") or each.get("CloudWatchLogsLogGroup") or {}
@@ -146,19 +138,19 @@ def destinations(logging: Mapping[str, Any]) -> list[str]:
 # --- Definitions ---
 
 
-def flaws(definition: str) -> Iterator[str]:
-    """What is wrong with a definition, in AWS's words where they are known."""
+def definition_errors(definition: str) -> Iterator[str]:
+    """The errors in a definition, in AWS's words where these are known."""
     try:
         machine = json.loads(definition)
-    except ValueError as problem:
-        yield f"'INVALID_JSON_DESCRIPTION: {problem}'"
+    except ValueError as error:
+        yield f"'INVALID_JSON_DESCRIPTION: {error}'"
         return
     if "${" in definition:
         yield "'SCHEMA_VALIDATION_FAILED: a placeholder was not substituted'"
-    yield from _flaws_of(machine, "/")
+    yield from _machine_errors(machine, "/")
 
 
-def _flaws_of(machine: Mapping[str, Any], where: str) -> Iterator[str]:
+def _machine_errors(machine: Mapping[str, Any], where: str) -> Iterator[str]:
     states = machine.get("States") or {}
     if not states:
         yield f"'SCHEMA_VALIDATION_FAILED: There are no states at {where}'"
@@ -181,9 +173,11 @@ def _flaws_of(machine: Mapping[str, Any], where: str) -> Iterator[str]:
             if "States.ALL" in catcher["ErrorEquals"] and len(catcher["ErrorEquals"]) > 1:
                 yield f"'SCHEMA_VALIDATION_FAILED: States.ALL must appear alone at {path}'"
         for number, branch in enumerate(state.get("Branches", [])):
-            yield from _flaws_of(branch, f"{path}/Branches[{number}]/")
+            yield from _machine_errors(branch, f"{path}/Branches[{number}]/")
         if kind == "Map":
-            yield from _flaws_of(state.get("ItemProcessor") or state.get("Iterator") or {}, path)
+            yield from _machine_errors(
+                state.get("ItemProcessor") or state.get("Iterator") or {}, path
+            )
     if machine.get("StartAt") not in states:
         yield f"'MISSING_TRANSITION_TARGET: Missing 'StartAt' target at {where}'"
     for name in states:
@@ -203,41 +197,41 @@ def _next_states(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _install_tasks(emulator: EmulatorState) -> None:
-    """A task does what the role of its machine may do, and nothing once its execution is over."""
+    """Check each task against the machine's role, and start none once its execution has ended."""
     execute_task, invoke_resource = _states._execute_task, _states._invoke_resource
 
-    def execute(state: Any, given: Any, execution: Any, context: Mapping[str, Any]) -> Any:
+    def execute(state: Any, params: Any, execution: Any, context: Mapping[str, Any]) -> Any:
         machine = _states._state_machines.get(context["StateMachine"]["Id"]) or {}
         token = _role.set(machine.get("roleArn") or execution.get("_role", _role.get()))
         try:
-            return execute_task(state, given, execution, context)
+            return execute_task(state, params, execution, context)
         finally:
             _role.reset(token)
 
-    def invoke(resource: str, given: Any) -> Any:
-        demand_alive()
-        for action, arn, behind in _demands(resource, given):
+    def invoke(resource: str, params: Any) -> Any:
+        demand_running()
+        for action, arn, behind in _permissions(resource, params):
             if not role_allows(emulator, _role.get(), action, arn, behind=behind):
                 raise _denied(_role.get(), action, arn)
-        return invoke_resource(resource, given)
+        return invoke_resource(resource, params)
 
     _states._execute_task = execute
     _states._invoke_resource = invoke
 
 
-def _demands(resource: str, given: Any) -> Iterator[tuple[str, str, str | None]]:
-    """Action, resource, and the action behind it if AWS needs it besides."""
+def _permissions(resource: str, params: Any) -> Iterator[tuple[str, str, str | None]]:
+    """Actions and resources that a task requires, and the action that each depends on."""
     if ":states:::lambda:invoke" in resource:
-        yield "lambda:InvokeFunction", _function_arn(str(given.get("FunctionName", ""))), None
+        yield "lambda:InvokeFunction", _function_arn(str(params.get("FunctionName", ""))), None
     elif ":lambda:" in resource and ":function:" in resource:
         yield "lambda:InvokeFunction", resource, None
     elif ":states:::states:startExecution" in resource:
-        start, machine = "states:StartExecution", str(given.get("StateMachineArn", "*"))
+        start, machine = "states:StartExecution", str(params.get("StateMachineArn", "*"))
         yield start, machine, None
         if ".sync" in resource:
-            # AWS misses these two only later, when it looks for the child or aborts it.
+            # AWS checks these two later, when it polls or stops the child.
             execution = machine.replace(":stateMachine:", ":execution:")
-            children = f"{execution}:{given.get('Name', 'a-child')}"
+            children = f"{execution}:{params.get('Name', 'a-child')}"
             yield "states:DescribeExecution", children, start
             yield "states:StopExecution", children, start
 
@@ -252,13 +246,13 @@ def _function_arn(name: str) -> str:
 def _denied(role: str, action: str, arn: str) -> Exception:
     account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
     user = f"arn:aws:sts::{account}:assumed-role/{name}/states"
-    service = (
+    error = (
         "Lambda.AWSLambdaException"
         if action.startswith("lambda")
-        else ("StepFunctions.AccessDeniedException")
+        else "StepFunctions.AccessDeniedException"
     )
     return error_of(
-        service,
+        error,
         f"User: {user} is not authorized to perform: {action} on resource: {arn} because no "
         f"identity-based policy allows the {action} action",
     )

@@ -1,7 +1,8 @@
-"""The Amazon States Language: what a path, a rule or a catcher does when it does not fit.
+"""Strictness of the Amazon States Language.
 
-Otherwise in ministack: a path that leads nowhere gives null, an operator that is not known is
-false, States.ALL catches everything, and States.Format prints Python.
+On AWS a path that matches nothing fails the execution, States.ALL does not catch everything, and
+States.Format prints JSON. ministack yields null, catches everything and prints Python; an unknown
+operator it evaluates to false, which we report as unsupported.
 """
 
 from __future__ import annotations
@@ -16,32 +17,18 @@ from localaws.ministack.step_functions import error_of
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
-# What neither States.ALL nor States.TaskFailed catches:
+# Not caught by States.ALL or States.TaskFailed:
 # https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
 UNCATCHABLE = frozenset({"States.Runtime", "States.DataLimitExceeded", "States.Interrupted"})
+COMPARISONS = ("Equals", "LessThan", "GreaterThan", "LessThanEquals", "GreaterThanEquals")
 OPERATORS = frozenset(
     {
         *(
             f"{kind}{comparison}"
             for kind in ("String", "Numeric", "Timestamp")
-            for comparison in (
-                "Equals",
-                "LessThan",
-                "GreaterThan",
-                "LessThanEquals",
-                "GreaterThanEquals",
-            )
+            for comparison in COMPARISONS
         ),
-        *(
-            f"Numeric{comparison}Path"
-            for comparison in (
-                "Equals",
-                "LessThan",
-                "GreaterThan",
-                "LessThanEquals",
-                "GreaterThanEquals",
-            )
-        ),
+        *(f"Numeric{comparison}Path" for comparison in COMPARISONS),
         "StringEqualsPath",
         "StringMatches",
         "BooleanEquals",
@@ -58,19 +45,19 @@ OPERATORS = frozenset(
 _states = ministack("services.stepfunctions")
 
 
-class _NothingThereError(LookupError):
-    """A path leads nowhere."""
+class _NoMatchError(LookupError):
+    """A path matches nothing."""
 
 
 def install(emulator: EmulatorState) -> None:
-    """Be as strict as AWS with paths, rules, catchers and intrinsic functions."""
+    """Evaluate paths, rules, catchers and intrinsic functions as AWS does."""
     evaluate_rule, execute_intrinsic = _states._evaluate_rule, _states._exec_intrinsic
-    put = _states._apply_result_path_raw
+    apply_result_path = _states._apply_result_path_raw
 
     def resolve(path: str, data: Any) -> Any:
         try:
             return look_up(path, data)
-        except _NothingThereError:
+        except _NoMatchError:
             raise error_of(
                 "States.Runtime",
                 f"The JSONPath '{path}' could not be found in the input '{json.dumps(data)}'",
@@ -82,7 +69,7 @@ def install(emulator: EmulatorState) -> None:
             return bool(evaluate_rule(rule, data, context))
         unknown = set(rule) - OPERATORS - {"Variable", "Next", "Comment"}
         if unknown:
-            raise error_of("States.Runtime", f"{unknown.pop()} is not rehearsed.")
+            raise _unsupported(f"operator {unknown.pop()}")
         if "IsPresent" in rule:
             return _is_present(variable, data, context) is rule["IsPresent"]
         return bool(evaluate_rule(rule, data, context))
@@ -93,7 +80,7 @@ def install(emulator: EmulatorState) -> None:
                 "States.ResultPathMatchFailure",
                 f'Unable to apply step "{path}" to input {json.dumps(original)}',
             )
-        return put(path, original, result)
+        return apply_result_path(path, original, result)
 
     def execute(node: Any, data: Any, context: Any) -> Any:
         try:
@@ -110,13 +97,17 @@ def install(emulator: EmulatorState) -> None:
     _states._error_matches = _matches
 
 
+def _unsupported(feature: str) -> Exception:
+    return error_of("States.Runtime", f"The local AWS does not support the {feature}.")
+
+
 def look_up(path: str, data: Any) -> Any:
-    """What a path selects; an index or a name that is not there leads nowhere."""
+    """The value at a path. Raises _NoMatchError for a missing index or name."""
     if not path or path == "$":
         return data
     tokens = _states._parse_jsonpath_tokens(path)
     if tokens is None:
-        raise error_of("States.Runtime", f"The path '{path}' is not rehearsed.")
+        raise _unsupported(f"path '{path}'")
     found, several = [data], False
     for kind, name in tokens:
         if kind == "wildcard":
@@ -139,29 +130,29 @@ def _has(value: Any, name: str | int) -> bool:
 
 def _child(value: Any, name: str | int) -> Any:
     if not _has(value, name):
-        raise _NothingThereError
+        raise _NoMatchError
     return value[name]
 
 
 def _is_present(path: str, data: Any, context: Any) -> bool:
     try:
         look_up(path.removeprefix("$"), context) if path.startswith("$$.") else look_up(path, data)
-    except _NothingThereError:
+    except _NoMatchError:
         return False
     return True
 
 
 def _printable(node: Any, data: Any, context: Any) -> Any:
-    """An argument of States.Format as it is printed: JSON, but for strings."""
+    """An argument of States.Format as a string node: strings as they are, others as JSON."""
     value = _states._eval_intrinsic_arg(node, data, context)
     if isinstance(value, (dict, list)):
         raise ValueError("arguments must be strings, numbers, booleans or null")
     return ("str", value if isinstance(value, str) else json.dumps(value))
 
 
-def _matches(wanted: Sequence[str], error: str) -> bool:
+def _matches(error_equals: Sequence[str], error: str) -> bool:
     if error in UNCATCHABLE:
-        return error == "States.DataLimitExceeded" and error in wanted
-    if "States.ALL" in wanted or error in wanted:
+        return error == "States.DataLimitExceeded" and error in error_equals
+    if "States.ALL" in error_equals or error in error_equals:
         return True
-    return "States.TaskFailed" in wanted and error != "States.Timeout"
+    return "States.TaskFailed" in error_equals and error != "States.Timeout"

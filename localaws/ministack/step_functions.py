@@ -1,9 +1,9 @@
-"""The life of an execution: it starts once, runs on virtual time, can be stopped, and ends in time.
+"""Executions: start, time, stop and end.
 
-Otherwise in ministack: TimeoutSeconds of a machine is ignored and that of a Task runs on real time;
-a retry waits 60 s at most and MaxDelaySeconds is ignored; StopExecution lets a Wait state sleep on
-and branches work on, and a task that fails afterwards turns ABORTED into FAILED; StartExecution
-refuses its own repetition; an execution outlives its machine.
+In ministack a state machine's TimeoutSeconds is ignored and a task's runs in real time; retries
+wait at most 60 s, whatever MaxDelaySeconds says; StopExecution leaves Wait states and branches
+running, and a task that fails later turns ABORTED into FAILED; StartExecution is not idempotent;
+and an execution continues after its state machine is deleted.
 """
 
 from __future__ import annotations
@@ -18,27 +18,28 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from localaws.core.clock import Hold, Signal
+from localaws.core.clock import Clock, Hold, Signal
+from localaws.ministack import virtual_time
 from localaws.ministack.access import ministack
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 
-# Virtual seconds until the abort of a parent reaches its child: on AWS it is not immediate.
+# Virtual seconds until the abort of a parent reaches its child; on AWS it is not immediate.
 ABORT_DELAY = 3.0
 # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-LONGEST_DATA = 262144
-LONGEST_CAUSE = 32768
-MOST_EVENTS = 25000
+MAX_DATA = 262144
+MAX_CAUSE = 32768
+MAX_EVENTS = 25000
 EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 
 _states = ministack("services.stepfunctions")
 
 
 class Run:
-    """What is known of one execution beyond ministack's record of it."""
+    """What an execution has beyond ministack's record of it."""
 
     def __init__(self, emulator: EmulatorState, arn: str) -> None:
         self.arn = arn
@@ -47,18 +48,18 @@ class Run:
 
     @property
     def record(self) -> dict[str, Any]:
-        """ministack's record; empty if the execution is gone."""
+        """ministack's record; empty if the execution no longer exists."""
         found: dict[str, Any] = _states._executions.get(self.arn) or {}
         return found
 
 
-# The execution that this thread works for, and the turn in which a new execution starts.
+# The execution that the current thread belongs to, and the hold for the thread of a new one.
 current: contextvars.ContextVar[Run | None] = contextvars.ContextVar("execution", default=None)
-_turn: contextvars.ContextVar[Hold | None] = contextvars.ContextVar("turn", default=None)
+_new_hold: contextvars.ContextVar[Hold | None] = contextvars.ContextVar("hold", default=None)
 
 
 class Executions:
-    """Every execution of the emulator."""
+    """All executions of the emulator."""
 
     def __init__(self, emulator: EmulatorState) -> None:
         self.emulator = emulator
@@ -68,84 +69,84 @@ class Executions:
         self._run, self._add_event = _states._run_execution, _states._add_event
         self._fail = _states._fail_execution
 
-    def of(self, arn: str) -> Run:
+    def get(self, arn: str) -> Run:
         """The run of an execution."""
         with self._lock:
             return self._runs.setdefault(arn, Run(self.emulator, arn))
 
-    def start(self, given: Mapping[str, Any]) -> Answer:
-        """StartExecution: the same name and input, while it runs, is the same execution."""
-        name, text = given.get("name"), given.get("input", "{}")
+    def start(self, params: Mapping[str, Any]) -> Response:
+        """StartExecution: idempotent for the same name and input while the execution runs."""
+        name, text = params.get("name"), params.get("input", "{}")
         if name is not None and not EXECUTION_NAME.fullmatch(name):
-            return _refusal("InvalidName", f"Invalid Name: '{name}'")
-        if len(text.encode()) > LONGEST_DATA:
-            return _refusal(
+            return _error_response("InvalidName", f"Invalid Name: '{name}'")
+        if len(text.encode()) > MAX_DATA:
+            return _error_response(
                 "InvalidExecutionInput", "The input exceeds the maximum number of characters."
             )
-        machine = _states._resolve_state_machine_arn(given.get("stateMachineArn", ""))
+        machine = _states._resolve_state_machine_arn(params.get("stateMachineArn", ""))
         if machine and name:
             arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
             known = _states._executions.get(arn)
             if known and known["status"] == "RUNNING" and known["input"] == text:
-                same: Answer = _states.json_response(
+                same: Response = _states.json_response(
                     {"executionArn": arn, "startDate": known["startDate"]}
                 )
                 return same
-        turn = self.emulator.clock.deferred_hold()
-        token = _turn.set(turn)
+        hold = self.emulator.clock.deferred_hold()
+        token = _new_hold.set(hold)
         try:
-            answer: Answer = self._start(given)
+            response: Response = self._start(params)
         finally:
-            _turn.reset(token)
-        if answer[0] >= 400:
-            turn.release()
+            _new_hold.reset(token)
+        if response[0] >= 400:
+            hold.release()
         else:
-            started = json.loads(answer[2])["executionArn"]
+            started = json.loads(response[2])["executionArn"]
             parent = current.get()
-            by = {"parent": _name_of(parent.arn)} if parent else {}
-            self._note(_states._executions[started], "ExecutionStarted", **by)
-        return answer
+            details = {"parent": _short_name(parent.arn)} if parent else {}
+            self._note(_states._executions[started], "ExecutionStarted", **details)
+        return response
 
     def run(self, arn: str) -> None:
-        """Walk through the machine, in the thread that ministack made for it."""
-        run, turn = self.of(arn), _turn.get()
-        assert turn is not None
-        _turn.set(None)
+        """Run the state machine, in the thread that ministack started for the execution."""
+        run, hold = self.get(arn), _new_hold.get()
+        assert hold is not None
+        _new_hold.set(None)
         current.set(run)
-        with turn:
+        with hold:
             machine = _states._state_machines.get(run.record.get("stateMachineArn")) or {}
-            limit = json.loads(machine.get("definition") or "{}").get("TimeoutSeconds")
-            if limit:
-                self.emulator.spawn(self._expire, run, float(limit))
+            timeout = json.loads(machine.get("definition") or "{}").get("TimeoutSeconds")
+            if timeout:
+                self.emulator.spawn(self._time_out, run, float(timeout))
             try:
                 self._run(arn)
             finally:
                 self.emulator.clock.set(run.ended)
 
-    def stop(self, given: Mapping[str, Any]) -> Answer:
-        """StopExecution: children are reached late, and a function in flight ends by itself."""
-        run = self.of(given.get("executionArn", ""))
+    def stop(self, params: Mapping[str, Any]) -> Response:
+        """StopExecution: children stop after ABORT_DELAY; a running function continues."""
+        run = self.get(params.get("executionArn", ""))
         running = run.record.get("status") == "RUNNING"
-        answer: Answer = self._stop(given)
-        if answer[0] == 200 and running:
+        response: Response = self._stop(params)
+        if response[0] == 200 and running:
             self.emulator.clock.set(run.ended)
             for child in run.children:
                 self.emulator.spawn(self._abort, child, run.arn)
-        return answer
+        return response
 
     def _abort(self, arn: str, parent: str) -> None:
         self.emulator.clock.sleep(ABORT_DELAY)
-        if self.of(arn).record.get("status") == "RUNNING":
+        if self.get(arn).record.get("status") == "RUNNING":
             cause = (
                 f"The Task state in AWS Step Functions execution [{parent}] which was managing "
                 "this resource was aborted"
             )
             self.stop({"executionArn": arn, "cause": cause})
 
-    def _expire(self, run: Run, seconds: float) -> None:
+    def _time_out(self, run: Run, seconds: float) -> None:
         """Time the execution out.
 
-        Whether AWS then stops its child too is not documented, so that it lives on: the worse case.
+        Whether AWS then stops its child is not documented; it continues here, the worse case.
         """
         if self.emulator.clock.wait([run.ended], seconds):
             return
@@ -159,22 +160,22 @@ class Executions:
         self.emulator.clock.set(run.ended)
 
     def fail(self, record: dict[str, Any], error: str, cause: str) -> None:
-        """Fail an execution that has not ended otherwise meanwhile."""
+        """Fail an execution that is still running."""
         if record["status"] == "RUNNING":
-            self._fail(record, error, (cause or "")[:LONGEST_CAUSE])
+            self._fail(record, error, (cause or "")[:MAX_CAUSE])
 
     def add_event(
         self, record: dict[str, Any], kind: str, details: Mapping[str, Any] | None = None
     ) -> Any:
-        """Add to the history of an execution that runs, minding the quotas."""
+        """Add to the history of a running execution, within the quotas."""
         if record["status"] != "RUNNING" and not kind.startswith("Execution"):
             return None
         if kind.endswith("StateEntered"):
             self._enter_state(record, details or {})
-        _demand_size(kind, details or {})
+        _check_size(kind, details or {})
         if kind.startswith("Execution"):
             self._note(record, kind)
-        elif len(record["events"]) >= MOST_EVENTS:
+        elif len(record["events"]) >= MAX_EVENTS:
             raise error_of(
                 "States.Runtime",
                 "The execution reached the maximum number of history events (25000).",
@@ -184,7 +185,7 @@ class Executions:
     def _enter_state(self, record: dict[str, Any], details: Mapping[str, Any]) -> None:
         if record["stateMachineArn"] not in _states._state_machines:
             # "On the next state transition, the state machine's executions are terminated."
-            self._end(self.of(record["executionArn"]), "ABORTED", "Aborted")
+            self._end(self.get(record["executionArn"]), "ABORTED", "Aborted")
             raise interrupted()
         state = details["stateEnteredEventDetails"]["name"]
         self._note(record, "StateEntered", state=state)
@@ -201,39 +202,39 @@ class Executions:
         )
 
 
-def _name_of(arn: str) -> str:
-    """The machine and the name of an execution, as laws.py speaks of it."""
+def _short_name(arn: str) -> str:
+    """State machine and name of an execution, as the event log identifies it."""
     return " ".join(arn.split(":")[6:])
 
 
 def error_of(error: str, cause: str) -> Exception:
-    """The error with which a state fails."""
-    made: Exception = _states._ExecutionError(error, cause[:LONGEST_CAUSE])
-    return made
+    """An error that fails a state."""
+    created: Exception = _states._ExecutionError(error, cause[:MAX_CAUSE])
+    return created
 
 
 def interrupted() -> Exception:
-    """The error of a thread whose execution has ended meanwhile."""
+    """The error in a thread whose execution has ended."""
     return error_of("States.Interrupted", "")
 
 
-def demand_alive() -> None:
-    """Go no further when the execution that this thread works for has ended."""
+def demand_running() -> None:
+    """Raise if the current thread's execution has ended."""
     run = current.get()
     if run and run.record.get("status") != "RUNNING":
         raise interrupted()
 
 
-def _demand_size(kind: str, details: Mapping[str, Any]) -> None:
+def _check_size(kind: str, details: Mapping[str, Any]) -> None:
     for part in details.values():
         for name in ("input", "output"):
             text = part.get(name) if isinstance(part, Mapping) else None
-            # As AWS counts: UTF-8 without blanks between.
-            if isinstance(text, str) and len(text) > LONGEST_DATA // 2:
+            # AWS counts bytes of compact UTF-8.
+            if isinstance(text, str) and len(text) > MAX_DATA // 2:
                 compact = json.dumps(
                     json.loads(text), separators=(",", ":"), ensure_ascii=False
                 ).encode()
-                if len(compact) > LONGEST_DATA:
+                if len(compact) > MAX_DATA:
                     raise error_of(
                         "States.DataLimitExceeded",
                         f"The state/task returned a result with a size exceeding the maximum "
@@ -241,93 +242,94 @@ def _demand_size(kind: str, details: Mapping[str, Any]) -> None:
                     )
 
 
-def _refusal(code: str, message: str) -> Answer:
-    answer: Answer = _states.error_response_json(code, message, 400)
-    return answer
+def _error_response(code: str, message: str) -> Response:
+    response: Response = _states.error_response_json(code, message, 400)
+    return response
 
 
 def install(emulator: EmulatorState) -> Executions:
-    """Give every execution its own driver in virtual time."""
+    """Run executions in virtual time."""
     executions = Executions(emulator)
     _states._start_execution = executions.start
     _states._run_execution = executions.run
     _states._stop_execution = executions.stop
     _states._fail_execution = executions.fail
     _states._add_event = executions.add_event
-    _install_time(emulator)
+    _states.now_iso = lambda: virtual_time.now_iso(emulator.clock)
+    _states.time = _TimeWithoutSleep()
+    _install_waits(emulator.clock)
+    _states._invoke_resource_with_timeout = functools.partial(_invoke_with_timeout, emulator)
+    # Branches and items run in threads of ministack: they hold the clock, and their parent, which
+    # waits for them, does not.
+    _states._run_sub_machine = _within(emulator.clock.busy, _states._run_sub_machine)
+    for name in ("_run_parallel_branches", "_run_map_items"):
+        setattr(_states, name, _within(emulator.clock.idle, getattr(_states, name)))
     return executions
 
 
-def _install_time(emulator: EmulatorState) -> None:
-    """Dates, waits, retries and time-outs in virtual time."""
-    clock = emulator.clock
-    found = threading.local()
+def _install_waits(clock: Clock) -> None:
+    """Make Wait states and retries wait in virtual time until their execution ends."""
+    # The delay of the retry that the thread is about to wait for.
+    retry = threading.local()
     find_retrier = _states._find_matching_retrier
-
-    def now_iso() -> str:
-        moment = dt.datetime.fromtimestamp(clock.now(), dt.UTC)
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
     def find_matching_retrier(retriers: Any, error: str, counts: Mapping[int, int]) -> Any:
         retrier, index = find_retrier(retriers, error, counts)
         if retrier is not None:
             rate = retrier.get("BackoffRate", 2.0) ** counts.get(index, 0)
             seconds = retrier.get("IntervalSeconds", 1) * rate
-            found.seconds = min(seconds, retrier.get("MaxDelaySeconds", seconds))
+            retry.seconds = min(seconds, retrier.get("MaxDelaySeconds", seconds))
         return retrier, index
 
     def sleep(seconds: float) -> None:
-        """Of a Wait state, or of a retry: then the retrier just found knows how long."""
-        seconds, found.seconds = getattr(found, "seconds", None) or seconds, None
+        """Wait; for a retry, ministack's seconds are wrong."""
+        seconds, retry.seconds = getattr(retry, "seconds", None) or seconds, None
         run = current.get()
         clock.wait([run.ended] if run else [], seconds)
-        demand_alive()
+        demand_running()
 
     def sleep_until(timestamp: str) -> None:
         sleep(max(0.0, dt.datetime.fromisoformat(timestamp).timestamp() - clock.now()))
 
-    def invoke_with_timeout(resource: str, given: Any, seconds: float) -> Any:
-        """Whatever the task does goes on after the time-out, but nobody looks at it any more."""
-        run, done, outcome = current.get(), clock.signal(), dict[str, Any]()
-
-        def work() -> None:
-            try:
-                outcome["result"] = _states._invoke_resource(resource, given)
-            except BaseException as raised:  # handed to the thread that waits, whatever it is
-                outcome["raised"] = raised
-            finally:
-                clock.set(done)
-
-        emulator.spawn(work)
-        clock.wait([done, run.ended] if run else [done], seconds)
-        demand_alive()
-        if not done.happened:
-            raise error_of("States.Timeout", "")
-        if "raised" in outcome:
-            raise outcome["raised"]
-        return outcome["result"]
-
-    _states.now_iso = now_iso
-    _states.time = _BriefTime()
     _states._find_matching_retrier = find_matching_retrier
     _states._scaled_sleep = sleep
     _states._sleep_until = sleep_until
-    _states._invoke_resource_with_timeout = invoke_with_timeout
-    # Branches and items run in threads of ministack's own: they hold the clock, their parent not.
-    _states._run_sub_machine = _within(clock.busy, _states._run_sub_machine)
-    for name in ("_run_parallel_branches", "_run_map_items"):
-        setattr(_states, name, _within(clock.idle, getattr(_states, name)))
 
 
-class _BriefTime:
-    """The module time without the 0.15 s that ministack sleeps as every execution starts."""
+def _invoke_with_timeout(
+    emulator: EmulatorState, resource: str, params: Any, seconds: float
+) -> Any:
+    """Run a task with a timeout; after that it continues and its result is ignored."""
+    clock = emulator.clock
+    run, done, outcome = current.get(), clock.signal(), dict[str, Any]()
+
+    def work() -> None:
+        try:
+            outcome["result"] = _states._invoke_resource(resource, params)
+        except BaseException as raised:  # re-raised in the waiting thread
+            outcome["raised"] = raised
+        finally:
+            clock.set(done)
+
+    emulator.spawn(work)
+    clock.wait([done, run.ended] if run else [done], seconds)
+    demand_running()
+    if not done.happened:
+        raise error_of("States.Timeout", "")
+    if "raised" in outcome:
+        raise outcome["raised"]
+    return outcome["result"]
+
+
+class _TimeWithoutSleep:
+    """The module time without sleep(): ministack sleeps 0.15 s at the start of each execution."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
 
     @staticmethod
     def sleep(seconds: float) -> None:
-        """Sleep not at all."""
+        """Return at once."""
 
 
 def _within(manager: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
-"""Templates as CloudFormation reads them, before any stack exists.
+"""Templates and parameters as CloudFormation reads them.
 
-Otherwise in ministack: YAML's true and false become True and False, and a parameter may name a
-subnet or a VPC that does not exist. And YAML is read in Python, which takes ten times as long as
-in C.
+CloudFormation reads YAML booleans as "true" and "false", ministack as "True" and "False". AWS
+requires the subnet, VPC, group or instance in a typed parameter to exist. Parsing YAML in C is ten
+times as fast as ministack's parser.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
 MODULES = ("engine", "handlers", "changesets")
-# Parameter types whose values have to exist in the account.
+# ministack's stores by the parameter types whose values must exist in the account.
 EXISTING = {
     "AWS::EC2::Instance::Id": "_instances",
     "AWS::EC2::SecurityGroup::Id": "_security_groups",
@@ -38,7 +38,7 @@ def install(emulator: EmulatorState) -> None:
     def resolve(template: dict[str, Any], *arguments: Any, **named: Any) -> Any:
         for section in ("Parameters", "Conditions", "Rules"):
             if template.get(section):
-                template[section] = _spelled(template[section])
+                template[section] = _with_text_booleans(template[section])
         values = resolve_parameters(template, *arguments, **named)
         for name, value in values.items():
             _demand_existing(name, value)
@@ -49,7 +49,7 @@ def install(emulator: EmulatorState) -> None:
 
 
 def in_c(loader: type[yaml.SafeLoader]) -> type[yaml.CSafeLoader]:
-    """A loader that makes the same of YAML as this one."""
+    """A loader with the same constructors that parses in C."""
 
     class Loader(yaml.CSafeLoader):
         yaml_constructors = loader.yaml_constructors
@@ -57,23 +57,22 @@ def in_c(loader: type[yaml.SafeLoader]) -> type[yaml.CSafeLoader]:
     return Loader
 
 
-def _spelled(value: Any) -> Any:
-    """To CloudFormation, YAML's booleans are the strings true and false."""
+def _with_text_booleans(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _spelled(each) for key, each in value.items()}
+        return {key: _with_text_booleans(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_spelled(each) for each in value]
+        return [_with_text_booleans(each) for each in value]
     return ("true" if value else "false") if isinstance(value, bool) else value
 
 
 def _demand_existing(name: str, value: Mapping[str, Any]) -> None:
     kind = str(value.get("Type", "String"))
-    several = kind.startswith("List<")
+    is_list = kind.startswith("List<")
     store = EXISTING.get(kind.removeprefix("List<").removesuffix(">"))
     if store is None:
         return
     _ec2._ensure_defaults_initialized()
-    members = value["Value"].split(",") if several else [value["Value"]]
+    members = value["Value"].split(",") if is_list else [value["Value"]]
     for member in members:
         if member.strip() not in getattr(_ec2, store):
             raise ValueError(

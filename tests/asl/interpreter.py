@@ -160,7 +160,7 @@ def main() -> None:
     problems, machines = {}, {}
     for stem, text in json.loads(sys.stdin.readline()).items():
         filled = definition(text)
-        problems[stem] = list(state_machines.flaws(filled))
+        problems[stem] = list(state_machines.definition_errors(filled))
         created = _states._create_state_machine(
             {"name": stem, "definition": filled, "roleArn": f"arn:aws:iam::{ACCOUNT}:role/any"}
         )

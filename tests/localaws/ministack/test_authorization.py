@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from localaws.ministack.authorization import Demand, Scope, demands
+from localaws.ministack.authorization import Permission, Scope, required_permissions
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
 KNOWN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:/a/known-Xy12Zz"
@@ -19,7 +19,7 @@ SCOPE = Scope(REGION, ACCOUNT, secret_arn)
 
 def asked(action: str, **given: Any) -> list[tuple[str, str]]:
     """Action and resource, the ARN's beginning left out."""
-    found = demands(action, given, SCOPE)
+    found = required_permissions(action, given, SCOPE)
     assert found is not None
     return [
         (
@@ -94,7 +94,7 @@ def test_an_action_is_authorized_on_its_resource(
 
 
 def test_a_command_is_authorized_on_its_document_and_on_each_instance() -> None:
-    found = demands(
+    found = required_permissions(
         "ssm:SendCommand", {"DocumentName": "Mine", "InstanceIds": ["i-1", "i-2"]}, SCOPE
     )
     prefix = f"{REGION}:{ACCOUNT}"
@@ -106,9 +106,9 @@ def test_a_command_is_authorized_on_its_document_and_on_each_instance() -> None:
 
 
 def test_a_document_of_aws_has_no_account() -> None:
-    found = demands("ssm:SendCommand", {"DocumentName": "AWS-RunShellScript"}, SCOPE)
+    found = required_permissions("ssm:SendCommand", {"DocumentName": "AWS-RunShellScript"}, SCOPE)
     assert found == [
-        Demand("ssm:SendCommand", "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript")
+        Permission("ssm:SendCommand", "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript")
     ]
 
 
@@ -131,7 +131,7 @@ def test_a_network_interface_is_authorized_on_what_it_is_put_into() -> None:
 
 def test_the_tags_of_a_request_are_condition_keys() -> None:
     tags = [{"Key": "stack", "Value": "s"}, {"Key": "empty"}]
-    (found,) = demands("cloudhsm:CreateCluster", {"TagList": tags}, SCOPE) or []
+    (found,) = required_permissions("cloudhsm:CreateCluster", {"TagList": tags}, SCOPE) or []
     assert found.context == {
         "aws:RequestTag/stack": "s",
         "aws:RequestTag/empty": "",
@@ -141,14 +141,14 @@ def test_the_tags_of_a_request_are_condition_keys() -> None:
 
 def test_the_keys_of_tags_that_are_taken_away_are_a_condition_key() -> None:
     given = {"ResourceId": "cluster-1", "TagKeyList": ["a"]}
-    (found,) = demands("cloudhsm:UntagResource", given, SCOPE) or []
+    (found,) = required_permissions("cloudhsm:UntagResource", given, SCOPE) or []
     assert found.context == {"aws:TagKeys": ["a"]}
 
 
 @pytest.mark.parametrize("verb", ["Create", "Delete"])
 def test_tags_are_put_on_an_instance_and_taken_away_by_its_arn_and_their_keys(verb: str) -> None:
     given = {"ResourceId.1": "i-1", "Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
-    (found,) = demands(f"ec2:{verb}Tags", given, SCOPE) or []
+    (found,) = required_permissions(f"ec2:{verb}Tags", given, SCOPE) or []
     assert found.resource == f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"
     assert found.context == {
         "aws:RequestTag/a": "x",
@@ -158,6 +158,6 @@ def test_tags_are_put_on_an_instance_and_taken_away_by_its_arn_and_their_keys(ve
 
 
 def test_what_is_not_known_here_is_left_to_ministack() -> None:
-    assert demands("s3:GetObject", {}, SCOPE) is None
-    assert demands("ssm:GetInventory", {}, SCOPE) is None
-    assert demands("kms:Encrypt", {"KeyId": "k"}, SCOPE) is None
+    assert required_permissions("s3:GetObject", {}, SCOPE) is None
+    assert required_permissions("ssm:GetInventory", {}, SCOPE) is None
+    assert required_permissions("kms:Encrypt", {"KeyId": "k"}, SCOPE) is None

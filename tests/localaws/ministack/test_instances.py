@@ -284,7 +284,7 @@ def test_there_is_an_image_for_each_architecture(
         ({"SubnetId": "subnet-0abc"}, "does not exist"),
         ({"SecurityGroupIds": ["sg-0abc"]}, "does not exist"),
         ({"IamInstanceProfile": "nobody"}, "Invalid IAM Instance Profile"),
-        ({"UserData": "IyEvYmluL3NoCg=="}, "UserData is not rehearsed"),
+        ({"UserData": "IyEvYmluL3NoCg=="}, "does not support UserData"),
     ],
 )
 def test_an_instance_that_cannot_be_is_refused(

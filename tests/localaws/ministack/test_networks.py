@@ -147,9 +147,9 @@ def test_groups_can_be_found_by_tag_and_name_together(groups: Groups) -> None:
 
 def test_a_filter_that_is_not_rehearsed_is_refused(groups: Groups) -> None:
     given = [{"Name": "owner-id", "Values": ["1"]}]
-    assert "not rehearsed" in refusal(groups.ec2.describe_security_groups, Filters=given)[1]
-    assert "not rehearsed" in refusal(groups.ec2.describe_network_interfaces, Filters=given)[1]
-    assert "not rehearsed" in refusal(groups.ec2.describe_instances, Filters=given)[1]
+    assert "does not support" in refusal(groups.ec2.describe_security_groups, Filters=given)[1]
+    assert "does not support" in refusal(groups.ec2.describe_network_interfaces, Filters=given)[1]
+    assert "does not support" in refusal(groups.ec2.describe_instances, Filters=given)[1]
 
 
 def test_interfaces_can_be_found_by_group_and_by_subnet(groups: Groups) -> None:

@@ -43,12 +43,12 @@ def test_every_seam_is_used() -> None:
 
 
 def test_what_the_table_does_not_list_cannot_be_reached() -> None:
-    with pytest.raises(access.UnlistedSeamError):
+    with pytest.raises(access.UnlistedNameError):
         _ = access.ministack("services.ec2")._launch_templates
 
 
 def test_what_the_table_does_not_list_cannot_be_replaced() -> None:
-    with pytest.raises(access.UnlistedSeamError):
+    with pytest.raises(access.UnlistedNameError):
         access.ministack("services.ec2")._vm_launch = None
 
 

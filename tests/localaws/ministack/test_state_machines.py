@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws
-from localaws.ministack.state_machines import LOG_ACTIONS, flaws
+from localaws.ministack.state_machines import LOG_ACTIONS, definition_errors
 from tests.localaws.ministack.support import Json, Try, fresh, function, machine, refusal, role
 
 SYNC = "arn:aws:states:::states:startExecution.sync:2"
@@ -64,11 +64,11 @@ WRONG: dict[str, Json] = {
 
 @pytest.mark.parametrize("states", WRONG.values(), ids=WRONG)
 def test_a_definition_with_a_flaw_has_one(states: Json) -> None:
-    assert list(flaws(json.dumps({"StartAt": "A", "States": states})))
+    assert list(definition_errors(json.dumps({"StartAt": "A", "States": states})))
 
 
 def test_what_is_no_json_is_a_flaw() -> None:
-    assert list(flaws("{"))
+    assert list(definition_errors("{"))
 
 
 def test_a_definition_without_a_flaw_has_none() -> None:
@@ -78,7 +78,7 @@ def test_a_definition_without_a_flaw_has_none() -> None:
         "D": {"Type": "Fail"},
         "E": {"Type": "Succeed"},
     }
-    assert list(flaws(json.dumps({"StartAt": "A", "States": states}))) == []
+    assert list(definition_errors(json.dumps({"StartAt": "A", "States": states}))) == []
 
 
 def test_a_flawed_machine_is_refused_by_a_stack_and_by_the_api(aws: LocalAws, stack: Try) -> None:

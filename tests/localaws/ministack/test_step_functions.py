@@ -308,7 +308,7 @@ def test_integrations_that_are_not_rehearsed_fail(stack: Try, resource: str, giv
     made(stack, {"Task": task(Resource=resource, Parameters=given)})
     execution = stack.run("Machine")
     assert execution["status"] == "FAILED"
-    assert "is not rehearsed" in execution["cause"]
+    assert "does not support" in execution["cause"]
 
 
 # --- Parallel, Map ---
