@@ -1,4 +1,4 @@
-"""A local AWS for each test that lives a driver in it, and the words to tell it in."""
+"""A quick local AWS for each test; every local AWS of this directory is checked for invariants."""
 
 from __future__ import annotations
 
@@ -20,46 +20,45 @@ _FAILED = pytest.StashKey[bool]()
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Remember whether the test itself failed, for those who explain it."""
+    """Record whether the test itself failed, for the `driver` fixture."""
     report = yield
     if report.when == "call":
         item.stash[_FAILED] = report.failed
     return report
 
 
-# Not for the session: the tests of other directories have their own use for what is unlawful.
+# Per module, not per session: other directories violate invariants on purpose.
 @pytest.fixture(scope="module", autouse=True)
-def _lawful() -> Iterator[None]:
-    """Whatever local AWS a test of this directory starts: no law was broken in it when it ends."""
-    leave = LocalAws.__exit__
+def _check_invariants() -> Iterator[None]:
+    """Check the invariants whenever a test of this directory stops a local AWS."""
+    stop = LocalAws.__exit__
 
-    def leave_if_lawful(
+    def check_and_stop(
         aws: LocalAws,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         try:
-            # What a driver that failed has to say comes first.
+            # The test's own error takes precedence.
             assert error or invariants.violations(aws.admin.event_log()) == []
         finally:
-            leave(aws, kind, error, trace)
+            stop(aws, kind, error, trace)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalAws, "__exit__", leave_if_lawful)
+        patch.setattr(LocalAws, "__exit__", check_and_stop)
         yield
 
 
 @pytest.fixture(name="local_aws")
 def _local_aws() -> Iterator[LocalAws]:
-    """A fresh local AWS, and a quick one."""
     with LocalAws(timings=QUICK) as aws:
         yield aws
 
 
 @pytest.fixture(name="driver")
-def _life(local_aws: LocalAws, request: pytest.FixtureRequest) -> Iterator[StackDriver]:
-    """A stack to be, in a fresh local AWS; if the test fails, what AWS has to say about it."""
+def _driver(local_aws: LocalAws, request: pytest.FixtureRequest) -> Iterator[StackDriver]:
+    """A driver in a new local AWS; a failed test prints the failure report."""
     driver = StackDriver(local_aws)
     yield driver
     if request.node.stash.get(_FAILED, False):

@@ -1,4 +1,4 @@
-"""No password of an admin is told anywhere, whether the stack made it or took it over."""
+"""No admin password can be read outside its secret, whether generated or restored."""
 
 from __future__ import annotations
 
@@ -8,88 +8,89 @@ from dataclasses import dataclass
 import pytest
 
 from localaws.client import LocalAws
-from rehearsal.checks.secret_scan import observable_texts, process_arguments
+from rehearsal.checks.secret_scan import Observed, leaks, observable_texts, process_arguments
 from rehearsal.drivers.operator import read_secret
 from rehearsal.drivers.stack import StackDriver
 from tests.support.timings import QUICK
 
-SHARED_PASSWORD = "Planted0Admin0Of0Another0Account"
+SHARED_PASSWORD = "Shared0Backup0Admin0Password"
 
 
 @dataclass(frozen=True)
-class Told:
-    """The passwords that were used in the lives of two clusters, and what AWS tells of these."""
+class Run:
+    """The admin passwords of two clusters, and everything observable after their creation."""
 
-    made: str
-    adopted: str
-    places: list[tuple[str, str]]
+    generated: str
+    restored: str
+    observed: list[Observed]
     processes: list[list[str]]
 
 
-@pytest.fixture(scope="module", name="told")
-def _told() -> Told:
+@pytest.fixture(scope="module", name="run")
+def _run() -> Run:
     with LocalAws(timings=QUICK) as aws:
         driver = StackDriver(aws)
         driver.request()
         driver.expect_stack("CREATE_COMPLETE")
-        made = _password(driver)
+        generated = _password(driver)
         for hsms in (0, 1):
             driver.request(pHsmsPerSubnet=hsms)
             driver.expect_stack("UPDATE_COMPLETE")
         shared = driver.admin.act("share_backup", admin_password=SHARED_PASSWORD)
         secrets = aws.client("secretsmanager")
-        secrets.create_secret(Name="theirs/ca", SecretString=shared["TrustAnchor"])
+        secrets.create_secret(Name="shared/ca", SecretString=shared["TrustAnchor"])
         secrets.create_secret(
-            Name="theirs/admin",
+            Name="shared/admin",
             SecretString=json.dumps({"username": "admin", "password": SHARED_PASSWORD}),
         )
-        theirs = driver.second_stack(
-            "theirs",
+        restored = driver.second_stack(
+            "restored",
             pBackupId=shared["BackupArn"],
-            pBackupCaCertSecretName="theirs/ca",
-            pBackupAdminPasswordSecretName="theirs/admin",
+            pBackupCaCertSecretName="shared/ca",
+            pBackupAdminPasswordSecretName="shared/admin",
         )
-        theirs.request()
-        theirs.expect_stack("CREATE_COMPLETE")
-        return Told(
-            made, _password(theirs), list(observable_texts(aws)), list(process_arguments(aws))
-        )
+        restored.request()
+        restored.expect_stack("CREATE_COMPLETE")
+        observed, processes = list(observable_texts(aws)), list(process_arguments(aws))
+        return Run(generated, _password(restored), observed, processes)
 
 
 def _password(driver: StackDriver) -> str:
     return str(json.loads(read_secret(driver, "initial-crypto-officer-password"))["password"])
 
 
-def test_passwords_are_made_and_adopted(told: Told) -> None:
-    assert len(told.made) >= 24
-    assert told.adopted == SHARED_PASSWORD
+def test_one_password_is_generated_and_one_is_restored(run: Run) -> None:
+    assert len(run.generated) >= 24
+    assert run.restored == SHARED_PASSWORD
 
 
-def test_no_password_of_an_admin_is_told_anywhere(told: Told) -> None:
-    telling = [where for where, text in told.places if told.made in text or told.adopted in text]
-    assert telling == []
+def test_no_admin_password_is_readable_anywhere(run: Run) -> None:
+    assert leaks(run.observed, [run.generated, run.restored]) == []
 
 
-@pytest.mark.parametrize(
-    ("place", "words"),
-    [
-        ("command of hsm-rActivateClusterDocument", "initial-crypto-officer-password"),
-        ("output of hsm-rActivateClusterDocument", "Cluster activated."),
-        ("history of", "AdoptSecrets"),
-        ("log /aws/lambda/cloudhsm-1", "CreateSecrets done"),
-        ("events of hsm", "UPDATE_COMPLETE"),
-        ("response to CloudFormation", "AdminPasswordSecretName"),
-    ],
-)
-def test_it_was_looked_for_where_it_is_made_and_used(told: Told, place: str, words: str) -> None:
-    found = [where for where, text in told.places if words in text]
-    assert any(where.startswith(place) for where in found), found
+def test_the_scan_covers_the_places_where_passwords_are_handled(run: Run) -> None:
+    expected = {
+        "command of hsm-rActivateClusterDocument": "initial-crypto-officer-password",
+        "output of hsm-rActivateClusterDocument": "Cluster activated.",
+        "history of": "AdoptSecrets",
+        "log /aws/lambda/cloudhsm-1": "CreateSecrets done",
+        "events of hsm": "UPDATE_COMPLETE",
+        "response to CloudFormation": "AdminPasswordSecretName",
+    }
+    assert [
+        (place, text)
+        for place, text in expected.items()
+        if not any(found.startswith(place) for found in leaks(run.observed, [text]))
+    ] == []
 
 
-def test_processes_on_the_client_show_it_in_the_activation_alone(told: Told) -> None:
-    telling = [
+def test_only_the_activation_command_has_a_password_among_its_arguments(run: Run) -> None:
+    assert [
         arguments
-        for arguments in told.processes
-        if any(each in argument for argument in arguments for each in (told.made, told.adopted))
-    ]
-    assert telling == [["cloudhsm-cli", "cluster", "activate", "--password", told.made]]
+        for arguments in run.processes
+        if any(
+            password in argument
+            for argument in arguments
+            for password in (run.generated, run.restored)
+        )
+    ] == [["cloudhsm-cli", "cluster", "activate", "--password", run.generated]]

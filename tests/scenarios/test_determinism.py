@@ -1,4 +1,4 @@
-"""The same actions with the same timings are the same description, to the virtual second."""
+"""The same requests with the same timings yield the same event log, to the virtual second."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.key_store import on_existing_cluster
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import SCENARIOS, STANDARD
-from tests.support.normalized_event_log import Moment, normalize
+from tests.support.normalized_event_log import NormalizedEvent, normalize
 from tests.support.timings import QUICK
 
 Timings = dict[str, Any]
+Log = list[NormalizedEvent]
 
 TIMINGS: Timings = {**QUICK, "create_cluster": 29.5, "create_hsm": 97}
+# Seconds between two polls of the cluster's state, the first after as many.
+POLL = 15
 
 
-def creation(timings: Timings) -> list[Moment]:
+def create(timings: Timings) -> Log:
     with LocalAws(timings=timings) as aws:
         driver = StackDriver(aws)
         with driver.step("Create"):
@@ -36,7 +39,7 @@ def creation(timings: Timings) -> list[Moment]:
         return normalize(driver.admin.event_log())
 
 
-def life_and_death(timings: Timings) -> list[Moment]:
+def create_update_delete(timings: Timings) -> Log:
     with LocalAws(timings=timings) as aws:
         driver = StackDriver(aws)
         for hsms, status in (1, "CREATE_COMPLETE"), (0, "UPDATE_COMPLETE"):
@@ -50,24 +53,24 @@ def life_and_death(timings: Timings) -> list[Moment]:
         return normalize(driver.admin.event_log())
 
 
-def rehearsal(by_the_cli: bool) -> list[Moment]:
+def standard_scenario(with_cli: bool) -> Log:
     with LocalAws(timings=QUICK) as aws, pytest.MonkeyPatch.context() as patch:
-        if not by_the_cli:
-            patch.setattr(Stack, "deploy", requested)
+        if not with_cli:
+            patch.setattr(Stack, "deploy", deploy_through_api)
         SCENARIOS[STANDARD](StackDriver(aws))
         event_log = aws.admin.event_log()
         assert not invariants.violations(event_log)
-        # `aws cloudformation deploy` makes change sets, and a stack to be is in review until then.
-        return [moment for moment in normalize(event_log) if moment[3] != "REVIEW_IN_PROGRESS"]
+        # Only the CLI creates change sets, with which a new stack is REVIEW_IN_PROGRESS.
+        return [event for event in normalize(event_log) if event[3] != "REVIEW_IN_PROGRESS"]
 
 
-def requested(stack: Stack, **changes: object) -> str:
-    """What `make deploy` asks for, without the CLI's looks at what becomes of it."""
+def deploy_through_api(stack: Stack, **changes: object) -> str:
+    """The requests of `make deploy`, without the CLI's polling."""
     stack.start(**changes)
     return stack.wait()
 
 
-def connection(timings: Timings) -> list[Moment]:
+def connect(timings: Timings) -> Log:
     with LocalAws(timings=timings) as aws:
         store, _ = on_existing_cluster(StackDriver(aws))
         store.request()
@@ -75,17 +78,22 @@ def connection(timings: Timings) -> list[Moment]:
         return normalize(aws.admin.event_log())
 
 
-def milestones(description: list[Moment]) -> list[Moment]:
-    """What happened to clusters, HSMs and the stack, without how often anybody looked."""
-    return [moment for moment in description if moment[1] in ("cloudhsm", "cloudformation")]
+def milestones(log: Log) -> Log:
+    """The events of clusters, HSMs and stacks; polling leaves none of these."""
+    return [event for event in log if event[1] in ("cloudhsm", "cloudformation")]
 
 
-def moved(description: list[Moment], seconds: float, *, after: float) -> list[Moment]:
-    return [(at + seconds if at > after else at, *rest) for at, *rest in description]  # type: ignore[misc]
+def delayed(log: Log, seconds: float, *, after: float) -> Log:
+    return [(at + seconds if at > after else at, *event) for at, *event in log]  # type: ignore[misc]  # unpacking loses the types
 
 
-# Keeps a processor busy for as long as its parent lives.
-SPIN = """if True:
+def differences(one: Log, other: Log) -> tuple[Log, Log]:
+    """The events only in the first log, and those only in the second."""
+    return sorted({*one} - {*other}), sorted({*other} - {*one})
+
+
+# Occupies a processor until its parent ends.
+BUSY_LOOP = """if True:
     import os
     parent = os.getppid()
     while os.getppid() == parent:
@@ -93,70 +101,64 @@ SPIN = """if True:
 """
 
 
-@pytest.fixture(name="loaded_machine")
-def _loaded_machine() -> Iterator[None]:
-    """A machine whose processors all have something else to do."""
-    spinning = [
-        subprocess.Popen([sys.executable, "-S", "-c", SPIN]) for _ in range(os.cpu_count() or 1)
+@pytest.fixture(name="_busy_processors")
+def _busy_processors() -> Iterator[None]:
+    """Every processor has another process to run."""
+    processes = [
+        subprocess.Popen([sys.executable, "-S", "-c", BUSY_LOOP])
+        for _ in range(os.cpu_count() or 1)
     ]
     yield
-    for process in spinning:
+    for process in processes:
         process.kill()
         process.wait()
 
 
-@pytest.mark.usefixtures("loaded_machine")
-def test_two_runs_are_the_same_though_they_hinder_each_other_on_a_loaded_machine() -> None:
+@pytest.mark.usefixtures("_busy_processors")
+def test_two_parallel_runs_on_busy_processors_are_equal() -> None:
     with ThreadPoolExecutor(2) as both:
-        one, other = both.map(life_and_death, [QUICK, QUICK])
+        one, other = both.map(create_update_delete, [QUICK, QUICK])
     assert one == other
     assert len(one) > 300
 
 
-# Servers that are forked from one process hash strings alike, and a set has one order in them all.
-def test_two_rehearsals_are_the_same_whoever_looks_for_the_end_and_how_often() -> None:
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as elsewhere:
-        by_the_cli = elsewhere.submit(rehearsal, True)
-        by_the_api = rehearsal(False)
-        assert by_the_cli.result() == by_the_api
-    assert len(by_the_api) > 2000
+# In another process, because servers forked from one process share a hash seed and so set order.
+def test_the_standard_scenario_is_the_same_with_the_cli_and_through_the_api() -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        with_cli = process.submit(standard_scenario, True)
+        through_api = standard_scenario(False)
+        assert with_cli.result() == through_api
+    assert len(through_api) > 2000
 
 
-def test_a_connection_that_takes_a_second_longer_for_the_same_look_moves_nothing_else() -> None:
+def test_a_connection_a_second_slower_but_seen_by_the_same_poll_delays_nothing_else() -> None:
     with ThreadPoolExecutor(2) as both:
-        description, longer = both.map(
-            connection, [{**QUICK, "connect": 52}, {**QUICK, "connect": 53}]
-        )
-    gone, come = sorted(set(description) - set(longer)), sorted(set(longer) - set(description))
-    # KMS logs in when it has connected.
-    assert [moment[1:] for moment in gone] == [
+        log, slower = both.map(connect, [{**QUICK, "connect": 52}, {**QUICK, "connect": 53}])
+    before, after = differences(log, slower)
+    # KMS logs in when it connects.
+    assert [event[1:] for event in before] == [
         ("cloudhsm", "cluster-*", "Login"),
         ("kms", "cks-*", "CONNECTED"),
     ]
-    assert come == [(at + 1, *rest) for at, *rest in gone]
+    assert after == [(at + 1, *event) for at, *event in before]
 
 
-@pytest.fixture(scope="module", name="description")
-def _story() -> list[Moment]:
-    """A creation to compare others with; the cluster is looked at after 15 and 30 seconds."""
-    return creation(TIMINGS)
+@pytest.fixture(scope="module", name="log")
+def _log() -> Log:
+    """A creation with TIMINGS: polls see the cluster after 15 and 30 seconds."""
+    return create(TIMINGS)
 
 
-def test_an_hsm_that_takes_a_second_longer_but_is_seen_at_the_same_look_moves_nothing_else(
-    description: list[Moment],
-) -> None:
-    longer = creation({**TIMINGS, "create_hsm": 98})
-    gone, come = sorted(set(description) - set(longer)), sorted(set(longer) - set(description))
-    assert [moment[1:] for moment in gone] == [("cloudhsm", "hsm-*", "ACTIVE")] * 2
-    assert come == [(at + 1, *rest) for at, *rest in gone]
+def test_an_hsm_a_second_slower_but_seen_by_the_same_poll_delays_nothing_else(log: Log) -> None:
+    before, after = differences(log, create({**TIMINGS, "create_hsm": 98}))
+    assert [event[1:] for event in before] == [("cloudhsm", "hsm-*", "ACTIVE")] * 2
+    assert after == [(at + 1, *event) for at, *event in before]
 
 
-def test_a_cluster_that_takes_a_second_longer_and_misses_a_look_moves_all_the_rest_by_one_look(
-    description: list[Moment],
-) -> None:
-    before = milestones(description)
-    after = milestones(creation({**TIMINGS, "create_cluster": 30.5}))
-    [uninitialized] = [moment for moment in before if moment[3] == "UNINITIALIZED"]
+def test_a_cluster_a_second_slower_that_misses_a_poll_delays_the_rest_by_one_poll(log: Log) -> None:
+    before = milestones(log)
+    after = milestones(create({**TIMINGS, "create_cluster": 30.5}))
+    [uninitialized] = [event for event in before if event[3] == "UNINITIALIZED"]
     before.remove(uninitialized)
     after.remove((uninitialized[0] + 1, *uninitialized[1:]))
-    assert after == moved(before, 15, after=uninitialized[0])
+    assert after == delayed(before, POLL, after=uninitialized[0])

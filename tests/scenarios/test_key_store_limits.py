@@ -1,4 +1,4 @@
-"""However slow KMS is, connecting and disconnecting a key store ends in time, and in words."""
+"""Connecting and disconnecting a key store ends within the time limits, however slow KMS is."""
 
 from __future__ import annotations
 
@@ -8,49 +8,49 @@ from contextlib import contextmanager
 from localaws.client import LocalAws
 from rehearsal.drivers.key_store import RETAINED_BY_KMS, KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
+from rehearsal.events import WORKFLOW_ENDS
 from rehearsal.fixtures import existing_cluster
 
 # Virtual seconds.
 NEVER = 90000
-LIMIT_TO_CONNECT = 2700
-LIMIT_TO_DISCONNECT = 900
-ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted")
-TO_BE_DELETED = {"pDeleteKeyStoreUponStackDeletion": "true"}
+CONNECT_LIMIT = 2700
+DISCONNECT_LIMIT = 900
+DELETE_WITH_STACK = {"pDeleteKeyStoreUponStackDeletion": "true"}
 
 
 @contextmanager
 def key_store(**timings: int) -> Iterator[KeyStoreDriver]:
-    """A key store to be, in an AWS that takes so long."""
+    """A driver for a key store on an existing cluster, with these timings."""
     with LocalAws(timings=timings) as aws:
         yield KeyStoreDriver(
-            StackDriver(aws), {**existing_cluster(aws).parameters, **TO_BE_DELETED}
+            StackDriver(aws), {**existing_cluster(aws).parameters, **DELETE_WITH_STACK}
         )
 
 
 def durations(store: KeyStoreDriver, machine: str) -> list[float]:
-    """How long each execution of a machine has taken."""
-    began: dict[str, float] = {}
-    taken = []
+    """The duration of each execution of a state machine."""
+    starts: dict[str, float] = {}
+    found = []
     for event in store.admin.event_log():
         if event["subject"] == f"cloudhsm-ks-1-{machine}" and "execution" in event:
-            began.setdefault(event["execution"], event["at"])
-            if event["event"] in ENDS:
-                taken.append(event["at"] - began[event["execution"]])
-    return taken
+            starts.setdefault(event["execution"], event["at"])
+            if event["event"] in WORKFLOW_ENDS:
+                found.append(event["at"] - starts[event["execution"]])
+    return found
 
 
-def test_a_connection_that_never_ends_is_ended() -> None:
+def test_a_connection_that_never_ends_times_out() -> None:
     with key_store(connect=NEVER) as store:
         store.request()
         store.expect_stack("ROLLBACK_COMPLETE")
         store.expect_reason("KeyStoreStuck", "still CONNECTING after 44 minutes", "pReconcile")
         (seconds,) = durations(store, "connect-key-store")
-        assert seconds <= LIMIT_TO_CONNECT
+        assert seconds <= CONNECT_LIMIT
         store.delete()
         store.expect_retained(RETAINED_BY_KMS)
 
 
-def test_a_repair_after_a_slow_failure_leaves_time_for_another_slow_connection() -> None:
+def test_a_slow_failure_leaves_time_for_repair_and_reconnection() -> None:
     with key_store(connect=1150) as store:
         store.fault(connect="USER_NOT_FOUND")
         store.request()
@@ -58,10 +58,10 @@ def test_a_repair_after_a_slow_failure_leaves_time_for_another_slow_connection()
         store.expect_store("CONNECTED")
         assert store.connection_attempts() == 2
         (seconds,) = durations(store, "connect-key-store")
-        assert seconds <= LIMIT_TO_CONNECT
+        assert seconds <= CONNECT_LIMIT
 
 
-def test_a_repair_after_which_a_connection_takes_too_long_is_ended() -> None:
+def test_a_reconnection_that_is_too_slow_times_out() -> None:
     with key_store(connect=1300) as store:
         store.fault(connect="USER_NOT_FOUND")
         store.request()
@@ -69,12 +69,12 @@ def test_a_repair_after_which_a_connection_takes_too_long_is_ended() -> None:
         store.expect_reason("KeyStoreStuck", "still CONNECTING after 44 minutes", "pReconcile")
         assert store.connection_attempts() == 2
         (seconds,) = durations(store, "connect-key-store")
-        assert seconds <= LIMIT_TO_CONNECT
+        assert seconds <= CONNECT_LIMIT
         store.delete()
         store.expect_retained(RETAINED_BY_KMS)
 
 
-def test_a_repair_for_which_the_client_is_too_slow_is_ended() -> None:
+def test_a_repair_with_an_unresponsive_client_times_out() -> None:
     with key_store(connect=1300, disconnect=800) as store:
         store.fault(connect="USER_NOT_FOUND")
         store.fault(operation="ConnectCustomKeyStore", pause=True)
@@ -85,24 +85,24 @@ def test_a_repair_for_which_the_client_is_too_slow_is_ended() -> None:
         store.expect_stack("ROLLBACK_COMPLETE")
         store.expect_reason("connect-key-store did not end within its time limit")
         (seconds,) = durations(store, "connect-key-store")
-        assert seconds <= LIMIT_TO_CONNECT
+        assert seconds <= CONNECT_LIMIT
         store.delete()
         store.expect_retained(RETAINED_BY_KMS)
 
 
-def test_a_deletion_of_a_key_store_that_is_disconnecting_for_ever_is_ended() -> None:
+def test_a_deletion_times_out_if_the_key_store_never_disconnects() -> None:
     with key_store(connect=31, disconnect=NEVER) as store:
         store.request()
         store.expect_store("CONNECTED")
-        began = store.admin.clock()["elapsed"]
+        start = store.admin.clock()["elapsed"]
         store.delete()
         store.expect_stack("DELETE_FAILED")
         store.expect_reason("KeyStoreStuck", "still DISCONNECTING after 14 minutes")
-        assert store.admin.clock()["elapsed"] - began <= LIMIT_TO_DISCONNECT + 60
+        assert store.admin.clock()["elapsed"] - start <= DISCONNECT_LIMIT + 60
         (seconds,) = durations(store, "disconnect-key-store")
-        assert seconds <= LIMIT_TO_DISCONNECT
+        assert seconds <= DISCONNECT_LIMIT
 
-        # Once KMS has come to an end, the stack can be deleted.
+        # Once KMS has finished, the stack can be deleted.
         store.admin.advance(NEVER)
         store.delete()
         store.expect_stack("DELETE_COMPLETE")

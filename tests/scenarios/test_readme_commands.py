@@ -1,4 +1,4 @@
-"""README's commands for the local AWS work as they stand there, with nothing but the stock CLI."""
+"""README's commands for the local AWS work as documented, with the stock CLI."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ from localaws.client import ROOT, LocalAws
 from localaws.server import parser
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 
-HEADING = "## By hand into the local AWS, with the stock CLI\n"
+ENDPOINT = f"http://127.0.0.1:{parser().get_default('port')}"
 
 
 def commands() -> str:
-    """The block of commands under the heading."""
-    section = (ROOT / "README.md").read_text().split(HEADING)[1].split("\n## ")[0]
-    return re.sub(r"^ {4}", "", "\n".join(re.findall(r"^ {4}.*$", section, re.M)), flags=re.M)
+    """The indented commands of the section that sets the local AWS's endpoint."""
+    [section] = [
+        section
+        for section in (ROOT / "README.md").read_text().split("\n## ")
+        if f"AWS_ENDPOINT_URL={ENDPOINT}" in section
+    ]
+    return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
 
-def test_they_make_a_cluster_and_delete_it(local_aws: LocalAws) -> None:
+def test_the_documented_commands_create_and_delete_a_cluster(local_aws: LocalAws) -> None:
     driver = StackDriver(local_aws)
-    # Somebody else may have the port that `make serve` takes.
-    documented = f"http://127.0.0.1:{parser().get_default('port')}"
-    assert documented in commands()
-    here = commands().replace(documented, local_aws.endpoint)
-    done = local_aws.run("bash", "-euo", "pipefail", "-c", here)
+    # `make serve` may be using the documented port.
+    script = commands().replace(ENDPOINT, local_aws.endpoint)
+    [stack] = set(re.findall(r"--stack-name (\S+)", script))
+    done = local_aws.run("bash", "-euo", "pipefail", "-c", script)
     assert done.returncode == 0, done.stderr
-    assert "Successfully created/updated stack - by-hand" in done.stdout
+    assert f"Successfully created/updated stack - {stack}" in done.stdout
     assert '"State": "ACTIVE"' in done.stdout
     driver.expect_retained(*RETAINED_WITH_BACKUPS, "bucket artifacts")

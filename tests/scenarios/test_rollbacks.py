@@ -1,4 +1,4 @@
-"""The rollback of an update passes whatever fails in it, and does what can be done all the same."""
+"""A rollback succeeds even if some of its steps fail, and completes the others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from rehearsal.drivers.operator import last_warnings
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 
-# A step is tried seven times, which takes two minutes.
-FOR_MINUTES = {"code": "ThrottlingException", "times": 7}
+# Outlasts the seven attempts of a step, which take two minutes.
+THROTTLED = {"code": "ThrottlingException", "times": 7}
 
 
 @pytest.fixture(name="created")
@@ -20,8 +20,8 @@ def _created(driver: StackDriver) -> StackDriver:
     return driver
 
 
-def grows_in_vain(driver: StackDriver, fault: dict[str, object]) -> None:
-    """An update has its HSM made and goes wrong then, and so does its rollback."""
+def fail_to_scale_up(driver: StackDriver, fault: dict[str, object]) -> None:
+    """An update fails after creating its HSM; the fault is injected into its rollback."""
     driver.fault(script="ConfigureClient", exit=1, stderr="no space left on device")
     driver.fault(operation="SendCommand", pause=True)
     driver.start(pHsmsPerSubnet=2)
@@ -32,8 +32,8 @@ def grows_in_vain(driver: StackDriver, fault: dict[str, object]) -> None:
     driver.expect_reason("no space left on device")
 
 
-def test_a_rollback_passes_though_aws_does_not_say_what_there_is(created: StackDriver) -> None:
-    grows_in_vain(created, {"operation": "DescribeClusters", **FOR_MINUTES})
+def test_a_rollback_succeeds_if_the_cluster_cannot_be_described(created: StackDriver) -> None:
+    fail_to_scale_up(created, {"operation": "DescribeClusters", **THROTTLED})
     created.expect_cluster(state="ACTIVE", hsms=2, zones=1)
 
     created.request(pHsmsPerSubnet=1, pReconcile="now")
@@ -42,17 +42,17 @@ def test_a_rollback_passes_though_aws_does_not_say_what_there_is(created: StackD
     assert created.stack.outputs()["oClusterId"] == created.cluster()["ClusterId"]
 
 
-def test_a_step_that_fails_in_a_rollback_is_said_and_the_others_are_done(
+def test_a_failed_rollback_step_is_a_warning_and_the_others_run(
     created: StackDriver,
 ) -> None:
     # FindCluster, CheckUpdate, and then AdmitClient.
     refusal = {"code": "CloudHsmInvalidRequestException", "skip": 2}
-    grows_in_vain(created, {"operation": "DescribeClusters", **refusal})
+    fail_to_scale_up(created, {"operation": "DescribeClusters", **refusal})
     created.expect_cluster(state="ACTIVE", hsms=1, zones=1)
     assert "could not restore the cluster" in last_warnings(created)
 
 
-def test_a_rollback_of_a_key_store_passes_though_nobody_can_look_for_it(
+def test_a_key_store_rollback_succeeds_if_the_claim_cannot_be_read(
     driver: StackDriver,
 ) -> None:
     store = KeyStoreDriver(driver, existing_cluster(driver.aws).parameters)
@@ -63,7 +63,7 @@ def test_a_rollback_of_a_key_store_passes_though_nobody_can_look_for_it(
     store.fault(operation="ConnectCustomKeyStore", pause=True)
     store.start(pReconcile="connect")
     with store.while_paused():
-        store.fault({"operation": "GetParameter", **FOR_MINUTES})
+        store.fault({"operation": "GetParameter", **THROTTLED})
     store.wait()
     store.expect_stack("UPDATE_ROLLBACK_COMPLETE")
     store.expect_reason("NETWORK_ERRORS")

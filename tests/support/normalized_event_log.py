@@ -1,4 +1,4 @@
-"""A event_log in the form in which two runs can be compared: what happened when, without ids."""
+"""Event logs without random IDs, so that two runs can be compared."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from collections.abc import Iterable
 
 from rehearsal.events import Event
 
-# What AWS and CloudFormation make up anew in every run; what is left says of which kind it was.
+# IDs and name suffixes that AWS generates; the kept prefix tells the kind.
 _RANDOM = (
-    # First, since its end may look like another's.
+    # UUIDs first: their last group may match another pattern.
     re.compile(r"\b()[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
     re.compile(r"\b(cluster-|backup-|hsm-)[2-7a-z]{11,16}\b"),
     re.compile(r"\b(cks-|eni-|sg-|i-|vpc-)[0-9a-f]{8,17}\b"),
     re.compile(r"(-)[0-9A-Z]{10,14}\b"),
 )
 
-Moment = tuple[float, str, str, str]
+# Virtual second, service, subject, and event with its state or step.
+NormalizedEvent = tuple[float, str, str, str]
 
 
-def normalize(events: Iterable[Event]) -> list[Moment]:
-    """Virtual second, service, subject and event of each, without what is random in them.
-
-    Sorted, because what happens in one virtual second may be told in any order.
-    """
+def normalize(events: Iterable[Event]) -> list[NormalizedEvent]:
+    """The events without random IDs, sorted: order within a virtual second is arbitrary."""
     return sorted(
         (
             float(event["at"]),
@@ -36,7 +34,7 @@ def normalize(events: Iterable[Event]) -> list[Moment]:
 
 
 def without_random_ids(name: str) -> str:
-    """The name with a * in place of everything random."""
+    """The name with each random ID replaced by an asterisk."""
     for pattern in _RANDOM:
         name = pattern.sub(r"\1*", name)
     return name

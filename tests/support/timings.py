@@ -1,7 +1,7 @@
-"""How long AWS takes in lives in which it does not matter how long."""
+"""Short AWS timings for scenarios in which durations do not matter."""
 
-# Virtual seconds: each change is seen on its way once or twice, and not thirty times as with AWS.
-# A change of the HSM type that fails outlasts the rollback of the stack, as it does there.
+# Virtual seconds. Pollers see each change in progress once or twice instead of about thirty times.
+# As with AWS, a failed change of the HSM type outlasts the stack's rollback.
 QUICK = {
     "create_cluster": 23,
     "create_hsm": 26,
