@@ -148,7 +148,7 @@ def _create_with_one_hsm(driver: StackDriver) -> dict[str, object]:
 
 
 def _suppress_response(driver: StackDriver) -> None:
-    driver.fault({"lambda": "answer"}, times=RESPONSE_ATTEMPTS)
+    driver.fault({"lambda": "response"}, times=RESPONSE_ATTEMPTS)
 
 
 def _created_clusters(driver: StackDriver) -> int:

@@ -149,7 +149,7 @@ def test_a_deletion_during_creation_deletes_the_new_key_store(
     "fault",
     [
         {"operation": "PutParameter", "skip": 2, "when": "after", **REFUSED},
-        {"lambda": "answer", "times": 7},
+        {"lambda": "response", "times": 7},
         {"operation": "CreateCustomKeyStore", "when": "after", **REFUSED},
     ],
     ids=["last step failed", "no response", "response of CreateCustomKeyStore lost"],
