@@ -170,7 +170,7 @@ def _invalid_pairs(driver: StackDriver) -> Iterator[tuple[str, Pair, str]]:
     root = make_ca(now, name="root")
     issuer = make_ca(now, name="issuer", issuer=root)
     valid = sign(issuer, csr, now), issuer.pem + root.pem
-    yield "a placeholder", ("to be replaced", valid[1]), "cluster-cert is not a certificate in PEM"
+    yield "a placeholder", ("to be replaced", valid[1]), "cluster-cert is not a PEM certificate"
     other = sign(issuer, csr, now, key=ec.generate_private_key(ec.SECP256R1()))
     yield "another key's certificate", (other, valid[1]), "cluster-cert does not match"
     yield (

@@ -62,7 +62,7 @@ class Clock:
         self._now += seconds
 
 
-class EmulatorState:
+class Account:
     """The account, the network, and this stack."""
 
     def __init__(self, clock: Clock, hsms: MockedHsms) -> None:
@@ -354,14 +354,14 @@ def _network() -> Any:
 
 
 @contextlib.contextmanager
-def intercepted(world: EmulatorState) -> Iterator[None]:
-    """Have every call of boto3 pass through the world."""
+def intercepted(account: Account) -> Iterator[None]:
+    """Have every call of boto3 pass through the account."""
     # Every boto3 client makes its calls by this one method.
     original = BaseClient._make_api_call
 
     def make_api_call(client: Any, operation: str, parameters: Json) -> Any:
         service = client.meta.service_model.service_name
-        return world.answer(
+        return account.answer(
             service, operation, parameters, lambda given: original(client, operation, given)
         )
 

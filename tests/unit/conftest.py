@@ -1,4 +1,4 @@
-"""A world for the steps to work in, and what is slow to make is made once."""
+"""A account for the steps to work in, and what is slow to make is made once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 from moto.backends import get_backend
 
-from tests.support.account import Clock, EmulatorState, intercepted
+from tests.support.account import Account, Clock, intercepted
 from tests.support.moto_extension import extended_moto
 
 
@@ -65,26 +65,26 @@ def _moto() -> Iterator[None]:
             yield
 
 
-@pytest.fixture(name="make_world")
+@pytest.fixture(name="make_account")
 def _make_world(
     moto: None, quick_keys: None, boto3_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., EmulatorState]]:
-    """Make a world; the arguments say how to read what AWS leaves open (`localaws.services.CloudHsmProvider`)."""
+) -> Iterator[Callable[..., Account]]:
+    """Make a account; the arguments say how to read what AWS leaves open (`localaws.services.CloudHsmProvider`)."""
     monkeypatch.setattr(boto3, "client", boto3_client)
     with contextlib.ExitStack() as stack:
 
-        def make(**arguments: Any) -> EmulatorState:
-            # The rest cannot be mixed up: each world has a VPC and a model of its own.
+        def make(**arguments: Any) -> Account:
+            # The rest cannot be mixed up: each account has a VPC and a model of its own.
             for service in ("iam", "secretsmanager", "ssm"):
                 get_backend(service).clear()
             clock = Clock()
-            world = EmulatorState(clock, stack.enter_context(extended_moto(clock, **arguments)))
-            stack.enter_context(intercepted(world))
-            return world
+            account = Account(clock, stack.enter_context(extended_moto(clock, **arguments)))
+            stack.enter_context(intercepted(account))
+            return account
 
         yield make
 
 
-@pytest.fixture(name="world")
-def _emulator(make_world: Callable[..., EmulatorState]) -> EmulatorState:
-    return make_world()
+@pytest.fixture(name="account")
+def _account(make_account: Callable[..., Account]) -> Account:
+    return make_account()

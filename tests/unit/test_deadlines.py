@@ -9,7 +9,7 @@ import pytest
 from hsm_lifecycle.errors import OutOfTimeError
 from hsm_lifecycle.steps import cluster as cluster_steps
 from hsm_lifecycle.steps import first_hsm, hsms
-from tests.support.account import ZONES, EmulatorState
+from tests.support.account import ZONES, Account
 
 BEGUN = "2026-11-23T12:00:00.000Z"
 IN_TIME, TOO_LATE = "2026-11-23T12:52:00.000Z", "2026-11-23T12:52:01.000Z"
@@ -19,87 +19,87 @@ FIRST = {"Tried": [ZONES[0]], "Message": "", "NotListed": 0}
 KNOWN: dict[str, list[object]] = {"Created": [], "Replaced": [], "Deleted": []}
 
 
-def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(world: EmulatorState) -> None:
-    made = world.hsm.create_cluster(
-        HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=world.subnets[:2]
+def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(account: Account) -> None:
+    made = account.hsm.create_cluster(
+        HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=account.subnets[:2]
     )
     cluster_id = made["Cluster"]["ClusterId"]
-    assert world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **YOUNG)
+    assert account.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **YOUNG)
     with pytest.raises(
         OutOfTimeError,
         match=rf"^DescribeCluster: The cluster is still CREATE_IN_PROGRESS \(Cluster creation .*\)"
         rf" after 52 minutes\. .* \[{cluster_id}\]$",
     ):
-        world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
+        account.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
 
 
 def test_a_cluster_that_nothing_is_waited_for_is_described_however_late(
-    world: EmulatorState,
+    account: Account,
 ) -> None:
-    active = world.restored(ZONES[0])
+    active = account.restored(ZONES[0])
     for cluster_id, state in ((active, "ACTIVE"), ("cluster-2222222222a", "DELETED")):
-        described = world.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
+        described = account.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
         assert described["State"] == state
 
 
-def test_a_first_hsm_on_its_way_is_given_up(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
+def test_a_first_hsm_on_its_way_is_given_up(account: Account) -> None:
+    cluster_id = account.uninitialized()
     event = {"ClusterId": cluster_id, "FirstHsm": FIRST}
-    world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
+    account.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
     assert (
-        world.run(first_hsm.describe_first_hsm, **event, **YOUNG)["State"] == "CREATE_IN_PROGRESS"
+        account.run(first_hsm.describe_first_hsm, **event, **YOUNG)["State"] == "CREATE_IN_PROGRESS"
     )
     with pytest.raises(OutOfTimeError, match=r"^DescribeFirstHsm: The first HSM is still CREATE"):
-        world.run(first_hsm.describe_first_hsm, **event, **OLD)
+        account.run(first_hsm.describe_first_hsm, **event, **OLD)
 
 
-def test_a_first_hsm_that_is_up_is_taken_however_late(world: EmulatorState) -> None:
-    event = {"ClusterId": world.with_csr(), "FirstHsm": FIRST}
-    assert world.run(first_hsm.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
+def test_a_first_hsm_that_is_up_is_taken_however_late(account: Account) -> None:
+    event = {"ClusterId": account.with_csr(), "FirstHsm": FIRST}
+    assert account.run(first_hsm.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
 
 
 @pytest.mark.parametrize("noted", ["Deleted", "Replaced"])
 def test_an_hsm_that_aws_does_not_delete_is_named_when_it_is_given_up(
-    world: EmulatorState, noted: str
+    account: Account, noted: str
 ) -> None:
-    cluster_id = world.restored(*ZONES, ZONES[0])
-    kept = world.listed(cluster_id)[-1]
+    cluster_id = account.restored(*ZONES, ZONES[0])
+    kept = account.listed(cluster_id)[-1]
     entry = {"Zone": ZONES[0], "EniId": kept["EniId"], "By": ""}
     known = {**KNOWN, noted: [entry]}
     event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": known}
-    assert world.run(hsms.describe_hsms, **event, **YOUNG)
+    assert account.run(hsms.describe_hsms, **event, **YOUNG)
     with pytest.raises(
         OutOfTimeError,
         match=rf"^DescribeHsms: {kept['HsmId']} in {ZONES[0]} was to be deleted and is still ACTIVE"
         rf" after 52 minutes\. .* \[{cluster_id}\]$",
     ):
-        world.run(hsms.describe_hsms, **event, **OLD)
+        account.run(hsms.describe_hsms, **event, **OLD)
 
 
-def test_an_hsm_that_is_deleted_for_ever_is_given_up(world: EmulatorState) -> None:
-    cluster_id = world.restored(*ZONES, ZONES[0])
-    going = world.listed(cluster_id)[-1]
-    world.hsm.delete_hsm(ClusterId=cluster_id, EniId=going["EniId"])
+def test_an_hsm_that_is_deleted_for_ever_is_given_up(account: Account) -> None:
+    cluster_id = account.restored(*ZONES, ZONES[0])
+    going = account.listed(cluster_id)[-1]
+    account.hsm.delete_hsm(ClusterId=cluster_id, EniId=going["EniId"])
     known = {**KNOWN, "Deleted": [{"Zone": ZONES[0], "EniId": going["EniId"]}]}
     event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": known}
-    assert world.run(hsms.describe_hsms, **event, **YOUNG)["Next"] == "WAIT"
+    assert account.run(hsms.describe_hsms, **event, **YOUNG)["Next"] == "WAIT"
     with pytest.raises(
         OutOfTimeError, match=rf"^DescribeHsms: {going['HsmId']} in .* is still DELETE_IN_PROGRESS"
     ):
-        world.run(hsms.describe_hsms, **event, **OLD)
+        account.run(hsms.describe_hsms, **event, **OLD)
 
 
-def test_hsms_that_are_not_aligned_are_given_up(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0])
+def test_hsms_that_are_not_aligned_are_given_up(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
     event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": KNOWN}
-    with pytest.raises(OutOfTimeError, match="The cluster is ACTIVE and has still 1 HSMs after 52"):
-        world.run(hsms.describe_hsms, **event, **OLD)
-    made = world.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
+    with pytest.raises(OutOfTimeError, match="The cluster is ACTIVE and still has 1 HSMs after 52"):
+        account.run(hsms.describe_hsms, **event, **OLD)
+    made = account.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
     words = f"{made['HsmId']} in {ZONES[1]} is still CREATE_IN_PROGRESS after 52 minutes"
     with pytest.raises(OutOfTimeError, match=re.escape(words)):
-        world.run(hsms.describe_hsms, **event, **OLD)
+        account.run(hsms.describe_hsms, **event, **OLD)
 
 
-def test_hsms_that_are_aligned_are_enough_however_late(world: EmulatorState) -> None:
-    event = {"ClusterId": world.restored(*ZONES), "HsmsPerSubnet": "1", "Hsms": KNOWN}
-    assert world.run(hsms.describe_hsms, **event, **OLD)["Next"] == "ALIGNED"
+def test_hsms_that_are_aligned_are_enough_however_late(account: Account) -> None:
+    event = {"ClusterId": account.restored(*ZONES), "HsmsPerSubnet": "1", "Hsms": KNOWN}
+    assert account.run(hsms.describe_hsms, **event, **OLD)["Next"] == "ALIGNED"

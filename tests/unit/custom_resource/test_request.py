@@ -283,8 +283,8 @@ def test_what_fails_in_a_rollback_is_a_warning_because_a_rollback_must_pass(
     assert answers.answer["Data"] == {
         "ClusterId": "unknown",
         "State": "unknown",
-        "Warnings": "The rollback did not finish, update pReconcile: TransientError: FindCluster:"
-        f" Throttling. [{CLUSTER}]",
+        "Warnings": "Rollback incomplete. Set pReconcile to a new value to retry. Cause:"
+        f" TransientError: FindCluster: Throttling. [{CLUSTER}]",
     }
 
 

@@ -18,7 +18,7 @@ from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
 from localaws.services.ssm import provider
 from localaws.services.ssm.interfaces import Outcome
-from tests.support.account import ACCOUNT, TIMINGS, EmulatorState, Json
+from tests.support.account import ACCOUNT, TIMINGS, Account, Json
 
 UNKNOWN = "i-0123456789abcdef0"
 CLUSTER = "cluster-aaaaaaaaaaa"
@@ -30,8 +30,8 @@ EXECUTION = f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{MACHINE}:e-1"
 
 
 @pytest.fixture(name="instance")
-def _instance(world: EmulatorState) -> str:
-    made = world.ec2.run_instances(ImageId="ami-00000001", MinCount=1, MaxCount=1)
+def _instance(account: Account) -> str:
+    made = account.ec2.run_instances(ImageId="ami-00000001", MinCount=1, MaxCount=1)
     return str(made["Instances"][0]["InstanceId"])
 
 
@@ -40,62 +40,62 @@ def of(instance_id: str, **more: Any) -> Json:
     return {**given, **more}
 
 
-def marks(world: EmulatorState, instance_id: str) -> dict[str, str]:
+def marks(account: Account, instance_id: str) -> dict[str, str]:
     """The tags of an instance."""
-    described = world.ec2.describe_instances(InstanceIds=[instance_id])
+    described = account.ec2.describe_instances(InstanceIds=[instance_id])
     tags = described["Reservations"][0]["Instances"][0].get("Tags", [])
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def described(world: EmulatorState, instance_id: str) -> str:
-    answer = world.run(client.describe_client, **of(instance_id))
+def described(account: Account, instance_id: str) -> str:
+    answer = account.run(client.describe_client, **of(instance_id))
     assert answer.keys() == {"State"}
     return str(answer["State"])
 
 
-def test_an_instance_is_described_by_its_state(world: EmulatorState, instance: str) -> None:
-    assert described(world, instance) == "running"
-    world.ec2.stop_instances(InstanceIds=[instance])
-    assert described(world, instance) == "stopped"
-    world.ec2.terminate_instances(InstanceIds=[instance])
-    assert described(world, instance) == "terminated"
+def test_an_instance_is_described_by_its_state(account: Account, instance: str) -> None:
+    assert described(account, instance) == "running"
+    account.ec2.stop_instances(InstanceIds=[instance])
+    assert described(account, instance) == "stopped"
+    account.ec2.terminate_instances(InstanceIds=[instance])
+    assert described(account, instance) == "terminated"
 
 
-def test_an_instance_that_nobody_remembers_is_terminated(world: EmulatorState) -> None:
-    assert described(world, UNKNOWN) == "terminated"
+def test_an_instance_that_nobody_remembers_is_terminated(account: Account) -> None:
+    assert described(account, UNKNOWN) == "terminated"
 
 
 def test_an_instance_that_is_stopped_is_started_and_stopped_again(
-    world: EmulatorState, instance: str
+    account: Account, instance: str
 ) -> None:
-    world.ec2.stop_instances(InstanceIds=[instance])
+    account.ec2.stop_instances(InstanceIds=[instance])
     for _ in range(2):
-        assert world.run(client.start_client, **of(instance)) == {}
-        assert described(world, instance) == "running"
-        assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
+        assert account.run(client.start_client, **of(instance)) == {}
+        assert described(account, instance) == "running"
+        assert marks(account, instance) == {"hsm-lifecycle:started-by": MACHINE}
     for _ in range(2):
-        assert world.run(client.stop_client, **of(instance)) == {}
-        assert described(world, instance) == "stopped"
-        assert marks(world, instance) == {}
+        assert account.run(client.stop_client, **of(instance)) == {}
+        assert described(account, instance) == "stopped"
+        assert marks(account, instance) == {}
 
 
-def test_an_instance_is_marked_before_it_is_started(world: EmulatorState, instance: str) -> None:
-    world.ec2.stop_instances(InstanceIds=[instance])
-    world.faults.inject({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
+def test_an_instance_is_marked_before_it_is_started(account: Account, instance: str) -> None:
+    account.ec2.stop_instances(InstanceIds=[instance])
+    account.faults.inject({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
     with pytest.raises(RefusedError):
-        world.run(client.start_client, **of(instance))
-    assert marks(world, instance) == {"hsm-lifecycle:started-by": MACHINE}
+        account.run(client.start_client, **of(instance))
+    assert marks(account, instance) == {"hsm-lifecycle:started-by": MACHINE}
 
 
 @pytest.mark.parametrize(
     ("machine", "state"), [(MACHINE, "stopped"), ("cloudhsm-ks-1-run-on-client", "running")]
 )
 def test_what_was_started_and_not_stopped_is_found_by_its_mark(
-    world: EmulatorState, instance: str, machine: str, state: str
+    account: Account, instance: str, machine: str, state: str
 ) -> None:
-    world.run(client.start_client, **of(instance))
+    account.run(client.start_client, **of(instance))
     assert client.stop_started([machine, "cloudhsm-1-align-hsms"])
-    assert described(world, instance) == state
+    assert described(account, instance) == state
     assert client.stop_started([machine])
 
 
@@ -116,34 +116,36 @@ def test_what_was_started_and_not_stopped_is_found_by_its_mark(
     ],
 )
 def test_what_ec2_refuses_is_told_in_its_words(
-    world: EmulatorState,
+    account: Account,
     instance: str,
     step: Callable[..., Json],
     operation: str,
     code: str,
     error: type[Exception],
 ) -> None:
-    world.faults.inject({"operation": operation, "code": code, "message": "words of AWS"})
+    account.faults.inject({"operation": operation, "code": code, "message": "words of AWS"})
     with pytest.raises(error, match=rf"{operation}: {code}: words of AWS \[{CLUSTER}\]$"):
-        world.run(step, **of(instance))
+        account.run(step, **of(instance))
 
 
 def test_an_instance_that_is_still_booting_is_stopped_a_little_later(
-    world: EmulatorState, instance: str
+    account: Account, instance: str
 ) -> None:
-    world.faults.inject({"operation": "StopInstances", "code": "IncorrectInstanceState"})
+    account.faults.inject({"operation": "StopInstances", "code": "IncorrectInstanceState"})
     with pytest.raises(TransientError, match="StopInstances: IncorrectInstanceState"):
-        world.run(client.stop_client, **of(instance))
-    assert world.run(client.stop_client, **of(instance)) == {}
+        account.run(client.stop_client, **of(instance))
+    assert account.run(client.stop_client, **of(instance)) == {}
 
 
-def test_a_start_whose_answer_was_lost_has_happened(world: EmulatorState, instance: str) -> None:
-    world.ec2.stop_instances(InstanceIds=[instance])
-    world.faults.inject({"operation": "StartInstances", "code": "ConnectionLost", "when": "after"})
+def test_a_start_whose_answer_was_lost_has_happened(account: Account, instance: str) -> None:
+    account.ec2.stop_instances(InstanceIds=[instance])
+    account.faults.inject(
+        {"operation": "StartInstances", "code": "ConnectionLost", "when": "after"}
+    )
     with pytest.raises(TransientError):
-        world.run(client.start_client, **of(instance))
-    assert world.run(client.start_client, **of(instance)) == {}
-    assert described(world, instance) == "running"
+        account.run(client.start_client, **of(instance))
+    assert account.run(client.start_client, **of(instance)) == {}
+    assert described(account, instance) == "running"
 
 
 # ---- Commands on it: the rehearsal's own Run Command, with scripts that only say how they end
@@ -250,7 +252,7 @@ def answered_by(model: provider.SsmProvider, action: str) -> Callable[[Any], Any
 
 @pytest.fixture(name="run_command")
 def _run_command(
-    world: EmulatorState, instance: str, monkeypatch: pytest.MonkeyPatch
+    account: Account, instance: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[RunCommand]:
     clock = JumpClock()
     run_command = RunCommand(clock, instance)
@@ -270,50 +272,52 @@ def _run_command(
 
 
 def test_an_agent_is_absent_until_it_has_registered(
-    world: EmulatorState, run_command: RunCommand
+    account: Account, run_command: RunCommand
 ) -> None:
     run_command.instances[UNKNOWN] = run_command.clock.now()
-    answer = world.run(client.describe_agent, **of(UNKNOWN, Attempts=0))
+    answer = account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))
     assert answer == {"PingStatus": "Absent", "Attempts": 1}
     run_command.clock.sleep(TIMINGS.ssm_online)
-    answer = world.run(client.describe_agent, **of(UNKNOWN, Attempts=1))
+    answer = account.run(client.describe_agent, **of(UNKNOWN, Attempts=1))
     assert answer == {"PingStatus": "Online", "Attempts": 2}
 
 
 def test_an_agent_that_was_lost_is_described_as_such(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.faults.inject({"agent": "offline", "instance": instance})
-    answer = world.run(client.describe_agent, **of(instance, Attempts=7))
+    answer = account.run(client.describe_agent, **of(instance, Attempts=7))
     assert answer == {"PingStatus": "ConnectionLost", "Attempts": 8}
 
 
 def test_the_agent_of_another_instance_is_none_of_this_ones(
-    world: EmulatorState, run_command: RunCommand
+    account: Account, run_command: RunCommand
 ) -> None:
-    assert world.run(client.describe_agent, **of(UNKNOWN, Attempts=0))["PingStatus"] == "Absent"
+    assert account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))["PingStatus"] == "Absent"
 
 
 def test_a_look_for_the_agent_that_is_throttled_is_transient(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
-    world.faults.inject({"operation": "DescribeInstanceInformation", "code": "ThrottlingException"})
+    account.faults.inject(
+        {"operation": "DescribeInstanceInformation", "code": "ThrottlingException"}
+    )
     with pytest.raises(TransientError, match=rf"\[{CLUSTER}\]$"):
-        world.run(client.describe_agent, **of(instance, Attempts=0))
+        account.run(client.describe_agent, **of(instance, Attempts=0))
 
 
 # ---- send_command
 
 
 def sent(
-    world: EmulatorState,
+    account: Account,
     instance: str,
     document: str = "job",
     execution: str = "create-1",
     machine: str = MACHINE,
     **given: Any,
 ) -> str:
-    answer = world.run(
+    answer = account.run(
         client.send_command,
         **of(
             instance,
@@ -327,10 +331,10 @@ def sent(
 
 
 def test_a_document_is_sent_with_its_parameters(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    command_id = sent(world, instance)
+    command_id = sent(account, instance)
     (command,) = run_command.sent()
     assert command["CommandId"] == command_id
     assert command["DocumentName"] == "job"
@@ -341,41 +345,43 @@ def test_a_document_is_sent_with_its_parameters(
 
 
 def test_an_execution_sends_its_command_once(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=60)
-    first = sent(world, instance)
-    assert sent(world, instance) == first
+    first = sent(account, instance)
+    assert sent(account, instance) == first
     run_command.clock.sleep(120)
-    assert sent(world, instance) == first
+    assert sent(account, instance) == first
     assert len(run_command.sent()) == 1
 
 
 def test_a_command_whose_answer_was_lost_is_found_again(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    world.faults.inject({"operation": "SendCommand", "code": "ConnectionLost", "when": "after"})
+    account.faults.inject({"operation": "SendCommand", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
-        sent(world, instance)
+        sent(account, instance)
     (command,) = run_command.sent()
-    assert sent(world, instance) == command["CommandId"]
+    assert sent(account, instance) == command["CommandId"]
     assert len(run_command.sent()) == 1
 
 
 def test_another_execution_sends_a_command_of_its_own(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    commands = {sent(world, instance, execution=name) for name in ("create-1", "create-11", "e-1")}
+    commands = {
+        sent(account, instance, execution=name) for name in ("create-1", "create-11", "e-1")
+    }
     assert len(commands) == 3
 
 
 def test_a_command_is_found_among_many(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    first = sent(world, instance)
+    first = sent(account, instance)
     for number in range(60):
         run_command.model.call(
             "SendCommand",
@@ -386,102 +392,107 @@ def test_a_command_is_found_among_many(
                 "Comment": f"by hand {number}",
             },
         )
-    assert sent(world, instance) == first
+    assert sent(account, instance) == first
 
 
 def test_the_longest_names_fit_into_the_comment(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
     machine = f"{'s' * 20}-{'e' * 12}-run-on-client"  # as long as the parameters let them be
     executions = [f"01234567-89ab-cdef-0123-{number:012}" for number in range(2)]
-    commands = [sent(world, instance, execution=name, machine=machine) for name in executions]
+    commands = [sent(account, instance, execution=name, machine=machine) for name in executions]
     assert len(set(commands)) == 2
-    assert [sent(world, instance, execution=name, machine=machine) for name in executions] == (
+    assert [sent(account, instance, execution=name, machine=machine) for name in executions] == (
         commands
     )
 
 
 def test_an_instance_that_ssm_does_not_know_is_refused(
-    world: EmulatorState, run_command: RunCommand
+    account: Account, run_command: RunCommand
 ) -> None:
     run_command.document()
     with pytest.raises(RefusedError, match=rf"SendCommand: InvalidInstanceId.*\[{CLUSTER}\]$"):
-        sent(world, UNKNOWN)
+        sent(account, UNKNOWN)
 
 
 def test_parameters_that_the_document_does_not_allow_are_refused(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
     with pytest.raises(RefusedError, match="SendCommand: InvalidParameters"):
-        sent(world, instance, Region="us-east-1; rm -rf /")
+        sent(account, instance, Region="us-east-1; rm -rf /")
     assert run_command.sent() == []
 
 
 def test_a_document_that_is_gone_is_refused(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     with pytest.raises(RefusedError, match="InvalidDocument"):
-        sent(world, instance, "no-such-document")
+        sent(account, instance, "no-such-document")
 
 
 @pytest.mark.parametrize("operation", ["ListCommands", "SendCommand"])
 def test_a_command_that_is_throttled_is_transient(
-    world: EmulatorState, run_command: RunCommand, instance: str, operation: str
+    account: Account, run_command: RunCommand, instance: str, operation: str
 ) -> None:
     run_command.document()
-    world.faults.inject({"operation": operation, "code": "ThrottlingException"})
+    account.faults.inject({"operation": operation, "code": "ThrottlingException"})
     with pytest.raises(TransientError):
-        sent(world, instance)
-    assert sent(world, instance)
+        sent(account, instance)
+    assert sent(account, instance)
     assert len(run_command.sent()) == 1
 
 
 # ---- describe_command
 
 
-def outcome(world: EmulatorState, instance: str, command_id: str) -> Json:
-    return world.run(client.describe_command, **of(instance, CommandId=command_id))
+def outcome(account: Account, instance: str, command_id: str) -> Json:
+    return account.run(client.describe_command, **of(instance, CommandId=command_id))
 
 
 def test_a_command_that_ssm_does_not_know_yet_is_waited_for(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    command_id = sent(world, instance)
-    answers = [outcome(world, instance, command_id) for _ in range(2)]
+    command_id = sent(account, instance)
+    answers = [outcome(account, instance, command_id) for _ in range(2)]
     assert [answer["Message"] for answer in answers] == ["not known to SSM yet", "Pending"]
     assert {answer["Status"] for answer in answers} == {"Running"}
     assert {answer["Id"] for answer in answers} == {command_id}
 
 
 def test_a_command_is_running_until_it_has_succeeded(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=60, stdout="kmsuser is ready.\n")
-    command_id = sent(world, instance)
+    command_id = sent(account, instance)
     for _ in range(3):
         run_command.clock.sleep(15)
-        assert outcome(world, instance, command_id)["Status"] == "Running"
+        assert outcome(account, instance, command_id)["Status"] == "Running"
     run_command.clock.sleep(30)
-    answer = outcome(world, instance, command_id)
+    answer = outcome(account, instance, command_id)
     assert (answer["Id"], answer["Status"]) == (command_id, "Success")
     assert answer["Message"] == "kmsuser is ready."
 
 
-def ended(world: EmulatorState, run_command: RunCommand, instance: str, **said: Any) -> Json:
+def ended(account: Account, run_command: RunCommand, instance: str, **said: Any) -> Json:
     run_command.document(**said)
-    command_id = sent(world, instance)
+    command_id = sent(account, instance)
     run_command.clock.sleep(60)
-    return outcome(world, instance, command_id)
+    return outcome(account, instance, command_id)
 
 
 def test_the_end_of_what_a_failed_script_says_is_told(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     answer = ended(
-        world, run_command, instance, exit=1, stdout="progress", stderr="x" * 9000 + " the reason\n"
+        account,
+        run_command,
+        instance,
+        exit=1,
+        stdout="progress",
+        stderr="x" * 9000 + " the reason\n",
     )
     assert answer["Status"] == "Failed"
     assert len(answer["Message"]) <= 600
@@ -489,67 +500,67 @@ def test_the_end_of_what_a_failed_script_says_is_told(
 
 
 def test_the_end_of_a_short_complaint_is_the_whole_of_it(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
-    answer = ended(world, run_command, instance, exit=1, stderr="Is the password right?\n")
+    answer = ended(account, run_command, instance, exit=1, stderr="Is the password right?\n")
     assert answer["Message"].startswith("Is the password right?")
 
 
 def test_a_failure_without_words_has_at_least_its_status(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(timeout=30, seconds=600)
-    command_id = sent(world, instance)
+    command_id = sent(account, instance)
     run_command.clock.sleep(60)
-    answer = outcome(world, instance, command_id)
+    answer = outcome(account, instance, command_id)
     assert answer["Status"] == "TimedOut"
     assert answer["Message"]
 
 
 def test_a_command_that_never_reached_the_instance_has_timed_out(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    command_id = sent(world, instance)
+    command_id = sent(account, instance)
     run_command.faults.inject({"agent": "offline", "instance": instance})
     run_command.clock.sleep(60)
-    assert outcome(world, instance, command_id)["Status"] == "Running"
+    assert outcome(account, instance, command_id)["Status"] == "Running"
     run_command.clock.sleep(90)
-    answer = outcome(world, instance, command_id)
+    answer = outcome(account, instance, command_id)
     assert (answer["Status"], answer["Message"]) == ("TimedOut", "DeliveryTimedOut")
 
 
 def test_a_command_that_was_cancelled_says_so(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=600)
-    command_id = sent(world, instance)
+    command_id = sent(account, instance)
     run_command.clock.sleep(15)
     boto3.client("ssm").cancel_command(CommandId=command_id, InstanceIds=[instance])
-    assert outcome(world, instance, command_id)["Status"] == "Running"
+    assert outcome(account, instance, command_id)["Status"] == "Running"
     run_command.clock.sleep(15)
-    assert outcome(world, instance, command_id)["Status"] == "Cancelled"
+    assert outcome(account, instance, command_id)["Status"] == "Cancelled"
 
 
 def test_another_refusal_to_describe_a_command_is_told(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    command_id = sent(world, instance)
-    world.faults.inject({"operation": "GetCommandInvocation", "code": "InvalidCommandId"})
+    command_id = sent(account, instance)
+    account.faults.inject({"operation": "GetCommandInvocation", "code": "InvalidCommandId"})
     with pytest.raises(RefusedError, match="GetCommandInvocation: InvalidCommandId"):
-        outcome(world, instance, command_id)
+        outcome(account, instance, command_id)
 
 
 # ---- cancel_commands
 
 
 def test_what_our_workflows_run_on_the_client_is_cancelled(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=600)
     for execution in ("create-1", "align-1"):
-        sent(world, instance, execution=execution)
+        sent(account, instance, execution=execution)
     run_command.clock.sleep(15)
     client.cancel_commands(instance, ["cloudhsm-1-create-cluster", MACHINE])
     client.cancel_commands(instance, [MACHINE])
@@ -558,17 +569,17 @@ def test_what_our_workflows_run_on_the_client_is_cancelled(
 
 
 def test_what_is_over_or_of_others_is_not_cancelled(
-    world: EmulatorState, run_command: RunCommand, instance: str
+    account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.instances[UNKNOWN] = 0
     run_command.document("short")
     run_command.document("long", seconds=600)
-    sent(world, instance, "short", execution="create-1")
+    sent(account, instance, "short", execution="create-1")
     run_command.clock.sleep(15)
-    sent(world, UNKNOWN, "long", execution="create-2")
+    sent(account, UNKNOWN, "long", execution="create-2")
     # Another stack may have the same client, and a name that begins like this one's.
     for machine in ("cloudhsm-ks-1-run-on-client", f"{MACHINE}-too", "cloudhsm-1"):
-        sent(world, instance, "long", execution="create-3", machine=machine)
+        sent(account, instance, "long", execution="create-3", machine=machine)
     for comment in ("", "patches", "not by hsm-lifecycle"):
         boto3.client("ssm").send_command(
             InstanceIds=[instance],
@@ -577,7 +588,7 @@ def test_what_is_over_or_of_others_is_not_cancelled(
             Comment=comment,
         )
     run_command.clock.sleep(15)
-    world.changes.clear()
+    account.changes.clear()
     client.cancel_commands(instance, [MACHINE])
-    assert world.changes == []
+    assert account.changes == []
     assert [command["Status"] for command in run_command.sent()] == ["Success", *["InProgress"] * 7]

@@ -27,7 +27,7 @@ from tests.support.account import (
     STACK_ID,
     TIMINGS,
     ZONES,
-    EmulatorState,
+    Account,
     Json,
     raise_as_boto3,
 )
@@ -53,322 +53,322 @@ BEGIN: Json = {"Tried": [], "Message": "", "NotListed": 0}
 
 
 def first_created(
-    world: EmulatorState,
+    account: Account,
     cluster_id: str,
     first: Json | None = None,
     after: float = 0,
     **overrides: Any,
 ) -> Json:
-    return world.run(
+    return account.run(
         first_hsm.create_first_hsm,
         ClusterId=cluster_id,
         StackId=STACK_ID,
-        ResourceProperties=world.properties(**overrides),
+        ResourceProperties=account.properties(**overrides),
         FirstHsm=first or BEGIN,
         StartTime=moment(),
         EnteredTime=moment(after),
     )
 
 
-def test_the_first_hsm_is_created_in_the_first_subnet(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    assert first_created(world, cluster_id) == {
+def test_the_first_hsm_is_created_in_the_first_subnet(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    assert first_created(account, cluster_id) == {
         "State": "CREATE_IN_PROGRESS",
         "Tried": [ZONES[0]],
         "Message": "",
         "NotListed": 0,
     }
-    (hsm,) = world.listed(cluster_id)
-    assert (hsm["AvailabilityZone"], hsm["SubnetId"]) == (ZONES[0], world.subnets[0])
+    (hsm,) = account.listed(cluster_id)
+    assert (hsm["AvailabilityZone"], hsm["SubnetId"]) == (ZONES[0], account.subnets[0])
 
 
 def test_the_subnets_are_tried_in_the_order_in_which_the_operator_lists_them(
-    world: EmulatorState,
+    account: Account,
 ) -> None:
-    cluster_id = world.uninitialized()
-    first, second, third = world.subnets
-    answer = first_created(world, cluster_id, Subnets=[third, first, second])
+    cluster_id = account.uninitialized()
+    first, second, third = account.subnets
+    answer = first_created(account, cluster_id, Subnets=[third, first, second])
     assert answer["Tried"] == [ZONES[2]]
 
 
-def test_subnets_that_the_operator_no_longer_lists_come_last(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({**EMPTY_CAPACITY, "times": 2})
-    answer = first_created(world, cluster_id, Subnets=["subnet-0", world.subnets[2]])
+def test_subnets_that_the_operator_no_longer_lists_come_last(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({**EMPTY_CAPACITY, "times": 2})
+    answer = first_created(account, cluster_id, Subnets=["subnet-0", account.subnets[2]])
     assert answer["Tried"] == [ZONES[2], ZONES[0], ZONES[1]]
 
 
-def test_a_zone_without_capacity_is_passed_over(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject(EMPTY_CAPACITY)
-    answer = first_created(world, cluster_id)
+def test_a_zone_without_capacity_is_passed_over(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject(EMPTY_CAPACITY)
+    answer = first_created(account, cluster_id)
     assert answer["Tried"] == [ZONES[0], ZONES[1]]
     assert answer["Message"] == (
         "CloudHsmInvalidRequestException in us-east-1a: There is no capacity."
     )
-    assert [hsm["AvailabilityZone"] for hsm in world.listed(cluster_id)] == [ZONES[1]]
+    assert [hsm["AvailabilityZone"] for hsm in account.listed(cluster_id)] == [ZONES[1]]
 
 
-def test_a_zone_that_was_tried_is_not_tried_again(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
+def test_a_zone_that_was_tried_is_not_tried_again(account: Account) -> None:
+    cluster_id = account.uninitialized()
     before = {"Tried": [ZONES[0], ZONES[1]], "Message": "DEGRADED", "NotListed": 4}
-    answer = first_created(world, cluster_id, before, after=1200)
+    answer = first_created(account, cluster_id, before, after=1200)
     assert answer["Tried"] == list(ZONES)
 
 
-def test_when_no_zone_has_capacity_the_words_of_aws_are_told(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({**EMPTY_CAPACITY, "times": 3})
+def test_when_no_zone_has_capacity_the_words_of_aws_are_told(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({**EMPTY_CAPACITY, "times": 3})
     with pytest.raises(HsmNotCreatedError) as failure:
-        first_created(world, cluster_id)
+        first_created(account, cluster_id)
     assert str(failure.value) == (
-        "CreateFirstHsm: CreateHsm gave no HSM in us-east-1a, us-east-1b, us-east-1c."
+        "CreateFirstHsm: No working HSM in us-east-1a, us-east-1b, us-east-1c."
         " CloudHsmInvalidRequestException in us-east-1c: There is no capacity."
         f" [{cluster_id}]"
     )
-    assert world.listed(cluster_id) == []
+    assert account.listed(cluster_id) == []
 
 
-def test_when_all_zones_were_tried_nothing_more_is_asked_for(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
+def test_when_all_zones_were_tried_nothing_more_is_asked_for(account: Account) -> None:
+    cluster_id = account.uninitialized()
     before = {"Tried": list(ZONES), "Message": "hsm-1 in us-east-1c is DEGRADED: x", "NotListed": 4}
     with pytest.raises(HsmNotCreatedError, match="is DEGRADED: x"):
-        first_created(world, cluster_id, before)
-    assert world.changes == []
+        first_created(account, cluster_id, before)
+    assert account.changes == []
 
 
 def test_a_second_zone_is_not_tried_without_the_time_that_the_rest_takes(
-    world: EmulatorState,
+    account: Account,
 ) -> None:
-    cluster_id = world.uninitialized()
+    cluster_id = account.uninitialized()
     before = {"Tried": [ZONES[0]], "Message": "DEGRADED", "NotListed": 4}
     with pytest.raises(HsmNotCreatedError, match="us-east-1a, and no time is left for other zones"):
-        first_created(world, cluster_id, before, after=1201)
-    assert world.changes == []
+        first_created(account, cluster_id, before, after=1201)
+    assert account.changes == []
 
 
-def test_the_first_zone_is_tried_however_late_it_is(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    assert first_created(world, cluster_id, after=1201)["Tried"] == [ZONES[0]]
-    assert world.states(cluster_id) == ["CREATE_IN_PROGRESS"]
+def test_the_first_zone_is_tried_however_late_it_is(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    assert first_created(account, cluster_id, after=1201)["Tried"] == [ZONES[0]]
+    assert account.states(cluster_id) == ["CREATE_IN_PROGRESS"]
 
 
-def test_the_first_hsm_is_created_once_however_often_it_is_asked_for(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    answer = first_created(world, cluster_id)
-    assert first_created(world, cluster_id, answer) == answer
-    world.wait(TIMINGS.create_hsm)
-    assert first_created(world, cluster_id, answer)["Tried"] == [ZONES[0]]
-    assert world.changes == []
-    assert world.states(cluster_id) == ["ACTIVE"]
+def test_the_first_hsm_is_created_once_however_often_it_is_asked_for(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    answer = first_created(account, cluster_id)
+    assert first_created(account, cluster_id, answer) == answer
+    account.wait(TIMINGS.create_hsm)
+    assert first_created(account, cluster_id, answer)["Tried"] == [ZONES[0]]
+    assert account.changes == []
+    assert account.states(cluster_id) == ["ACTIVE"]
 
 
-def test_a_first_hsm_whose_answer_was_lost_is_found_again(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
+def test_a_first_hsm_whose_answer_was_lost_is_found_again(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
-        first_created(world, cluster_id)
-    assert first_created(world, cluster_id)["State"] == "CREATE_IN_PROGRESS"
-    assert world.states(cluster_id) == ["CREATE_IN_PROGRESS"]
+        first_created(account, cluster_id)
+    assert first_created(account, cluster_id)["State"] == "CREATE_IN_PROGRESS"
+    assert account.states(cluster_id) == ["CREATE_IN_PROGRESS"]
 
 
-def test_while_the_first_hsm_goes_no_other_is_created(world: EmulatorState) -> None:
-    cluster_id = world.with_csr()
-    world.hsm.delete_hsm(ClusterId=cluster_id, HsmId=world.listed(cluster_id)[0]["HsmId"])
-    first_created(world, cluster_id)
-    assert world.changes == []
+def test_while_the_first_hsm_goes_no_other_is_created(account: Account) -> None:
+    cluster_id = account.with_csr()
+    account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
+    first_created(account, cluster_id)
+    assert account.changes == []
 
 
 @pytest.mark.parametrize(
     "code", ["ThrottlingException", "CloudHsmInternalFailureException", "ConnectionLost"]
 )
-def test_what_may_pass_does_not_use_up_a_zone(world: EmulatorState, code: str) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({"operation": "CreateHsm", "code": code})
+def test_what_may_pass_does_not_use_up_a_zone(account: Account, code: str) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"operation": "CreateHsm", "code": code})
     with pytest.raises(TransientError):
-        first_created(world, cluster_id)
-    assert first_created(world, cluster_id)["Tried"] == [ZONES[0]]
+        first_created(account, cluster_id)
+    assert first_created(account, cluster_id)["Tried"] == [ZONES[0]]
 
 
-def test_a_quota_is_told_in_the_words_of_aws(make_world: Callable[..., EmulatorState]) -> None:
-    world = make_world(
+def test_a_quota_is_told_in_the_words_of_aws(make_account: Callable[..., Account]) -> None:
+    account = make_account(
         quotas=Quotas(hsms=0),
         assumptions=Assumptions(quota_code="CloudHsmResourceLimitExceededException"),
     )
-    cluster_id = world.uninitialized()
+    cluster_id = account.uninitialized()
     with pytest.raises(HsmNotCreatedError, match="the limit of 0 HSMs"):
-        first_created(world, cluster_id)
+        first_created(account, cluster_id)
 
 
-def test_a_foreign_cluster_gets_no_first_hsm(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized(OTHER_STACK_ID)
+def test_a_foreign_cluster_gets_no_first_hsm(account: Account) -> None:
+    cluster_id = account.uninitialized(OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        first_created(world, cluster_id)
-    assert world.changes == []
+        first_created(account, cluster_id)
+    assert account.changes == []
 
 
-def test_a_cluster_that_is_gone_gets_no_first_hsm(world: EmulatorState) -> None:
+def test_a_cluster_that_is_gone_gets_no_first_hsm(account: Account) -> None:
     with pytest.raises(ClusterNotFoundError, match=rf"\[{UNKNOWN}\]$"):
-        first_created(world, UNKNOWN)
+        first_created(account, UNKNOWN)
 
 
 # ---- describe_first_hsm
 
 
-def first_described(world: EmulatorState, cluster_id: str, first: Json) -> Json:
-    return world.run(first_hsm.describe_first_hsm, ClusterId=cluster_id, FirstHsm=first)
+def first_described(account: Account, cluster_id: str, first: Json) -> Json:
+    return account.run(first_hsm.describe_first_hsm, ClusterId=cluster_id, FirstHsm=first)
 
 
-def test_the_first_hsm_is_described_from_its_creation_on(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    first = first_described(world, cluster_id, first_created(world, cluster_id))
+def test_the_first_hsm_is_described_from_its_creation_on(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    first = first_described(account, cluster_id, first_created(account, cluster_id))
     assert first == {
         "State": "CREATE_IN_PROGRESS",
         "Tried": [ZONES[0]],
         "Message": "",
         "NotListed": 0,
     }
-    world.wait(TIMINGS.create_hsm)
-    first = first_described(world, cluster_id, first)
+    account.wait(TIMINGS.create_hsm)
+    first = first_described(account, cluster_id, first)
     assert (first["State"], first["Tried"]) == ("ACTIVE", [ZONES[0]])
 
 
-def test_a_first_hsm_that_comes_up_degraded_is_named_with_its_zone(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({"hsm": "DEGRADED"})
-    first = first_created(world, cluster_id)
-    world.wait(TIMINGS.create_hsm)
-    hsm_id = world.listed(cluster_id)[0]["HsmId"]
-    described = first_described(world, cluster_id, first)
+def test_a_first_hsm_that_comes_up_degraded_is_named_with_its_zone(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"hsm": "DEGRADED"})
+    first = first_created(account, cluster_id)
+    account.wait(TIMINGS.create_hsm)
+    hsm_id = account.listed(cluster_id)[0]["HsmId"]
+    described = first_described(account, cluster_id, first)
     assert described["State"] == "DEGRADED"
     assert described["Message"] == (f"{hsm_id} in us-east-1a is DEGRADED: HSM is not responding.")
 
 
-def test_an_hsm_that_is_not_listed_yet_is_believed_in_for_a_while(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
+def test_an_hsm_that_is_not_listed_yet_is_believed_in_for_a_while(account: Account) -> None:
+    cluster_id = account.uninitialized()
     first, states = {**BEGIN, "Tried": [ZONES[0]], "Message": "words"}, []
     for _ in range(5):
-        first = first_described(world, cluster_id, first)
+        first = first_described(account, cluster_id, first)
         states.append(first["State"])
     assert states == [*["CREATE_IN_PROGRESS"] * 3, "NOT_FOUND", "NOT_FOUND"]
     assert (first["Tried"], first["Message"]) == ([ZONES[0]], "words")
 
 
-def test_to_be_seen_once_begins_the_patience_anew(world: EmulatorState) -> None:
-    cluster_id = world.with_csr()
-    assert first_described(world, cluster_id, {**BEGIN, "NotListed": 3})["NotListed"] == 0
+def test_to_be_seen_once_begins_the_patience_anew(account: Account) -> None:
+    cluster_id = account.with_csr()
+    assert first_described(account, cluster_id, {**BEGIN, "NotListed": 3})["NotListed"] == 0
 
 
-def test_an_hsm_that_is_going_is_described_as_such_until_it_is_gone(world: EmulatorState) -> None:
-    cluster_id = world.with_csr()
-    world.hsm.delete_hsm(ClusterId=cluster_id, HsmId=world.listed(cluster_id)[0]["HsmId"])
-    assert first_described(world, cluster_id, BEGIN)["State"] == "DELETE_IN_PROGRESS"
-    world.wait(TIMINGS.delete_hsm)
-    assert world.states(cluster_id) == ["DELETED"]
-    assert first_described(world, cluster_id, {**BEGIN, "NotListed": 3})["State"] == "NOT_FOUND"
+def test_an_hsm_that_is_going_is_described_as_such_until_it_is_gone(account: Account) -> None:
+    cluster_id = account.with_csr()
+    account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
+    assert first_described(account, cluster_id, BEGIN)["State"] == "DELETE_IN_PROGRESS"
+    account.wait(TIMINGS.delete_hsm)
+    assert account.states(cluster_id) == ["DELETED"]
+    assert first_described(account, cluster_id, {**BEGIN, "NotListed": 3})["State"] == "NOT_FOUND"
 
 
-def test_a_cluster_that_vanishes_under_its_first_hsm_is_an_error(world: EmulatorState) -> None:
-    with pytest.raises(ClusterNotFoundError, match="vanished"):
-        first_described(world, UNKNOWN, BEGIN)
+def test_a_cluster_that_vanishes_under_its_first_hsm_is_an_error(account: Account) -> None:
+    with pytest.raises(ClusterNotFoundError, match="deleted outside this stack"):
+        first_described(account, UNKNOWN, BEGIN)
 
 
 # ---- delete_first_hsm
 
 
-def first_deleted(world: EmulatorState, cluster_id: str) -> Json:
+def first_deleted(account: Account, cluster_id: str) -> Json:
     first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "words", "NotListed": 2}
-    return world.run(
+    return account.run(
         first_hsm.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first
     )
 
 
-def degraded_first(world: EmulatorState, **overrides: Any) -> str:
+def degraded_first(account: Account, **overrides: Any) -> str:
     """A cluster whose first HSM came up DEGRADED."""
-    world.faults.inject({"hsm": "DEGRADED"})
-    return world.with_csr(**overrides)
+    account.faults.inject({"hsm": "DEGRADED"})
+    return account.with_csr(**overrides)
 
 
-def test_a_first_hsm_that_is_degraded_is_deleted(world: EmulatorState) -> None:
-    cluster_id = degraded_first(world)
-    assert first_deleted(world, cluster_id) == {
+def test_a_first_hsm_that_is_degraded_is_deleted(account: Account) -> None:
+    cluster_id = degraded_first(account)
+    assert first_deleted(account, cluster_id) == {
         "State": "DEGRADED",
         "Tried": [ZONES[0]],
         "Message": "words",
         "NotListed": 0,
     }
-    assert world.states(cluster_id) == ["DELETE_IN_PROGRESS"]
+    assert account.states(cluster_id) == ["DELETE_IN_PROGRESS"]
 
 
-def test_a_first_hsm_is_deleted_once(world: EmulatorState) -> None:
-    cluster_id = degraded_first(world)
-    world.faults.inject({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
+def test_a_first_hsm_is_deleted_once(account: Account) -> None:
+    cluster_id = degraded_first(account)
+    account.faults.inject({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
-        first_deleted(world, cluster_id)
-    first_deleted(world, cluster_id)
-    assert world.changes == []
-    world.wait(TIMINGS.delete_hsm)
-    first_deleted(world, cluster_id)
-    assert world.changes == []
+        first_deleted(account, cluster_id)
+    first_deleted(account, cluster_id)
+    assert account.changes == []
+    account.wait(TIMINGS.delete_hsm)
+    first_deleted(account, cluster_id)
+    assert account.changes == []
 
 
-def test_a_first_hsm_that_recovered_is_kept(world: EmulatorState) -> None:
-    cluster_id = world.with_csr()
-    first_deleted(world, cluster_id)
-    assert world.states(cluster_id) == ["ACTIVE"]
+def test_a_first_hsm_that_recovered_is_kept(account: Account) -> None:
+    cluster_id = account.with_csr()
+    first_deleted(account, cluster_id)
+    assert account.states(cluster_id) == ["ACTIVE"]
 
 
-def test_a_first_hsm_of_a_foreign_cluster_is_not_deleted(world: EmulatorState) -> None:
-    cluster_id = degraded_first(world, stack_id=OTHER_STACK_ID)
+def test_a_first_hsm_of_a_foreign_cluster_is_not_deleted(account: Account) -> None:
+    cluster_id = degraded_first(account, stack_id=OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        first_deleted(world, cluster_id)
-    assert world.states(cluster_id) == ["DEGRADED"]
+        first_deleted(account, cluster_id)
+    assert account.states(cluster_id) == ["DEGRADED"]
 
 
-def test_the_refusal_to_delete_a_first_hsm_is_told(world: EmulatorState) -> None:
-    cluster_id = degraded_first(world)
-    world.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmServiceException"})
+def test_the_refusal_to_delete_a_first_hsm_is_told(account: Account) -> None:
+    cluster_id = degraded_first(account)
+    account.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmServiceException"})
     with pytest.raises(RefusedError, match=rf"DeleteHsm: CloudHsmService.*\[{cluster_id}\]$"):
-        first_deleted(world, cluster_id)
+        first_deleted(account, cluster_id)
 
 
-def first_hsm_of(world: EmulatorState, cluster_id: str) -> Json:
+def first_hsm_of(account: Account, cluster_id: str) -> Json:
     """What create-first-hsm does, up to its end."""
-    start = world.clock.now()
+    start = account.clock.now()
     first, step = dict(BEGIN), "CREATE"
     while step != "ACTIVE":
         if step in ("CREATE", "NOT_FOUND"):
-            first = first_created(world, cluster_id, first, world.clock.now() - start)
+            first = first_created(account, cluster_id, first, account.clock.now() - start)
         elif step == "DEGRADED":
-            first = first_deleted_of(world, cluster_id, first)
+            first = first_deleted_of(account, cluster_id, first)
         if step != "CREATE":
-            world.wait(15)
-        first = first_described(world, cluster_id, first)
+            account.wait(15)
+        first = first_described(account, cluster_id, first)
         step = first["State"]
     return first
 
 
-def first_deleted_of(world: EmulatorState, cluster_id: str, first: Json) -> Json:
-    return world.run(
+def first_deleted_of(account: Account, cluster_id: str, first: Json) -> Json:
+    return account.run(
         first_hsm.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first
     )
 
 
-def test_after_one_that_is_degraded_the_next_zone_gives_the_first_hsm(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({"hsm": "DEGRADED"})
-    assert first_hsm_of(world, cluster_id)["Tried"] == [ZONES[0], ZONES[1]]
-    assert world.csr(cluster_id)
+def test_after_one_that_is_degraded_the_next_zone_gives_the_first_hsm(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"hsm": "DEGRADED"})
+    assert first_hsm_of(account, cluster_id)["Tried"] == [ZONES[0], ZONES[1]]
+    assert account.csr(cluster_id)
 
 
-def test_degraded_again_and_again_the_creation_ends_with_the_reason(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({"hsm": "DEGRADED", "times": 3})
+def test_degraded_again_and_again_the_creation_ends_with_the_reason(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"hsm": "DEGRADED", "times": 3})
     with pytest.raises(
         HsmNotCreatedError,
-        match=r"no HSM in us-east-1a, us-east-1b, and no time .* hsm-\w+ in us-east-1b is DEGRADED",
+        match=r"No working HSM in us-east-1a, us-east-1b, and no time .* hsm-\w+ in us-east-1b is DEGRADED",
     ):
-        first_hsm_of(world, cluster_id)
+        first_hsm_of(account, cluster_id)
 
 
 # ---- describe_hsms: one decision at a time
@@ -689,13 +689,13 @@ def test_a_key_store_that_is_not_disconnected_keeps_its_hsms_in_two_zones(
     if decision == "UNHEALTHY":
         assert answer["Message"] == (
             f"KMS key store cks-1234567890abcdef0 is {stores[0]['ConnectionState']} and needs HSMs"
-            " in two Availability Zones, so none was deleted."
+            " in two Availability Zones, so no HSM was deleted."
         )
 
 
-def test_a_cluster_that_vanishes_is_no_reason_to_wait(world: EmulatorState) -> None:
-    with pytest.raises(ClusterNotFoundError, match=rf"vanished .*\[{UNKNOWN}\]$"):
-        world.run(
+def test_a_cluster_that_vanishes_is_no_reason_to_wait(account: Account) -> None:
+    with pytest.raises(ClusterNotFoundError, match=rf"deleted outside this stack .*\[{UNKNOWN}\]$"):
+        account.run(
             hsms.describe_hsms,
             ClusterId=UNKNOWN,
             HsmsPerSubnet="1",
@@ -711,8 +711,8 @@ def known(**more: Any) -> Json:
     return {"Created": [], "Replaced": [], "Deleted": [], "Zone": "", "EniId": "", **more}
 
 
-def created(world: EmulatorState, cluster_id: str, zone: str, wanted: int = 1, **more: Any) -> Json:
-    return world.run(
+def created(account: Account, cluster_id: str, zone: str, wanted: int = 1, **more: Any) -> Json:
+    return account.run(
         hsms.create_hsm,
         ClusterId=cluster_id,
         StackId=STACK_ID,
@@ -722,125 +722,125 @@ def created(world: EmulatorState, cluster_id: str, zone: str, wanted: int = 1, *
     )
 
 
-def test_an_hsm_is_created_and_noted_where_one_is_missing(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0])
+def test_an_hsm_is_created_and_noted_where_one_is_missing(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
     before = {"Zone": ZONES[2], "EniId": "eni-1", "At": moment(-5)}
-    answer = created(world, cluster_id, ZONES[1], Created=[before])
-    hsm = world.listed(cluster_id)[-1]
+    answer = created(account, cluster_id, ZONES[1], Created=[before])
+    hsm = account.listed(cluster_id)[-1]
     assert hsm["AvailabilityZone"] == ZONES[1]
     noted = {"Zone": ZONES[1], "EniId": hsm["EniId"], "At": moment()}
     assert answer == known(Zone=ZONES[1], Created=[before, noted])
 
 
-def test_an_hsm_is_created_once_however_often_it_is_asked_for(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0])
-    created(world, cluster_id, ZONES[1])
-    assert created(world, cluster_id, ZONES[1]) == known(Zone=ZONES[1])
-    assert world.changes == []
-    created(world, cluster_id, ZONES[1], wanted=2)
-    assert len(world.listed(cluster_id)) == 3
+def test_an_hsm_is_created_once_however_often_it_is_asked_for(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    created(account, cluster_id, ZONES[1])
+    assert created(account, cluster_id, ZONES[1]) == known(Zone=ZONES[1])
+    assert account.changes == []
+    created(account, cluster_id, ZONES[1], wanted=2)
+    assert len(account.listed(cluster_id)) == 3
 
 
-def test_an_hsm_whose_answer_was_lost_is_found_again(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0])
-    world.faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
+def test_an_hsm_whose_answer_was_lost_is_found_again(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    account.faults.inject({"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError, match=rf"\[{cluster_id}\]$"):
-        created(world, cluster_id, ZONES[1])
-    created(world, cluster_id, ZONES[1])
-    assert len(world.listed(cluster_id)) == 2
+        created(account, cluster_id, ZONES[1])
+    created(account, cluster_id, ZONES[1])
+    assert len(account.listed(cluster_id)) == 2
 
 
-def test_a_degraded_or_going_hsm_is_none_of_those_that_are_wanted(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0], ZONES[1])
-    first, second = world.listed(cluster_id)
-    world.hsms.provider().degrade_hsm(first["HsmId"])
-    world.hsm.delete_hsm(ClusterId=cluster_id, HsmId=second["HsmId"])
-    created(world, cluster_id, ZONES[0])
-    created(world, cluster_id, ZONES[1])
-    assert len(world.listed(cluster_id)) == 4
+def test_a_degraded_or_going_hsm_is_none_of_those_that_are_wanted(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    first, second = account.listed(cluster_id)
+    account.hsms.provider().degrade_hsm(first["HsmId"])
+    account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=second["HsmId"])
+    created(account, cluster_id, ZONES[0])
+    created(account, cluster_id, ZONES[1])
+    assert len(account.listed(cluster_id)) == 4
 
 
 def test_a_refusal_while_another_hsm_is_on_its_way_means_later(
-    make_world: Callable[..., EmulatorState],
+    make_account: Callable[..., Account],
 ) -> None:
-    world = make_world(assumptions=Assumptions(concurrent_create=False))
-    cluster_id = world.restored(ZONES[0])
-    created(world, cluster_id, ZONES[1])
-    hsm_id = world.listed(cluster_id)[-1]["HsmId"]
+    account = make_account(assumptions=Assumptions(concurrent_create=False))
+    cluster_id = account.restored(ZONES[0])
+    created(account, cluster_id, ZONES[1])
+    hsm_id = account.listed(cluster_id)[-1]["HsmId"]
     with pytest.raises(HsmBusyError, match=f"{hsm_id} is CREATE_IN_PROGRESS: Another HSM"):
-        created(world, cluster_id, ZONES[2])
-    world.wait(TIMINGS.create_hsm)
-    created(world, cluster_id, ZONES[2])
-    assert world.states(cluster_id) == ["ACTIVE", "ACTIVE", "CREATE_IN_PROGRESS"]
+        created(account, cluster_id, ZONES[2])
+    account.wait(TIMINGS.create_hsm)
+    created(account, cluster_id, ZONES[2])
+    assert account.states(cluster_id) == ["ACTIVE", "ACTIVE", "CREATE_IN_PROGRESS"]
 
 
 def test_a_refusal_while_one_just_created_is_not_listed_yet_means_later(
-    make_world: Callable[..., EmulatorState],
+    make_account: Callable[..., Account],
 ) -> None:
-    world = make_world(assumptions=Assumptions(concurrent_create=False))
-    cluster_id = world.restored(ZONES[0])
-    with world.lagging():
-        noted = created(world, cluster_id, ZONES[1])["Created"]
+    account = make_account(assumptions=Assumptions(concurrent_create=False))
+    cluster_id = account.restored(ZONES[0])
+    with account.lagging():
+        noted = created(account, cluster_id, ZONES[1])["Created"]
         with pytest.raises(HsmBusyError):
-            created(world, cluster_id, ZONES[2], Created=noted)
+            created(account, cluster_id, ZONES[2], Created=noted)
 
 
-def test_both_readings_of_two_hsms_at_once_work(make_world: Callable[..., EmulatorState]) -> None:
-    world = make_world(assumptions=Assumptions(concurrent_create=True))
-    cluster_id = world.restored(ZONES[0])
-    created(world, cluster_id, ZONES[1])
-    created(world, cluster_id, ZONES[2])
-    assert world.states(cluster_id) == ["ACTIVE", "CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS"]
+def test_both_readings_of_two_hsms_at_once_work(make_account: Callable[..., Account]) -> None:
+    account = make_account(assumptions=Assumptions(concurrent_create=True))
+    cluster_id = account.restored(ZONES[0])
+    created(account, cluster_id, ZONES[1])
+    created(account, cluster_id, ZONES[2])
+    assert account.states(cluster_id) == ["ACTIVE", "CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS"]
 
 
-def test_a_refusal_while_all_is_quiet_is_final(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0])
-    world.faults.inject(EMPTY_CAPACITY)
+def test_a_refusal_while_all_is_quiet_is_final(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    account.faults.inject(EMPTY_CAPACITY)
     with pytest.raises(RefusedError) as refusal:
-        created(world, cluster_id, ZONES[1])
+        created(account, cluster_id, ZONES[1])
     assert str(refusal.value) == (
         f"CreateHsm: CloudHsmInvalidRequestException: There is no capacity. [{cluster_id}]"
     )
 
 
 def test_another_refusal_is_final_also_while_an_hsm_is_on_its_way(
-    make_world: Callable[..., EmulatorState],
+    make_account: Callable[..., Account],
 ) -> None:
-    world = make_world(
+    account = make_account(
         quotas=Quotas(hsms=2),
         assumptions=Assumptions(quota_code="CloudHsmResourceLimitExceededException"),
     )
-    cluster_id = world.restored(ZONES[0])
-    created(world, cluster_id, ZONES[1])
+    cluster_id = account.restored(ZONES[0])
+    created(account, cluster_id, ZONES[1])
     with pytest.raises(RefusedError, match="the limit of 2 HSMs in us-east-1"):
-        created(world, cluster_id, ZONES[2])
+        created(account, cluster_id, ZONES[2])
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "CloudHsmAccessDeniedException"])
-def test_a_creation_that_may_succeed_later_is_transient(world: EmulatorState, code: str) -> None:
-    cluster_id = world.restored(ZONES[0])
-    world.faults.inject({"operation": "CreateHsm", "code": code})
+def test_a_creation_that_may_succeed_later_is_transient(account: Account, code: str) -> None:
+    cluster_id = account.restored(ZONES[0])
+    account.faults.inject({"operation": "CreateHsm", "code": code})
     with pytest.raises(TransientError):
-        created(world, cluster_id, ZONES[1])
+        created(account, cluster_id, ZONES[1])
 
 
-def test_a_foreign_cluster_gets_no_hsm(world: EmulatorState) -> None:
-    cluster_id = world.restored(stack_id=OTHER_STACK_ID)
+def test_a_foreign_cluster_gets_no_hsm(account: Account) -> None:
+    cluster_id = account.restored(stack_id=OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        created(world, cluster_id, ZONES[0])
-    assert world.changes == []
+        created(account, cluster_id, ZONES[0])
+    assert account.changes == []
 
 
-def test_a_cluster_that_is_gone_gets_no_hsm(world: EmulatorState) -> None:
+def test_a_cluster_that_is_gone_gets_no_hsm(account: Account) -> None:
     with pytest.raises(ClusterNotFoundError):
-        created(world, UNKNOWN, ZONES[0])
+        created(account, UNKNOWN, ZONES[0])
 
 
 # ---- delete_hsm
 
 
-def deleted(world: EmulatorState, cluster_id: str, eni_id: str) -> Json:
-    return world.run(
+def deleted(account: Account, cluster_id: str, eni_id: str) -> Json:
+    return account.run(
         hsms.delete_hsm,
         ClusterId=cluster_id,
         StackId=STACK_ID,
@@ -850,80 +850,80 @@ def deleted(world: EmulatorState, cluster_id: str, eni_id: str) -> Json:
     )
 
 
-def test_the_hsm_of_that_interface_is_deleted_and_no_other(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0], ZONES[1])
-    eni_id = world.listed(cluster_id)[1]["EniId"]
-    assert deleted(world, cluster_id, eni_id)["EniId"] == eni_id
-    assert world.states(cluster_id) == ["ACTIVE", "DELETE_IN_PROGRESS"]
+def test_the_hsm_of_that_interface_is_deleted_and_no_other(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    eni_id = account.listed(cluster_id)[1]["EniId"]
+    assert deleted(account, cluster_id, eni_id)["EniId"] == eni_id
+    assert account.states(cluster_id) == ["ACTIVE", "DELETE_IN_PROGRESS"]
 
 
-def test_an_hsm_that_aws_replaced_is_known_by_its_interface(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0], ZONES[1])
-    hsm = world.listed(cluster_id)[0]
-    new_id = world.hsms.provider().replace_hsm(hsm["HsmId"])
-    deleted(world, cluster_id, hsm["EniId"])
-    states = {one["HsmId"]: one["State"] for one in world.listed(cluster_id)}
+def test_an_hsm_that_aws_replaced_is_known_by_its_interface(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    hsm = account.listed(cluster_id)[0]
+    new_id = account.hsms.provider().replace_hsm(hsm["HsmId"])
+    deleted(account, cluster_id, hsm["EniId"])
+    states = {one["HsmId"]: one["State"] for one in account.listed(cluster_id)}
     assert states[new_id] == "DELETE_IN_PROGRESS"
 
 
-def test_an_hsm_that_is_going_or_gone_is_left_alone(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0], ZONES[1])
-    eni_id = world.listed(cluster_id)[0]["EniId"]
-    world.faults.inject({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
+def test_an_hsm_that_is_going_or_gone_is_left_alone(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    eni_id = account.listed(cluster_id)[0]["EniId"]
+    account.faults.inject({"operation": "DeleteHsm", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError):
-        deleted(world, cluster_id, eni_id)
+        deleted(account, cluster_id, eni_id)
     for seconds in (0, TIMINGS.delete_hsm, TIMINGS.deleted_hsm_visible):
-        world.wait(seconds)
-        deleted(world, cluster_id, eni_id)
-        assert world.changes == []
-    assert world.states(cluster_id) == ["ACTIVE"]
+        account.wait(seconds)
+        deleted(account, cluster_id, eni_id)
+        assert account.changes == []
+    assert account.states(cluster_id) == ["ACTIVE"]
 
 
 def test_an_hsm_just_deleted_is_believed_gone_before_the_list_shows_it(
-    world: EmulatorState,
+    account: Account,
 ) -> None:
-    cluster_id = world.restored(ZONES[0], *ZONES)
+    cluster_id = account.restored(ZONES[0], *ZONES)
     event = {"ClusterId": cluster_id, "StackId": STACK_ID, "HsmsPerSubnet": "1"}
-    with world.lagging():
-        found = world.run(hsms.describe_hsms, **event, Hsms=known(), EnteredTime=moment())
+    with account.lagging():
+        found = account.run(hsms.describe_hsms, **event, Hsms=known(), EnteredTime=moment())
         assert found["Next"] == "DELETE"
-        left = world.run(hsms.delete_hsm, **event, Hsms=found, EnteredTime=moment(1))
+        left = account.run(hsms.delete_hsm, **event, Hsms=found, EnteredTime=moment(1))
         # Or the same one is asked for again, which AWS refuses, or another one in its place.
-        after = world.run(hsms.describe_hsms, **event, Hsms=left, EnteredTime=moment(2))
+        after = account.run(hsms.describe_hsms, **event, Hsms=left, EnteredTime=moment(2))
     assert after["Next"] == "WAIT"
-    assert sorted(world.states(cluster_id)) == [*["ACTIVE"] * 3, "DELETE_IN_PROGRESS"]
+    assert sorted(account.states(cluster_id)) == [*["ACTIVE"] * 3, "DELETE_IN_PROGRESS"]
 
 
 def test_a_refused_deletion_while_another_hsm_is_on_its_way_means_later(
-    world: EmulatorState,
+    account: Account,
 ) -> None:
-    cluster_id = world.restored(ZONES[0])
-    eni_id = world.listed(cluster_id)[0]["EniId"]
-    created(world, cluster_id, ZONES[1])
-    world.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
+    cluster_id = account.restored(ZONES[0])
+    eni_id = account.listed(cluster_id)[0]["EniId"]
+    created(account, cluster_id, ZONES[1])
+    account.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
     with pytest.raises(HsmBusyError, match="CREATE_IN_PROGRESS"):
-        deleted(world, cluster_id, eni_id)
+        deleted(account, cluster_id, eni_id)
 
 
-def test_a_refused_deletion_while_all_is_quiet_is_final(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0], ZONES[1])
-    world.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
+def test_a_refused_deletion_while_all_is_quiet_is_final(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    account.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmInvalidRequestException"})
     with pytest.raises(RefusedError, match=rf"DeleteHsm: CloudHsmInvalid.* \[{cluster_id}\]$"):
-        deleted(world, cluster_id, world.listed(cluster_id)[0]["EniId"])
+        deleted(account, cluster_id, account.listed(cluster_id)[0]["EniId"])
 
 
-def test_a_deletion_that_may_succeed_later_is_transient(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0])
-    world.faults.inject({"operation": "DeleteHsm", "code": "ThrottlingException"})
+def test_a_deletion_that_may_succeed_later_is_transient(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    account.faults.inject({"operation": "DeleteHsm", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
-        deleted(world, cluster_id, world.listed(cluster_id)[0]["EniId"])
+        deleted(account, cluster_id, account.listed(cluster_id)[0]["EniId"])
 
 
-def test_no_hsm_of_a_foreign_cluster_is_deleted(world: EmulatorState) -> None:
-    cluster_id = world.restored(ZONES[0], stack_id=OTHER_STACK_ID)
+def test_no_hsm_of_a_foreign_cluster_is_deleted(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], stack_id=OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        deleted(world, cluster_id, world.listed(cluster_id)[0]["EniId"])
-    assert world.states(cluster_id) == ["ACTIVE"]
+        deleted(account, cluster_id, account.listed(cluster_id)[0]["EniId"])
+    assert account.states(cluster_id) == ["ACTIVE"]
 
 
 # ---- The steps together, as align-hsms runs them

@@ -16,7 +16,7 @@ from hsm_lifecycle.errors import (
     TransientError,
 )
 from hsm_lifecycle.steps import secrets
-from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, EmulatorState, Json
+from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, Account, Json
 
 UNKNOWN = "cluster-aaaaaaaaaaa"
 
@@ -35,8 +35,8 @@ def all_names(cluster_id: str) -> list[str]:
     ]
 
 
-def tags_of(world: EmulatorState, name: str) -> dict[str, str]:
-    described = world.secrets.describe_secret(SecretId=name)
+def tags_of(account: Account, name: str) -> dict[str, str]:
+    described = account.secrets.describe_secret(SecretId=name)
     return {tag["Key"]: tag["Value"] for tag in described["Tags"]}
 
 
@@ -55,71 +55,71 @@ def test_the_secrets_have_the_names_that_the_reference_gave_them() -> None:
 # ---- create_secrets
 
 
-def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    assert world.run(secrets.create_secrets, **of(cluster_id)) == {}
+def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    assert account.run(secrets.create_secrets, **of(cluster_id)) == {}
     names = secret_store.names(SYSTEM, cluster_id)
-    assert world.secret_names() == all_names(cluster_id)
+    assert account.secret_names() == all_names(cluster_id)
     for name in (names.csr, names.certificate, names.ca_certificate):
-        assert world.text(name) is None
+        assert account.text(name) is None
 
 
-def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.run(secrets.create_secrets, **of(cluster_id))
-    login = json.loads(world.text(secret_store.names(SYSTEM, cluster_id).password) or "")
+def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.run(secrets.create_secrets, **of(cluster_id))
+    login = json.loads(account.text(secret_store.names(SYSTEM, cluster_id).password) or "")
     assert login.keys() == {"username", "password"}
     assert login["username"] == "admin"
     assert re.fullmatch(r"[A-Za-z0-9]{32}", login["password"])
 
 
-def test_no_two_clusters_have_the_same_password(world: EmulatorState) -> None:
+def test_no_two_clusters_have_the_same_password(account: Account) -> None:
     passwords = set()
-    for cluster_id in (world.uninitialized(), world.uninitialized(), world.uninitialized()):
-        world.run(secrets.create_secrets, **of(cluster_id))
-        passwords.add(world.text(secret_store.names(SYSTEM, cluster_id).password))
+    for cluster_id in (account.uninitialized(), account.uninitialized(), account.uninitialized()):
+        account.run(secrets.create_secrets, **of(cluster_id))
+        passwords.add(account.text(secret_store.names(SYSTEM, cluster_id).password))
     assert len(passwords) == 3
 
 
-def test_every_secret_says_whose_it_is(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    world.run(secrets.create_secrets, **of(cluster_id))
-    for name in world.secret_names():
-        assert tags_of(world, name) == {
+def test_every_secret_says_whose_it_is(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.run(secrets.create_secrets, **of(cluster_id))
+    for name in account.secret_names():
+        assert tags_of(account, name) == {
             "hsm-lifecycle:stack-id": STACK_ID,
             "hsm-lifecycle:cluster-id": cluster_id,
         }
 
 
-def test_what_exists_is_left_as_it_is(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
+def test_what_exists_is_left_as_it_is(account: Account) -> None:
+    cluster_id = account.uninitialized()
     names = secret_store.names(SYSTEM, cluster_id)
-    world.put(names.password, "the one that the cluster was activated with")
-    world.put(names.certificate, "a certificate")
-    world.run(secrets.create_secrets, **of(cluster_id))
-    world.run(secrets.create_secrets, **of(cluster_id))
-    assert world.text(names.password) == "the one that the cluster was activated with"
-    assert world.text(names.certificate) == "a certificate"
-    assert world.secret_names() == all_names(cluster_id)
+    account.put(names.password, "the one that the cluster was activated with")
+    account.put(names.certificate, "a certificate")
+    account.run(secrets.create_secrets, **of(cluster_id))
+    account.run(secrets.create_secrets, **of(cluster_id))
+    assert account.text(names.password) == "the one that the cluster was activated with"
+    assert account.text(names.certificate) == "a certificate"
+    assert account.secret_names() == all_names(cluster_id)
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
-    world: EmulatorState, skip: int, when: str
+    account: Account, skip: int, when: str
 ) -> None:
-    cluster_id = world.uninitialized()
+    cluster_id = account.uninitialized()
     password = secret_store.names(SYSTEM, cluster_id).password
-    world.faults.inject(
+    account.faults.inject(
         {"operation": "CreateSecret", "code": "ConnectionLost", "skip": skip, "when": when}
     )
     with pytest.raises(TransientError, match=rf"ConnectionClosedError.*\[{cluster_id}\]$"):
-        world.run(secrets.create_secrets, **of(cluster_id))
-    before = world.text(password)
+        account.run(secrets.create_secrets, **of(cluster_id))
+    before = account.text(password)
     assert (before is None) == (skip == 0 and when == "before")
-    world.run(secrets.create_secrets, **of(cluster_id))
-    assert world.text(password) == (before or world.text(password))
-    assert world.secret_names() == all_names(cluster_id)
+    account.run(secrets.create_secrets, **of(cluster_id))
+    assert account.text(password) == (before or account.text(password))
+    assert account.secret_names() == all_names(cluster_id)
 
 
 @pytest.mark.parametrize(
@@ -132,34 +132,34 @@ def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
     ],
 )
 def test_a_refusal_is_told_in_the_words_of_aws(
-    world: EmulatorState, code: str, error: type[Exception]
+    account: Account, code: str, error: type[Exception]
 ) -> None:
-    cluster_id = world.uninitialized()
-    world.faults.inject({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
+    cluster_id = account.uninitialized()
+    account.faults.inject({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
     with pytest.raises(error) as refusal:
-        world.run(secrets.create_secrets, **of(cluster_id))
+        account.run(secrets.create_secrets, **of(cluster_id))
     assert str(refusal.value) == (
         f"CreateSecrets: CreateSecret: {code}: words of AWS [{cluster_id}]"
     )
 
 
-def test_no_password_is_ever_told(world: EmulatorState, caplog: pytest.LogCaptureFixture) -> None:
-    cluster_id = world.uninitialized()
-    answer = world.run(secrets.create_secrets, **of(cluster_id))
-    login = json.loads(world.text(secret_store.names(SYSTEM, cluster_id).password) or "")
+def test_no_password_is_ever_told(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+    cluster_id = account.uninitialized()
+    answer = account.run(secrets.create_secrets, **of(cluster_id))
+    login = json.loads(account.text(secret_store.names(SYSTEM, cluster_id).password) or "")
     assert login["password"] not in f"{answer} {caplog.text}"
 
 
-def test_a_foreign_cluster_gets_no_secrets(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized(OTHER_STACK_ID)
+def test_a_foreign_cluster_gets_no_secrets(account: Account) -> None:
+    cluster_id = account.uninitialized(OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        world.run(secrets.create_secrets, **of(cluster_id))
-    assert world.secret_names() == []
+        account.run(secrets.create_secrets, **of(cluster_id))
+    assert account.secret_names() == []
 
 
-def test_a_cluster_that_is_gone_gets_no_secrets(world: EmulatorState) -> None:
+def test_a_cluster_that_is_gone_gets_no_secrets(account: Account) -> None:
     with pytest.raises(ClusterNotFoundError):
-        world.run(secrets.create_secrets, **of(UNKNOWN))
+        account.run(secrets.create_secrets, **of(UNKNOWN))
 
 
 # ---- check_backup_secrets, adopt_secrets
@@ -168,16 +168,16 @@ BACKUP_SECRETS = {"CaCertificate": "/old/ca", "Password": "/old/password"}
 
 
 def old_secrets(
-    world: EmulatorState, ca: str | None = "old ca", password: str | None = "old one"
+    account: Account, ca: str | None = "old ca", password: str | None = "old one"
 ) -> None:
-    world.put("/old/ca", ca)
-    world.put("/old/password", password)
+    account.put("/old/ca", ca)
+    account.put("/old/password", password)
 
 
-def test_a_backup_whose_secrets_are_there_can_be_restored(world: EmulatorState) -> None:
-    old_secrets(world)
-    assert world.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
-    assert world.changes == []
+def test_a_backup_whose_secrets_are_there_can_be_restored(account: Account) -> None:
+    old_secrets(account)
+    assert account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
+    assert account.changes == []
 
 
 @pytest.mark.parametrize(
@@ -188,249 +188,249 @@ def test_a_backup_whose_secrets_are_there_can_be_restored(world: EmulatorState) 
     ],
 )
 def test_a_backup_whose_secrets_nobody_knows_is_refused_by_the_parameters_name(
-    world: EmulatorState, missing: str, parameter: str, name: str
+    account: Account, missing: str, parameter: str, name: str
 ) -> None:
-    old_secrets(world)
-    world.secrets.delete_secret(SecretId=missing, ForceDeleteWithoutRecovery=True)
+    old_secrets(account)
+    account.secrets.delete_secret(SecretId=missing, ForceDeleteWithoutRecovery=True)
     with pytest.raises(ParameterError, match=f"{parameter}: .* the secret {name} does not exist"):
-        world.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+        account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
 
 
-def test_a_secret_without_text_is_of_no_use_to_a_backup(world: EmulatorState) -> None:
-    old_secrets(world, ca=None)
-    with pytest.raises(ParameterError, match=r"pBackupCaCertSecretName: .* holds no text"):
-        world.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+def test_a_secret_without_text_is_of_no_use_to_a_backup(account: Account) -> None:
+    old_secrets(account, ca=None)
+    with pytest.raises(ParameterError, match=r"pBackupCaCertSecretName: .* has no text value"):
+        account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
 
 
-def test_a_restored_cluster_gets_its_own_copies(world: EmulatorState) -> None:
-    old_secrets(world)
-    cluster_id = world.restored()
+def test_a_restored_cluster_gets_its_own_copies(account: Account) -> None:
+    old_secrets(account)
+    cluster_id = account.restored()
     event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
-    assert world.run(secrets.adopt_secrets, **event) == {}
+    assert account.run(secrets.adopt_secrets, **event) == {}
     names = secret_store.names(SYSTEM, cluster_id)
-    assert world.text(names.ca_certificate) == "old ca"
-    assert world.text(names.password) == "old one"
-    assert tags_of(world, names.password) == {
+    assert account.text(names.ca_certificate) == "old ca"
+    assert account.text(names.password) == "old one"
+    assert tags_of(account, names.password) == {
         "hsm-lifecycle:stack-id": STACK_ID,
         "hsm-lifecycle:cluster-id": cluster_id,
     }
-    assert world.text("/old/ca") == "old ca"
+    assert account.text("/old/ca") == "old ca"
 
 
-def test_copies_that_exist_are_left_as_they_are(world: EmulatorState) -> None:
-    old_secrets(world)
-    cluster_id = world.restored()
+def test_copies_that_exist_are_left_as_they_are(account: Account) -> None:
+    old_secrets(account)
+    cluster_id = account.restored()
     names = secret_store.names(SYSTEM, cluster_id)
     event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
-    world.faults.inject(
+    account.faults.inject(
         {"operation": "CreateSecret", "code": "ConnectionLost", "when": "after", "skip": 1}
     )
     with pytest.raises(TransientError):
-        world.run(secrets.adopt_secrets, **event)
-    world.put(names.password, "changed since")
-    world.run(secrets.adopt_secrets, **event)
-    assert world.text(names.password) == "changed since"
-    assert world.text(names.ca_certificate) == "old ca"
+        account.run(secrets.adopt_secrets, **event)
+    account.put(names.password, "changed since")
+    account.run(secrets.adopt_secrets, **event)
+    assert account.text(names.password) == "changed since"
+    assert account.text(names.ca_certificate) == "old ca"
 
 
-def test_a_foreign_cluster_adopts_nothing(world: EmulatorState) -> None:
-    old_secrets(world)
-    cluster_id = world.restored(stack_id=OTHER_STACK_ID)
+def test_a_foreign_cluster_adopts_nothing(account: Account) -> None:
+    old_secrets(account)
+    cluster_id = account.restored(stack_id=OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        world.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
-    assert world.secret_names() == ["/old/ca", "/old/password"]
+        account.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+    assert account.secret_names() == ["/old/ca", "/old/password"]
 
 
-def test_what_vanished_since_it_was_checked_is_named(world: EmulatorState) -> None:
-    cluster_id = world.restored()
+def test_what_vanished_since_it_was_checked_is_named(account: Account) -> None:
+    cluster_id = account.restored()
     with pytest.raises(SecretNotFoundError, match=rf"/old/ca does not exist.*\[{cluster_id}\]$"):
-        world.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+        account.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
 
 
 # ---- check_secrets
 
 
-def lasting(world: EmulatorState, cluster_id: str) -> secret_store.Names:
+def lasting(account: Account, cluster_id: str) -> secret_store.Names:
     names = secret_store.names(SYSTEM, cluster_id)
-    world.put(names.ca_certificate, "ca")
-    world.put(names.password, "password")
+    account.put(names.ca_certificate, "ca")
+    account.put(names.password, "password")
     return names
 
 
-def test_the_two_secrets_that_last_are_enough(world: EmulatorState) -> None:
-    lasting(world, UNKNOWN)
-    assert world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
-    assert world.changes == []
+def test_the_two_secrets_that_last_are_enough(account: Account) -> None:
+    lasting(account, UNKNOWN)
+    assert account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
+    assert account.changes == []
 
 
 @pytest.mark.parametrize(
     ("end", "remedy"),
     [
-        ("customer-ca-cert", "Store customerCA.crt of a client anew"),
-        ("initial-crypto-officer-password", "Store the admin's password anew"),
+        ("customer-ca-cert", "Store customerCA.crt of a client in it again"),
+        ("initial-crypto-officer-password", "Store the admin's password in it again"),
     ],
 )
 def test_a_secret_that_is_gone_is_named_with_what_to_do(
-    world: EmulatorState, end: str, remedy: str
+    account: Account, end: str, remedy: str
 ) -> None:
-    lasting(world, UNKNOWN)
+    lasting(account, UNKNOWN)
     name = f"/cloudhsm/{UNKNOWN}/{end}"
-    world.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
+    account.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     with pytest.raises(SecretNotFoundError) as failure:
-        world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+        account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
     message = str(failure.value)
     assert message.startswith(f"CheckSecrets: The secret {name} is gone. ")
     assert remedy in message
     assert "hsm-lifecycle:stack-id" in message
-    assert message.endswith(f"pReconcile. [{UNKNOWN}]")
+    assert message.endswith(f"set pReconcile to a new value. [{UNKNOWN}]")
 
 
 @pytest.mark.parametrize("end", ["customer-ca-cert", "initial-crypto-officer-password"])
 def test_a_secret_that_waits_for_its_deletion_is_as_good_as_gone(
-    world: EmulatorState, end: str
+    account: Account, end: str
 ) -> None:
-    lasting(world, UNKNOWN)
-    world.secrets.delete_secret(SecretId=f"/cloudhsm/{UNKNOWN}/{end}", RecoveryWindowInDays=7)
+    lasting(account, UNKNOWN)
+    account.secrets.delete_secret(SecretId=f"/cloudhsm/{UNKNOWN}/{end}", RecoveryWindowInDays=7)
     with pytest.raises(SecretNotFoundError, match=f"/cloudhsm/{UNKNOWN}/{end}"):
-        world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+        account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
 
 
-def test_a_look_for_secrets_that_is_throttled_is_transient(world: EmulatorState) -> None:
-    lasting(world, UNKNOWN)
-    world.faults.inject({"operation": "DescribeSecret", "code": "ThrottlingException"})
+def test_a_look_for_secrets_that_is_throttled_is_transient(account: Account) -> None:
+    lasting(account, UNKNOWN)
+    account.faults.inject({"operation": "DescribeSecret", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
-        world.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+        account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
 
 
 # ---- delete_secrets
 
 
-def deleted(world: EmulatorState, cluster_id: str, has_backups: bool) -> Json:
-    return world.run(
+def deleted(account: Account, cluster_id: str, has_backups: bool) -> Json:
+    return account.run(
         secrets.delete_secrets, ClusterId=cluster_id, System=SYSTEM, HasBackups=has_backups
     )
 
 
-def fill(world: EmulatorState, cluster_id: str) -> None:
+def fill(account: Account, cluster_id: str) -> None:
     for name in all_names(cluster_id):
-        world.put(name, "text")
+        account.put(name, "text")
 
 
-def test_what_the_backups_need_is_kept(world: EmulatorState) -> None:
-    fill(world, UNKNOWN)
-    assert deleted(world, UNKNOWN, has_backups=True) == {}
-    assert world.secret_names() == [
+def test_what_the_backups_need_is_kept(account: Account) -> None:
+    fill(account, UNKNOWN)
+    assert deleted(account, UNKNOWN, has_backups=True) == {}
+    assert account.secret_names() == [
         f"/cloudhsm/{UNKNOWN}/customer-ca-cert",
         f"/cloudhsm/{UNKNOWN}/initial-crypto-officer-password",
     ]
 
 
-def test_without_backups_nothing_is_left(world: EmulatorState) -> None:
-    fill(world, UNKNOWN)
-    deleted(world, UNKNOWN, has_backups=False)
-    assert world.secret_names() == []
+def test_without_backups_nothing_is_left(account: Account) -> None:
+    fill(account, UNKNOWN)
+    deleted(account, UNKNOWN, has_backups=False)
+    assert account.secret_names() == []
 
 
-def test_the_secrets_of_other_clusters_stay(world: EmulatorState) -> None:
+def test_the_secrets_of_other_clusters_stay(account: Account) -> None:
     other = "cluster-aaaaaaaaaaab"  # the longer name begins like the shorter one
-    fill(world, UNKNOWN)
-    fill(world, other)
-    deleted(world, UNKNOWN, has_backups=False)
-    assert world.secret_names() == all_names(other)
+    fill(account, UNKNOWN)
+    fill(account, other)
+    deleted(account, UNKNOWN, has_backups=False)
+    assert account.secret_names() == all_names(other)
 
 
-def test_a_name_can_be_used_again_at_once(world: EmulatorState) -> None:
-    cluster_id = world.uninitialized()
-    fill(world, cluster_id)
-    deleted(world, cluster_id, has_backups=False)
-    world.run(secrets.create_secrets, **of(cluster_id))
-    assert world.secret_names() == all_names(cluster_id)
+def test_a_name_can_be_used_again_at_once(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    fill(account, cluster_id)
+    deleted(account, cluster_id, has_backups=False)
+    account.run(secrets.create_secrets, **of(cluster_id))
+    assert account.secret_names() == all_names(cluster_id)
 
 
-def test_secrets_that_are_gone_or_going_do_not_matter(world: EmulatorState) -> None:
-    fill(world, UNKNOWN)
+def test_secrets_that_are_gone_or_going_do_not_matter(account: Account) -> None:
+    fill(account, UNKNOWN)
     csr, certificate = f"/cloudhsm/{UNKNOWN}/cluster-csr", f"/cloudhsm/{UNKNOWN}/cluster-cert"
-    world.secrets.delete_secret(SecretId=csr, ForceDeleteWithoutRecovery=True)
-    world.secrets.delete_secret(SecretId=certificate, RecoveryWindowInDays=7)
-    deleted(world, UNKNOWN, has_backups=False)
-    deleted(world, UNKNOWN, has_backups=False)
-    assert world.secret_names() == []
+    account.secrets.delete_secret(SecretId=csr, ForceDeleteWithoutRecovery=True)
+    account.secrets.delete_secret(SecretId=certificate, RecoveryWindowInDays=7)
+    deleted(account, UNKNOWN, has_backups=False)
+    deleted(account, UNKNOWN, has_backups=False)
+    assert account.secret_names() == []
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3])
-def test_a_deletion_that_dies_in_the_middle_is_completed(world: EmulatorState, skip: int) -> None:
-    fill(world, UNKNOWN)
-    world.faults.inject(
+def test_a_deletion_that_dies_in_the_middle_is_completed(account: Account, skip: int) -> None:
+    fill(account, UNKNOWN)
+    account.faults.inject(
         {"operation": "DeleteSecret", "code": "ConnectionLost", "when": "after", "skip": skip}
     )
     with pytest.raises(TransientError):
-        deleted(world, UNKNOWN, has_backups=False)
-    deleted(world, UNKNOWN, has_backups=False)
-    assert world.secret_names() == []
+        deleted(account, UNKNOWN, has_backups=False)
+    deleted(account, UNKNOWN, has_backups=False)
+    assert account.secret_names() == []
 
 
-def test_the_refusal_of_a_deletion_is_told(world: EmulatorState) -> None:
-    fill(world, UNKNOWN)
-    world.faults.inject({"operation": "DeleteSecret", "code": "InvalidRequestException"})
+def test_the_refusal_of_a_deletion_is_told(account: Account) -> None:
+    fill(account, UNKNOWN)
+    account.faults.inject({"operation": "DeleteSecret", "code": "InvalidRequestException"})
     with pytest.raises(RefusedError, match=rf"InvalidRequestException.*\[{UNKNOWN}\]$"):
-        deleted(world, UNKNOWN, has_backups=False)
+        deleted(account, UNKNOWN, has_backups=False)
 
 
 # ---- exists, read, write, delete
 
 
-def test_a_secret_exists_with_or_without_a_value(world: EmulatorState) -> None:
-    world.put("/full", "text")
-    world.put("/empty", None)
+def test_a_secret_exists_with_or_without_a_value(account: Account) -> None:
+    account.put("/full", "text")
+    account.put("/empty", None)
     assert secret_store.exists("/full")
     assert secret_store.exists("/empty")
     assert not secret_store.exists("/absent")
 
 
-def test_what_is_written_is_read(world: EmulatorState) -> None:
-    world.put("/name", None)
+def test_what_is_written_is_read(account: Account) -> None:
+    account.put("/name", None)
     secret_store.write("/name", "text")
     assert secret_store.read("/name") == "text"
 
 
-def test_what_is_there_already_is_not_written_again(world: EmulatorState) -> None:
-    world.put("/name", "text")
-    versions = world.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"]
+def test_what_is_there_already_is_not_written_again(account: Account) -> None:
+    account.put("/name", "text")
+    versions = account.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"]
     secret_store.write("/name", "text")
-    assert world.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"] == versions
+    assert account.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"] == versions
     secret_store.write("/name", "other")
-    assert world.text("/name") == "other"
+    assert account.text("/name") == "other"
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_a_secret_without_text_cannot_be_read(world: EmulatorState, text: str | None) -> None:
-    world.put("/name", text)
-    with pytest.raises(SecretNotFoundError, match="The secret /name does not exist or holds no"):
+def test_a_secret_without_text_cannot_be_read(account: Account, text: str | None) -> None:
+    account.put("/name", text)
+    with pytest.raises(SecretNotFoundError, match="The secret /name does not exist or has no"):
         secret_store.read("/name")
 
 
-def test_a_secret_with_bytes_holds_no_text(world: EmulatorState) -> None:
-    world.secrets.create_secret(Name="/name", SecretBinary=b"bytes")
+def test_a_secret_with_bytes_holds_no_text(account: Account) -> None:
+    account.secrets.create_secret(Name="/name", SecretBinary=b"bytes")
     with pytest.raises(SecretNotFoundError, match="/name"):
         secret_store.read("/name")
 
 
-def test_a_secret_that_does_not_exist_cannot_be_read(world: EmulatorState) -> None:
+def test_a_secret_that_does_not_exist_cannot_be_read(account: Account) -> None:
     with pytest.raises(SecretNotFoundError, match="/name"):
         secret_store.read("/name")
 
 
 def test_a_secret_that_waits_for_its_deletion_cannot_be_read_and_is_named(
-    world: EmulatorState,
+    account: Account,
 ) -> None:
-    world.put("/name", "text")
-    world.secrets.delete_secret(SecretId="/name", RecoveryWindowInDays=7)
+    account.put("/name", "text")
+    account.secrets.delete_secret(SecretId="/name", RecoveryWindowInDays=7)
     with pytest.raises(SecretNotFoundError, match="/name"):
         secret_store.read("/name")
 
 
-def test_a_secret_can_be_deleted_twice(world: EmulatorState) -> None:
-    world.put("/name", "text")
+def test_a_secret_can_be_deleted_twice(account: Account) -> None:
+    account.put("/name", "text")
     secret_store.delete("/name")
     secret_store.delete("/name")
-    assert world.secret_names() == []
+    assert account.secret_names() == []

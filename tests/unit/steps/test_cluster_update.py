@@ -1,0 +1,364 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hsm_lifecycle.errors import (
+    ClusterInUseError,
+    ClusterNotFoundError,
+    NotOwnedError,
+    ParameterError,
+    RefusedError,
+    TransientError,
+)
+from hsm_lifecycle.steps import cluster as cluster_steps
+from hsm_lifecycle.steps import cluster_update
+from localaws.services.cloudhsmv2.settings import Assumptions
+from tests.support.account import (
+    LOGICAL_ID,
+    OTHER_STACK_ID,
+    STACK_ID,
+    TIMINGS,
+    ZONES,
+    Account,
+    Json,
+)
+
+UNKNOWN = "cluster-aaaaaaaaaaa"
+
+
+def of_stack(**more: Any) -> Json:
+    """What most states hand to a step of this stack."""
+    return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
+
+
+def of_cluster(cluster_id: str, **more: Any) -> Json:
+    """What most states hand to a step that is about a cluster."""
+    return {"ClusterId": cluster_id, "StackId": STACK_ID, **more}
+
+
+def created(account: Account, **overrides: Any) -> Json:
+    event = of_stack(ResourceProperties=account.properties(**overrides))
+    return account.run(cluster_steps.create_cluster, **event)
+
+
+def make_store(account: Account, cluster_id: str, state: str) -> str:
+    """A key store on the cluster in a state of its connection."""
+    if state == "CONNECTED":
+        return account.add_connected_store(cluster_id)
+    store_id = account.add_store(cluster_id)
+    if state != "DISCONNECTED":
+        account.kms.connect_custom_key_store(CustomKeyStoreId=store_id)
+    if state in ("FAILED", "DISCONNECTING"):
+        account.wait(TIMINGS.connect)
+    if state == "DISCONNECTING":
+        account.kms.disconnect_custom_key_store(CustomKeyStoreId=store_id)
+    assert account.store(store_id)["ConnectionState"] == state
+    return store_id
+
+
+# ---- check_update
+
+
+def updated(account: Account, cluster_id: str, **overrides: Any) -> Json:
+    event = of_cluster(cluster_id, ResourceProperties=account.properties(**overrides))
+    return account.run(cluster_update.check_update, **event)
+
+
+def test_check_update_accepts_supported_changes(account: Account) -> None:
+    account.stack_status = "UPDATE_IN_PROGRESS"
+    cluster_id = account.uninitialized()
+    answer = updated(
+        account,
+        cluster_id,
+        Subnets=account.subnets[::-1],
+        HsmsPerSubnet="2",
+        BackupRetentionDays="8",
+        HsmType="hsm3x.large",
+    )
+    assert answer == {
+        "State": "UNINITIALIZED",
+        "IsChangeable": True,
+        "Rollback": False,
+        "Warnings": "none",
+    }
+    assert account.changes == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"Subnets": ["subnet-1", "subnet-2"]}, "pSubnets: the cluster has subnet-.*,subnet-"),
+        ({"Mode": "NON_FIPS"}, "pMode: the cluster has FIPS, .* to NON_FIPS"),
+        ({"NetworkType": "DUALSTACK"}, "pNetworkType: the cluster has IPV4, .* to DUALSTACK"),
+        ({"BackupId": "backup-aaaaaaaaaaa"}, "pBackupId: the cluster has none, .* to backup-aaa"),
+    ],
+)
+def test_check_update_refuses_fixed_parameters(
+    account: Account, overrides: Json, words: str
+) -> None:
+    cluster_id = account.uninitialized()
+    with pytest.raises(ParameterError, match=f"^CheckUpdate: {words}") as refusal:
+        updated(account, cluster_id, **overrides)
+    assert str(refusal.value).endswith(f"[{cluster_id}]")
+    assert account.changes == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"Subnets": ["subnet-1", "subnet-2"]}, ["pSubnets"]),
+        ({"Mode": "NON_FIPS", "NetworkType": "DUALSTACK"}, ["pMode", "pNetworkType"]),
+    ],
+)
+def test_check_update_warns_in_a_rollback(
+    account: Account, overrides: Json, words: list[str]
+) -> None:
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    answer = updated(account, account.uninitialized(), **overrides)
+    assert answer["Rollback"] is True
+    assert answer["IsChangeable"] is True
+    assert all(word in answer["Warnings"] for word in words)
+
+
+def test_check_update_refuses_too_many_tags(account: Account) -> None:
+    account.stack_tags = {"dropped": ""}
+    cluster_id = created(account)["Id"]
+    by_hand = [{"Key": "backup", "Value": "weekly"}]
+    account.hsm.tag_resource(ResourceId=cluster_id, TagList=by_hand)
+    account.stack_tags = {f"key-{number}": "" for number in range(46)}
+    assert updated(account, cluster_id)["Warnings"] == "none"
+    account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    assert len(account.tags(cluster_id)) == 50
+    account.stack_tags["one-more"] = ""
+    with pytest.raises(
+        ParameterError, match=r"Stack tags: .* 51 tags \(3 added by this template\)"
+    ):
+        updated(account, cluster_id)
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert "CloudHSM allows 50" in updated(account, cluster_id)["Warnings"]
+
+
+def test_check_update_compares_backups_by_id(account: Account) -> None:
+    shared = account.hsms.provider().share_backup("Password1")
+    cluster_id = created(account, BackupId=shared["BackupArn"])["Id"]
+    assert updated(account, cluster_id, BackupId=shared["BackupArn"])["Warnings"] == "none"
+    backup_id = shared["BackupArn"].rpartition("/")[2]
+    assert updated(account, cluster_id, BackupId=backup_id)["Warnings"] == "none"
+    with pytest.raises(ParameterError, match=r"pBackupId: the cluster has backup-.* to none"):
+        updated(account, cluster_id)
+
+
+@pytest.mark.parametrize("cluster_id", ["", UNKNOWN])
+def test_check_update_refuses_a_missing_cluster(account: Account, cluster_id: str) -> None:
+    with pytest.raises(ClusterNotFoundError, match=r"no longer exists .* create a new one"):
+        updated(account, cluster_id)
+
+
+@pytest.mark.parametrize("cluster_id", ["", UNKNOWN])
+def test_check_update_accepts_the_rollback_of_a_missing_cluster(
+    account: Account, cluster_id: str
+) -> None:
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    answer = updated(account, cluster_id)
+    assert (answer["State"], answer["IsChangeable"]) == ("NOT_FOUND", False)
+    assert "no longer exists" in answer["Warnings"]
+
+
+def test_check_update_refuses_another_stacks_cluster(account: Account) -> None:
+    cluster_id = account.uninitialized(OTHER_STACK_ID)
+    with pytest.raises(NotOwnedError, match="restore the tag"):
+        updated(account, cluster_id)
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    answer = updated(account, cluster_id)
+    assert (answer["State"], answer["IsChangeable"]) == ("UNINITIALIZED", False)
+    assert "hsm-lifecycle:stack-id" in answer["Warnings"]
+
+
+@pytest.mark.parametrize("state", ["CONNECTED", "CONNECTING", "FAILED", "DISCONNECTING"])
+def test_check_update_refuses_zero_hsms_under_a_key_store(account: Account, state: str) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    store_id = make_store(account, cluster_id, state)
+    backup = account.cluster(cluster_id)["SourceBackupId"]
+    assert updated(account, cluster_id, BackupId=backup)["Warnings"] == "none"
+    with pytest.raises(ClusterInUseError, match=f"pHsmsPerSubnet: .* {store_id} is {state}"):
+        updated(account, cluster_id, BackupId=backup, HsmsPerSubnet="0")
+
+
+def test_check_update_accepts_zero_hsms_under_a_disconnected_key_store(
+    account: Account,
+) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    make_store(account, cluster_id, "DISCONNECTED")
+    backup = account.cluster(cluster_id)["SourceBackupId"]
+    answer = updated(account, cluster_id, BackupId=backup, HsmsPerSubnet="0")
+    assert answer["Warnings"] == "none"
+
+
+def test_check_update_fails_if_the_stack_cannot_be_described(account: Account) -> None:
+    with pytest.raises(RefusedError, match="DescribeStacks: ValidationError"):
+        account.run(
+            cluster_update.check_update,
+            ClusterId=UNKNOWN,
+            StackId=OTHER_STACK_ID,
+            ResourceProperties=account.properties(),
+        )
+
+
+# ---- tag_cluster
+
+
+def test_tag_cluster_applies_the_stacks_tags(account: Account) -> None:
+    account.stack_tags = {"kept": "1", "changed": "1", "dropped": "1"}
+    cluster_id = created(account)["Id"]
+    account.stack_tags = {"kept": "1", "changed": "2", "added": "1"}
+    assert account.run(cluster_update.tag_cluster, **of_cluster(cluster_id)) == {}
+    assert account.tags(cluster_id) == {
+        "kept": "1",
+        "changed": "2",
+        "added": "1",
+        "hsm-lifecycle:stack-tag-keys": "added changed kept",
+        "hsm-lifecycle:stack-id": STACK_ID,
+        "hsm-lifecycle:logical-id": LOGICAL_ID,
+    }
+
+
+def test_tag_cluster_retains_tags_set_outside_the_stack(account: Account) -> None:
+    account.stack_tags = {"dropped": "1"}
+    cluster_id = created(account)["Id"]
+    by_hand = [{"Key": "backup", "Value": "weekly"}]
+    account.hsm.tag_resource(ResourceId=cluster_id, TagList=by_hand)
+    account.stack_tags = {}
+    account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    tags = account.tags(cluster_id)
+    assert tags["backup"] == "weekly"
+    assert "dropped" not in tags
+
+
+def test_tag_cluster_restores_a_removed_tag(account: Account) -> None:
+    account.stack_tags = {"Team": "keys"}
+    cluster_id = created(account)["Id"]
+    account.hsm.untag_resource(ResourceId=cluster_id, TagKeyList=["Team"])
+    account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    assert account.tags(cluster_id)["Team"] == "keys"
+
+
+def test_tag_cluster_is_idempotent(account: Account) -> None:
+    account.stack_tags = {"Team": "keys"}
+    cluster_id = created(account)["Id"]
+    account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    assert account.changes == []
+
+
+@pytest.mark.parametrize("operation", ["TagResource", "UntagResource"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_tag_cluster_survives_a_lost_response(
+    account: Account, operation: str, moment: str
+) -> None:
+    account.stack_tags = {"kept": "1", "dropped": "1"}
+    cluster_id = created(account)["Id"]
+    account.stack_tags = {"kept": "2"}
+    account.faults.inject({"operation": operation, "code": "ConnectionLost", "when": moment})
+    with pytest.raises(TransientError):
+        account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    tags = account.tags(cluster_id)
+    assert tags["kept"] == "2"
+    assert "dropped" not in tags
+
+
+def test_tag_cluster_refuses_another_stacks_cluster(account: Account) -> None:
+    cluster_id = account.uninitialized(OTHER_STACK_ID)
+    account.stack_tags = {"Team": "keys"}
+    with pytest.raises(NotOwnedError, match=rf"\[{cluster_id}\]$"):
+        account.run(cluster_update.tag_cluster, **of_cluster(cluster_id))
+    assert account.changes == []
+
+
+# ---- modify_cluster
+
+
+def modified(account: Account, cluster_id: str, **overrides: Any) -> Json:
+    event = of_cluster(cluster_id, ResourceProperties=account.properties(**overrides))
+    return account.run(cluster_update.modify_cluster, **event)
+
+
+def test_modify_cluster_does_nothing_without_changes(account: Account) -> None:
+    assert modified(account, account.uninitialized()) == {}
+    assert account.changes == []
+
+
+def test_modify_cluster_changes_the_backup_retention(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    modified(account, cluster_id, BackupRetentionDays="200")
+    assert account.cluster(cluster_id)["BackupRetentionPolicy"]["Value"] == "200"
+    modified(account, cluster_id, BackupRetentionDays="200")
+    assert account.changes == []
+
+
+def old_cluster(make_account: Callable[..., Account]) -> tuple[Account, str]:
+    """An ACTIVE cluster of hsm1.medium, in the last year in which there could be one."""
+    account = make_account(assumptions=Assumptions(year=2024))
+    backup = account.hsms.provider().share_backup("Password1", hsm_type="hsm1.medium")
+    cluster_id = account.uninitialized(
+        HsmType="hsm1.medium", SourceBackupId=backup["BackupArn"], Mode="FIPS"
+    )
+    account.add_hsm(cluster_id)
+    return account, cluster_id
+
+
+def test_modify_cluster_changes_the_hsm_type(make_account: Callable[..., Account]) -> None:
+    account, cluster_id = old_cluster(make_account)
+    modified(account, cluster_id, BackupRetentionDays="8")
+    assert account.changes == ["ModifyCluster", "ModifyCluster"]
+    assert account.cluster(cluster_id)["State"] == "MODIFY_IN_PROGRESS"
+    account.wait(TIMINGS.change_hsm_type)
+    cluster = account.cluster(cluster_id)
+    assert (cluster["State"], cluster["HsmType"]) == ("ACTIVE", "hsm2m.medium")
+    assert cluster["BackupRetentionPolicy"]["Value"] == "8"
+    modified(account, cluster_id, BackupRetentionDays="8")
+    assert account.changes == []
+
+
+def test_modify_cluster_survives_a_lost_response(
+    make_account: Callable[..., Account],
+) -> None:
+    account, cluster_id = old_cluster(make_account)
+    account.faults.inject({"operation": "ModifyCluster", "code": "ConnectionLost", "when": "after"})
+    with pytest.raises(TransientError):
+        modified(account, cluster_id)
+    assert account.cluster(cluster_id)["State"] == "MODIFY_IN_PROGRESS"
+    assert modified(account, cluster_id) == {}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ({"BackupRetentionDays": "380"}, "pBackupRetentionDays: ModifyCluster: .* 7 to 379"),
+        ({"HsmType": "hsm2m.large"}, "pHsmType: ModifyCluster: CloudHsmInvalidRequestException"),
+    ],
+)
+def test_modify_cluster_names_the_refused_parameter(
+    account: Account, overrides: Json, words: str
+) -> None:
+    cluster_id = account.uninitialized()
+    with pytest.raises(RefusedError, match=rf"^ModifyCluster: {words}.* \[{cluster_id}\]$"):
+        modified(account, cluster_id, **overrides)
+
+
+def test_modify_cluster_is_retried_when_throttled(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"operation": "ModifyCluster", "code": "ThrottlingException"})
+    with pytest.raises(TransientError, match="pBackupRetentionDays"):
+        modified(account, cluster_id, BackupRetentionDays="8")
+    modified(account, cluster_id, BackupRetentionDays="8")
+    assert account.cluster(cluster_id)["BackupRetentionPolicy"]["Value"] == "8"
+
+
+def test_modify_cluster_refuses_another_stacks_cluster(account: Account) -> None:
+    cluster_id = account.uninitialized(OTHER_STACK_ID)
+    with pytest.raises(NotOwnedError):
+        modified(account, cluster_id, BackupRetentionDays="8")
+    assert account.changes == []
