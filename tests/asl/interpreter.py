@@ -86,7 +86,7 @@ def walk(emulator: EmulatorState, executions: Any, machine: str, path: Any) -> d
             }
         )
         arn = json.loads(started[2])["executionArn"]
-        emulator.clock.wait([executions.of(arn).ended])
+        emulator.clock.wait([executions.get(arn).ended])
     record = _states._executions[arn]
     states = json.loads(_states._state_machines[machine]["definition"])["States"]
     return {
