@@ -181,8 +181,8 @@ def test_a_released_address_is_not_reused_at_once(aws: Aws) -> None:
     (hsm,) = aws.cluster(cluster_id)["Hsms"]
     aws.hsm.delete_hsm(ClusterId=cluster_id, HsmId=hsm["HsmId"])
     aws.clock.advance(TIMINGS.delete_hsm)
-    made = aws.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
-    assert (hsm["EniIp"], made["EniIp"]) == ("10.0.0.10", "10.0.0.11")
+    created = aws.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
+    assert (hsm["EniIp"], created["EniIp"]) == ("10.0.0.10", "10.0.0.11")
 
 
 def test_an_error_of_the_model_is_a_client_error(aws: Aws) -> None:
@@ -223,8 +223,8 @@ def test_settings_apply_and_moto_is_restored_afterwards() -> None:
             aws = Aws(clock, hsms)
             with pytest.raises(ClientError, match="limit of 0 clusters"):
                 aws.with_csr()
-        made = aws.hsm.create_cluster(HsmType="hsm1.medium", SubnetIds=aws.subnets)["Cluster"]
-        assert made["ClusterId"]
+        created = aws.hsm.create_cluster(HsmType="hsm1.medium", SubnetIds=aws.subnets)["Cluster"]
+        assert created["ClusterId"]
         with pytest.raises(NotImplementedError):
             aws.kms.describe_custom_key_stores()
 

@@ -287,5 +287,5 @@ def _certify(
     )
 
 
-def _pem(made: x509.Certificate | x509.CertificateSigningRequest) -> str:
-    return made.public_bytes(serialization.Encoding.PEM).decode()
+def _pem(signed: x509.Certificate | x509.CertificateSigningRequest) -> str:
+    return signed.public_bytes(serialization.Encoding.PEM).decode()

@@ -16,8 +16,8 @@ def test_a_call_fails_times_times_after_skip_calls() -> None:
         try:
             with faults.during("CreateHsm"):
                 outcomes.append("done")
-        except ApiError as refusal:
-            outcomes.append(refusal.code)
+        except ApiError as error:
+            outcomes.append(error.code)
     assert outcomes == ["done", "Broken", "Broken", "done", "done"]
     with faults.during("DescribeClusters"):
         pass
@@ -31,9 +31,9 @@ def test_a_call_fails_before_its_effect_or_after_it() -> None:
             {"operation": "CreateHsm", "code": "ConnectionLost", "when": "after"},
         ]
     )
-    with pytest.raises(ApiError, match="First: no") as refusal, faults.during("CreateHsm"):
+    with pytest.raises(ApiError, match="First: no") as error, faults.during("CreateHsm"):
         effects.append("first")
-    assert refusal.value.status == 503
+    assert error.value.status == 503
     with pytest.raises(ApiError, match="ConnectionLost"), faults.during("CreateHsm"):
         effects.append("second")
     assert effects == ["second"]

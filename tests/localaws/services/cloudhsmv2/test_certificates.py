@@ -31,13 +31,13 @@ def key_usage(*, key_cert_sign: bool) -> x509.KeyUsage:
 
 @pytest.fixture(scope="module", name="bits")
 def _bits() -> Callable[[int], rsa.RSAPrivateKey]:
-    made: dict[int, rsa.RSAPrivateKey] = {}
+    keys: dict[int, rsa.RSAPrivateKey] = {}
     generate = rsa.generate_private_key
 
     def key(bits: int) -> rsa.RSAPrivateKey:
-        if bits not in made:
-            made[bits] = generate(65537, bits)
-        return made[bits]
+        if bits not in keys:
+            keys[bits] = generate(65537, bits)
+        return keys[bits]
 
     return key
 

@@ -209,7 +209,7 @@ def test_clusters_are_filtered_by_id_vpc_and_state(cloudhsm: CloudHsm) -> None:
 
 def test_clusters_come_in_pages_of_25() -> None:
     cloudhsm = CloudHsm(quotas=Quotas(clusters=60))
-    made = [cloudhsm.create() for _ in range(60)]
+    created = [cloudhsm.create() for _ in range(60)]
     seen: list[str] = []
     sizes: list[int] = []
     token: str | None = None
@@ -220,7 +220,7 @@ def test_clusters_come_in_pages_of_25() -> None:
         token = page.get("NextToken")
         if token is None:
             break
-    assert seen == made
+    assert seen == created
     assert sizes == [25, 25, 10]
 
 

@@ -11,9 +11,9 @@ from tests.localaws.services.cloudhsm import PASSWORD, ZONES, CloudHsm
 
 def test_an_hsm_becomes_active_in_its_zone(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
-    made = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
-    assert re.fullmatch(r"hsm-[2-7a-zA-Z]{11,16}", made["HsmId"])
-    assert made["State"] == "CREATE_IN_PROGRESS"
+    created = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
+    assert re.fullmatch(r"hsm-[2-7a-zA-Z]{11,16}", created["HsmId"])
+    assert created["State"] == "CREATE_IN_PROGRESS"
     cloudhsm.wait(cloudhsm.timings.create_hsm - 1)
     assert cloudhsm.states(cluster_id) == ["CREATE_IN_PROGRESS"]
     cloudhsm.wait(1)
@@ -108,9 +108,9 @@ def test_a_replacement_of_the_only_hsm_has_the_users_of_the_latest_backup(
 
 def test_an_hsm_in_progress_or_unknown_cannot_be_replaced(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
-    made = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
+    created = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
-        cloudhsm.provider.replace_hsm(made["HsmId"])
+        cloudhsm.provider.replace_hsm(created["HsmId"])
     with pytest.raises(ApiError, match="does not exist"):
         cloudhsm.provider.replace_hsm("hsm-22222222222")
 
@@ -229,16 +229,16 @@ def test_delete_hsm_requires_exactly_one_identifier(cloudhsm: CloudHsm) -> None:
 
 def test_an_hsm_in_progress_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
-    made = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
+    created = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
-        cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=made["HsmId"])
+        cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=created["HsmId"])
     cloudhsm.wait(cloudhsm.timings.create_hsm)
-    cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=made["HsmId"])
+    cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=created["HsmId"])
     with pytest.raises(ApiError, match="DELETE_IN_PROGRESS"):
-        cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=made["HsmId"])
+        cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=created["HsmId"])
     cloudhsm.wait(cloudhsm.timings.delete_hsm)
     with pytest.raises(ApiError, match="has no HSM"):
-        cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=made["HsmId"])
+        cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=created["HsmId"])
 
 
 def test_an_hsm_cannot_be_deleted_during_initialization(cloudhsm: CloudHsm) -> None:

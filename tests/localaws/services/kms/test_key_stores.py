@@ -254,15 +254,15 @@ def test_operations_do_not_find_an_unknown_key_store(cloudhsm: CloudHsm) -> None
 
 def test_describe_custom_key_stores_returns_pages() -> None:
     cloudhsm = CloudHsm(quotas=Quotas(hsms=9))
-    made = [
+    created = [
         create(cloudhsm, cloudhsm.active(ZONES[1]), CustomKeyStoreName=name)
         for name in ("a", "b", "c")
     ]
     first = cloudhsm.call("DescribeCustomKeyStores", Limit=2)
-    assert [one["CustomKeyStoreId"] for one in first["CustomKeyStores"]] == made[:2]
+    assert [one["CustomKeyStoreId"] for one in first["CustomKeyStores"]] == created[:2]
     assert first["Truncated"] is True
     second = cloudhsm.call("DescribeCustomKeyStores", Limit=2, Marker=first["NextMarker"])
-    assert [one["CustomKeyStoreId"] for one in second["CustomKeyStores"]] == made[2:]
+    assert [one["CustomKeyStoreId"] for one in second["CustomKeyStores"]] == created[2:]
     assert second["Truncated"] is False
     rejected(cloudhsm, "InvalidMarkerException", "DescribeCustomKeyStores", Marker="x")
     rejected(cloudhsm, "ValidationException", "DescribeCustomKeyStores", Limit=0)
@@ -295,8 +295,8 @@ def test_connect_creates_a_group_and_an_interface_per_zone_and_disconnect_delete
     groups, enis = dict(cloudhsm.network.groups), dict(cloudhsm.network.enis)
     connect(cloudhsm, key_store_id)
     assert f"kms-{key_store_id}" in cloudhsm.network.groups.values()
-    made = [subnet for eni, (subnet, _, _) in cloudhsm.network.enis.items() if eni not in enis]
-    assert made == ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c"]
+    created = [subnet for eni, (subnet, _, _) in cloudhsm.network.enis.items() if eni not in enis]
+    assert created == ["subnet-0000000a", "subnet-0000000b", "subnet-0000000c"]
     disconnect(cloudhsm, key_store_id)
     assert (cloudhsm.network.groups, cloudhsm.network.enis) == (groups, enis)
 
