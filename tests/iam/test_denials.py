@@ -1,4 +1,4 @@
-"""Take one action out of a role, and the creation fails in AWS's words, which name it."""
+"""Without one of a role's actions, stack creation fails with AWS's message, which names it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from localaws.client import BUCKET, LocalAws
 from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import CAPABILITIES, package
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, StackDriver
-from tests.iam.requests import decisions
+from tests.iam.decisions import decisions
 from tests.support.timings import QUICK
 from tests.templates.template import as_list, branches
 
@@ -22,7 +22,7 @@ Json = dict[str, Any]
 
 EDITED = "templates/edited.json"
 _numbers = itertools.count(1)
-# The end of what IAM says.
+# The end of IAM's message.
 NO_POLICY = "policy allows the {} action"
 
 
@@ -34,11 +34,11 @@ def _aws() -> Iterator[LocalAws]:
 
 
 def create_without(aws: LocalAws, role: str, action: str, **parameters: object) -> StackDriver:
-    """A stack of the cluster template in which this role may not do this; how it went."""
+    """Create a cluster stack whose role lacks this action."""
     packaged = package(aws, CLUSTER_TEMPLATE)
     body = aws.client("s3").get_object(Bucket=BUCKET, Key=CLUSTER_TEMPLATE)["Body"].read()
     template = yaml.safe_load(body)
-    take_out(template["Resources"][role]["Properties"], action)
+    remove(template["Resources"][role]["Properties"], action)
     aws.client("s3").put_object(Bucket=BUCKET, Key=EDITED, Body=json.dumps(template))
     driver = StackDriver(aws).second_stack(f"try-{next(_numbers)}", **parameters)
     aws.client("cloudformation").create_stack(
@@ -54,8 +54,8 @@ def create_without(aws: LocalAws, role: str, action: str, **parameters: object) 
     return driver
 
 
-def take_out(role: Json, action: str) -> None:
-    """Take an action out of all statements of a role; a statement without any other goes too."""
+def remove(role: Json, action: str) -> None:
+    """Remove an action from all statements of a role, and statements left without any."""
     for policy in role["Policies"]:
         document = policy["PolicyDocument"]
         statements = branches(document["Statement"])
@@ -77,16 +77,16 @@ def take_out(role: Json, action: str) -> None:
         ("rClientInstanceRole", "ssmmessages:OpenDataChannel", "is Absent after 10 minutes"),
     ],
 )
-def test_a_creation_fails_and_says_what_is_missing(
+def test_a_creation_fails_and_names_the_missing_action(
     aws: LocalAws, role: str, action: str, reason: str
 ) -> None:
     driver = create_without(aws, role, action)
-    # ROLLBACK_FAILED where the deletion misses it as well.
+    # ROLLBACK_FAILED if deletion needs the action too.
     assert str(driver.stack.status()).startswith("ROLLBACK_")
     driver.expect_reason(reason.format(action))
 
 
-def test_a_function_does_without_its_log_but_the_denial_is_on_record(aws: LocalAws) -> None:
+def test_a_function_runs_without_its_log_but_the_denial_is_recorded(aws: LocalAws) -> None:
     create_without(aws, "rResponseRole", "logs:PutLogEvents", pHsmsPerSubnet=0)
     denied = {(each.role, each.action) for each in decisions(aws) if not each.allowed}
     assert ("rResponseRole", "logs:PutLogEvents") in denied

@@ -1,4 +1,4 @@
-"""Every action that a role may do is needed in some driver, and nothing that is needed is missing."""
+"""Every action that a role allows is used, and no action that is used is missing."""
 
 from __future__ import annotations
 
@@ -10,71 +10,70 @@ import botocore.session
 import pytest
 from botocore import xform_name
 
-from tests.iam.requests import Decision, cluster_decisions, granted, key_store_decisions, needed
-from tests.iam.required import REQUIRED
+from tests.iam.decisions import (
+    Decision,
+    cluster_decisions,
+    grants,
+    key_store_decisions,
+    used_grants,
+)
+from tests.iam.dependent_actions import DEPENDENT_ACTIONS
 from tests.support.step_source import MODULES
-from tests.templates.template import TEMPLATES, Template
+from tests.templates.template import TEMPLATES
 
-LIVES = {"cloudhsm.yml": cluster_decisions, "cloudhsm-key-store.yml": key_store_decisions}
-# Where IAM has another name for a service than boto3.
+RUNS = {"cloudhsm.yml": cluster_decisions, "cloudhsm-key-store.yml": key_store_decisions}
+# Services whose IAM prefix differs from their name in boto3.
 PREFIXES = {"cloudhsmv2": "cloudhsm", "stepfunctions": "states"}
 
-Decided = dict[str, list[Decision]]
+Decisions = dict[str, list[Decision]]
 
 
-@pytest.fixture(scope="module", name="decided")
-def _decided() -> Decided:
-    """What IAM decided in the life of each template."""
-    with ThreadPoolExecutor(len(LIVES)) as both:
-        found = {template: both.submit(driver) for template, driver in LIVES.items()}
-        return {template: driver.result() for template, driver in found.items()}
+@pytest.fixture(scope="module", name="decisions")
+def _decisions() -> Decisions:
+    """IAM's decisions for each template."""
+    with ThreadPoolExecutor(len(RUNS)) as both:
+        found = {template: both.submit(run) for template, run in RUNS.items()}
+        return {template: run.result() for template, run in found.items()}
 
 
-in_every_template = pytest.mark.parametrize("template", TEMPLATES, ids=repr)
-
-
-@in_every_template
-def test_a_life_depends_on_every_action_that_is_granted(
-    template: Template, decided: Decided
-) -> None:
-    superfluous = set(granted(template)) - needed(decided[template.name])
-    assert sorted(map(str, superfluous)) == []
-
-
-@in_every_template
-def test_nothing_is_denied_to_a_role(template: Template, decided: Decided) -> None:
-    # So an action that is taken out of a role is missed, also where nobody complains: Lambda goes
-    # on without a log.
-    assert [each for each in decided[template.name] if not each.allowed] == []
-
-
-def test_what_aws_demands_besides_is_listed_with_its_source_and_demanded_of_the_caller(
-    decided: Decided,
-) -> None:
-    listed = {(each.behind, action) for each in REQUIRED for action in each.actions}
-    demanded = {
-        (each.behind, each.action) for driver in decided.values() for each in driver if each.behind
+def test_every_granted_action_is_used(decisions: Decisions) -> None:
+    unused = {
+        template.name: {*grants(template)} - used_grants(decisions[template.name])
+        for template in TEMPLATES
     }
-    assert demanded == listed
+    assert unused == {template.name: set() for template in TEMPLATES}
 
 
-def test_what_is_listed_has_a_source_and_stands_there_once() -> None:
-    assert all(each.source.startswith("https://docs.aws.amazon.com/") for each in REQUIRED)
-    listed = [(each.behind, action) for each in REQUIRED for action in each.actions]
-    assert len(listed) == len(set(listed))
+def test_no_action_is_denied_to_a_role(decisions: Decisions) -> None:
+    # Some denials would otherwise go unnoticed: Lambda runs a function without its log.
+    assert [each for found in decisions.values() for each in found if not each.allowed] == []
 
 
-def test_every_call_of_the_functions_is_put_to_iam(decided: Decided) -> None:
-    # Else a call that no role allows would pass here, and fail on AWS.
-    asked = {each.action for driver in decided.values() for each in driver}
-    unasked = [name for name, actions in calls().items() if not actions & asked]
-    assert unasked == []
+def test_the_required_dependent_actions_are_those_listed(decisions: Decisions) -> None:
+    listed = {(each.behind, action) for each in DEPENDENT_ACTIONS for action in each.actions}
+    required = {
+        (each.behind, each.action) for found in decisions.values() for each in found if each.behind
+    }
+    assert required == listed
+
+
+def test_every_dependent_action_has_a_source_and_is_listed_once() -> None:
+    sources = [each.source for each in DEPENDENT_ACTIONS]
+    assert [each for each in sources if not each.startswith("https://docs.aws.amazon.com/")] == []
+    listed = [(each.behind, action) for each in DEPENDENT_ACTIONS for action in each.actions]
+    assert sorted(listed) == sorted({*listed})
+
+
+def test_every_call_of_the_functions_is_authorized_by_iam(decisions: Decisions) -> None:
+    # Otherwise a call that no role allows would pass here and fail on AWS.
+    decided = {each.action for found in decisions.values() for each in found}
+    assert [name for name, actions in calls().items() if not actions & decided] == []
 
 
 def calls() -> dict[str, set[str]]:
-    """Every call of an AWS service in the source of the functions, and what IAM may call it.
+    """Every call of an AWS API in the functions' source, with its possible IAM actions.
 
-    Two services may have operations of one name.
+    Two services may have an operation of the same name.
     """
     session, called = botocore.session.get_session(), set(_called())
     found: dict[str, set[str]] = {}
@@ -88,7 +87,7 @@ def calls() -> dict[str, set[str]]:
 
 
 def _called() -> Iterator[str]:
-    """The names of all methods that are called as those of boto3's clients are: by keywords."""
+    """The names of all methods that are called like those of boto3's clients, by keyword."""
     for module in MODULES.values():
         for node in ast.walk(module):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

@@ -1,4 +1,4 @@
-"""Lives in which the roles of both templates do all that they are ever asked to do."""
+"""Run both templates so that their roles use every permission, and collect IAM's decisions."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.support.timings import QUICK
 from tests.templates.template import Template, as_list
 
 KEY_STORE_TEMPLATE = "build/rehearsal/templates/cloudhsm-key-store.yml"
-# Makes the workflow set the password of kmsuser anew, which takes a command.
+# Makes the workflow reset the password of kmsuser with a command.
 WRONG_PASSWORD = {"connect": "INVALID_CREDENTIALS"}
-# Virtual seconds within which an instance has stopped.
-A_MINUTE = 60
+# Virtual seconds; an instance stops faster.
+INSTANCE_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A row of GET /decisions, with the role's logical id instead of its name."""
+    """A row of GET /decisions, with the role's logical ID instead of its name."""
 
     role: str
     action: str
@@ -34,7 +34,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Granted:
+class Grant:
     """An action that a statement of a role allows."""
 
     role: str
@@ -42,17 +42,17 @@ class Granted:
     action: str
 
 
-def granted(template: Template) -> list[Granted]:
-    """Every action that the roles of a template may do."""
+def grants(template: Template) -> list[Grant]:
+    """Every action that the roles of a template allow."""
     return [
-        Granted(role, statement["Sid"], action)
+        Grant(role, statement["Sid"], action)
         for role, statement in template.role_statements()
         for action in as_list(statement["Action"])
     ]
 
 
 def decisions(aws: LocalAws) -> list[Decision]:
-    """What IAM decided about the roles of our stacks, which are named <stack>-<logical id>-..."""
+    """IAM's decisions about the stacks' roles, which are named <stack>-<logical ID>-..."""
     found = []
     for row in aws.admin.decisions():
         role = re.search(r"-(r[A-Za-z]+Role)-[0-9A-Z]+$", row.pop("principal"))
@@ -62,7 +62,7 @@ def decisions(aws: LocalAws) -> list[Decision]:
 
 
 def cluster_decisions() -> list[Decision]:
-    """Created, changed in every way, cancelled, restored from its backup under other names."""
+    """Create, update, cancel and delete a cluster, and restore its backup in a second stack."""
     with LocalAws(timings=QUICK) as aws:
         driver = StackDriver(aws)
         driver.stack.parameters["pSubnets"] = aws.subnets[0]
@@ -71,14 +71,14 @@ def cluster_decisions() -> list[Decision]:
         driver.expect_stack("CREATE_COMPLETE")
         client = driver.stack.outputs()["oClientInstanceId"]
         aws.client("ec2").stop_instances(InstanceIds=[client])
-        driver.admin.advance(A_MINUTE)
+        driver.admin.advance(INSTANCE_SECONDS)
         driver.stack.tags = {"stage": "trial"}
         driver.request(pBackupRetentionDays=30, pReconcile="a stopped client")
         driver.expect_stack("UPDATE_COMPLETE")
         driver.admin.pause_after("SendCommand")
         driver.start(pReconcile="to be cancelled")
-        _cancel_while_a_command_runs(driver, client)
-        restored = driver.second_stack("restored", **_backup_with_its_secrets(driver))
+        _cancel_during_command(driver, client)
+        restored = driver.second_stack("restored", **_backup_parameters(driver))
         restored.request()
         restored.expect_stack("CREATE_COMPLETE")
         for each in (restored, driver):
@@ -89,7 +89,7 @@ def cluster_decisions() -> list[Decision]:
 
 
 def key_store_decisions() -> list[Decision]:
-    """Created with a stopped client, renamed, reconnected, cancelled, deleted."""
+    """Create a key store with a stopped client, rename, reconnect, cancel and delete it."""
     with LocalAws(timings=QUICK) as aws:
         cluster = existing_cluster(aws)
         driver = StackDriver(aws)
@@ -102,29 +102,29 @@ def key_store_decisions() -> list[Decision]:
             **cluster.parameters,
         )
         aws.client("ec2").stop_instances(InstanceIds=[cluster.client])
-        driver.admin.advance(A_MINUTE)
+        driver.admin.advance(INSTANCE_SECONDS)
         driver.fault(WRONG_PASSWORD)
         driver.request()
         driver.expect_stack("CREATE_COMPLETE")
         store = driver.stack.outputs()["oCloudHsmKeyStoreId"]
         aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=store)
-        driver.admin.advance(2 * A_MINUTE)
+        driver.admin.advance(2 * INSTANCE_SECONDS)
         driver.fault(WRONG_PASSWORD)
         driver.admin.pause_after("SendCommand")
         driver.start(pKeyStoreName="second", pReconcile="renamed and disconnected")
-        _cancel_while_a_command_runs(driver, cluster.client)
+        _cancel_during_command(driver, cluster.client)
         driver.delete()
         driver.expect_stack("DELETE_COMPLETE")
         assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
 
 
-def _cancel_while_a_command_runs(driver: StackDriver, client: str) -> None:
-    """Cancel the update while a command waits for the client, so that it is cancelled as well."""
+def _cancel_during_command(driver: StackDriver, client: str) -> None:
+    """Cancel the update while a command is pending, so that the command is cancelled too."""
     with driver.while_paused():
         driver.fault(agent="offline", instance=client)
         driver.cancel()
-        # At once, and so while time stands still.
+        # The command is cancelled immediately, while time is paused.
         until(lambda: _is_cancelled(driver), "the command was not cancelled")
         driver.fault(agent="online", instance=client)
     driver.wait()
@@ -136,8 +136,8 @@ def _is_cancelled(driver: StackDriver) -> bool:
     return any((each["service"], each["event"]) == ("ssm", "Cancelled") for each in events)
 
 
-def _backup_with_its_secrets(driver: StackDriver) -> dict[str, str]:
-    """The parameters that restore the cluster's newest backup, with copies of its secrets."""
+def _backup_parameters(driver: StackDriver) -> dict[str, str]:
+    """Parameters to restore the cluster's newest backup, with copies of its secrets."""
     cluster_id = driver.cluster()["ClusterId"]
     backups = driver.aws.client("cloudhsmv2").describe_backups(
         Filters={"clusterIds": [cluster_id], "states": ["READY"]}, SortAscending=False
@@ -158,10 +158,10 @@ def _copy(driver: StackDriver, secret: str) -> str:
     return copy
 
 
-def needed(found: Iterable[Decision]) -> set[Granted]:
-    """The actions without which a decision would have been another one."""
+def used_grants(found: Iterable[Decision]) -> set[Grant]:
+    """The grants that a decision depended on."""
     return {
-        Granted(each.role, each.statement, each.action)
+        Grant(each.role, each.statement, each.action)
         for each in found
         if each.allowed and each.statement
     }

@@ -1,8 +1,7 @@
-"""What AWS needs of a caller beyond what our own calls show, each with its source.
+"""Dependent actions: what AWS requires of a caller in addition to the action called.
 
-No call in the code and no state of a workflow leads to these actions, so nobody reading a role
-could tell why they are there. The local AWS demands each of the caller as AWS does, which
-test_least_privilege.py holds to this list in both directions.
+No call in the code and no workflow state shows that a role needs them; the source does. The local
+AWS requires the same actions, which test_least_privilege.py checks in both directions.
 """
 
 from __future__ import annotations
@@ -14,20 +13,20 @@ AGENT = "amazon-ssm-agent"
 
 
 @dataclass(frozen=True)
-class Required:
-    """Actions that AWS demands of whoever makes a call, or of the role that somebody works with."""
+class DependentActions:
+    """Actions that AWS requires of the caller of an action, or of the SSM agent's role."""
 
     behind: str
     actions: tuple[str, ...]
     source: str
 
 
-REQUIRED = (
-    # CloudHSM makes its security group and network interfaces with the caller's permissions. The
-    # example policies of its user guide hold four actions more (ec2:CreateTags,
+DEPENDENT_ACTIONS = (
+    # CloudHSM creates its security group and network interfaces with the caller's permissions. The
+    # example policies of its user guide allow four more actions (ec2:CreateTags,
     # ec2:DescribeNetworkInterfaceAttribute, ec2:DescribeVpcs, ec2:DetachNetworkInterface), which
-    # the reference never had and which its clusters did not miss.
-    Required(
+    # the reference never listed and clusters do not need.
+    DependentActions(
         "cloudhsm:CreateCluster",
         (
             "cloudhsm:TagResource",
@@ -41,7 +40,7 @@ REQUIRED = (
         ),
         f"{AUTHORIZATION}/list_awscloudhsm.html",
     ),
-    Required(
+    DependentActions(
         "cloudhsm:CreateHsm",
         (
             "ec2:AuthorizeSecurityGroupEgress",
@@ -56,34 +55,34 @@ REQUIRED = (
         ),
         f"{AUTHORIZATION}/list_awscloudhsm.html",
     ),
-    Required(
+    DependentActions(
         "cloudhsm:DeleteHsm",
         ("ec2:DeleteNetworkInterface",),
         f"{AUTHORIZATION}/list_awscloudhsm.html",
     ),
-    # Only an earlier edition of that page lists these. The handler of AWS::CloudHSM::Cluster has
-    # the second.
-    Required(
+    # Listed by an earlier edition of the page only. The handler of AWS::CloudHSM::Cluster has the
+    # second.
+    DependentActions(
         "cloudhsm:DeleteCluster",
         ("ec2:DeleteNetworkInterface", "ec2:DeleteSecurityGroup"),
         f"{AUTHORIZATION}/list_awscloudhsm.html",
     ),
-    Required(
+    DependentActions(
         "kms:CreateCustomKeyStore",
         ("cloudhsm:DescribeClusters", "iam:CreateServiceLinkedRole"),
         "https://docs.aws.amazon.com/kms/latest/developerguide/authorize-key-store.html",
     ),
-    Required(
+    DependentActions(
         "secretsmanager:CreateSecret",
         ("secretsmanager:TagResource",),
         "https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html",
     ),
-    Required(
+    DependentActions(
         "states:CreateStateMachine",
         ("events:DescribeRule", "events:PutRule", "events:PutTargets"),
         "https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html",
     ),
-    Required(
+    DependentActions(
         "states:CreateStateMachine",
         (
             "logs:CreateLogDelivery",
@@ -97,17 +96,17 @@ REQUIRED = (
         ),
         "https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html",
     ),
-    Required(
+    DependentActions(
         "states:StartExecution",
         ("states:DescribeExecution", "states:StopExecution"),
         "https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html",
     ),
-    Required(
+    DependentActions(
         "lambda:InvokeFunction",
         ("logs:CreateLogStream", "logs:PutLogEvents"),
         "https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html",
     ),
-    Required(
+    DependentActions(
         AGENT,
         (
             "ssm:UpdateInstanceInformation",
