@@ -85,14 +85,14 @@ def main(arguments: list[str]) -> int:
     for path in paths or sorted(MACHINES.glob("*.json")):
         text = path.read_text(encoding="utf-8")
         try:
-            wanted = formatted(text)
+            formatted_text = formatted(text)
         except ValueError as error:
             problems.append(f"{path}: {error}")
             continue
-        if check and text != wanted:
+        if check and text != formatted_text:
             problems.append(f"{path}: not formatted, run `make format`")
-        elif not check and text != wanted:
-            path.write_text(wanted, encoding="utf-8")
+        elif not check and text != formatted_text:
+            path.write_text(formatted_text, encoding="utf-8")
     print("\n".join(problems), end="\n" if problems else "")
     return 1 if problems else 0
 

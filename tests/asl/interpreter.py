@@ -40,9 +40,9 @@ class Script:
         self._outcomes = {task: list(many) for task, many in outcomes.items()}
         self.calls: list[tuple[str, Any]] = []
 
-    def call(self, task: str, given: Any) -> Any:
+    def call(self, task: str, input_: Any) -> Any:
         """Return the next result of the task, or raise its error."""
-        self.calls.append((task, given))
+        self.calls.append((task, input_))
         outcomes = self._outcomes.get(task)
         if not outcomes:
             raise step_functions.error_of("Unscripted", f"{task} is called too often")
@@ -75,8 +75,8 @@ def _value(name: str) -> str:
 def walk(emulator: EmulatorState, executions: Any, machine: str, path: Any) -> dict[str, Any]:
     """Run one path: its input and the outcomes of its tasks."""
     script = Script(emulator, path["outcomes"])
-    _states._invoke_resource = lambda resource, given: script.call(_state.get(), given)
-    begun = emulator.clock.elapsed()
+    _states._invoke_resource = lambda resource, input_: script.call(_state.get(), input_)
+    started_at = emulator.clock.elapsed()
     with emulator.clock.busy():
         started = executions.start(
             {
@@ -94,7 +94,7 @@ def walk(emulator: EmulatorState, executions: Any, machine: str, path: Any) -> d
         "error": record.get("error"),
         "cause": record.get("cause"),
         "output": json.loads(record.get("output") or "null"),
-        "seconds": round(emulator.clock.elapsed() - begun),
+        "seconds": round(emulator.clock.elapsed() - started_at),
         "transitions": list(_transitions(record["events"], states)),
         "calls": script.calls,
         "unused": script.unused(),
@@ -122,9 +122,9 @@ def _transitions(events: list[dict[str, Any]], states: dict[str, Any]) -> Iterat
         yield details["name"], kind
 
 
-def _choice(state: dict[str, Any], given: Any) -> str:
+def _choice(state: dict[str, Any], input_: Any) -> str:
     for number, rule in enumerate(state["Choices"]):
-        if _states._evaluate_rule(rule, given, {}):
+        if _states._evaluate_rule(rule, input_, {}):
             return f"choice {number}"
     return "default"
 
@@ -152,9 +152,9 @@ def main() -> None:
     states_language.install(emulator)
     execute_task = _states._execute_task
 
-    def execute(state: Any, given: Any, execution: Any, context: Any) -> Any:
+    def execute(state: Any, input_: Any, execution: Any, context: Any) -> Any:
         _state.set(context["State"]["Name"])
-        return execute_task(state, given, execution, context)
+        return execute_task(state, input_, execution, context)
 
     _states._execute_task = execute
     problems, machines = {}, {}

@@ -236,7 +236,7 @@ class Path:
     """One path through a machine.
 
     `outcomes` has the tasks whose outcome is not the usual one: values for `results` ("A B"; "A B
-    ..." repeats the last one for ever), a number of usual results, or the outcomes themselves.
+    ..." repeats the last one), a number of usual results, or the outcomes themselves.
     Once these are used up the task must not be called again, and all of them must be used. Any
     other task but a poll is called once at most, or as often as `through` names it.
     """
@@ -247,7 +247,7 @@ class Path:
     _: KW_ONLY
     without: str = ""  # states that must not be entered
     properties: Mapping[str, str] = field(default_factory=dict)  # of the request, if not usual
-    given: Mapping[str, Any] = field(default_factory=dict)  # input fields, if not usual
+    input_fields: Mapping[str, Any] = field(default_factory=dict)  # of the input, if not usual
     failure: str = ""  # "Error: cause", where " … " stands for any text
     times_out: bool = False
     seconds: int | None = None
@@ -257,27 +257,27 @@ class Path:
 
     def input(self, machine: str) -> dict[str, Any]:
         """The input of the execution."""
-        input_ = {**INPUTS[machine], **self.given}
+        input_ = {**INPUTS[machine], **self.input_fields}
         if self.properties:
             input_["ResourceProperties"] = {**input_["ResourceProperties"], **self.properties}
         return input_
 
     def script(self) -> dict[str, list[Outcome]]:
         """The outcomes in the order of calls, by task."""
-        return {task: _outcomes(task, given) for task, given in self.outcomes.items()}
+        return {task: _outcomes(task, many) for task, many in self.outcomes.items()}
 
     def with_outcomes(self, task: str, *outcomes: Outcome) -> Path:
         """The same path, except for the outcomes of one task."""
         return replace(self, outcomes={**self.outcomes, task: list(outcomes)})
 
 
-def _outcomes(task: str, given: str | int | list[Outcome]) -> list[Outcome]:
-    if isinstance(given, int):
-        return results(task) * given
-    if isinstance(given, list):
-        return given
-    *first, last = results(task, given.removesuffix("..."))
-    return [*first, always(last) if given.endswith("...") else last]
+def _outcomes(task: str, many: str | int | list[Outcome]) -> list[Outcome]:
+    if isinstance(many, int):
+        return results(task) * many
+    if isinstance(many, list):
+        return many
+    *first, last = results(task, many.removesuffix("..."))
+    return [*first, always(last) if many.endswith("...") else last]
 
 
 _HANDLE_REQUEST = [
@@ -753,7 +753,7 @@ _ALIGN_HSMS = [
         "leaves the client alone without HSMs",
         {"DescribeHsms": results("DescribeHsms", IpAddresses="")},
         without="InstallPackage ConfigureClient",
-        given={"HsmsPerSubnet": "0"},
+        input_fields={"HsmsPerSubnet": "0"},
     ),
     Path(
         "times out if the HSMs never arrive",

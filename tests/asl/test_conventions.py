@@ -183,7 +183,7 @@ def test_every_template_substitutes_each_placeholder_and_nothing_else() -> None:
 
 
 def test_a_placeholder_is_substituted_by_what_it_names() -> None:
-    def wanted(name: str) -> str:
+    def expected(name: str) -> str:
         is_pseudo = name in ("Partition", "Region")
         return f"AWS::{name}" if is_pseudo else f"r{name.removesuffix('Arn')}"
 
@@ -192,7 +192,7 @@ def test_a_placeholder_is_substituted_by_what_it_names() -> None:
         for template in TEMPLATES
         for stem in template.machines()
         for name, value in template.substitutions(stem).items()
-        if references(value) != {wanted(name)}
+        if references(value) != {expected(name)}
     ] == []
 
 
@@ -432,7 +432,7 @@ def test_only_handle_request_does_not_log_its_data() -> None:
 
 
 def test_every_function_task_has_its_retry() -> None:
-    def wanted(machine: Machine, name: str) -> dict[str, Any]:
+    def expected(machine: Machine, name: str) -> dict[str, Any]:
         if (machine.stem, name) == ("handle-request", "SendResponse"):
             return RESPONSE_RETRY
         return LATE_RETRY if name in LATE_RETRIES else STANDARD_RETRY
@@ -440,7 +440,7 @@ def test_every_function_task_has_its_retry() -> None:
     assert [
         f"{machine} {name}"
         for machine, name, state in states("Task")
-        if state.get("Retry") != (None if is_nested(state) else [wanted(machine, name)])
+        if state.get("Retry") != (None if is_nested(state) else [expected(machine, name)])
     ] == []
 
 

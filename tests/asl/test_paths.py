@@ -138,9 +138,9 @@ def table_case(machine: Machine, path: Path) -> Case:
 
     def problems(walk: Walk) -> Iterator[str]:
         error, _, cause = path.failure.partition(": ")
-        wanted = (ends_in(path), "States.Timeout" if path.times_out else error or None)
-        if (walk["status"], walk["error"]) != wanted:
-            yield f"ends in {walk['status']} {walk['error']}, not in {wanted}"
+        expected = (ends_in(path), "States.Timeout" if path.times_out else error or None)
+        if (walk["status"], walk["error"]) != expected:
+            yield f"ends in {walk['status']} {walk['error']}, not in {expected}"
         yield from (
             f"the cause lacks {part!r}"
             for part in re.split(" ?… ?", cause)
@@ -164,7 +164,7 @@ def table_case(machine: Machine, path: Path) -> Case:
 
 
 def route_problems(path: Path, states: list[str]) -> Iterator[str]:
-    """What is wrong with the states that were entered."""
+    """Problems with the states that were entered."""
     yield from (f"enters {name}" for name in path.without.split() if name in states)
     position = 0
     for name in path.through.split():
@@ -175,27 +175,27 @@ def route_problems(path: Path, states: list[str]) -> Iterator[str]:
 
 
 def call_problems(path: Path, calls: list[tuple[str, Any]]) -> Iterator[str]:
-    """What is wrong with what the tasks were given, and how often all but polls were called."""
+    """Problems with the parameters of tasks, and with the number of calls except polls."""
     tasks = [task for task, _ in calls]
     for task in dict.fromkeys(tasks):
         limit = max(1, path.through.split().count(task), len(path.script().get(task, [])))
         if not task.startswith(("Describe", "Find")) and tasks.count(task) > limit:
             yield f"calls {task} {tasks.count(task)} times"
-    for task, wanted in path.passes.items():
-        given = [
+    for task, expected in path.passes.items():
+        passed = [
             parameters | parameters.get("Input", {}) for name, parameters in calls if name == task
         ]
-        if len(given) != len(wanted):
-            yield f"calls {task} {len(given)} times"
+        if len(passed) != len(expected):
+            yield f"calls {task} {len(passed)} times"
         yield from (
             f"passes {actual} to {task}, without {parameters}"
-            for parameters, actual in zip(wanted, given, strict=False)
+            for parameters, actual in zip(expected, passed, strict=False)
             if not parameters.items() <= actual.items()
         )
 
 
 def cause_problems(cause: str) -> Iterator[str]:
-    """What is wrong with the cause that a Fail state gives."""
+    """Problems with the cause of a Fail state."""
     if not re.fullmatch(r"[A-Za-z].*[.a-z)] \[(cluster-2example3id|cks-\w+)\]", cause):
         yield "the cause is not sentences followed by an id in brackets"
     if re.search(r"\{|\}|\$|  |\.\.| \.|None|null", cause):
@@ -297,6 +297,10 @@ def rollback_problems(walk: Walk) -> Iterator[str]:
     """A rollback succeeds with a warning."""
     if walk["status"] != "SUCCEEDED":
         yield f"ends in {walk['status']} {walk['error']}, not in SUCCEEDED"
-    warnings = [given.get("Warnings") for name, given in walk["calls"] if name.startswith("Report")]
+    warnings = [
+        parameters.get("Warnings")
+        for name, parameters in walk["calls"]
+        if name.startswith("Report")
+    ]
     if [str(text).startswith("The rollback could not restore the ") for text in warnings] != [True]:
         yield f"reports the warnings {warnings}"
