@@ -173,10 +173,10 @@ class StackDriver:
 
     # Expectations
 
-    def expect(self, what: str, found: object, wanted: object) -> None:
+    def expect(self, what: str, found: object, expected: object) -> None:
         """Raises ExpectationError unless both values are equal."""
-        if found != wanted:
-            raise ExpectationError(f"{what}: expected {wanted}, found {found}")
+        if found != expected:
+            raise ExpectationError(f"{what}: expected {expected}, found {found}")
 
     def expect_in(self, what: str, text: str, *parts: str) -> None:
         """Raises ExpectationError unless the text contains every part."""
@@ -222,9 +222,9 @@ class StackDriver:
         """Exactly these new resources exist; {cluster} stands for the newest cluster's ID."""
         clusters = self._new_clusters()
         newest = clusters[-1]["ClusterId"] if clusters else ""
-        wanted = [name.format(cluster=newest) for name in names]
+        expected = [name.format(cluster=newest) for name in names]
         found = leak_check.resources(self.admin.inventory()) - self._before
-        if differences := leak_check.differences(found, wanted):
+        if differences := leak_check.differences(found, expected):
             raise ExpectationError("leak check: " + "; ".join(differences))
 
     @contextmanager

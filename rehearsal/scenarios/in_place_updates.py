@@ -104,11 +104,11 @@ def hsm_type_times_out(driver: StackDriver) -> None:
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def _expect_tags(driver: StackDriver, wanted: dict[str, str]) -> None:
+def _expect_tags(driver: StackDriver, expected: dict[str, str]) -> None:
     """The cluster has these tags in addition to those of the workflows."""
     tags = {tag["Key"]: tag["Value"] for tag in driver.cluster()["TagList"]}
     found = {key: value for key, value in tags.items() if not key.startswith("hsm-lifecycle:")}
-    driver.expect("tags", found, wanted)
+    driver.expect("tags", found, expected)
 
 
 def _expect_retention(driver: StackDriver, days: int) -> None:

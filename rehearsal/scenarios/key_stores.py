@@ -327,7 +327,7 @@ def client_without_cli(driver: StackDriver) -> None:
 
 
 def cluster_in_use(driver: StackDriver) -> None:
-    """A cluster with a key store keeps its zones, and is not deleted before the key store."""
+    """A cluster with a key store loses no zone, and cannot be deleted before the key store."""
     with driver.step("Create the cluster"):
         driver.request()
         driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)

@@ -101,16 +101,16 @@ def _upload(driver: StackDriver, version: str) -> str:
 def _expect_cli(driver: StackDriver, version: str) -> None:
     """This version of the CLI is installed and works; Client SDK 3 is not installed."""
     installed = run_on_client(driver, "rpm -q cloudhsm-cli; rpm -q cloudhsm-client || true")
-    wanted = f"cloudhsm-cli-{version}-1.amzn2023.x86_64\npackage cloudhsm-client is not installed"
-    driver.expect("installed", installed, wanted)
+    expected = f"cloudhsm-cli-{version}-1.amzn2023.x86_64\npackage cloudhsm-client is not installed"
+    driver.expect("installed", installed, expected)
     expect_cli_works(driver)
 
 
 def _expect_sdk3(driver: StackDriver) -> None:
     """Client SDK 3 is installed, configured and running; the CLI is not installed."""
     installed = run_on_client(driver, "rpm -q cloudhsm-client; rpm -q cloudhsm-cli || true")
-    wanted = "cloudhsm-client-3.4.4-1.el7.x86_64\npackage cloudhsm-cli is not installed"
-    driver.expect("installed", installed, wanted)
+    expected = "cloudhsm-client-3.4.4-1.el7.x86_64\npackage cloudhsm-cli is not installed"
+    driver.expect("installed", installed, expected)
     driver.expect("daemon", run_on_client(driver, "systemctl is-active cloudhsm-client"), "active")
     configuration = json.loads(run_on_client(driver, "cat /opt/cloudhsm/etc/cloudhsm_client.cfg"))
     addresses = [hsm["EniIp"] for hsm in driver.cluster()["Hsms"]]

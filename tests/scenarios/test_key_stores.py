@@ -391,17 +391,17 @@ def expect_rollback(store: KeyStoreDriver) -> Iterator[None]:
 def test_changes_are_reverted_if_the_key_store_cannot_reconnect(
     connected: KeyStoreDriver, restored: ExistingCluster, changes: dict[str, str]
 ) -> None:
-    wanted = {**changes}
-    if "pCloudHsmClusterId" in wanted:
-        wanted["pCloudHsmClusterId"] = restored.cluster_id
+    expected = {**changes}
+    if "pCloudHsmClusterId" in expected:
+        expected["pCloudHsmClusterId"] = restored.cluster_id
     with expect_rollback(connected):
         connected.disconnect_manually()
         updates = len(connected.events("UpdateCustomKeyStore"))
         connected.fault(connect="INTERNAL_ERROR")
-        connected.request(**wanted)
+        connected.request(**expected)
         connected.expect_reason("INTERNAL_ERROR")
         # Each property was changed and changed back.
-        assert len(connected.events("UpdateCustomKeyStore")) - updates == 2 * len(wanted)
+        assert len(connected.events("UpdateCustomKeyStore")) - updates == 2 * len(expected)
 
 
 @pytest.mark.parametrize("operation", ["SendCommand", "UpdateCustomKeyStore"])

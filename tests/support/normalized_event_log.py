@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from rehearsal.events import Event
 
-# IDs and name suffixes that AWS generates; the kept prefix tells the kind.
+# IDs and name suffixes that AWS generates; the prefix gives the kind.
 _RANDOM = (
     # UUIDs first: their last group may match another pattern.
     re.compile(r"\b()[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"),
