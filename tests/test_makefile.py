@@ -62,6 +62,11 @@ def test_check_runs_lint_check_docs_and_test() -> None:
     assert recipe("check") == list(dict.fromkeys(parts))  # make runs shared prerequisites once
 
 
+def test_rehearse_runs_the_standard_scenario_unless_another_is_named() -> None:
+    assert recipe("rehearse")[-1].endswith(" run --scenario standard")
+    assert recipe("rehearse", "SCENARIO=key-store")[-1].endswith(" run --scenario key-store")
+
+
 @pytest.mark.parametrize(
     ("tests", "processes"),
     [
