@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from localaws.client import LocalAws, LocalAwsError
-from tests.localaws.ministack.custom_resource_function import Things
-from tests.localaws.ministack.support import Json, Try, elapsed, function, role
+from tests.localaws.ministack.custom_resource_function import CustomResourceStack
+from tests.localaws.ministack.support import Json, SampleStack, elapsed, function, role
 
 # Real seconds, in which an answer would have come if nothing held it up.
 A_MOMENT = 0.3
@@ -43,11 +43,11 @@ def test_time_that_is_made_to_stand_still_moves_as_far_as_it_is_advanced(aws: Lo
 
 
 def test_whoever_asks_for_a_stack_at_rest_is_answered_once_it_is(
-    aws: LocalAws, things: Things
+    aws: LocalAws, custom: CustomResourceStack
 ) -> None:
-    stack = things.stack
+    stack = custom.stack
     aws.admin.pause()
-    stack.create(things.resources({"Thing": {"Create": {"Sleep": 60}}}), wait=False)
+    stack.create(custom.resources({"Example": {"Create": {"Sleep": 60}}}), wait=False)
     with ThreadPoolExecutor() as asking:
         answers = [asking.submit(aws.admin.rests, each) for each in (stack.name, stack.id)]
         assert not wait(answers, A_MOMENT).done
@@ -56,7 +56,7 @@ def test_whoever_asks_for_a_stack_at_rest_is_answered_once_it_is(
     assert stack.status() == "CREATE_COMPLETE"
 
 
-def test_the_timeline_can_be_read_from_a_moment_on(aws: LocalAws, stack: Try) -> None:
+def test_the_timeline_can_be_read_from_a_moment_on(aws: LocalAws, stack: SampleStack) -> None:
     aws.admin.advance(10)
     # As exact as the event_log is.
     began = round(elapsed(aws), 1)
@@ -75,7 +75,7 @@ def test_the_timeline_can_be_read_from_a_moment_on(aws: LocalAws, stack: Try) ->
     assert told[1]["type"] == "AWS::SSM::Parameter"
 
 
-def test_the_inventory_shows_what_exists_and_no_more(aws: LocalAws, stack: Try) -> None:
+def test_the_inventory_shows_what_exists_and_no_more(aws: LocalAws, stack: SampleStack) -> None:
     before = aws.admin.inventory()
     resources = {
         "It": PARAMETER,
@@ -111,8 +111,8 @@ def test_a_path_that_is_not_there_is_refused(aws: LocalAws) -> None:
     assert "NotFound" in asked(aws, "/nothing", {})
 
 
-def test_what_custom_resources_answer_is_kept(aws: LocalAws, things: Things) -> None:
+def test_what_custom_resources_answer_is_kept(aws: LocalAws, custom: CustomResourceStack) -> None:
     before = len(aws.admin.answers())
-    things.create()
+    custom.create()
     told = [json.loads(answer) for answer in aws.admin.answers()[before:]]
     assert [answer["Status"] for answer in told] == ["SUCCESS"]

@@ -17,7 +17,7 @@ import pytest
 from botocore.config import Config
 
 from localaws.client import ROOT, LocalAws
-from tests.localaws.ministack.support import Json, Try, elapsed, function, refusal, role
+from tests.localaws.ministack.support import Json, SampleStack, elapsed, error_from, function, role
 
 LISTENS = "0A"
 LOOPBACK = "0100007F"
@@ -223,12 +223,12 @@ def test_quotas_year_and_region_can_be_chosen() -> None:
         client = aws.client("cloudhsmv2")
         old: Json = {"HsmType": "hsm1.medium", "SubnetIds": aws.subnets[:1]}
         client.create_cluster(**old)
-        assert "limit" in refusal(client.create_cluster, **old)[1].lower()
+        assert "limit" in error_from(client.create_cluster, **old)[1].lower()
 
 
 def test_without_auth_everybody_may_do_everything() -> None:
     with LocalAws("--no-auth") as aws:
-        stack = Try(aws)
+        stack = SampleStack(aws)
         code = "import boto3\ndef handler(e, c): boto3.client('ec2').describe_vpcs()"
         stack.create({"FunctionRole": role("lambda"), "Function": function(code, Timeout=60)})
         assert stack.invoke("Function")["error"] is None

@@ -1,4 +1,4 @@
-"""One local AWS for all tests of the engine, and a stack of its own for each."""
+"""One local AWS for all tests of ministack's patches; each test has a stack of its own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from localaws.client import LocalAws
-from tests.localaws.ministack.custom_resource_function import Things
-from tests.localaws.ministack.support import Try
+from tests.localaws.ministack.custom_resource_function import CustomResourceStack
+from tests.localaws.ministack.support import SampleStack
 
 
 @pytest.fixture(scope="session", name="aws")
@@ -18,9 +18,9 @@ def _aws() -> Iterator[LocalAws]:
 
 
 @pytest.fixture(name="stack")
-def _stack(aws: LocalAws) -> Iterator[Try]:
-    """A stack to be; what a test leaves of it is deleted, and time goes on."""
-    stack = Try(aws)
+def _stack(aws: LocalAws) -> Iterator[SampleStack]:
+    """A stack to create; afterwards it is deleted and the clock resumed."""
+    stack = SampleStack(aws)
     yield stack
     aws.admin.resume()
     if stack.id != stack.name and stack.status() != "DELETE_COMPLETE":
@@ -28,7 +28,7 @@ def _stack(aws: LocalAws) -> Iterator[Try]:
         stack.delete()
 
 
-@pytest.fixture(name="things")
-def _things(stack: Try) -> Things:
-    """The same stack, with custom resources in it."""
-    return Things(stack)
+@pytest.fixture(name="custom")
+def _custom(stack: SampleStack) -> CustomResourceStack:
+    """The same stack, with custom resources."""
+    return CustomResourceStack(stack)

@@ -1,79 +1,78 @@
-"""Custom resources that answer as their properties say."""
+"""Custom resources whose function responds as their properties say."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from tests.localaws.ministack.support import Json, Try, fresh, function, role
+from tests.localaws.ministack.support import Json, SampleStack, function, role, unique_name
 
-# Answers each request as its resource's property of the same name says, and prints it.
+# Prints each request and responds as the property named after the request type says.
 CODE = """
 import json, time, urllib.request
 
 def handler(event, context):
     print(json.dumps(event))
-    answer = {
+    response = {
         "Status": "SUCCESS",
-        "PhysicalResourceId": event.get("PhysicalResourceId", "thing-1"),
+        "PhysicalResourceId": event.get("PhysicalResourceId", "example-1"),
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
-    how = event["ResourceProperties"].get(event["RequestType"], {})
-    time.sleep(float(how.get("Sleep", 0)))
-    if "Crash" in how:
-        raise RuntimeError(how["Crash"])
-    if "Silent" in how:
+    behavior = event["ResourceProperties"].get(event["RequestType"], {})
+    time.sleep(float(behavior.get("Sleep", 0)))
+    if "Crash" in behavior:
+        raise RuntimeError(behavior["Crash"])
+    if "Silent" in behavior:
         return
-    answer.update(how.get("Answer", {}))
-    answer = {name: value for name, value in answer.items() if value != "absent"}
-    body = how["Raw"].encode() if "Raw" in how else json.dumps(answer).encode()
-    headers = {"Content-Type": how.get("ContentType", "")}
+    response.update(behavior.get("Response", {}))
+    response = {name: value for name, value in response.items() if value != "absent"}
+    body = behavior["Raw"].encode() if "Raw" in behavior else json.dumps(response).encode()
+    headers = {"Content-Type": behavior.get("ContentType", "")}
     request = urllib.request.Request(event["ResponseURL"], body, headers, method="PUT")
     with urllib.request.urlopen(request):
         pass
 """
 
 
-class Things:
-    """A stack of a function and of custom resources behind it."""
+class CustomResourceStack:
+    """A stack of a function and custom resources that it provides."""
 
-    def __init__(self, stack: Try) -> None:
+    def __init__(self, stack: SampleStack) -> None:
         self.stack = stack
-        self.function_name = fresh("asked")
+        self.function_name = unique_name("custom")
 
-    def resources(self, things: Json) -> Json:
-        asked: Json = {"FunctionName": self.function_name, "Timeout": 900}
+    def resources(self, custom: Json) -> Json:
         resources = {
             "FunctionRole": role("lambda", everything=True),
-            "Function": function(CODE, **asked),
+            "Function": function(CODE, FunctionName=self.function_name, Timeout=900),
         }
-        for name, properties in things.items():
-            more = dict(properties)
-            attributes = {key: more.pop(key) for key in ("DependsOn",) if key in more}
-            token = {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}}
-            resources[name] = {
-                "Type": "Custom::Thing",
-                "Properties": {**token, **more},
-                **attributes,
+        for logical_id, given in custom.items():
+            properties = {
+                "ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]},
+                **{key: value for key, value in given.items() if key != "DependsOn"},
             }
+            resources[logical_id] = {"Type": "Custom::Example", "Properties": properties}
+            if "DependsOn" in given:
+                resources[logical_id]["DependsOn"] = given["DependsOn"]
         return resources
 
-    def create(self, things: Json | None = None, /, **more: Any) -> str:
-        """A stack with these things, or with one called Thing that has these properties."""
-        return self.stack.create(self.resources(things or {"Thing": more}))
+    def create(self, custom: Json | None = None, /, **properties: Any) -> str:
+        """Create the stack with these resources, or with one, Example, that has the properties."""
+        return self.stack.create(self.resources(custom or {"Example": properties}))
 
-    def update(self, things: Json | None = None, /, **more: Any) -> str:
-        return self.stack.update(self.resources(things or {"Thing": more}))
+    def update(self, custom: Json | None = None, /, **properties: Any) -> str:
+        """Update the stack; as for create."""
+        return self.stack.update(self.resources(custom or {"Example": properties}))
 
     def requests(self) -> list[Json]:
-        """What the function was asked, earliest first."""
+        """The requests to the function, earliest first."""
         lines = self.stack.logs(f"/aws/lambda/{self.function_name}")
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def asked(self) -> list[str]:
+    def request_types(self) -> list[str]:
         return [request["RequestType"] for request in self.requests()]
 
-    def seconds(self, first: str, last: str, logical_id: str = "Thing") -> float:
+    def seconds(self, first: str, last: str, logical_id: str = "Example") -> float:
         """Virtual seconds between two statuses of a resource."""
         at = {
             event["event"]: event["at"]
@@ -87,12 +86,12 @@ class Things:
         return self._moments("Invoked")
 
     def succeeded(self) -> list[float]:
-        """When the function ended well."""
+        """When the function succeeded."""
         return self._moments("Succeeded")
 
-    def _moments(self, what: str) -> list[float]:
+    def _moments(self, kind: str) -> list[float]:
         return [
             event["at"]
             for event in self.stack.aws.admin.event_log()
-            if event["subject"] == self.function_name and event["event"] == what
+            if event["subject"] == self.function_name and event["event"] == kind
         ]

@@ -1,4 +1,4 @@
-"""Small templates to try the engine with, and what comes of them."""
+"""Small templates, and the stacks created from them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Json = dict[str, Any]
 _numbers = itertools.count(1)
 
 
-def fresh(stem: str = "try") -> str:
-    """A name that nothing else has."""
+def unique_name(stem: str = "try") -> str:
+    """A name that no other test uses."""
     return f"{stem}-{next(_numbers)}"
 
 
 def role(service: str, *statements: Json, everything: bool = False) -> Json:
-    """An AWS::IAM::Role that a service may assume."""
+    """An AWS::IAM::Role that trusts a service."""
     if everything:
         statements = ({"Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*"},)
     policy = {"Version": "2012-10-17", "Statement": list(statements)}
-    policies = [{"PolicyName": "own", "PolicyDocument": policy}] if statements else []
+    policies = [{"PolicyName": "inline", "PolicyDocument": policy}] if statements else []
     trust = {
         "Version": "2012-10-17",
         "Statement": [
@@ -41,7 +41,7 @@ def role(service: str, *statements: Json, everything: bool = False) -> Json:
 
 
 def function(code: str, role_id: str = "FunctionRole", **properties: Any) -> Json:
-    """An AWS::Lambda::Function with its code inline; its handler is called handler."""
+    """An AWS::Lambda::Function with inline code that defines `handler`."""
     return {
         "Type": "AWS::Lambda::Function",
         "Properties": {
@@ -55,7 +55,7 @@ def function(code: str, role_id: str = "FunctionRole", **properties: Any) -> Jso
 
 
 def machine(states: Json, role_id: str = "MachineRole", **properties: Any) -> Json:
-    """An AWS::StepFunctions::StateMachine; of what stands beside the states, the first begins."""
+    """An AWS::StepFunctions::StateMachine that starts at the first of the states."""
     top = {key: properties.pop(key) for key in ("TimeoutSeconds",) if key in properties}
     definition = {"StartAt": next(iter(states)), "States": states, **top}
     return {
@@ -68,41 +68,41 @@ def machine(states: Json, role_id: str = "MachineRole", **properties: Any) -> Js
     }
 
 
-class Try:
-    """A stack in a local AWS, made from resources given as dicts."""
+class SampleStack:
+    """A stack in a local AWS, created from resources as dicts."""
 
     def __init__(self, aws: LocalAws, name: str | None = None) -> None:
-        self.aws, self.name = aws, name or fresh()
+        self.aws, self.name = aws, name or unique_name()
         self._cloudformation = aws.client("cloudformation")
         self.id = self.name
 
     def create(
-        self, resources: Json, given: Json | None = None, wait: bool = True, **sections: Any
+        self, resources: Json, parameters: Json | None = None, wait: bool = True, **sections: Any
     ) -> str:
-        """Create the stack; the status it comes to rest in, or "" without waiting.
+        """Create the stack; return its final status, or "" without waiting.
 
-        `given` are the values of its parameters, `sections` the template's other sections.
+        `parameters` are values of its parameters, `sections` other sections of the template.
         """
-        self.id = self._cloudformation.create_stack(**self._request(resources, given, sections))[
-            "StackId"
-        ]
+        self.id = self._cloudformation.create_stack(
+            **self._request(resources, parameters, sections)
+        )["StackId"]
         return self.wait() if wait else ""
 
     def update(
-        self, resources: Json, given: Json | None = None, wait: bool = True, **sections: Any
+        self, resources: Json, parameters: Json | None = None, wait: bool = True, **sections: Any
     ) -> str:
         """Update the stack; as for create."""
-        self._cloudformation.update_stack(**self._request(resources, given, sections))
+        self._cloudformation.update_stack(**self._request(resources, parameters, sections))
         return self.wait() if wait else ""
 
-    def _request(self, resources: Json, given: Json | None, sections: Json) -> Json:
+    def _request(self, resources: Json, parameters: Json | None, sections: Json) -> Json:
         return {
             "StackName": self.name,
             "TemplateBody": json.dumps({"Resources": resources, **sections}),
             "Capabilities": ["CAPABILITY_IAM"],
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value}
-                for key, value in (given or {}).items()
+                for key, value in (parameters or {}).items()
             ],
         }
 
@@ -112,19 +112,19 @@ class Try:
         return self.wait() if wait else ""
 
     def cancel(self) -> None:
-        """Cancel the update under way."""
+        """Cancel the update in progress."""
         self._cloudformation.cancel_update_stack(StackName=self.name)
 
     def status(self) -> str:
-        """The stack's status; by its id, so that a deleted stack has one too."""
+        """The stack's status, looked up by id so that a deleted stack has one."""
         stacks = self._cloudformation.describe_stacks(StackName=self.id)["Stacks"]
         return str(stacks[0]["StackStatus"])
 
     def wait(self) -> str:
-        """The status that the stack comes to rest in."""
+        """The stack's final status."""
         until(
             lambda: self.aws.admin.rests(self.id) and not self.status().endswith("IN_PROGRESS"),
-            f"{self.name} does not rest",
+            f"{self.name} is still in progress",
         )
         return self.status()
 
@@ -143,7 +143,7 @@ class Try:
         )
 
     def events(self, logical_id: str | None = None) -> list[tuple[str, str, str]]:
-        """Logical id, status and reason of what happened, earliest first."""
+        """Logical id, status and reason of each stack event, earliest first."""
         found = self._cloudformation.describe_stack_events(StackName=self.id)["StackEvents"]
         return [
             (
@@ -156,36 +156,36 @@ class Try:
         ]
 
     def reason(self, logical_id: str) -> str:
-        """Why a resource failed last."""
+        """Why a resource last failed."""
         return [reason for _, status, reason in self.events(logical_id) if "FAILED" in status][-1]
 
-    # --- What is in it ---
+    # --- Functions, executions and logs ---
 
     def invoke(self, logical_id: str, event: Any = None, **more: Any) -> Json:
-        """Invoke a function and wait: {"payload", "error"}."""
-        answer = self.aws.client("lambda").invoke(
+        """Invoke a function synchronously: {"payload", "error"}."""
+        response = self.aws.client("lambda").invoke(
             FunctionName=self.physical_id(logical_id), Payload=json.dumps(event), **more
         )
         return {
-            "payload": json.loads(answer["Payload"].read() or b"null"),
-            "error": answer.get("FunctionError"),
+            "payload": json.loads(response["Payload"].read() or b"null"),
+            "error": response.get("FunctionError"),
         }
 
     def start(self, logical_id: str, given: Any = None, name: str | None = None) -> str:
-        """Start an execution of a machine; its ARN."""
-        answer = self.aws.client("stepfunctions").start_execution(
+        """Start an execution of a state machine; return its ARN."""
+        response = self.aws.client("stepfunctions").start_execution(
             stateMachineArn=self.physical_id(logical_id),
             input=json.dumps({} if given is None else given),
             **({"name": name} if name else {}),
         )
-        return str(answer["executionArn"])
+        return str(response["executionArn"])
 
     def run(self, logical_id: str, given: Any = None) -> Json:
-        """Run a machine to its end."""
+        """Run a state machine and return the ended execution."""
         return self.execution(self.start(logical_id, given))
 
     def execution(self, arn: str) -> Json:
-        """An execution, once it has ended."""
+        """An execution, after waiting for its end."""
         client = self.aws.client("stepfunctions")
         until(
             lambda: client.describe_execution(executionArn=arn)["status"] != "RUNNING",
@@ -195,7 +195,7 @@ class Try:
         return found
 
     def executions(self, logical_id: str) -> list[Json]:
-        """All executions of a machine, earliest first."""
+        """All executions of a state machine, earliest first."""
         client = self.aws.client("stepfunctions")
         listed = client.list_executions(stateMachineArn=self.physical_id(logical_id))
         found = [
@@ -204,7 +204,7 @@ class Try:
         return sorted(found, key=lambda execution: str(execution["startDate"]))
 
     def logs(self, group: str) -> list[str]:
-        """Every line in a log group."""
+        """All messages in a log group."""
         client = self.aws.client("logs")
         try:
             events = client.filter_log_events(logGroupName=group)["events"]
@@ -213,14 +213,14 @@ class Try:
         return [event["message"] for event in events]
 
 
-def refusal(call: Any, **given: Any) -> tuple[str, str]:
-    """The code and the message with which AWS refuses a call."""
+def error_from(call: Any, **params: Any) -> tuple[str, str]:
+    """The code and message of the error that a call raises."""
     try:
-        call(**given)
-    except ClientError as refused:
-        error = refused.response["Error"]
-        return error["Code"], error["Message"]
-    raise AssertionError("it was not refused")
+        call(**params)
+    except ClientError as error:
+        details = error.response["Error"]
+        return details["Code"], details["Message"]
+    raise AssertionError("the call succeeded")
 
 
 def elapsed(aws: LocalAws) -> float:

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from localaws.ministack.authorization import Permission, Scope, required_permissions
 
 REGION, ACCOUNT = "eu-central-1", "123456789012"
@@ -17,22 +15,20 @@ def secret_arn(name: str) -> str | None:
 SCOPE = Scope(REGION, ACCOUNT, secret_arn)
 
 
-def asked(action: str, **given: Any) -> list[tuple[str, str]]:
-    """Action and resource, the ARN's beginning left out."""
-    found = required_permissions(action, given, SCOPE)
-    assert found is not None
+def required(action: str, **params: Any) -> list[tuple[str, str]]:
+    """Action and resource of each permission, without the beginning of the ARN."""
     return [
         (
-            demand.action,
-            demand.resource.removeprefix(
-                f"arn:aws:{demand.action.partition(':')[0]}:"
+            permission.action,
+            permission.resource.removeprefix(
+                f"arn:aws:{permission.action.partition(':')[0]}:"
             ).removeprefix(f"{REGION}:{ACCOUNT}:"),
         )
-        for demand in found
+        for permission in required_permissions(action, params, SCOPE) or []
     ]
 
 
-ONE: list[tuple[str, dict[str, Any], str]] = [
+REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     ("cloudhsm:CreateCluster", {"SubnetIds": ["subnet-1"]}, "*"),
     ("cloudhsm:CreateCluster", {"SourceBackupId": "backup-1"}, "backup/backup-1"),
     ("cloudhsm:DeleteCluster", {"ClusterId": "cluster-1"}, "cluster/cluster-1"),
@@ -86,50 +82,51 @@ ONE: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("action", "given", "resource"), ONE, ids=[row[0] for row in ONE])
-def test_an_action_is_authorized_on_its_resource(
-    action: str, given: dict[str, Any], resource: str
-) -> None:
-    assert asked(action, **given) == [(action, resource)]
+def test_each_action_is_authorized_on_its_resource() -> None:
+    wrong = [
+        (action, params, found)
+        for action, params, resource in REQUESTS
+        if (found := required(action, **params)) != [(action, resource)]
+    ]
+    assert wrong == []
 
 
-def test_a_command_is_authorized_on_its_document_and_on_each_instance() -> None:
-    found = required_permissions(
-        "ssm:SendCommand", {"DocumentName": "Mine", "InstanceIds": ["i-1", "i-2"]}, SCOPE
-    )
+def test_send_command_is_authorized_on_the_document_and_each_instance() -> None:
+    params = {"DocumentName": "Mine", "InstanceIds": ["i-1", "i-2"]}
+    found = required_permissions("ssm:SendCommand", params, SCOPE)
     prefix = f"{REGION}:{ACCOUNT}"
-    assert [demand.resource for demand in found or []] == [
+    assert [permission.resource for permission in found or []] == [
         f"arn:aws:ssm:{prefix}:document/Mine",
         f"arn:aws:ec2:{prefix}:instance/i-1",
         f"arn:aws:ec2:{prefix}:instance/i-2",
     ]
 
 
-def test_a_document_of_aws_has_no_account() -> None:
-    found = required_permissions("ssm:SendCommand", {"DocumentName": "AWS-RunShellScript"}, SCOPE)
-    assert found == [
+def test_the_arn_of_an_aws_document_has_no_account() -> None:
+    params = {"DocumentName": "AWS-RunShellScript"}
+    assert required_permissions("ssm:SendCommand", params, SCOPE) == [
         Permission("ssm:SendCommand", "arn:aws:ssm:eu-central-1::document/AWS-RunShellScript")
     ]
 
 
-def test_a_secret_that_is_created_with_tags_needs_the_right_to_tag() -> None:
+def test_creating_a_secret_with_tags_requires_tag_resource() -> None:
     tags = [{"Key": "stack", "Value": "s"}]
-    assert asked("secretsmanager:CreateSecret", Name="/a", Tags=tags) == [
+    assert required("secretsmanager:CreateSecret", Name="/a", Tags=tags) == [
         ("secretsmanager:CreateSecret", "secret:/a-AbCdEf"),
         ("secretsmanager:TagResource", "secret:/a-AbCdEf"),
     ]
 
 
-def test_a_network_interface_is_authorized_on_what_it_is_put_into() -> None:
-    given = {"SubnetId": "subnet-1", "SecurityGroupId.1": "sg-1"}
-    assert [resource for _, resource in asked("ec2:CreateNetworkInterface", **given)] == [
+def test_create_network_interface_is_authorized_on_subnet_and_groups() -> None:
+    params = {"SubnetId": "subnet-1", "SecurityGroupId.1": "sg-1"}
+    assert [resource for _, resource in required("ec2:CreateNetworkInterface", **params)] == [
         "network-interface/*",
         "subnet/subnet-1",
         "security-group/sg-1",
     ]
 
 
-def test_the_tags_of_a_request_are_condition_keys() -> None:
+def test_request_tags_become_condition_keys() -> None:
     tags = [{"Key": "stack", "Value": "s"}, {"Key": "empty"}]
     (found,) = required_permissions("cloudhsm:CreateCluster", {"TagList": tags}, SCOPE) or []
     assert found.context == {
@@ -139,25 +136,22 @@ def test_the_tags_of_a_request_are_condition_keys() -> None:
     }
 
 
-def test_the_keys_of_tags_that_are_taken_away_are_a_condition_key() -> None:
-    given = {"ResourceId": "cluster-1", "TagKeyList": ["a"]}
-    (found,) = required_permissions("cloudhsm:UntagResource", given, SCOPE) or []
+def test_keys_of_removed_tags_become_a_condition_key() -> None:
+    params = {"ResourceId": "cluster-1", "TagKeyList": ["a"]}
+    (found,) = required_permissions("cloudhsm:UntagResource", params, SCOPE) or []
     assert found.context == {"aws:TagKeys": ["a"]}
 
 
-@pytest.mark.parametrize("verb", ["Create", "Delete"])
-def test_tags_are_put_on_an_instance_and_taken_away_by_its_arn_and_their_keys(verb: str) -> None:
-    given = {"ResourceId.1": "i-1", "Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
-    (found,) = required_permissions(f"ec2:{verb}Tags", given, SCOPE) or []
-    assert found.resource == f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1"
-    assert found.context == {
-        "aws:RequestTag/a": "x",
-        "aws:RequestTag/b": "",
-        "aws:TagKeys": ["a", "b"],
-    }
+def test_create_and_delete_tags_are_authorized_on_the_instance_with_its_tags() -> None:
+    params = {"ResourceId.1": "i-1", "Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
+    context = {"aws:RequestTag/a": "x", "aws:RequestTag/b": "", "aws:TagKeys": ["a", "b"]}
+    for action in ("ec2:CreateTags", "ec2:DeleteTags"):
+        assert required_permissions(action, params, SCOPE) == [
+            Permission(action, f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1", context)
+        ]
 
 
-def test_what_is_not_known_here_is_left_to_ministack() -> None:
+def test_other_actions_are_left_to_ministack() -> None:
     assert required_permissions("s3:GetObject", {}, SCOPE) is None
     assert required_permissions("ssm:GetInventory", {}, SCOPE) is None
     assert required_permissions("kms:Encrypt", {"KeyId": "k"}, SCOPE) is None

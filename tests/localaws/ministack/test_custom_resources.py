@@ -6,16 +6,18 @@ import pytest
 
 from localaws.client import LocalAws
 from rehearsal.checks import invariants
-from tests.localaws.ministack.custom_resource_function import CODE, Things
-from tests.localaws.ministack.support import Json, Try, function
+from tests.localaws.ministack.custom_resource_function import CODE, CustomResourceStack
+from tests.localaws.ministack.support import Json, SampleStack, function
 
-# --- What is asked ---
+# --- Requests ---
 
 
-def test_a_request_says_what_aws_says_and_all_properties_as_strings(things: Things) -> None:
+def test_a_request_has_the_documented_fields_and_string_properties(
+    custom: CustomResourceStack,
+) -> None:
     given = {"Number": 1, "Flag": True, "List": [1, False], "Deep": {"Half": 0.5}}
-    assert things.create(**given) == "CREATE_COMPLETE"
-    (request,) = things.requests()
+    assert custom.create(**given) == "CREATE_COMPLETE"
+    (request,) = custom.requests()
     properties = request["ResourceProperties"]
     assert properties.pop("ServiceToken") == request["ServiceToken"]
     assert properties == {
@@ -25,139 +27,153 @@ def test_a_request_says_what_aws_says_and_all_properties_as_strings(things: Thin
         "Deep": {"Half": "0.5"},
     }
     assert request["RequestType"] == "Create"
-    assert request["StackId"] == things.stack.id
-    assert (request["LogicalResourceId"], request["ResourceType"]) == ("Thing", "Custom::Thing")
+    assert request["StackId"] == custom.stack.id
+    assert (request["LogicalResourceId"], request["ResourceType"]) == ("Example", "Custom::Example")
     assert request["ResponseURL"].startswith("https://")
     assert "PhysicalResourceId" not in request
 
 
-def test_an_update_says_what_the_properties_were(things: Things) -> None:
-    things.create(Size="1")
-    assert things.update(Size="2") == "UPDATE_COMPLETE"
-    update = things.requests()[-1]
+def test_an_update_request_has_the_old_properties(custom: CustomResourceStack) -> None:
+    custom.create(Size="1")
+    assert custom.update(Size="2") == "UPDATE_COMPLETE"
+    update = custom.requests()[-1]
     assert update["RequestType"] == "Update"
-    assert update["PhysicalResourceId"] == "thing-1"
+    assert update["PhysicalResourceId"] == "example-1"
     assert update["OldResourceProperties"]["Size"] == "1"
     assert update["ResourceProperties"]["Size"] == "2"
 
 
-def test_a_thing_is_not_asked_to_update_while_its_properties_stay(things: Things) -> None:
-    things.create({"Thing": {"Size": "1"}, "Other": {"Size": "1"}})
-    assert things.update({"Thing": {"Size": "1"}, "Other": {"Size": "2"}}) == "UPDATE_COMPLETE"
+def test_a_resource_with_unchanged_properties_gets_no_update_request(
+    custom: CustomResourceStack,
+) -> None:
+    custom.create({"Example": {"Size": "1"}, "Other": {"Size": "1"}})
+    assert custom.update({"Example": {"Size": "1"}, "Other": {"Size": "2"}}) == "UPDATE_COMPLETE"
     assert [
         request["LogicalResourceId"]
-        for request in things.requests()
+        for request in custom.requests()
         if request["RequestType"] == "Update"
     ] == ["Other"]
 
 
-def test_deletion_says_the_physical_id(things: Things) -> None:
-    things.create(Create={"Answer": {"PhysicalResourceId": "mine"}})
-    assert things.stack.delete() == "DELETE_COMPLETE"
-    assert [r.get("PhysicalResourceId") for r in things.requests()] == [None, "mine"]
+def test_a_delete_request_has_the_physical_id(custom: CustomResourceStack) -> None:
+    custom.create(Create={"Response": {"PhysicalResourceId": "mine"}})
+    assert custom.stack.delete() == "DELETE_COMPLETE"
+    assert [r.get("PhysicalResourceId") for r in custom.requests()] == [None, "mine"]
 
 
-# --- What is answered ---
+# --- Responses ---
 
 
-def test_data_and_physical_id_can_be_referred_to(things: Things) -> None:
-    how = {"Answer": {"PhysicalResourceId": "mine", "Data": {"Size": "big", "Deep.Er": "x"}}}
+def test_ref_and_getatt_return_the_physical_id_and_data(custom: CustomResourceStack) -> None:
+    behavior = {"Response": {"PhysicalResourceId": "mine", "Data": {"Size": "big", "Deep.Er": "x"}}}
     outputs = {
-        "Id": {"Value": {"Ref": "Thing"}},
-        "Size": {"Value": {"Fn::GetAtt": ["Thing", "Size"]}},
-        "Deeper": {"Value": {"Fn::GetAtt": ["Thing", "Deep.Er"]}},
+        "Id": {"Value": {"Ref": "Example"}},
+        "Size": {"Value": {"Fn::GetAtt": ["Example", "Size"]}},
+        "Deeper": {"Value": {"Fn::GetAtt": ["Example", "Deep.Er"]}},
     }
-    stack = things.stack
-    created = stack.create(things.resources({"Thing": {"Create": how}}), Outputs=outputs)
+    stack = custom.stack
+    created = stack.create(custom.resources({"Example": {"Create": behavior}}), Outputs=outputs)
     assert created == "CREATE_COMPLETE"
     assert [stack.output(key) for key in outputs] == ["mine", "big", "x"]
 
 
-def test_data_that_was_not_answered_cannot_be_referred_to(things: Things) -> None:
-    others = {"Thing": {}, "Other": {"Size": {"Fn::GetAtt": ["Thing", "Size"]}}}
-    assert things.create(others) == "ROLLBACK_COMPLETE"
-    assert "attribute Size does not exist" in things.stack.reason("Other")
+def test_getatt_of_missing_data_fails(custom: CustomResourceStack) -> None:
+    others = {"Example": {}, "Other": {"Size": {"Fn::GetAtt": ["Example", "Size"]}}}
+    assert custom.create(others) == "ROLLBACK_COMPLETE"
+    assert "attribute Size does not exist" in custom.stack.reason("Other")
 
 
-def test_a_failure_is_told_with_its_reason(things: Things) -> None:
-    how = {"Answer": {"Status": "FAILED", "Reason": "QuotaExceeded: no more."}}
-    assert things.create(Create=how) == "ROLLBACK_COMPLETE"
-    assert things.stack.reason("Thing").startswith(
+def test_a_failure_is_reported_with_its_reason(custom: CustomResourceStack) -> None:
+    behavior = {"Response": {"Status": "FAILED", "Reason": "QuotaExceeded: no more."}}
+    assert custom.create(Create=behavior) == "ROLLBACK_COMPLETE"
+    assert custom.stack.reason("Example").startswith(
         "Received response status [FAILED] from custom resource. Message returned: "
         "QuotaExceeded: no more. (RequestId: "
     )
 
 
 INVALID = {
-    "too long": ({"Answer": {"Data": {"Text": "x" * 4096}}}, "Response object is too long."),
+    "too long": ({"Response": {"Data": {"Text": "x" * 4096}}}, "Response object is too long."),
     "no JSON": ({"Raw": "{"}, "Invalid Json response"),
-    "another status": ({"Answer": {"Status": "DONE"}}, "Status must be"),
-    "no physical id": ({"Answer": {"PhysicalResourceId": "absent"}}, "Invalid PhysicalResourceId"),
-    "an empty physical id": ({"Answer": {"PhysicalResourceId": ""}}, "Invalid PhysicalResourceId"),
-    "a long physical id": (
-        {"Answer": {"PhysicalResourceId": "x" * 1025}},
+    "another status": ({"Response": {"Status": "DONE"}}, "Status must be"),
+    "no physical id": (
+        {"Response": {"PhysicalResourceId": "absent"}},
         "Invalid PhysicalResourceId",
     ),
-    "another request": ({"Answer": {"RequestId": "other"}}, "RequestId is not that"),
-    "a failure without reason": ({"Answer": {"Status": "FAILED"}}, "needs a Reason"),
-    "data that is no object": ({"Answer": {"Data": "text"}}, "Data must be an object"),
+    "an empty physical id": (
+        {"Response": {"PhysicalResourceId": ""}},
+        "Invalid PhysicalResourceId",
+    ),
+    "a long physical id": (
+        {"Response": {"PhysicalResourceId": "x" * 1025}},
+        "Invalid PhysicalResourceId",
+    ),
+    "another request": ({"Response": {"RequestId": "other"}}, "RequestId is not that"),
+    "a failure without reason": ({"Response": {"Status": "FAILED"}}, "needs a Reason"),
+    "data that is no object": ({"Response": {"Data": "text"}}, "Data must be an object"),
 }
 
 
-@pytest.mark.parametrize(("how", "problem"), INVALID.values(), ids=INVALID)
-def test_an_invalid_answer_fails_the_resource(things: Things, how: Json, problem: str) -> None:
-    assert things.create(Create=how) == "ROLLBACK_COMPLETE"
-    assert problem in things.stack.reason("Thing")
+@pytest.mark.parametrize(("behavior", "problem"), INVALID.values(), ids=INVALID)
+def test_an_invalid_response_fails_the_resource(
+    custom: CustomResourceStack, behavior: Json, problem: str
+) -> None:
+    assert custom.create(Create=behavior) == "ROLLBACK_COMPLETE"
+    assert problem in custom.stack.reason("Example")
 
 
-def test_an_answer_with_a_content_type_is_not_accepted(things: Things) -> None:
-    how = {"ContentType": "application/json"}
-    assert things.create(ServiceTimeout=600, Create=how) == "ROLLBACK_COMPLETE"
-    assert "did not receive a response" in things.stack.reason("Thing")
+def test_a_response_with_a_content_type_is_rejected(custom: CustomResourceStack) -> None:
+    behavior = {"ContentType": "application/json"}
+    assert custom.create(ServiceTimeout=600, Create=behavior) == "ROLLBACK_COMPLETE"
+    assert "did not receive a response" in custom.stack.reason("Example")
     # urllib raised, so Lambda tried twice more.
-    assert things.asked() == ["Create"] * 3 + ["Delete"]
+    assert custom.request_types() == ["Create"] * 3 + ["Delete"]
 
 
-def test_the_longest_answer_is_accepted(things: Things) -> None:
-    how = {"Answer": {"PhysicalResourceId": "x" * 1024, "Data": {"Text": "x" * 2000}}}
-    assert things.create(Create=how) == "CREATE_COMPLETE"
+def test_a_response_of_the_maximum_size_is_accepted(custom: CustomResourceStack) -> None:
+    behavior = {"Response": {"PhysicalResourceId": "x" * 1024, "Data": {"Text": "x" * 2000}}}
+    assert custom.create(Create=behavior) == "CREATE_COMPLETE"
 
 
-# --- When nothing is answered ---
+# --- Missing responses ---
 
 
-def test_no_answer_fails_after_the_service_timeout(things: Things) -> None:
-    assert things.create(ServiceTimeout=120, Create={"Silent": "yes"}) == "ROLLBACK_COMPLETE"
-    assert things.stack.reason("Thing").startswith(
+def test_a_missing_response_fails_after_the_service_timeout(custom: CustomResourceStack) -> None:
+    assert custom.create(ServiceTimeout=120, Create={"Silent": "yes"}) == "ROLLBACK_COMPLETE"
+    assert custom.stack.reason("Example").startswith(
         "CloudFormation did not receive a response from your Custom Resource."
     )
-    assert things.seconds("CREATE_IN_PROGRESS", "CREATE_FAILED") == 120
+    assert custom.seconds("CREATE_IN_PROGRESS", "CREATE_FAILED") == 120
 
 
-def test_no_answer_fails_after_an_hour_unless_told_otherwise(things: Things) -> None:
-    assert things.create(Create={"Silent": "yes"}) == "ROLLBACK_COMPLETE"
-    assert things.seconds("CREATE_IN_PROGRESS", "CREATE_FAILED") == 3600
+def test_the_default_service_timeout_is_one_hour(custom: CustomResourceStack) -> None:
+    assert custom.create(Create={"Silent": "yes"}) == "ROLLBACK_COMPLETE"
+    assert custom.seconds("CREATE_IN_PROGRESS", "CREATE_FAILED") == 3600
 
 
 @pytest.mark.parametrize("seconds", [0, 3601])
-def test_a_service_timeout_is_a_second_to_an_hour(things: Things, seconds: int) -> None:
-    assert things.create(ServiceTimeout=seconds) == "ROLLBACK_COMPLETE"
-    assert "ServiceTimeout" in things.stack.reason("Thing")
+def test_service_timeout_must_be_between_one_second_and_one_hour(
+    custom: CustomResourceStack, seconds: int
+) -> None:
+    assert custom.create(ServiceTimeout=seconds) == "ROLLBACK_COMPLETE"
+    assert "ServiceTimeout" in custom.stack.reason("Example")
 
 
-def test_a_function_that_fails_is_tried_again_after_one_and_two_minutes(things: Things) -> None:
-    how = {"Crash": "no"}
-    assert things.create(ServiceTimeout=1000, Create=how) == "ROLLBACK_COMPLETE"
-    invoked = things.invoked()
+def test_a_failing_function_is_retried_after_one_and_two_minutes(
+    custom: CustomResourceStack,
+) -> None:
+    behavior = {"Crash": "no"}
+    assert custom.create(ServiceTimeout=1000, Create=behavior) == "ROLLBACK_COMPLETE"
+    invoked = custom.invoked()
     # The fourth is the Delete.
     assert [after - before for before, after in itertools.pairwise(invoked)][:2] == [60, 120]
-    requests = things.requests()
-    assert things.asked() == ["Create"] * 3 + ["Delete"]
+    requests = custom.requests()
+    assert custom.request_types() == ["Create"] * 3 + ["Delete"]
     assert len({request["RequestId"] for request in requests[:3]}) == 1
 
 
-def test_a_function_that_is_not_to_be_retried_is_not(things: Things) -> None:
-    resources = things.resources({"Thing": {"ServiceTimeout": 600, "Create": {"Crash": "no"}}})
+def test_a_function_without_retries_is_invoked_once(custom: CustomResourceStack) -> None:
+    resources = custom.resources({"Example": {"ServiceTimeout": 600, "Create": {"Crash": "no"}}})
     resources["Once"] = {
         "Type": "AWS::Lambda::EventInvokeConfig",
         "Properties": {
@@ -166,111 +182,121 @@ def test_a_function_that_is_not_to_be_retried_is_not(things: Things) -> None:
             "MaximumRetryAttempts": 0,
         },
     }
-    resources["Thing"]["DependsOn"] = "Once"
-    assert things.stack.create(resources) == "ROLLBACK_COMPLETE"
-    assert things.asked() == ["Create", "Delete"]
+    resources["Example"]["DependsOn"] = "Once"
+    assert custom.stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert custom.request_types() == ["Create", "Delete"]
 
 
-def test_a_function_that_is_not_there_fails_the_resource(stack: Try) -> None:
-    token = "arn:aws:lambda:us-east-1:123456789012:function:nobody"
-    thing = {"Type": "Custom::Thing", "Properties": {"ServiceToken": token}}
-    assert stack.create({"Thing": thing}) == "ROLLBACK_COMPLETE"
-    assert "Function not found" in stack.reason("Thing")
+def test_a_missing_function_fails_the_resource(stack: SampleStack) -> None:
+    token = "arn:aws:lambda:us-east-1:123456789012:function:missing"
+    thing = {"Type": "Custom::Example", "Properties": {"ServiceToken": token}}
+    assert stack.create({"Example": thing}) == "ROLLBACK_COMPLETE"
+    assert "Function not found" in stack.reason("Example")
 
 
-# --- Failed creations ---
+# --- Failed creates ---
 
 
-def test_what_failed_to_be_created_is_deleted_by_the_id_it_answered(things: Things) -> None:
-    how = {"Answer": {"Status": "FAILED", "Reason": "no", "PhysicalResourceId": "half-made"}}
-    assert things.create(Create=how) == "ROLLBACK_COMPLETE"
-    create, delete = things.requests()
+def test_a_failed_create_is_deleted_with_the_physical_id_in_its_response(
+    custom: CustomResourceStack,
+) -> None:
+    behavior = {
+        "Response": {"Status": "FAILED", "Reason": "no", "PhysicalResourceId": "incomplete"}
+    }
+    assert custom.create(Create=behavior) == "ROLLBACK_COMPLETE"
+    create, delete = custom.requests()
     assert delete["RequestType"] == "Delete"
-    assert delete["PhysicalResourceId"] == "half-made"
+    assert delete["PhysicalResourceId"] == "incomplete"
     assert delete["RequestId"] != create["RequestId"]
 
 
-def test_what_never_answered_is_deleted_by_an_id_of_cloudformation(things: Things) -> None:
-    things.create(ServiceTimeout=60, Create={"Silent": "yes"})
-    delete = things.requests()[-1]
+def test_a_create_without_response_is_deleted_with_a_generated_id(
+    custom: CustomResourceStack,
+) -> None:
+    custom.create(ServiceTimeout=60, Create={"Silent": "yes"})
+    delete = custom.requests()[-1]
     assert delete["RequestType"] == "Delete"
-    assert delete["PhysicalResourceId"].startswith(f"{things.stack.name}-Thing-")
+    assert delete["PhysicalResourceId"].startswith(f"{custom.stack.name}-Example-")
 
 
 # --- Updates ---
 
 
-def test_another_physical_id_means_that_the_old_thing_is_deleted(things: Things) -> None:
-    things.create(Size="1")
-    how = {"Answer": {"PhysicalResourceId": "thing-2"}}
-    assert things.update(Size="2", Update=how) == "UPDATE_COMPLETE"
-    asked = [(r["RequestType"], r.get("PhysicalResourceId")) for r in things.requests()]
-    assert asked == [("Create", None), ("Update", "thing-1"), ("Delete", "thing-1")]
-    delete = things.requests()[-1]
+def test_a_new_physical_id_deletes_the_old_resource_in_the_cleanup(
+    custom: CustomResourceStack,
+) -> None:
+    custom.create(Size="1")
+    behavior = {"Response": {"PhysicalResourceId": "example-2"}}
+    assert custom.update(Size="2", Update=behavior) == "UPDATE_COMPLETE"
+    sent = [(r["RequestType"], r.get("PhysicalResourceId")) for r in custom.requests()]
+    assert sent == [("Create", None), ("Update", "example-1"), ("Delete", "example-1")]
+    delete = custom.requests()[-1]
     assert delete["ResourceProperties"]["Size"] == "1"
-    assert things.stack.physical_id("Thing") == "thing-2"
+    assert custom.stack.physical_id("Example") == "example-2"
     *_, update, cleanup, deleting, deleted, done = [
-        status for _, status, _ in things.stack.events()
+        status for _, status, _ in custom.stack.events()
     ]
     assert (update, cleanup) == ("UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
     assert (deleting, deleted, done) == ("DELETE_IN_PROGRESS", "DELETE_COMPLETE", "UPDATE_COMPLETE")
 
 
-def test_another_service_token_is_refused(things: Things) -> None:
-    things.create(Size="1")
-    resources = things.resources({"Thing": {"Size": "1"}})
+def test_a_new_service_token_is_rejected(custom: CustomResourceStack) -> None:
+    custom.create(Size="1")
+    resources = custom.resources({"Example": {"Size": "1"}})
     resources["Another"] = function(CODE)
-    resources["Thing"]["Properties"]["ServiceToken"] = {"Fn::GetAtt": ["Another", "Arn"]}
-    assert things.stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
-    assert things.stack.reason("Thing") == "Modifying service token is not allowed."
-    assert things.asked() == ["Create"]
+    resources["Example"]["Properties"]["ServiceToken"] = {"Fn::GetAtt": ["Another", "Arn"]}
+    assert custom.stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
+    assert custom.stack.reason("Example") == "Modifying service token is not allowed."
+    assert custom.request_types() == ["Create"]
 
 
-def test_a_failed_update_is_followed_by_an_update_back(things: Things) -> None:
-    things.create(Size="1")
-    how = {"Answer": {"Status": "FAILED", "Reason": "no"}}
-    assert things.update(Size="2", Update=how) == "UPDATE_ROLLBACK_COMPLETE"
-    create, update, back = things.requests()
+def test_a_failed_update_is_rolled_back_by_another_update(custom: CustomResourceStack) -> None:
+    custom.create(Size="1")
+    behavior = {"Response": {"Status": "FAILED", "Reason": "no"}}
+    assert custom.update(Size="2", Update=behavior) == "UPDATE_ROLLBACK_COMPLETE"
+    create, update, back = custom.requests()
     assert back["RequestType"] == "Update"
     assert back["ResourceProperties"] == create["ResourceProperties"]
     assert back["OldResourceProperties"] == update["ResourceProperties"]
 
 
-def test_an_update_back_that_fails_as_well_ends_in_what_our_laws_forbid(
-    aws: LocalAws, things: Things
+def test_a_failed_rollback_ends_in_update_rollback_failed_which_breaks_an_invariant(
+    aws: LocalAws, custom: CustomResourceStack
 ) -> None:
-    how = {"Answer": {"Status": "FAILED", "Reason": "no"}}
-    things.create(Size="1", Update=how)
-    assert invariants.violations(told_of(aws, things)) == []
-    assert things.update(Size="2", Update=how) == "UPDATE_ROLLBACK_FAILED"
-    assert invariants.violations(told_of(aws, things)) == [
-        f"stack {things.stack.name} ended in UPDATE_ROLLBACK_FAILED"
+    behavior = {"Response": {"Status": "FAILED", "Reason": "no"}}
+    custom.create(Size="1", Update=behavior)
+    assert invariants.violations(events_of(aws, custom)) == []
+    assert custom.update(Size="2", Update=behavior) == "UPDATE_ROLLBACK_FAILED"
+    assert invariants.violations(events_of(aws, custom)) == [
+        f"stack {custom.stack.name} ended in UPDATE_ROLLBACK_FAILED"
     ]
 
 
-def told_of(aws: LocalAws, things: Things) -> list[Json]:
-    return [event for event in aws.admin.event_log() if event.get("stack") == things.stack.name]
+def events_of(aws: LocalAws, custom: CustomResourceStack) -> list[Json]:
+    return [event for event in aws.admin.event_log() if event.get("stack") == custom.stack.name]
 
 
-# --- Deliveries that come again ---
+# --- Repeated deliveries ---
 
 
-def test_a_request_may_be_delivered_twice(aws: LocalAws, things: Things) -> None:
+def test_a_fault_can_deliver_a_request_twice(aws: LocalAws, custom: CustomResourceStack) -> None:
     aws.admin.fault({"deliver": "twice", "request": "Create"})
-    assert things.create() == "CREATE_COMPLETE"
-    first, second = things.requests()
+    assert custom.create() == "CREATE_COMPLETE"
+    first, second = custom.requests()
     assert first == second
 
 
-def test_a_request_may_be_delivered_again_after_another(aws: LocalAws, things: Things) -> None:
+def test_a_fault_can_deliver_a_request_again_after_a_later_one(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
     aws.admin.fault({"deliver": "twice", "request": "Create", "after": "Delete"})
-    things.create()
-    assert things.stack.delete() == "DELETE_COMPLETE"
-    assert things.asked() == ["Create", "Delete", "Create"]
+    custom.create()
+    assert custom.stack.delete() == "DELETE_COMPLETE"
+    assert custom.request_types() == ["Create", "Delete", "Create"]
 
 
-def test_a_late_answer_does_no_harm(things: Things) -> None:
-    how = {"Sleep": "100"}
-    assert things.create(ServiceTimeout=60, Create=how) == "ROLLBACK_COMPLETE"
-    things.stack.aws.admin.advance(100)
-    assert things.stack.status() == "ROLLBACK_COMPLETE"
+def test_a_response_after_the_timeout_is_ignored(custom: CustomResourceStack) -> None:
+    behavior = {"Sleep": "100"}
+    assert custom.create(ServiceTimeout=60, Create=behavior) == "ROLLBACK_COMPLETE"
+    custom.stack.aws.admin.advance(100)
+    assert custom.stack.status() == "ROLLBACK_COMPLETE"

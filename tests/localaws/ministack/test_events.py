@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from localaws.client import LocalAws, until
-from tests.localaws.ministack.support import Json, Try, function, machine, role
+from tests.localaws.ministack.support import Json, SampleStack, function, machine, role
 
 PRINTS = "import json\ndef handler(e, c): print(json.dumps(e))"
 PERMISSION: Json = {
@@ -18,8 +18,10 @@ PERMISSION: Json = {
 }
 
 
-def made(stack: Try, permission: Json | None = PERMISSION, code: str = PRINTS) -> Try:
-    """A stack whose function hears of every execution of its machine that fails."""
+def create(
+    stack: SampleStack, permission: Json | None = PERMISSION, code: str = PRINTS
+) -> SampleStack:
+    """Create a stack with a rule that invokes a function for failed executions."""
     pattern = {
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
@@ -57,39 +59,39 @@ def made(stack: Try, permission: Json | None = PERMISSION, code: str = PRINTS) -
     return stack
 
 
-def heard(stack: Try) -> list[Any]:
+def received(stack: SampleStack) -> list[Any]:
     lines = stack.logs(f"/aws/lambda/{stack.physical_id('Function')}")
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-def test_a_rule_tells_a_function_of_an_execution_that_failed(stack: Try) -> None:
-    made(stack)
+def test_a_rule_invokes_a_function_for_a_failed_execution(stack: SampleStack) -> None:
+    create(stack)
     stack.execution(stack.start("Machine", {"fail": False}))
     arn = stack.start("Machine", {"fail": True})
     stack.execution(arn)
-    until(lambda: heard(stack), "nothing was heard")
-    (event,) = heard(stack)
+    until(lambda: received(stack), "the function was not invoked")
+    (event,) = received(stack)
     assert event["detail"]["executionArn"] == arn
     assert (event["detail"]["status"], event["detail"]["cause"]) == ("FAILED", "because")
 
 
-def test_a_rule_without_permission_reaches_no_function(aws: LocalAws, stack: Try) -> None:
-    made(stack, permission=None)
+def test_a_rule_without_permission_invokes_no_function(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, permission=None)
     stack.execution(stack.start("Machine", {"fail": True}))
     aws.admin.advance(1000)
-    assert heard(stack) == []
+    assert received(stack) == []
 
 
-def test_a_permission_for_another_rule_is_none_for_this_one(aws: LocalAws, stack: Try) -> None:
+def test_a_permission_applies_to_its_source_rule_only(aws: LocalAws, stack: SampleStack) -> None:
     another = {"Fn::Sub": "${Rule.Arn}-other"}
-    made(stack, {**PERMISSION, "Properties": {**PERMISSION["Properties"], "SourceArn": another}})
+    create(stack, {**PERMISSION, "Properties": {**PERMISSION["Properties"], "SourceArn": another}})
     stack.execution(stack.start("Machine", {"fail": True}))
     aws.admin.advance(1000)
-    assert heard(stack) == []
+    assert received(stack) == []
 
 
-def test_a_function_that_fails_is_told_again(aws: LocalAws, stack: Try) -> None:
-    made(stack, code="def handler(e, c): raise ValueError('no')")
+def test_a_failing_target_function_is_retried_twice(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, code="def handler(e, c): raise ValueError('no')")
     stack.execution(stack.start("Machine", {"fail": True}))
     aws.admin.advance(1000)
     name = stack.physical_id("Function")
@@ -101,8 +103,8 @@ def test_a_function_that_fails_is_told_again(aws: LocalAws, stack: Try) -> None:
     assert len(invoked) == 3
 
 
-def test_a_rule_goes_with_its_stack(aws: LocalAws, stack: Try) -> None:
-    made(stack)
+def test_deleting_the_stack_deletes_the_rule(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack)
     rule = stack.physical_id("Rule")
     assert rule in aws.admin.inventory()["events"]
     assert stack.delete() == "DELETE_COMPLETE"

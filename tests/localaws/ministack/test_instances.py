@@ -6,7 +6,14 @@ import pytest
 
 from localaws.client import LocalAws, until
 from localaws.ministack.instances import AGENT_ACTIONS
-from tests.localaws.ministack.support import Json, Try, elapsed, fresh, refusal, role
+from tests.localaws.ministack.support import (
+    Json,
+    SampleStack,
+    elapsed,
+    error_from,
+    role,
+    unique_name,
+)
 
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-"
 AGENT = {"Sid": "Agent", "Effect": "Allow", "Action": list(AGENT_ACTIONS), "Resource": "*"}
@@ -25,7 +32,7 @@ def instance(**properties: Any) -> Json:
 
 
 def around(*statements: Json) -> Json:
-    """What an instance needs around it."""
+    """The role, profile and security group of an instance."""
     group = {"GroupDescription": "d", "VpcId": {"Ref": "pVpc"}}
     profile = {"Roles": [{"Ref": "InstanceRole"}]}
     return {
@@ -36,13 +43,13 @@ def around(*statements: Json) -> Json:
 
 
 class Client:
-    """A stack with one instance in it, called Client."""
+    """A stack with an instance, Client."""
 
-    def __init__(self, stack: Try) -> None:
+    def __init__(self, stack: SampleStack) -> None:
         self.stack, self.aws = stack, stack.aws
         self.ec2 = stack.aws.client("ec2")
 
-    def _deploy(self, act: Any, resources: Json, image: str) -> str:
+    def _deploy(self, operation: Any, resources: Json, image: str) -> str:
         given = {
             "pVpc": self.aws.vpc,
             "pSubnet": self.aws.subnets[0],
@@ -53,15 +60,15 @@ class Client:
             "pSubnet": {"Type": "AWS::EC2::Subnet::Id"},
             "pImage": {"Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"},
         }
-        return str(act(resources, given, Parameters=kinds))
+        return str(operation(resources, given, Parameters=kinds))
 
     def create(self, resources: Json | None = None, image: str = "x86_64", **more: Any) -> str:
-        made = {**around(), "Client": instance(**more)} if resources is None else resources
-        return self._deploy(self.stack.create, made, image)
+        resources = resources or {**around(), "Client": instance(**more)}
+        return self._deploy(self.stack.create, resources, image)
 
     def update(self, resources: Json | None = None, image: str = "x86_64", **more: Any) -> str:
-        made = {**around(), "Client": instance(**more)} if resources is None else resources
-        return self._deploy(self.stack.update, made, image)
+        resources = resources or {**around(), "Client": instance(**more)}
+        return self._deploy(self.stack.update, resources, image)
 
     @property
     def id(self) -> str:
@@ -75,15 +82,15 @@ class Client:
     def state(self) -> str:
         return str(self.described()["State"]["Name"])
 
-    def agent(self) -> str | None:
-        """What Systems Manager knows of its agent."""
+    def agent(self, instance_id: str = "") -> str | None:
+        """The PingStatus of the agent, if it has registered."""
         known = self.aws.client("ssm").describe_instance_information(
-            Filters=[{"Key": "InstanceIds", "Values": [self.id]}]
+            Filters=[{"Key": "InstanceIds", "Values": [instance_id or self.id]}]
         )["InstanceInformationList"]
         return str(known[0]["PingStatus"]) if known else None
 
     def moments(self, instance_id: str) -> dict[str, float]:
-        """When it came into each state last."""
+        """When the instance last entered each state, in virtual seconds since the start."""
         return {
             event["event"]: event["at"]
             for event in self.aws.admin.event_log()
@@ -92,14 +99,14 @@ class Client:
 
 
 @pytest.fixture(name="client")
-def _client(stack: Try) -> Client:
+def _client(stack: SampleStack) -> Client:
     return Client(stack)
 
 
-# --- Its driver ---
+# --- States ---
 
 
-def test_an_instance_runs_after_38_seconds_and_cloudformation_waits_for_it(client: Client) -> None:
+def test_cloudformation_waits_38_seconds_for_an_instance_to_run(client: Client) -> None:
     began = elapsed(client.aws)
     assert client.create() == "CREATE_COMPLETE"
     assert elapsed(client.aws) - began == 38
@@ -108,7 +115,7 @@ def test_an_instance_runs_after_38_seconds_and_cloudformation_waits_for_it(clien
     assert client.state() == "running"
 
 
-def test_its_agent_is_online_71_seconds_after_the_launch(client: Client) -> None:
+def test_the_agent_is_online_71_seconds_after_launch(client: Client) -> None:
     client.create()
     launched = client.moments(client.id)["pending"]
     client.aws.admin.advance(launched + 70 - elapsed(client.aws))
@@ -117,22 +124,35 @@ def test_its_agent_is_online_71_seconds_after_the_launch(client: Client) -> None
     assert client.agent() == "Online"
 
 
-@pytest.mark.parametrize("missing", AGENT_ACTIONS)
-def test_its_agent_never_registers_without_the_rights_to(client: Client, missing: str) -> None:
-    actions = [action for action in AGENT_ACTIONS if action != missing]
-    client.create({**around({**AGENT, "Action": actions}), "Client": instance()})
+def test_the_agent_registers_only_with_all_permissions(client: Client) -> None:
+    resources = {**around(), "Client": instance()}
+    for number, missing in enumerate(AGENT_ACTIONS):
+        actions = [action for action in AGENT_ACTIONS if action != missing]
+        profile = {"Roles": [{"Ref": f"Role{number}"}]}
+        resources[f"Role{number}"] = role("ec2", {**AGENT, "Action": actions})
+        resources[f"Profile{number}"] = {
+            "Type": "AWS::IAM::InstanceProfile",
+            "Properties": profile,
+        }
+        resources[f"Client{number}"] = instance(IamInstanceProfile={"Ref": f"Profile{number}"})
+    assert client.create(resources) == "CREATE_COMPLETE"
+    client.aws.admin.advance(1000)
+    registered = [
+        missing
+        for number, missing in enumerate(AGENT_ACTIONS)
+        if client.agent(client.stack.physical_id(f"Client{number}"))
+    ]
+    assert (client.agent(), registered) == ("Online", [])
+
+
+def test_the_agent_does_not_register_with_a_role_that_does_not_trust_ec2(client: Client) -> None:
+    resources = {**around(), "InstanceRole": role("lambda", AGENT), "Client": instance()}
+    assert client.create(resources) == "CREATE_COMPLETE"
     client.aws.admin.advance(1000)
     assert client.agent() is None
 
 
-def test_a_role_that_does_not_trust_ec2_is_of_no_use_to_it(client: Client) -> None:
-    made = {**around(), "InstanceRole": role("lambda", AGENT), "Client": instance()}
-    assert client.create(made) == "CREATE_COMPLETE"
-    client.aws.admin.advance(1000)
-    assert client.agent() is None
-
-
-def test_it_takes_time_to_stop_and_to_start_again(client: Client) -> None:
+def test_stopping_takes_29_seconds_and_starting_38(client: Client) -> None:
     client.create()
     client.ec2.stop_instances(InstanceIds=[client.id])
     client.aws.admin.advance(1)
@@ -147,7 +167,7 @@ def test_it_takes_time_to_stop_and_to_start_again(client: Client) -> None:
     assert moments["running"] - moments["pending"] == 38
 
 
-def test_its_agent_comes_back_after_a_stop(client: Client) -> None:
+def test_the_agent_is_online_again_after_a_restart(client: Client) -> None:
     client.create()
     client.aws.admin.advance(100)
     client.ec2.stop_instances(InstanceIds=[client.id])
@@ -158,28 +178,28 @@ def test_its_agent_comes_back_after_a_stop(client: Client) -> None:
     assert client.agent() == "Online"
 
 
-def test_what_is_stopping_cannot_be_started(client: Client) -> None:
+def test_a_stopping_instance_cannot_be_started(client: Client) -> None:
     client.create()
     client.aws.admin.pause_after("StopInstances")
     client.ec2.stop_instances(InstanceIds=[client.id])
-    code, _ = refusal(client.ec2.start_instances, InstanceIds=[client.id])
+    code, _ = error_from(client.ec2.start_instances, InstanceIds=[client.id])
     assert code == "IncorrectInstanceState"
     client.aws.admin.resume()
     until(lambda: client.state() == "stopped", "it did not stop")
 
 
-def test_starting_what_runs_changes_nothing(client: Client) -> None:
+def test_starting_a_running_instance_changes_nothing(client: Client) -> None:
     client.create()
     client.ec2.start_instances(InstanceIds=[client.id])
     assert client.state() == "running"
 
 
-def test_an_instance_that_is_not_there_cannot_be_stopped(aws: LocalAws) -> None:
-    code, _ = refusal(aws.client("ec2").stop_instances, InstanceIds=["i-0123456789abcdef0"])
+def test_stopping_a_missing_instance_fails(aws: LocalAws) -> None:
+    code, _ = error_from(aws.client("ec2").stop_instances, InstanceIds=["i-0123456789abcdef0"])
     assert code == "InvalidInstanceID.NotFound"
 
 
-def test_its_interface_is_in_its_subnet_and_keeps_its_groups(client: Client) -> None:
+def test_an_attached_interface_and_its_groups_cannot_be_deleted(client: Client) -> None:
     client.create()
     described = client.described()
     group = client.stack.physical_id("Group")
@@ -188,14 +208,14 @@ def test_its_interface_is_in_its_subnet_and_keeps_its_groups(client: Client) -> 
     )["NetworkInterfaces"]
     assert interface["SubnetId"] == described["SubnetId"] == client.aws.subnets[0]
     assert interface["PrivateIpAddress"] == described["PrivateIpAddress"]
-    assert refusal(client.ec2.delete_security_group, GroupId=group)[0] == "DependencyViolation"
-    code, _ = refusal(
+    assert error_from(client.ec2.delete_security_group, GroupId=group)[0] == "DependencyViolation"
+    code, _ = error_from(
         client.ec2.delete_network_interface, NetworkInterfaceId=interface["NetworkInterfaceId"]
     )
     assert code == "InvalidParameterValue"
 
 
-def test_a_stack_deletes_an_instance_and_then_its_group(client: Client) -> None:
+def test_a_stack_deletes_an_instance_before_its_group(client: Client) -> None:
     client.create()
     instance_id = client.id
     began = elapsed(client.aws)
@@ -206,7 +226,7 @@ def test_a_stack_deletes_an_instance_and_then_its_group(client: Client) -> None:
     assert instance_id not in [each["InstanceId"] for each in remaining["instances"]]
 
 
-def test_a_terminated_instance_is_still_described_for_an_hour(client: Client) -> None:
+def test_a_terminated_instance_is_described_for_an_hour(client: Client) -> None:
     client.create()
     instance_id = client.id
     client.stack.delete()
@@ -219,7 +239,7 @@ def test_a_terminated_instance_is_still_described_for_an_hour(client: Client) ->
 # --- Changes ---
 
 
-def test_another_type_stops_and_starts_it(client: Client) -> None:
+def test_a_new_instance_type_restarts_the_instance(client: Client) -> None:
     client.create()
     before = client.id
     began = elapsed(client.aws)
@@ -229,7 +249,7 @@ def test_another_type_stops_and_starts_it(client: Client) -> None:
     assert elapsed(client.aws) - began == 29 + 38
 
 
-def test_another_image_or_subnet_replaces_it(client: Client) -> None:
+def test_a_new_subnet_replaces_the_instance(client: Client) -> None:
     client.create()
     before = client.id
     assert client.update(SubnetId=client.aws.subnets[1]) == "UPDATE_COMPLETE"
@@ -238,7 +258,7 @@ def test_another_image_or_subnet_replaces_it(client: Client) -> None:
     assert set(client.moments(before)) == {"pending", "running", "shutting-down", "terminated"}
 
 
-def test_other_groups_are_given_in_place(client: Client) -> None:
+def test_new_security_groups_are_applied_in_place(client: Client) -> None:
     client.create()
     before = client.id
     resources = {**around(), "More": around()["Group"]}
@@ -250,7 +270,7 @@ def test_other_groups_are_given_in_place(client: Client) -> None:
     assert carried == {client.stack.physical_id(name) for name in ("Group", "More")}
 
 
-def test_tags_are_given_and_changed_in_place(client: Client) -> None:
+def test_new_tags_are_applied_in_place(client: Client) -> None:
     client.create(Tags=[{"Key": "Name", "Value": "one"}])
     before = client.id
     client.update(Tags=[{"Key": "Name", "Value": "two"}])
@@ -265,7 +285,7 @@ def test_tags_are_given_and_changed_in_place(client: Client) -> None:
     ("image", "kind", "architecture"),
     [("x86_64", "t3a.small", "x86_64"), ("arm64", "t4g.small", "arm64")],
 )
-def test_there_is_an_image_for_each_architecture(
+def test_each_architecture_has_an_image(
     client: Client, image: str, kind: str, architecture: str
 ) -> None:
     assert client.create(image=image, InstanceType=kind) == "CREATE_COMPLETE"
@@ -275,7 +295,7 @@ def test_there_is_an_image_for_each_architecture(
     assert described["ImageId"] == value
 
 
-# --- Refusals ---
+# --- Rejected properties ---
 
 
 @pytest.mark.parametrize(
@@ -283,19 +303,19 @@ def test_there_is_an_image_for_each_architecture(
     [
         ({"SubnetId": "subnet-0abc"}, "does not exist"),
         ({"SecurityGroupIds": ["sg-0abc"]}, "does not exist"),
-        ({"IamInstanceProfile": "nobody"}, "Invalid IAM Instance Profile"),
+        ({"IamInstanceProfile": "missing"}, "Invalid IAM Instance Profile"),
         ({"UserData": "IyEvYmluL3NoCg=="}, "does not support UserData"),
     ],
 )
-def test_an_instance_that_cannot_be_is_refused(
+def test_an_instance_with_invalid_properties_is_rejected(
     client: Client, properties: Json, words: str
 ) -> None:
     assert client.create(**properties) == "ROLLBACK_COMPLETE"
     assert words in client.stack.reason("Client")
 
 
-def test_a_profile_needs_a_role_that_exists(stack: Try) -> None:
-    properties = {"Roles": [fresh("nobody")]}
+def test_an_instance_profile_requires_an_existing_role(stack: SampleStack) -> None:
+    properties = {"Roles": [unique_name("missing")]}
     profile = {"Type": "AWS::IAM::InstanceProfile", "Properties": properties}
     assert stack.create({"Profile": profile}) == "ROLLBACK_COMPLETE"
     assert "cannot be found" in stack.reason("Profile")

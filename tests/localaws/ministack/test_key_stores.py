@@ -49,8 +49,8 @@ def _key(kms: Any, store: str) -> str:
 
 
 def make(kms: Any, store: str, **more: Any) -> Json:
-    made = kms.create_key(CustomKeyStoreId=store, Origin="AWS_CLOUDHSM", **more)
-    return dict(made["KeyMetadata"])
+    created = kms.create_key(CustomKeyStoreId=store, Origin="AWS_CLOUDHSM", **more)
+    return dict(created["KeyMetadata"])
 
 
 def described(kms: Any, key: str) -> Json:
@@ -67,10 +67,10 @@ def disconnect(cluster: ExistingCluster, store: str) -> None:
     cluster.aws.admin.advance(A_WHILE)
 
 
-def refusal(call: Callable[..., Any], **given: Any) -> str:
-    with pytest.raises(ClientError) as refused:
+def error_code(call: Callable[..., Any], **given: Any) -> str:
+    with pytest.raises(ClientError) as error:
         call(**given)
-    return str(refused.value.response["Error"]["Code"])
+    return str(error.value.response["Error"]["Code"])
 
 
 # ---- the cluster
@@ -90,7 +90,9 @@ def test_the_ground_is_an_active_cluster_with_a_client_that_manages_it(
     ]
 
 
-def test_the_arguments_of_every_process_on_an_instance_are_shown(cluster: ExistingCluster) -> None:
+def test_the_arguments_of_every_process_on_an_instance_are_recorded(
+    cluster: ExistingCluster,
+) -> None:
     arguments = cluster.aws.admin.processes()[cluster.client]
     assert ["dnf", "install", "-y", "/root/client.rpm"] in arguments
     assert [program for program, *_ in arguments] == ["curl", "dnf"]
@@ -102,11 +104,15 @@ def test_the_arguments_of_every_process_on_an_instance_are_shown(cluster: Existi
 def test_a_key_is_described_with_its_key_store(
     cluster: ExistingCluster, kms: Any, store: str
 ) -> None:
-    made = make(kms, store)
-    assert described(kms, made["KeyId"]) == made
-    assert made["CustomKeyStoreId"] == store
-    assert made["CloudHsmClusterId"] == cluster.cluster_id
-    assert (made["Origin"], made["KeyState"], made["Enabled"]) == ("AWS_CLOUDHSM", "Enabled", True)
+    created = make(kms, store)
+    assert described(kms, created["KeyId"]) == created
+    assert created["CustomKeyStoreId"] == store
+    assert created["CloudHsmClusterId"] == cluster.cluster_id
+    assert (created["Origin"], created["KeyState"], created["Enabled"]) == (
+        "AWS_CLOUDHSM",
+        "Enabled",
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -119,24 +125,24 @@ def test_a_key_is_described_with_its_key_store(
         ({"CustomKeyStoreId": "cks-0123456789abcdef0"}, "CustomKeyStoreNotFoundException"),
     ],
 )
-def test_a_key_that_no_key_store_would_take_is_refused(
+def test_a_key_with_unsupported_parameters_is_rejected(
     kms: Any, store: str, given: Json, code: str
 ) -> None:
     keys = len(kms.list_keys()["Keys"])
     wanted = {"CustomKeyStoreId": store, "Origin": "AWS_CLOUDHSM", **given}
-    assert refusal(kms.create_key, **wanted) == code
+    assert error_code(kms.create_key, **wanted) == code
     assert len(kms.list_keys()["Keys"]) == keys
 
 
-def test_a_key_of_the_origin_needs_a_key_store(kms: Any) -> None:
-    assert refusal(kms.create_key, Origin="AWS_CLOUDHSM") == "ValidationException"
+def test_origin_cloudhsm_requires_a_key_store(kms: Any) -> None:
+    assert error_code(kms.create_key, Origin="AWS_CLOUDHSM") == "ValidationException"
 
 
-def test_the_key_of_a_key_store_is_not_rotated_by_kms(kms: Any, key: str) -> None:
-    assert refusal(kms.enable_key_rotation, KeyId=key) == "UnsupportedOperationException"
+def test_a_key_in_a_key_store_does_not_support_rotation(kms: Any, key: str) -> None:
+    assert error_code(kms.enable_key_rotation, KeyId=key) == "UnsupportedOperationException"
 
 
-def test_keys_can_be_used_only_while_their_store_is_connected(
+def test_a_key_is_usable_only_while_its_key_store_is_connected(
     cluster: ExistingCluster, kms: Any, store: str, key: str
 ) -> None:
     alias, other = "alias/in-a-key-store", kms.create_key()["KeyMetadata"]["KeyId"]
@@ -155,28 +161,30 @@ def test_keys_can_be_used_only_while_their_store_is_connected(
         (kms.re_encrypt, {"CiphertextBlob": sealed, "DestinationKeyId": other}),
         (kms.generate_data_key, {"KeyId": key, "KeySpec": "AES_256"}),
     ):
-        assert refusal(call, **given) == "KMSInvalidStateException"
-    kms.encrypt(KeyId=other, Plaintext=b"of no key store")
+        assert error_code(call, **given) == "KMSInvalidStateException"
+    kms.encrypt(KeyId=other, Plaintext=b"outside a key store")
 
     connect(cluster, store)
     assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"plain"
 
 
-def test_a_key_that_awaits_its_deletion_can_be_saved(kms: Any, key: str) -> None:
+def test_a_scheduled_key_deletion_can_be_cancelled(kms: Any, key: str) -> None:
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     assert described(kms, key)["KeyState"] == "PendingDeletion"
-    assert refusal(kms.encrypt, KeyId=key, Plaintext=b"plain") == "KMSInvalidStateException"
+    assert error_code(kms.encrypt, KeyId=key, Plaintext=b"plain") == "KMSInvalidStateException"
     kms.cancel_key_deletion(KeyId=key)
     assert described(kms, key)["KeyState"] == "Disabled"
 
 
-def test_a_key_is_gone_when_its_time_is_over(cluster: ExistingCluster, kms: Any, key: str) -> None:
+def test_a_key_is_deleted_after_the_waiting_period(
+    cluster: ExistingCluster, kms: Any, key: str
+) -> None:
     kms.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
     cluster.aws.admin.advance(8 * DAY)
-    assert refusal(kms.describe_key, KeyId=key) == "NotFoundException"
+    assert error_code(kms.describe_key, KeyId=key) == "NotFoundException"
 
 
-def test_somebody_who_is_logged_in_as_kmsuser_keeps_kms_out(
+def test_a_login_of_kmsuser_elsewhere_makes_the_connection_fail(
     cluster: ExistingCluster, store: str
 ) -> None:
     disconnect(cluster, store)

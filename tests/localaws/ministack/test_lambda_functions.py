@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws, until
-from tests.localaws.ministack.support import Json, Try, elapsed, fresh, function, machine, role
+from tests.localaws.ministack.support import (
+    Json,
+    SampleStack,
+    elapsed,
+    function,
+    machine,
+    role,
+    unique_name,
+)
 
 FAILS = "class HsmDegraded(Exception): pass\ndef handler(e, c): raise HsmDegraded('hsm-1')"
 LOGS_TO = {
@@ -18,8 +26,10 @@ LOGS_TO = {
 }
 
 
-def made(stack: Try, code: str, others: Json | None = None, **properties: Any) -> Try:
-    """A stack with one function that may do everything."""
+def create(
+    stack: SampleStack, code: str, others: Json | None = None, **properties: Any
+) -> SampleStack:
+    """Create a stack with a function that has all permissions."""
     resources = {"FunctionRole": role("lambda", everything=True), **(others or {})}
     resources["Function"] = function(code, **properties)
     assert stack.create(resources) == "CREATE_COMPLETE", stack.events()
@@ -37,28 +47,28 @@ def invoked(aws: LocalAws, name: str) -> list[float]:
 # --- Results and errors ---
 
 
-def test_a_function_gives_its_result(stack: Try) -> None:
-    made(stack, "def handler(e, c): return {'got': e}")
+def test_a_function_returns_its_result(stack: SampleStack) -> None:
+    create(stack, "def handler(e, c): return {'got': e}")
     assert stack.invoke("Function", {"a": 1}) == {"payload": {"got": {"a": 1}}, "error": None}
 
 
-def test_an_error_has_its_class_name_and_its_trace(stack: Try) -> None:
-    made(stack, FAILS)
-    answer = stack.invoke("Function")
-    assert answer["error"] == "Unhandled"
-    payload = answer["payload"]
+def test_an_error_has_its_class_name_and_stack_trace(stack: SampleStack) -> None:
+    create(stack, FAILS)
+    result = stack.invoke("Function")
+    assert result["error"] == "Unhandled"
+    payload = result["payload"]
     assert (payload["errorType"], payload["errorMessage"]) == ("HsmDegraded", "hsm-1")
     assert "in handler" in payload["stackTrace"][-1]
 
 
-def test_a_state_machine_catches_an_error_by_its_class_name(stack: Try) -> None:
+def test_a_state_machine_catches_an_error_by_its_class_name(stack: SampleStack) -> None:
     catch = [{"ErrorEquals": ["HsmDegraded"], "ResultPath": "$.Error", "Next": "Caught"}]
     states = {
         "Task": {"Type": "Task", "Resource": "${Function.Arn}", "Catch": catch, "End": True},
         "Caught": {"Type": "Pass", "InputPath": "$.Error.Error", "End": True},
     }
     others = {"MachineRole": role("states", everything=True), "Machine": machine(states)}
-    made(stack, FAILS, others)
+    create(stack, FAILS, others)
     assert stack.run("Machine")["output"] == '"HsmDegraded"'
 
 
@@ -72,15 +82,15 @@ def test_a_state_machine_catches_an_error_by_its_class_name(stack: Try) -> None:
         ("import time\ndef handler(e, c): time.sleep(60)", "Sandbox.Timedout"),
     ],
 )
-def test_what_goes_wrong_with_an_environment_is_told_apart(
-    stack: Try, code: str, error: str
+def test_failures_of_the_runtime_have_their_own_error_types(
+    stack: SampleStack, code: str, error: str
 ) -> None:
-    made(stack, code)
+    create(stack, code)
     assert stack.invoke("Function")["payload"]["errorType"] == error
 
 
-def test_a_changed_function_runs_its_new_code(stack: Try) -> None:
-    made(stack, "def handler(e, c): return 1")
+def test_an_updated_function_runs_its_new_code(stack: SampleStack) -> None:
+    create(stack, "def handler(e, c): return 1")
     assert stack.invoke("Function")["payload"] == 1
     changed = {
         "FunctionRole": role("lambda", everything=True),
@@ -93,7 +103,7 @@ def test_a_changed_function_runs_its_new_code(stack: Try) -> None:
     assert stack.invoke("Function")["payload"] == "new"
 
 
-def test_a_function_acts_with_its_role(stack: Try) -> None:
+def test_a_function_has_the_permissions_of_its_role(stack: SampleStack) -> None:
     code = (
         "import boto3\n"
         "def handler(e, c):\n"
@@ -106,10 +116,10 @@ def test_a_function_acts_with_its_role(stack: Try) -> None:
     assert "ec2:DescribeVpcs" in payload["errorMessage"]
 
 
-# --- What CloudFormation refuses ---
+# --- Rejected by CloudFormation ---
 
 
-def test_code_that_is_not_there_is_refused(stack: Try) -> None:
+def test_missing_code_is_rejected(stack: SampleStack) -> None:
     resources = {
         "FunctionRole": role("lambda"),
         "Function": function("", Code={"S3Bucket": "rehearsal-artifacts", "S3Key": "nothing.zip"}),
@@ -119,14 +129,16 @@ def test_code_that_is_not_there_is_refused(stack: Try) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 901])
-def test_a_timeout_is_a_second_to_fifteen_minutes(stack: Try, seconds: int) -> None:
+def test_a_timeout_must_be_between_one_second_and_fifteen_minutes(
+    stack: SampleStack, seconds: int
+) -> None:
     resources = {"FunctionRole": role("lambda"), "Function": function("", Timeout=seconds)}
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
     assert "Timeout" in stack.reason("Function")
 
 
-def test_a_name_that_is_taken_is_refused(stack: Try) -> None:
-    code, name = "def handler(e, c): pass", fresh("function")
+def test_a_function_with_an_existing_name_is_rejected(stack: SampleStack) -> None:
+    code, name = "def handler(e, c): pass", unique_name("function")
     resources = {
         "FunctionRole": role("lambda"),
         "First": function(code, FunctionName=name),
@@ -139,8 +151,8 @@ def test_a_name_that_is_taken_is_refused(stack: Try) -> None:
 # --- Logs ---
 
 
-def test_a_function_logs_to_its_own_group(stack: Try) -> None:
-    name = fresh("/own")
+def test_a_function_logs_to_its_configured_group(stack: SampleStack) -> None:
+    name = unique_name("/group")
     group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
     code = "import logging\ndef handler(e, c):\n    print('printed')\n    logging.warning('logged')"
     resources = {
@@ -157,14 +169,14 @@ def test_a_function_logs_to_its_own_group(stack: Try) -> None:
     assert lines[-2].startswith("END RequestId: ")
 
 
-def test_a_function_may_log_as_json(stack: Try) -> None:
-    name = fresh("/own")
+def test_a_function_can_log_json(stack: SampleStack) -> None:
+    name = unique_name("/group")
     group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
     code = (
         "import logging\n"
         "def handler(e, c):\n"
-        "    logging.getLogger('x').info('told', extra={'step': 'One'})\n"
-        "    logging.getLogger('x').debug('not told')\n"
+        "    logging.getLogger('x').info('logged', extra={'step': 'One'})\n"
+        "    logging.getLogger('x').debug('suppressed')\n"
     )
     resources = {
         "Group": group,
@@ -177,12 +189,12 @@ def test_a_function_may_log_as_json(stack: Try) -> None:
     stack.invoke("Function")
     start, line, report = (json.loads(line) for line in stack.logs(name))
     assert (start["type"], report["type"]) == ("platform.start", "platform.report")
-    assert (line["level"], line["message"], line["step"]) == ("INFO", "told", "One")
+    assert (line["level"], line["message"], line["step"]) == ("INFO", "logged", "One")
 
 
 @pytest.mark.parametrize("missing", ["logs:CreateLogStream", "logs:PutLogEvents"])
-def test_without_the_rights_a_log_is_lost(stack: Try, missing: str) -> None:
-    name = fresh("/own")
+def test_logs_are_lost_without_permission_to_write_them(stack: SampleStack, missing: str) -> None:
+    name = unique_name("/group")
     actions = [action for action in LOGS_TO["Action"] if action != missing]
     resources = {
         "Group": {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}},
@@ -194,7 +206,7 @@ def test_without_the_rights_a_log_is_lost(stack: Try, missing: str) -> None:
     assert stack.logs(name) == []
 
 
-def test_a_group_is_made_only_with_the_right_to_make_it(aws: LocalAws, stack: Try) -> None:
+def test_the_log_group_is_created_only_with_permission(aws: LocalAws, stack: SampleStack) -> None:
     resources = {"FunctionRole": role("lambda"), "Function": function("def handler(e, c): pass")}
     stack.create(resources)
     stack.invoke("Function")
@@ -204,17 +216,17 @@ def test_a_group_is_made_only_with_the_right_to_make_it(aws: LocalAws, stack: Tr
 # --- Asynchronous invocations ---
 
 
-def asynchronous(stack: Try) -> str:
+def asynchronous(stack: SampleStack) -> str:
     name = stack.physical_id("Function")
     stack.aws.client("lambda").invoke(FunctionName=name, InvocationType="Event", Payload=b"{}")
     return name
 
 
-def test_an_event_is_tried_again_after_one_minute_and_then_after_two(
-    aws: LocalAws, stack: Try
+def test_a_failed_event_is_retried_after_one_and_two_minutes(
+    aws: LocalAws, stack: SampleStack
 ) -> None:
-    name = asynchronous(made(stack, FAILS))
-    until(lambda: len(invoked(aws, name)) == 3, "it was not tried three times")
+    name = asynchronous(create(stack, FAILS))
+    until(lambda: len(invoked(aws, name)) == 3, "it was not invoked three times")
     moments = invoked(aws, name)
     assert [later - earlier for earlier, later in itertools.pairwise(moments)] == [60, 120]
     aws.admin.advance(1000)
@@ -230,62 +242,64 @@ def test_an_event_is_tried_again_after_one_minute_and_then_after_two(
         ({"MaximumEventAgeInSeconds": 180}, 3),
     ],
 )
-def test_how_often_an_event_is_tried_again_can_be_set(
-    aws: LocalAws, stack: Try, setting: Json, times: int
+def test_the_number_of_retries_is_configurable(
+    aws: LocalAws, stack: SampleStack, setting: Json, times: int
 ) -> None:
     properties = {"FunctionName": {"Ref": "Function"}, "Qualifier": "$LATEST", **setting}
     others = {"Setting": {"Type": "AWS::Lambda::EventInvokeConfig", "Properties": properties}}
-    name = asynchronous(made(stack, FAILS, others))
+    name = asynchronous(create(stack, FAILS, others))
     aws.admin.advance(1000)
     assert len(invoked(aws, name)) == times
 
 
-def test_an_event_that_succeeds_is_done(aws: LocalAws, stack: Try) -> None:
-    name = asynchronous(made(stack, "def handler(e, c): pass"))
+def test_a_successful_event_is_not_retried(aws: LocalAws, stack: SampleStack) -> None:
+    name = asynchronous(create(stack, "def handler(e, c): pass"))
     aws.admin.advance(1000)
     assert len(invoked(aws, name)) == 1
 
 
-# --- Time and death ---
+# --- Time and faults ---
 
 
-def test_time_stands_still_while_a_function_computes(aws: LocalAws, stack: Try) -> None:
+def test_virtual_time_does_not_pass_while_a_function_computes(
+    aws: LocalAws, stack: SampleStack
+) -> None:
     code = "def handler(e, c): return sum(range(3_000_000)) and None"
-    made(stack, code, Timeout=1)
+    create(stack, code, Timeout=1)
     began = elapsed(aws)
     assert stack.invoke("Function")["error"] is None
     assert elapsed(aws) == began
 
 
-def test_a_function_sleeps_in_virtual_time(aws: LocalAws, stack: Try) -> None:
-    made(stack, "import time\ndef handler(e, c): time.sleep(500)", Timeout=900)
+def test_a_function_sleeps_in_virtual_time(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, "import time\ndef handler(e, c): time.sleep(500)", Timeout=900)
     began = elapsed(aws)
     stack.invoke("Function")
     assert elapsed(aws) - began == 500
 
 
 @pytest.mark.parametrize(("moment", "printed"), [("before", False), ("after", True)])
-def test_a_worker_may_die_in_the_middle_of_a_step(
-    aws: LocalAws, stack: Try, moment: str, printed: bool
+def test_a_fault_can_end_a_worker_before_or_after_a_step(
+    aws: LocalAws, stack: SampleStack, moment: str, printed: bool
 ) -> None:
-    name = fresh("worker")
-    made(stack, "def handler(e, c): print('done')", FunctionName=name)
+    name = unique_name("worker")
+    create(stack, "def handler(e, c): print('done')", FunctionName=name)
     aws.admin.fault({"lambda": name, "step": "CreateHsm", "die": moment})
     assert stack.invoke("Function", {"Step": "Other"})["error"] is None
-    answer = stack.invoke("Function", {"Step": "CreateHsm"})
-    assert answer["payload"]["errorType"] == "Runtime.ExitError"
+    result = stack.invoke("Function", {"Step": "CreateHsm"})
+    assert result["payload"]["errorType"] == "Runtime.ExitError"
     done = [line for line in stack.logs(f"/aws/lambda/{name}") if line == "done"]
     assert len(done) == (2 if printed else 1)
     assert stack.invoke("Function", {"Step": "CreateHsm"})["error"] is None
 
 
-def test_the_timeline_tells_of_invocations_and_their_steps(aws: LocalAws, stack: Try) -> None:
-    name = fresh("worker")
-    made(stack, FAILS, FunctionName=name)
+def test_the_event_log_has_invocations_with_their_steps(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("worker")
+    create(stack, FAILS, FunctionName=name)
     stack.invoke("Function", {"Step": "CreateHsm"})
-    told = [
+    events = [
         (event["event"], event["step"], event.get("error"))
         for event in aws.admin.event_log()
         if (event["service"], event["subject"]) == ("lambda", name)
     ]
-    assert told == [("Invoked", "CreateHsm", None), ("Failed", "CreateHsm", "HsmDegraded")]
+    assert events == [("Invoked", "CreateHsm", None), ("Failed", "CreateHsm", "HsmDegraded")]

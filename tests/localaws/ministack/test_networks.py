@@ -6,34 +6,34 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws
-from tests.localaws.ministack.support import Json, Try, elapsed, fresh, refusal
+from tests.localaws.ministack.support import Json, SampleStack, elapsed, error_from, unique_name
 
 
 class Groups:
-    """Security groups made by the API, which go when the test is over."""
+    """Security groups created by the API, deleted after the test."""
 
     def __init__(self, aws: LocalAws) -> None:
         self.aws, self.ec2 = aws, aws.client("ec2")
         self.ids: list[str] = []
 
-    def make(self) -> str:
+    def create(self) -> str:
         group = self.ec2.create_security_group(
-            GroupName=fresh("group"), Description="d", VpcId=self.aws.vpc
+            GroupName=unique_name("group"), Description="d", VpcId=self.aws.vpc
         )
         self.ids.append(group["GroupId"])
         return self.ids[-1]
 
     def remove(self) -> None:
-        for group in self.there():
+        for group in self.existing():
             for direction in ("ingress", "egress"):
                 rules = group["IpPermissions" + ("" if direction == "ingress" else "Egress")]
                 if rules:
                     revoke = getattr(self.ec2, f"revoke_security_group_{direction}")
                     revoke(GroupId=group["GroupId"], IpPermissions=rules)
-        for group in self.there():
+        for group in self.existing():
             self.ec2.delete_security_group(GroupId=group["GroupId"])
 
-    def there(self, **more: Any) -> list[Json]:
+    def existing(self, **more: Any) -> list[Json]:
         filters = [{"Name": "group-id", "Values": self.ids}, *more.pop("Filters", [])]
         groups: list[Json] = self.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
         return groups
@@ -56,7 +56,7 @@ def group(**properties: Any) -> Json:
     return {"Type": "AWS::EC2::SecurityGroup", "Properties": more}
 
 
-def created(stack: Try, resources: Json) -> str:
+def created(stack: SampleStack, resources: Json) -> str:
     return stack.create(
         resources,
         {"pVpc": stack.aws.vpc},
@@ -64,60 +64,60 @@ def created(stack: Try, resources: Json) -> str:
     )
 
 
-# --- By the API ---
+# --- API ---
 
 
-def test_a_group_that_a_rule_names_cannot_be_deleted(groups: Groups) -> None:
-    mine, other = groups.make(), groups.make()
+def test_a_group_named_in_a_rule_of_another_cannot_be_deleted(groups: Groups) -> None:
+    mine, other = groups.create(), groups.create()
     groups.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule(mine))
-    code, _ = refusal(groups.ec2.delete_security_group, GroupId=mine)
+    code, _ = error_from(groups.ec2.delete_security_group, GroupId=mine)
     assert code == "DependencyViolation"
     groups.ec2.revoke_security_group_ingress(GroupId=other, IpPermissions=rule(mine))
     groups.ec2.delete_security_group(GroupId=mine)
 
 
-def test_a_group_that_names_itself_can_be_deleted(groups: Groups) -> None:
-    mine = groups.make()
+def test_a_group_named_in_its_own_rule_can_be_deleted(groups: Groups) -> None:
+    mine = groups.create()
     groups.ec2.authorize_security_group_ingress(GroupId=mine, IpPermissions=rule(mine))
     groups.ec2.delete_security_group(GroupId=mine)
 
 
-def test_a_group_that_an_interface_carries_cannot_be_deleted(groups: Groups) -> None:
-    mine = groups.make()
+def test_a_group_of_an_interface_cannot_be_deleted(groups: Groups) -> None:
+    mine = groups.create()
     subnet = groups.aws.subnets[0]
     interface = groups.ec2.create_network_interface(SubnetId=subnet, Groups=[mine])
     identifier = interface["NetworkInterface"]["NetworkInterfaceId"]
-    assert refusal(groups.ec2.delete_security_group, GroupId=mine)[0] == "DependencyViolation"
+    assert error_from(groups.ec2.delete_security_group, GroupId=mine)[0] == "DependencyViolation"
     groups.ec2.delete_network_interface(NetworkInterfaceId=identifier)
     groups.ec2.delete_security_group(GroupId=mine)
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_rule_cannot_be_there_twice(groups: Groups, direction: str) -> None:
-    mine, other = groups.make(), groups.make()
+def test_a_duplicate_rule_is_rejected(groups: Groups, direction: str) -> None:
+    mine, other = groups.create(), groups.create()
     authorize = getattr(groups.ec2, f"authorize_security_group_{direction}")
     authorize(GroupId=mine, IpPermissions=rule(other))
-    code, _ = refusal(authorize, GroupId=mine, IpPermissions=rule(other))
+    code, _ = error_from(authorize, GroupId=mine, IpPermissions=rule(other))
     assert code == "InvalidPermission.Duplicate"
     authorize(GroupId=mine, IpPermissions=rule(other, port=2224))
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_rule_that_is_not_there_cannot_be_revoked(groups: Groups, direction: str) -> None:
-    mine = groups.make()
+def test_revoking_a_missing_rule_fails(groups: Groups, direction: str) -> None:
+    mine = groups.create()
     revoke = getattr(groups.ec2, f"revoke_security_group_{direction}")
-    code, _ = refusal(revoke, GroupId=mine, IpPermissions=rule(mine))
+    code, _ = error_from(revoke, GroupId=mine, IpPermissions=rule(mine))
     assert code == "InvalidPermission.NotFound"
 
 
-def test_a_rule_cannot_name_a_group_that_is_not_there(groups: Groups) -> None:
-    given = {"GroupId": groups.make(), "IpPermissions": rule("sg-0abc")}
-    code, _ = refusal(groups.ec2.authorize_security_group_ingress, **given)
+def test_a_rule_for_a_missing_group_is_rejected(groups: Groups) -> None:
+    given = {"GroupId": groups.create(), "IpPermissions": rule("sg-0abc")}
+    code, _ = error_from(groups.ec2.authorize_security_group_ingress, **given)
     assert code == "InvalidGroup.NotFound"
 
 
-def test_groups_can_be_found_by_whom_they_name(groups: Groups) -> None:
-    mine, other = groups.make(), groups.make()
+def test_groups_are_filtered_by_the_peers_in_their_rules(groups: Groups) -> None:
+    mine, other = groups.create(), groups.create()
     groups.ec2.authorize_security_group_ingress(GroupId=other, IpPermissions=rule(mine))
 
     def naming(direction: str) -> list[str]:
@@ -129,8 +129,8 @@ def test_groups_can_be_found_by_whom_they_name(groups: Groups) -> None:
     assert (naming(""), naming("egress.")) == ([other], [])
 
 
-def test_groups_can_be_found_by_tag_and_name_together(groups: Groups) -> None:
-    mine, other = groups.make(), groups.make()
+def test_groups_are_filtered_by_tag_and_vpc_together(groups: Groups) -> None:
+    mine, other = groups.create(), groups.create()
     for tagged, value in ((mine, "mine"), (other, "other")):
         tags = [{"Key": "stack", "Value": value}]
         groups.ec2.create_tags(Resources=[tagged], Tags=tags)
@@ -138,49 +138,51 @@ def test_groups_can_be_found_by_tag_and_name_together(groups: Groups) -> None:
 
     def found(*values: str) -> list[str]:
         filters = [{"Name": "tag:stack", "Values": list(values)}, vpc]
-        return [each["GroupId"] for each in groups.there(Filters=filters)]
+        return [each["GroupId"] for each in groups.existing(Filters=filters)]
 
     assert found("mine") == [mine]
     assert set(found("mine", "other")) == {mine, other}
-    assert found("nobody") == []
+    assert found("neither") == []
 
 
-def test_a_filter_that_is_not_rehearsed_is_refused(groups: Groups) -> None:
+def test_an_unsupported_filter_is_rejected(groups: Groups) -> None:
     given = [{"Name": "owner-id", "Values": ["1"]}]
-    assert "does not support" in refusal(groups.ec2.describe_security_groups, Filters=given)[1]
-    assert "does not support" in refusal(groups.ec2.describe_network_interfaces, Filters=given)[1]
-    assert "does not support" in refusal(groups.ec2.describe_instances, Filters=given)[1]
+    assert "does not support" in error_from(groups.ec2.describe_security_groups, Filters=given)[1]
+    assert (
+        "does not support" in error_from(groups.ec2.describe_network_interfaces, Filters=given)[1]
+    )
+    assert "does not support" in error_from(groups.ec2.describe_instances, Filters=given)[1]
 
 
-def test_interfaces_can_be_found_by_group_and_by_subnet(groups: Groups) -> None:
-    mine, subnet = groups.make(), groups.aws.subnets[0]
-    made = groups.ec2.create_network_interface(
+def test_interfaces_are_filtered_by_group_subnet_and_description(groups: Groups) -> None:
+    mine, subnet = groups.create(), groups.aws.subnets[0]
+    created = groups.ec2.create_network_interface(
         SubnetId=subnet, Groups=[mine], Description="of the test"
     )["NetworkInterface"]
 
-    def found(name: str, value: str) -> list[str]:
-        answer = groups.ec2.describe_network_interfaces(
+    def matching(name: str, value: str) -> list[str]:
+        found = groups.ec2.describe_network_interfaces(
             Filters=[{"Name": name, "Values": [value]}, {"Name": "group-id", "Values": [mine]}]
         )
-        return [each["NetworkInterfaceId"] for each in answer["NetworkInterfaces"]]
+        return [each["NetworkInterfaceId"] for each in found["NetworkInterfaces"]]
 
-    identifier = made["NetworkInterfaceId"]
-    assert found("subnet-id", subnet) == [identifier]
-    assert found("subnet-id", groups.aws.subnets[1]) == []
-    assert found("description", "of the test") == [identifier]
+    identifier = created["NetworkInterfaceId"]
+    assert matching("subnet-id", subnet) == [identifier]
+    assert matching("subnet-id", groups.aws.subnets[1]) == []
+    assert matching("description", "of the test") == [identifier]
     groups.ec2.delete_network_interface(NetworkInterfaceId=identifier)
 
 
-def test_there_are_three_subnets_in_three_zones(aws: LocalAws) -> None:
+def test_the_default_vpc_has_subnets_in_three_zones(aws: LocalAws) -> None:
     subnets = aws.client("ec2").describe_subnets(SubnetIds=aws.subnets)["Subnets"]
     assert len({subnet["AvailabilityZone"] for subnet in subnets}) == 3
     assert {subnet["VpcId"] for subnet in subnets} == {aws.vpc}
 
 
-# --- By CloudFormation ---
+# --- CloudFormation ---
 
 
-def test_rules_of_their_own_come_and_go_with_a_stack(aws: LocalAws, stack: Try) -> None:
+def test_a_stack_creates_and_deletes_rule_resources(aws: LocalAws, stack: SampleStack) -> None:
     between: Json = {"IpProtocol": "tcp", "FromPort": 2223, "ToPort": 2225}
     inward = {**between, "GroupId": {"Ref": "Mine"}, "SourceSecurityGroupId": {"Ref": "Other"}}
     outward = {
@@ -205,7 +207,7 @@ def test_rules_of_their_own_come_and_go_with_a_stack(aws: LocalAws, stack: Try) 
     assert elapsed(aws) == began
 
 
-def test_a_rule_that_somebody_took_away_does_no_harm(aws: LocalAws, stack: Try) -> None:
+def test_a_stack_with_a_revoked_rule_can_be_deleted(aws: LocalAws, stack: SampleStack) -> None:
     properties = {
         "GroupId": {"Ref": "Mine"},
         "IpProtocol": "tcp",
@@ -232,11 +234,11 @@ def test_a_rule_that_somebody_took_away_does_no_harm(aws: LocalAws, stack: Try) 
     assert stack.delete() == "DELETE_COMPLETE"
 
 
-def test_a_stack_tries_for_a_quarter_of_an_hour_to_delete_a_group_in_use(
-    aws: LocalAws, stack: Try, groups: Groups
+def test_a_stack_retries_for_15_minutes_to_delete_a_group_in_use(
+    aws: LocalAws, stack: SampleStack, groups: Groups
 ) -> None:
     created(stack, {"Mine": group()})
-    mine, outside = stack.physical_id("Mine"), groups.make()
+    mine, outside = stack.physical_id("Mine"), groups.create()
     groups.ec2.authorize_security_group_ingress(GroupId=outside, IpPermissions=rule(mine))
     began = elapsed(aws)
     assert stack.delete() == "DELETE_FAILED"
@@ -246,8 +248,8 @@ def test_a_stack_tries_for_a_quarter_of_an_hour_to_delete_a_group_in_use(
     assert stack.delete() == "DELETE_COMPLETE"
 
 
-def test_a_group_of_the_same_name_cannot_be_made(stack: Try) -> None:
-    name = fresh("named")
+def test_a_group_with_an_existing_name_is_rejected(stack: SampleStack) -> None:
+    name = unique_name("named")
     resources = {
         "First": group(GroupName=name),
         "Second": {**group(GroupName=name), "DependsOn": "First"},

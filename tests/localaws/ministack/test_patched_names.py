@@ -10,64 +10,70 @@ import yaml
 
 from localaws.ministack import access, templates
 from localaws.ministack.patched_names import TABLE
-from tests.templates.template import TEMPLATES, Template
+from tests.templates.template import TEMPLATES
 
-PACKAGE = Path(access.__file__).parent.parent
-LISTED = [(module, attribute) for module in TABLE for attribute in TABLE[module]]
+ROOT = Path(access.__file__).parents[2]
+SOURCES = {path.relative_to(ROOT): path.read_text() for path in (ROOT / "localaws").rglob("*.py")}
+LISTED = [(module, name) for module in TABLE for name in TABLE[module]]
 
 
-def test_the_installed_ministack_is_the_one_the_seams_were_made_for() -> None:
+def test_the_patches_are_for_the_installed_and_pinned_version_of_ministack() -> None:
     assert version("ministack") == access.VERSION
-
-
-def test_the_pinned_ministack_is_the_one_the_seams_were_made_for() -> None:
-    pins = (PACKAGE.parent / "requirements.txt").read_text()
+    pins = (ROOT / "requirements.txt").read_text()
     assert re.search(rf"^ministack=={re.escape(access.VERSION)}\b", pins, re.MULTILINE)
 
 
-@pytest.mark.parametrize(("module", "attribute"), LISTED, ids=lambda name: name)
-def test_a_seam_is_there(module: str, attribute: str) -> None:
-    assert hasattr(importlib.import_module(f"ministack.{module}"), attribute)
+def test_ministack_has_every_listed_name() -> None:
+    missing = [
+        f"{module}.{name}"
+        for module, name in LISTED
+        if not hasattr(importlib.import_module(f"ministack.{module}"), name)
+    ]
+    assert missing == []
 
 
-def test_every_seam_has_its_reason() -> None:
+def test_every_listed_name_has_a_purpose() -> None:
     assert [name for name in LISTED if not TABLE[name[0]][name[1]].strip()] == []
 
 
-def test_every_seam_is_used() -> None:
-    text = "".join(
-        path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "patched_names.py"
-    )
+def test_every_listed_name_is_used() -> None:
+    text = "".join(text for path, text in SOURCES.items() if path.name != "patched_names.py")
     words = {*re.findall(r"\w+", text)}
     assert [name for name in LISTED if name[1] not in words] == []
 
 
-def test_what_the_table_does_not_list_cannot_be_reached() -> None:
+def test_an_unlisted_name_can_be_neither_read_nor_replaced() -> None:
+    ec2 = access.ministack("services.ec2")
     with pytest.raises(access.UnlistedNameError):
-        _ = access.ministack("services.ec2")._launch_templates
-
-
-def test_what_the_table_does_not_list_cannot_be_replaced() -> None:
+        _ = ec2._launch_templates
     with pytest.raises(access.UnlistedNameError):
-        access.ministack("services.ec2")._vm_launch = None
+        ec2._vm_launch = None
 
 
-def test_what_ministack_does_not_have_cannot_be_replaced() -> None:
+def test_a_missing_name_cannot_be_replaced() -> None:
     with pytest.raises(AttributeError):
-        access.ministack("services.ec2")._no_such_thing = None
+        access.ministack("services.ec2")._no_such_name = None
 
 
-def test_nobody_reaches_for_ministack_but_through_the_table() -> None:
-    directly = {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*.py")
-        if re.search(r"^\s*(from|import) ministack", path.read_text(), re.MULTILINE)
-    }
-    assert directly == set()
+def test_ministack_is_reached_through_access_from_its_patches_and_the_top_level_only() -> None:
+    offenders = [
+        str(path)
+        for path, text in SOURCES.items()
+        if re.search(r"^\s*(from|import) ministack\b", text, re.MULTILINE)
+        or (
+            "localaws.ministack" in text
+            and path.parent not in (Path("localaws"), Path("localaws/ministack"))
+        )
+    ]
+    assert offenders == []
 
 
-@pytest.mark.parametrize("template", TEMPLATES, ids=repr)
-def test_templates_read_in_c_are_the_same(template: Template) -> None:
-    text = (PACKAGE.parent / "templates" / template.name).read_text()
-    ministacks = importlib.import_module("ministack.services.cloudformation.engine").CfnLoader
-    assert yaml.load(text, templates.in_c(ministacks)) == yaml.load(text, ministacks)
+def test_templates_parsed_in_c_are_the_same() -> None:
+    original = importlib.import_module("ministack.services.cloudformation.engine").CfnLoader
+    different = [
+        template.name
+        for template in TEMPLATES
+        if yaml.load(text := (ROOT / "templates" / template.name).read_text(), original)
+        != yaml.load(text, templates.in_c(original))
+    ]
+    assert different == []

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from localaws.client import LocalAws
-from tests.localaws.ministack.support import Json, Try, fresh, refusal
+from tests.localaws.ministack.support import Json, SampleStack, error_from, unique_name
 
 
 def content(word: str = "one") -> Json:
@@ -30,21 +30,21 @@ def stored(aws: LocalAws, name: str) -> tuple[str, Json]:
 # --- Documents ---
 
 
-def test_a_document_comes_and_goes_with_its_stack(aws: LocalAws, stack: Try) -> None:
+def test_a_stack_creates_and_deletes_a_document(aws: LocalAws, stack: SampleStack) -> None:
     assert stack.create(document()) == "CREATE_COMPLETE"
     name = stack.physical_id("Document")
     assert stored(aws, name) == ("1", content())
     assert stack.delete() == "DELETE_COMPLETE"
-    assert refusal(aws.client("ssm").get_document, Name=name)[0] == "InvalidDocument"
+    assert error_from(aws.client("ssm").get_document, Name=name)[0] == "InvalidDocument"
 
 
-def test_a_document_that_somebody_deleted_does_no_harm(aws: LocalAws, stack: Try) -> None:
+def test_a_stack_with_a_missing_document_can_be_deleted(aws: LocalAws, stack: SampleStack) -> None:
     stack.create(document())
     aws.client("ssm").delete_document(Name=stack.physical_id("Document"))
     assert stack.delete() == "DELETE_COMPLETE"
 
 
-def test_a_changed_document_is_replaced(aws: LocalAws, stack: Try) -> None:
+def test_a_changed_document_is_replaced(aws: LocalAws, stack: SampleStack) -> None:
     stack.create(document())
     before = stack.physical_id("Document")
     assert stack.update(document("two")) == "UPDATE_COMPLETE"
@@ -54,7 +54,9 @@ def test_a_changed_document_is_replaced(aws: LocalAws, stack: Try) -> None:
     assert before not in aws.admin.inventory()["ssm"]["documents"]
 
 
-def test_a_changed_document_gets_a_new_version_if_told_so(aws: LocalAws, stack: Try) -> None:
+def test_update_method_new_version_updates_a_document_in_place(
+    aws: LocalAws, stack: SampleStack
+) -> None:
     stack.create(document(UpdateMethod="NewVersion"))
     before = stack.physical_id("Document")
     assert stack.update(document("two", UpdateMethod="NewVersion")) == "UPDATE_COMPLETE"
@@ -62,15 +64,15 @@ def test_a_changed_document_gets_a_new_version_if_told_so(aws: LocalAws, stack: 
     assert stored(aws, before) == ("2", content("two"))
 
 
-def test_a_changed_document_with_a_name_of_its_own_cannot_be_replaced(stack: Try) -> None:
-    name = fresh("Document")
+def test_a_document_with_an_explicit_name_cannot_be_replaced(stack: SampleStack) -> None:
+    name = unique_name("Document")
     stack.create(document(Name=name))
     assert stack.update(document("two", Name=name)) == "UPDATE_ROLLBACK_COMPLETE"
     assert "custom-named resource requires replacing" in stack.reason("Document")
 
 
-def test_a_document_whose_name_is_taken_is_refused(aws: LocalAws, stack: Try) -> None:
-    name = fresh("Document")
+def test_a_document_with_an_existing_name_is_rejected(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("Document")
     aws.client("ssm").create_document(
         Name=name, Content=json.dumps(content()), DocumentType="Command"
     )
@@ -79,7 +81,7 @@ def test_a_document_whose_name_is_taken_is_refused(aws: LocalAws, stack: Try) ->
     aws.client("ssm").delete_document(Name=name)
 
 
-def test_a_document_that_systems_manager_does_not_take_is_refused(stack: Try) -> None:
+def test_an_invalid_document_is_rejected(stack: SampleStack) -> None:
     assert stack.create(document(Content={"schemaVersion": "9"})) == "ROLLBACK_COMPLETE"
     assert "InvalidDocument" in stack.reason("Document")
 
@@ -87,8 +89,8 @@ def test_a_document_that_systems_manager_does_not_take_is_refused(stack: Try) ->
 # --- Log groups ---
 
 
-def test_a_log_group_comes_and_goes_with_its_stack(aws: LocalAws, stack: Try) -> None:
-    properties = {"LogGroupName": fresh("/group"), "RetentionInDays": 30}
+def test_a_stack_creates_and_deletes_a_log_group(aws: LocalAws, stack: SampleStack) -> None:
+    properties = {"LogGroupName": unique_name("/group"), "RetentionInDays": 30}
     group = {"Type": "AWS::Logs::LogGroup", "Properties": properties, "DeletionPolicy": "Delete"}
     assert stack.create({"Group": group}) == "CREATE_COMPLETE"
     name = properties["LogGroupName"]
@@ -98,21 +100,21 @@ def test_a_log_group_comes_and_goes_with_its_stack(aws: LocalAws, stack: Try) ->
     assert name not in aws.admin.inventory()["logs"]
 
 
-def test_a_log_group_may_outlive_its_stack(aws: LocalAws, stack: Try) -> None:
-    name = fresh("/group")
-    kept = {
+def test_a_retained_log_group_outlives_its_stack(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("/group")
+    retained = {
         "Type": "AWS::Logs::LogGroup",
         "Properties": {"LogGroupName": name},
         "DeletionPolicy": "Retain",
     }
-    stack.create({"Group": kept})
+    stack.create({"Group": retained})
     assert stack.delete() == "DELETE_COMPLETE"
     assert name in aws.admin.inventory()["logs"]
     aws.client("logs").delete_log_group(logGroupName=name)
 
 
-def test_a_log_group_whose_name_is_taken_is_refused(aws: LocalAws, stack: Try) -> None:
-    name = fresh("/group")
+def test_a_log_group_with_an_existing_name_is_rejected(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("/group")
     aws.client("logs").create_log_group(logGroupName=name)
     group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": name}}
     assert stack.create({"Group": group}) == "ROLLBACK_COMPLETE"

@@ -7,226 +7,245 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws, until
-from tests.localaws.ministack.custom_resource_function import Things
-from tests.localaws.ministack.support import Json, Try, fresh, refusal
+from tests.localaws.ministack.custom_resource_function import CustomResourceStack
+from tests.localaws.ministack.support import Json, SampleStack, error_from, unique_name
 
-# Answers after this many virtual seconds.
+# The function responds after this many virtual seconds.
 SLOW = {"Sleep": "600"}
-FAILING = {"Answer": {"Status": "FAILED", "Reason": "no"}}
+FAILING = {"Response": {"Status": "FAILED", "Reason": "no"}}
 
 
 def parameter(**more: Any) -> Json:
     return {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": "x", **more}}
 
 
-def begin(things: Things, operation: str, changed: Json) -> None:
-    """Begin to create or update; time stands still while CloudFormation waits for an answer."""
-    admin, before = things.stack.aws.admin, len(things.invoked())
+def begin(custom: CustomResourceStack, operation: str, changed: Json) -> None:
+    """Start to create or update; the clock is paused while CloudFormation waits for a response."""
+    admin, before = custom.stack.aws.admin, len(custom.invoked())
     admin.pause_after(operation)
-    act = things.stack.create if operation == "CreateStack" else things.stack.update
-    act(things.resources(changed), wait=False)
-    until(lambda: len(things.invoked()) > before, "nothing was asked")
+    start = custom.stack.create if operation == "CreateStack" else custom.stack.update
+    start(custom.resources(changed), wait=False)
+    until(lambda: len(custom.invoked()) > before, "no request was sent")
 
 
-def statuses(stack: Try) -> list[str]:
-    """The stack's own statuses, earliest first."""
+def statuses(stack: SampleStack) -> list[str]:
+    """The statuses of the stack itself, earliest first."""
     return [status for _, status, _ in stack.events(stack.name)]
 
 
 # --- Order and time ---
 
 
-def test_events_carry_virtual_time(aws: LocalAws, things: Things) -> None:
-    things.create(Create=SLOW)
-    events = aws.client("cloudformation").describe_stack_events(StackName=things.stack.id)
+def test_stack_events_have_virtual_timestamps(aws: LocalAws, custom: CustomResourceStack) -> None:
+    custom.create(Create=SLOW)
+    events = aws.client("cloudformation").describe_stack_events(StackName=custom.stack.id)
     at = {
         (event["LogicalResourceId"], event["ResourceStatus"]): event["Timestamp"]
         for event in events["StackEvents"]
     }
-    took = at["Thing", "CREATE_COMPLETE"] - at["Thing", "CREATE_IN_PROGRESS"]
+    took = at["Example", "CREATE_COMPLETE"] - at["Example", "CREATE_IN_PROGRESS"]
     assert took == dt.timedelta(seconds=602)
     now = aws.admin.clock()["now"]
-    assert abs(at[things.stack.name, "CREATE_COMPLETE"].timestamp() - now) < 1
+    assert abs(at[custom.stack.name, "CREATE_COMPLETE"].timestamp() - now) < 1
 
 
-def test_what_depends_on_a_thing_is_made_after_it_and_deleted_before(things: Things) -> None:
-    assert things.create({"A": {"DependsOn": "B"}, "B": {}}) == "CREATE_COMPLETE"
-    things.stack.delete()
-    order = [(r["RequestType"], r["LogicalResourceId"]) for r in things.requests()]
+def test_a_dependent_resource_is_created_later_and_deleted_earlier(
+    custom: CustomResourceStack,
+) -> None:
+    assert custom.create({"A": {"DependsOn": "B"}, "B": {}}) == "CREATE_COMPLETE"
+    custom.stack.delete()
+    order = [(r["RequestType"], r["LogicalResourceId"]) for r in custom.requests()]
     assert order == [("Create", "B"), ("Create", "A"), ("Delete", "A"), ("Delete", "B")]
 
 
-def test_a_stack_under_way_cannot_be_updated(things: Things) -> None:
-    begin(things, "CreateStack", {"Thing": {"Create": SLOW}})
-    code, message = refusal(lambda: things.update(Size="2"))
+def test_a_stack_in_progress_cannot_be_updated(custom: CustomResourceStack) -> None:
+    begin(custom, "CreateStack", {"Example": {"Create": SLOW}})
+    code, message = error_from(lambda: custom.update(Size="2"))
     assert (code, "CREATE_IN_PROGRESS" in message) == ("ValidationError", True)
 
 
-def test_a_stack_that_never_was_can_only_be_deleted(things: Things) -> None:
-    assert things.create(Create=FAILING) == "ROLLBACK_COMPLETE"
-    code, message = refusal(lambda: things.stack.update(things.resources({"Thing": {}})))
+def test_a_stack_in_rollback_complete_can_only_be_deleted(custom: CustomResourceStack) -> None:
+    assert custom.create(Create=FAILING) == "ROLLBACK_COMPLETE"
+    code, message = error_from(lambda: custom.stack.update(custom.resources({"Example": {}})))
     assert (code, "ROLLBACK_COMPLETE" in message) == ("ValidationError", True)
-    assert things.stack.delete() == "DELETE_COMPLETE"
+    assert custom.stack.delete() == "DELETE_COMPLETE"
 
 
 # --- Deleting while creating ---
 
 
-def test_a_deletion_overtakes_a_creation(aws: LocalAws, things: Things) -> None:
-    begin(things, "CreateStack", {"Thing": {"Create": SLOW}})
-    things.stack.delete(wait=False)
+def test_a_deletion_interrupts_a_creation(aws: LocalAws, custom: CustomResourceStack) -> None:
+    begin(custom, "CreateStack", {"Example": {"Create": SLOW}})
+    custom.stack.delete(wait=False)
     aws.admin.resume()
-    assert things.stack.wait() == "DELETE_COMPLETE"
-    # It does not wait for the answer, but for that to the Delete.
-    name = things.stack.name
-    assert things.seconds("CREATE_IN_PROGRESS", "DELETE_COMPLETE", name) == 2
-    assert things.stack.reason("Thing") == "Resource creation cancelled"
-    (delete,) = things.requests()
+    assert custom.stack.wait() == "DELETE_COMPLETE"
+    # The deletion waits only for the response to its own request.
+    name = custom.stack.name
+    assert custom.seconds("CREATE_IN_PROGRESS", "DELETE_COMPLETE", name) == 2
+    assert custom.stack.reason("Example") == "Resource creation cancelled"
+    (delete,) = custom.requests()
     assert delete["RequestType"] == "Delete"
-    assert delete["PhysicalResourceId"].startswith(f"{things.stack.name}-Thing-")
-    assert statuses(things.stack) == [
+    assert delete["PhysicalResourceId"].startswith(f"{custom.stack.name}-Example-")
+    assert statuses(custom.stack) == [
         "CREATE_IN_PROGRESS",
         "DELETE_IN_PROGRESS",
         "DELETE_COMPLETE",
     ]
 
 
-def test_work_goes_on_that_was_overtaken(aws: LocalAws, things: Things) -> None:
-    begin(things, "CreateStack", {"Thing": {"Create": SLOW}})
-    things.stack.delete(wait=False)
+def test_the_function_of_an_interrupted_create_continues(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
+    begin(custom, "CreateStack", {"Example": {"Create": SLOW}})
+    custom.stack.delete(wait=False)
     aws.admin.resume()
-    assert things.stack.wait() == "DELETE_COMPLETE"
-    until(lambda: len(things.succeeded()) == 2, "the Create did not end")
-    deleted, created = things.succeeded()
-    assert (deleted - things.invoked()[1], created - things.invoked()[0]) == (0, 600)
+    assert custom.stack.wait() == "DELETE_COMPLETE"
+    until(lambda: len(custom.succeeded()) == 2, "the create did not end")
+    deleted, created = custom.succeeded()
+    assert (deleted - custom.invoked()[1], created - custom.invoked()[0]) == (0, 600)
 
 
-def test_a_deletion_overtakes_a_rollback(aws: LocalAws, things: Things) -> None:
-    begin(things, "CreateStack", {"Thing": {"Create": {**FAILING, **SLOW}, "Delete": SLOW}})
+def test_a_deletion_interrupts_a_rollback(aws: LocalAws, custom: CustomResourceStack) -> None:
+    begin(custom, "CreateStack", {"Example": {"Create": {**FAILING, **SLOW}, "Delete": SLOW}})
     aws.admin.advance(602)
-    until(lambda: len(things.invoked()) == 2, "nothing was rolled back")
-    assert things.stack.status() == "ROLLBACK_IN_PROGRESS"
-    things.stack.delete(wait=False)
+    until(lambda: len(custom.invoked()) == 2, "the rollback did not start")
+    assert custom.stack.status() == "ROLLBACK_IN_PROGRESS"
+    custom.stack.delete(wait=False)
     aws.admin.resume()
-    assert things.stack.wait() == "DELETE_COMPLETE"
+    assert custom.stack.wait() == "DELETE_COMPLETE"
     aws.admin.advance(700)
-    until(lambda: things.asked() == ["Create", "Delete", "Delete"], "not all was asked")
-    assert "ROLLBACK_COMPLETE" not in statuses(things.stack)
+    until(lambda: custom.request_types() == ["Create", "Delete", "Delete"], "a request is missing")
+    assert "ROLLBACK_COMPLETE" not in statuses(custom.stack)
 
 
 # --- Cancelling an update ---
 
 
-def test_a_cancelled_update_does_not_wait_for_the_answer(aws: LocalAws, things: Things) -> None:
-    things.create(Size="1")
-    begin(things, "UpdateStack", {"Thing": {"Size": "2", "Update": SLOW}})
-    things.stack.cancel()
+def test_a_cancelled_update_does_not_wait_for_the_response(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
+    custom.create(Size="1")
+    begin(custom, "UpdateStack", {"Example": {"Size": "2", "Update": SLOW}})
+    custom.stack.cancel()
     aws.admin.resume()
-    assert things.stack.wait() == "UPDATE_ROLLBACK_COMPLETE"
-    # Only for the answer to the update back.
-    assert things.seconds("UPDATE_FAILED", "UPDATE_COMPLETE") == 2
-    assert things.stack.reason("Thing") == "Resource update cancelled"
+    assert custom.stack.wait() == "UPDATE_ROLLBACK_COMPLETE"
+    # Only for the response to the rollback request.
+    assert custom.seconds("UPDATE_FAILED", "UPDATE_COMPLETE") == 2
+    assert custom.stack.reason("Example") == "Resource update cancelled"
     (back,) = [
         request
-        for request in things.requests()
+        for request in custom.requests()
         if (request.get("OldResourceProperties") or {}).get("Size") == "2"
     ]
     assert back["RequestType"] == "Update"
     assert back["ResourceProperties"]["Size"] == "1"
 
 
-def test_an_update_cannot_be_cancelled_while_it_cleans_up(aws: LocalAws, things: Things) -> None:
-    things.create({"Thing": {}, "Old": {"Delete": SLOW}})
-    stack = things.stack
+def test_an_update_cannot_be_cancelled_while_it_cleans_up(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
+    custom.create({"Example": {}, "Old": {"Delete": SLOW}})
+    stack = custom.stack
     aws.admin.pause_after("UpdateStack")
-    stack.update(things.resources({"Thing": {}}), wait=False)
-    until(lambda: len(things.invoked()) == 3, "nothing was cleaned up")
+    stack.update(custom.resources({"Example": {}}), wait=False)
+    until(lambda: len(custom.invoked()) == 3, "the cleanup did not start")
     assert stack.status() == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
-    code, _ = refusal(stack.cancel)
+    code, _ = error_from(stack.cancel)
     assert code == "ValidationError"
     aws.admin.resume()
     assert stack.wait() == "UPDATE_COMPLETE"
 
 
-def test_a_stack_cannot_be_deleted_while_it_is_updated(aws: LocalAws, things: Things) -> None:
-    things.create(Size="1")
-    begin(things, "UpdateStack", {"Thing": {"Size": "2", "Update": SLOW}})
-    code, message = refusal(lambda: things.stack.delete(wait=False))
+def test_a_stack_cannot_be_deleted_during_an_update(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
+    custom.create(Size="1")
+    begin(custom, "UpdateStack", {"Example": {"Size": "2", "Update": SLOW}})
+    code, message = error_from(lambda: custom.stack.delete(wait=False))
     assert (code, "UPDATE_IN_PROGRESS" in message) == ("ValidationError", True)
 
 
-def test_a_stack_that_is_at_rest_has_no_update_to_cancel(things: Things) -> None:
-    things.create()
-    assert refusal(things.stack.cancel)[0] == "ValidationError"
+def test_cancelling_without_an_update_in_progress_fails(custom: CustomResourceStack) -> None:
+    custom.create()
+    assert error_from(custom.stack.cancel)[0] == "ValidationError"
 
 
 # --- Failures ---
 
 
-def test_what_cannot_be_deleted_keeps_what_it_needs_and_is_asked_again(things: Things) -> None:
-    resources = things.resources({"Thing": {"Delete": FAILING}})
-    resources["Free"] = parameter()
-    things.stack.create(resources)
-    assert things.stack.delete() == "DELETE_FAILED"
-    left = {logical_id for logical_id, status, _ in things.stack.events() if "DELETE" in status}
-    # Neither the function nor its role was touched.
-    assert left == {things.stack.name, "Thing", "Free"}
-    assert things.stack.delete() == "DELETE_FAILED"
-    assert things.asked() == ["Create", "Delete", "Delete"]
-    things.stack.aws.client("cloudformation").delete_stack(
-        StackName=things.stack.id, RetainResources=["Thing"]
-    )
-    assert things.stack.wait() == "DELETE_COMPLETE"
-    assert ("Thing", "DELETE_SKIPPED", "") in things.stack.events()
-
-
-def test_a_rollback_that_cannot_delete_ends_as_failed_and_a_deletion_asks_again(
-    things: Things,
+def test_a_failed_deletion_retains_dependencies_and_can_be_repeated(
+    custom: CustomResourceStack,
 ) -> None:
-    assert things.create(Create=FAILING, Delete=FAILING) == "ROLLBACK_FAILED"
-    assert things.asked() == ["Create", "Delete"]
-    assert things.stack.delete() == "DELETE_FAILED"
-    assert things.asked() == ["Create", "Delete", "Delete"]
+    resources = custom.resources({"Example": {"Delete": FAILING}})
+    resources["Free"] = parameter()
+    custom.stack.create(resources)
+    assert custom.stack.delete() == "DELETE_FAILED"
+    left = {logical_id for logical_id, status, _ in custom.stack.events() if "DELETE" in status}
+    # CloudFormation did not try to delete the function and its role.
+    assert left == {custom.stack.name, "Example", "Free"}
+    assert custom.stack.delete() == "DELETE_FAILED"
+    assert custom.request_types() == ["Create", "Delete", "Delete"]
+    custom.stack.aws.client("cloudformation").delete_stack(
+        StackName=custom.stack.id, RetainResources=["Example"]
+    )
+    assert custom.stack.wait() == "DELETE_COMPLETE"
+    assert ("Example", "DELETE_SKIPPED", "") in custom.stack.events()
 
 
-def test_an_update_that_fails_takes_back_what_it_made(things: Things) -> None:
-    things.create({"Thing": {}})
-    changed = {"Thing": {}, "New": {}, "Bad": {"DependsOn": "New", "Create": FAILING}}
-    assert things.update(changed) == "UPDATE_ROLLBACK_COMPLETE"
-    order = [(r["RequestType"], r["LogicalResourceId"]) for r in things.requests()]
+def test_a_rollback_that_cannot_delete_a_resource_fails_and_a_deletion_retries(
+    custom: CustomResourceStack,
+) -> None:
+    assert custom.create(Create=FAILING, Delete=FAILING) == "ROLLBACK_FAILED"
+    assert custom.request_types() == ["Create", "Delete"]
+    assert custom.stack.delete() == "DELETE_FAILED"
+    assert custom.request_types() == ["Create", "Delete", "Delete"]
+
+
+def test_a_failed_update_deletes_the_resources_it_created(custom: CustomResourceStack) -> None:
+    custom.create({"Example": {}})
+    changed = {"Example": {}, "New": {}, "Bad": {"DependsOn": "New", "Create": FAILING}}
+    assert custom.update(changed) == "UPDATE_ROLLBACK_COMPLETE"
+    order = [(r["RequestType"], r["LogicalResourceId"]) for r in custom.requests()]
     assert order == [
-        ("Create", "Thing"),
+        ("Create", "Example"),
         ("Create", "New"),
         ("Create", "Bad"),
         ("Delete", "Bad"),
         ("Delete", "New"),
     ]
-    assert "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS" in statuses(things.stack)
+    assert "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS" in statuses(custom.stack)
 
 
 # --- Policies ---
 
 
-def test_what_is_to_be_retained_is_retained(aws: LocalAws, stack: Try) -> None:
-    name = f"/{fresh()}"
-    kept = {**parameter(Name=name), "DeletionPolicy": "Retain"}
-    stack.create({"Kept": kept})
+def test_deletion_policy_retain_retains_a_resource(aws: LocalAws, stack: SampleStack) -> None:
+    name = f"/{unique_name()}"
+    retained = {**parameter(Name=name), "DeletionPolicy": "Retain"}
+    stack.create({"Retained": retained})
     assert stack.delete() == "DELETE_COMPLETE"
-    assert ("Kept", "DELETE_SKIPPED", "") in stack.events()
+    assert ("Retained", "DELETE_SKIPPED", "") in stack.events()
     assert name in aws.admin.inventory()["ssm"]["parameters"]
     aws.client("ssm").delete_parameter(Name=name)
 
 
-def test_what_is_retained_except_on_create_goes_in_a_rollback(aws: LocalAws, stack: Try) -> None:
-    name = f"/{fresh()}"
-    kept = {**parameter(Name=name), "DeletionPolicy": "RetainExceptOnCreate"}
-    bad = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": ["nobody"]}}
-    assert stack.create({"Kept": kept, "Bad": {**bad, "DependsOn": "Kept"}}) == "ROLLBACK_COMPLETE"
+def test_retain_except_on_create_deletes_a_resource_in_a_rollback(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    name = f"/{unique_name()}"
+    retained = {**parameter(Name=name), "DeletionPolicy": "RetainExceptOnCreate"}
+    bad = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": ["missing"]}}
+    assert (
+        stack.create({"Retained": retained, "Bad": {**bad, "DependsOn": "Retained"}})
+        == "ROLLBACK_COMPLETE"
+    )
     assert name not in aws.admin.inventory()["ssm"]["parameters"]
 
 
-def test_what_is_replaced_may_be_retained(aws: LocalAws, stack: Try) -> None:
-    old, new = f"/{fresh()}", f"/{fresh()}"
+def test_update_replace_policy_retain_retains_the_replaced_resource(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    old, new = f"/{unique_name()}", f"/{unique_name()}"
     stack.create({"It": {**parameter(Name=old), "UpdateReplacePolicy": "Retain"}})
     stack.update({"It": {**parameter(Name=new), "UpdateReplacePolicy": "Retain"}})
     assert {old, new} <= set(aws.admin.inventory()["ssm"]["parameters"])
@@ -242,7 +261,7 @@ RULES = {
         "Assertions": [
             {
                 "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "pSize"}, "small"]}]},
-                "AssertDescription": "What is fast is not small.",
+                "AssertDescription": "Choose a larger size.",
             }
         ],
     }
@@ -259,25 +278,25 @@ PARAMETERS = {
 SIZED = {"It": parameter(Value={"Ref": "pSize"})}
 
 
-def try_sized(act: Callable[..., str], **given: str) -> str:
-    return act(SIZED, given, Parameters=PARAMETERS, Rules=RULES)
+def with_size(operation: Callable[..., str], **parameters: str) -> str:
+    return operation(SIZED, parameters, Parameters=PARAMETERS, Rules=RULES)
 
 
-def test_a_rule_is_asked_on_create_and_on_update(stack: Try) -> None:
-    code, message = refusal(lambda: try_sized(stack.create, pFast="true"))
-    assert (code, "What is fast is not small." in message) == ("ValidationError", True)
-    assert try_sized(stack.create, pFast="true", pSize="big") == "CREATE_COMPLETE"
-    code, message = refusal(lambda: try_sized(stack.update, pFast="true"))
-    assert (code, "What is fast is not small." in message) == ("ValidationError", True)
+def test_rules_are_checked_on_create_and_update(stack: SampleStack) -> None:
+    code, message = error_from(lambda: with_size(stack.create, pFast="true"))
+    assert (code, "Choose a larger size." in message) == ("ValidationError", True)
+    assert with_size(stack.create, pFast="true", pSize="big") == "CREATE_COMPLETE"
+    code, message = error_from(lambda: with_size(stack.update, pFast="true"))
+    assert (code, "Choose a larger size." in message) == ("ValidationError", True)
 
 
-def test_a_parameter_has_to_match_its_pattern(stack: Try) -> None:
-    code, message = refusal(lambda: try_sized(stack.create, pSize="BIG"))
+def test_a_parameter_must_match_its_pattern(stack: SampleStack) -> None:
+    code, message = error_from(lambda: with_size(stack.create, pSize="BIG"))
     assert (code, "must be lower case" in message) == ("ValidationError", True)
 
 
-def test_a_parameter_has_to_be_one_of_its_values(stack: Try) -> None:
-    code, _ = refusal(lambda: try_sized(stack.create, pFast="maybe"))
+def test_a_parameter_must_be_an_allowed_value(stack: SampleStack) -> None:
+    code, _ = error_from(lambda: with_size(stack.create, pFast="maybe"))
     assert code == "ValidationError"
 
 
@@ -290,10 +309,10 @@ def test_a_parameter_has_to_be_one_of_its_values(stack: Try) -> None:
         ("AWS::EC2::Instance::Id", "i-0abc"),
     ],
 )
-def test_a_parameter_that_names_something_needs_it_to_exist(
-    stack: Try, kind: str, value: str
+def test_the_resource_in_a_typed_parameter_must_exist(
+    stack: SampleStack, kind: str, value: str
 ) -> None:
-    code, message = refusal(
+    code, message = error_from(
         lambda: stack.create(
             {"It": parameter()}, {"pIt": value}, Parameters={"pIt": {"Type": kind}}
         )

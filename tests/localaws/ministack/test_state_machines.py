@@ -3,11 +3,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from localaws.client import LocalAws
 from localaws.ministack.state_machines import LOG_ACTIONS, definition_errors
-from tests.localaws.ministack.support import Json, Try, fresh, function, machine, refusal, role
+from tests.localaws.ministack.support import (
+    Json,
+    SampleStack,
+    error_from,
+    function,
+    machine,
+    role,
+    unique_name,
+)
 
 SYNC = "arn:aws:states:::states:startExecution.sync:2"
 MANAGED_RULE = {
@@ -41,37 +47,35 @@ def logging(**more: Any) -> Json:
 # --- Definitions ---
 
 TASK = {"Type": "Task", "Resource": "arn:aws:lambda:r:a:function:f", "End": True}
-WRONG: dict[str, Json] = {
-    "no such state": {"A": {"Type": "Pass", "Next": "B"}},
-    "not reachable": {"A": {"Type": "Pass", "End": True}, "B": {"Type": "Succeed"}},
-    "neither Next nor End": {"A": {"Type": "Pass"}},
-    "both Next and End": {"A": {"Type": "Pass", "End": True, "Next": "A"}},
-    "no resource": {"A": {"Type": "Task", "Resource": "", "End": True}},
-    "States.ALL and more": {"A": {**TASK, "Retry": [{"ErrorEquals": ["States.ALL", "X"]}]}},
-    "a placeholder": {"A": {**TASK, "Resource": "arn:${Nobody}"}},
-    "a bad branch": {
-        "A": {
-            "Type": "Parallel",
-            "Branches": [{"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "Y"}}}],
-            "End": True,
-        }
-    },
-    "no items": {
-        "A": {"Type": "Map", "ItemProcessor": {"StartAt": "X", "States": {}}, "End": True}
-    },
-}
+BRANCH = {"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "Y"}}}
+NO_ITEMS = {"Type": "Map", "ItemProcessor": {"StartAt": "X", "States": {}}, "End": True}
+# Invalid states by the error that AWS reports.
+INVALID: list[tuple[str, Json]] = [
+    ("Missing 'Next' target: B", {"A": {"Type": "Pass", "Next": "B"}}),
+    ('"B" is not reachable', {"A": {"Type": "Pass", "End": True}, "B": {"Type": "Succeed"}}),
+    ("Exactly one of Next and End", {"A": {"Type": "Pass"}}),
+    ("Exactly one of Next and End", {"A": {"Type": "Pass", "End": True, "Next": "A"}}),
+    ("not a valid resource ARN", {"A": {"Type": "Task", "Resource": "", "End": True}}),
+    ("not a valid resource ARN", {"A": {"Type": "Task", "Resource": "x", "End": True}}),
+    ("must appear alone", {"A": {**TASK, "Retry": [{"ErrorEquals": ["States.ALL", "X"]}]}}),
+    ("must appear alone", {"A": {**TASK, "Retry": [{"ErrorEquals": ["X", "States.ALL"]}]}}),
+    ("not substituted", {"A": {**TASK, "Resource": "arn:${Missing}"}}),
+    ("Missing 'Next' target: Y", {"A": {"Type": "Parallel", "Branches": [BRANCH], "End": True}}),
+    ("no states", {"A": NO_ITEMS}),
+]
 
 
-@pytest.mark.parametrize("states", WRONG.values(), ids=WRONG)
-def test_a_definition_with_a_flaw_has_one(states: Json) -> None:
-    assert list(definition_errors(json.dumps({"StartAt": "A", "States": states})))
+def test_every_error_in_a_definition_is_found() -> None:
+    missed = [
+        (error, states)
+        for error, states in INVALID
+        if error not in "".join(definition_errors(json.dumps({"StartAt": "A", "States": states})))
+    ]
+    assert missed == []
+    assert "INVALID_JSON_DESCRIPTION" in "".join(definition_errors("{"))
 
 
-def test_what_is_no_json_is_a_flaw() -> None:
-    assert list(definition_errors("{"))
-
-
-def test_a_definition_without_a_flaw_has_none() -> None:
+def test_a_valid_definition_has_no_errors() -> None:
     states = {
         "A": {**TASK, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]},
         "C": {"Type": "Choice", "Choices": [{"Next": "D"}], "Default": "E"},
@@ -81,16 +85,29 @@ def test_a_definition_without_a_flaw_has_none() -> None:
     assert list(definition_errors(json.dumps({"StartAt": "A", "States": states}))) == []
 
 
-def test_a_flawed_machine_is_refused_by_a_stack_and_by_the_api(aws: LocalAws, stack: Try) -> None:
+def test_the_api_rejects_an_invalid_definition(aws: LocalAws) -> None:
+    code, message = error_from(
+        aws.client("stepfunctions").create_state_machine,
+        name="invalid",
+        definition=json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass"}}}),
+        roleArn="arn:aws:iam::123456789012:role/none",
+    )
+    assert code == "InvalidDefinition"
+    assert "Exactly one of Next and End" in message
+
+
+def test_a_stack_with_an_invalid_definition_is_rolled_back(
+    aws: LocalAws, stack: SampleStack
+) -> None:
     resources = {"MachineRole": role("states"), "Good": machine(PASS)}
     resources["Bad"] = machine({"A": {"Type": "Pass", "Next": "B"}})
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
     assert "MISSING_TRANSITION_TARGET" in stack.reason("Bad")
 
 
-def test_an_update_to_a_flawed_machine_is_refused(aws: LocalAws, stack: Try) -> None:
+def test_an_update_to_an_invalid_definition_is_rejected(aws: LocalAws, stack: SampleStack) -> None:
     stack.create({"MachineRole": role("states"), "Machine": machine(PASS)})
-    code, _ = refusal(
+    code, _ = error_from(
         aws.client("stepfunctions").update_state_machine,
         stateMachineArn=stack.physical_id("Machine"),
         definition='{"StartAt": "A", "States": {}}',
@@ -101,7 +118,7 @@ def test_an_update_to_a_flawed_machine_is_refused(aws: LocalAws, stack: Try) -> 
     assert stack.update(changed) == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_a_machine_is_changed_in_place(stack: Try) -> None:
+def test_a_state_machine_is_updated_in_place(stack: SampleStack) -> None:
     stack.create({"MachineRole": role("states"), "Machine": machine(PASS)})
     before = stack.physical_id("Machine")
     changed = {"Pass": {"Type": "Pass", "Result": 2, "End": True}}
@@ -110,27 +127,27 @@ def test_a_machine_is_changed_in_place(stack: Try) -> None:
     assert stack.run("Machine")["output"] == "2"
 
 
-def test_a_definition_may_come_from_a_bucket_with_placeholders(aws: LocalAws, stack: Try) -> None:
+def test_a_definition_in_s3_can_have_substitutions(aws: LocalAws, stack: SampleStack) -> None:
     definition = {
         "StartAt": "Pass",
         "States": {"Pass": {"Type": "Pass", "Result": "${Word}", "End": True}},
     }
-    key = f"{fresh()}.json"
+    key = f"{unique_name()}.json"
     aws.client("s3").put_object(
         Bucket="rehearsal-artifacts", Key=key, Body=json.dumps(definition).encode()
     )
-    made = machine(PASS)
-    properties = made["Properties"]
+    from_s3 = machine(PASS)
+    properties = from_s3["Properties"]
     del properties["DefinitionString"]
     properties["DefinitionS3Location"] = {"Bucket": "rehearsal-artifacts", "Key": key}
-    properties["DefinitionSubstitutions"] = {"Word": "said"}
-    assert stack.create({"MachineRole": role("states"), "Machine": made}) == "CREATE_COMPLETE"
-    assert stack.run("Machine")["output"] == '"said"'
+    properties["DefinitionSubstitutions"] = {"Word": "substituted"}
+    assert stack.create({"MachineRole": role("states"), "Machine": from_s3}) == "CREATE_COMPLETE"
+    assert stack.run("Machine")["output"] == '"substituted"'
     aws.client("s3").delete_object(Bucket="rehearsal-artifacts", Key=key)
 
 
-def test_a_name_that_is_taken_is_refused(stack: Try) -> None:
-    name = fresh("machine")
+def test_a_state_machine_with_an_existing_name_is_rejected(stack: SampleStack) -> None:
+    name = unique_name("machine")
     resources = {
         "MachineRole": role("states"),
         "First": machine(PASS, StateMachineName=name),
@@ -140,43 +157,72 @@ def test_a_name_that_is_taken_is_refused(stack: Try) -> None:
     assert "already exists" in stack.reason("Second")
 
 
-# --- What its role has to allow as it is made ---
+# --- Permissions on creation ---
 
 
-def test_a_role_that_states_may_not_take_is_refused(stack: Try) -> None:
+def test_a_role_that_does_not_trust_step_functions_is_rejected(stack: SampleStack) -> None:
     resources = {"MachineRole": role("lambda"), "Machine": machine(PASS)}
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
     assert "authorized to assume the provided role" in stack.reason("Machine")
 
 
-@pytest.mark.parametrize("missing", MANAGED_RULE["Action"])
-def test_waiting_for_executions_needs_the_managed_rule(stack: Try, missing: str) -> None:
-    actions = [action for action in MANAGED_RULE["Action"] if action != missing]
+def create_with_role_lacking(
+    stack: SampleStack, statement: Json, request: Json
+) -> dict[str, tuple[str, str]]:
+    """Call CreateStateMachine once without each action of a statement; the errors by action."""
+    actions = statement["Action"]
     resources = {
-        "MachineRole": role("states", {**MANAGED_RULE, "Action": actions}, allow("states:*")),
-        "Child": machine(PASS),
-        "Machine": machine({"Run": nested()}),
+        f"Role{number}": role(
+            "states", {**statement, "Action": [each for each in actions if each != missing]}
+        )
+        for number, missing in enumerate(actions)
     }
-    assert stack.create(resources) == "ROLLBACK_COMPLETE"
-    assert "is not authorized to create managed-rule" in stack.reason("Machine")
-
-
-@pytest.mark.parametrize("missing", LOG_ACTIONS)
-def test_a_log_needs_every_right_of_log_delivery(stack: Try, missing: str) -> None:
-    actions = [action for action in LOG_ACTIONS if action != missing]
-    resources = {
-        "Group": GROUP,
-        "MachineRole": role("states", {**LOGS, "Action": actions}),
-        "Machine": machine(PASS, LoggingConfiguration=logging()),
+    assert stack.update({**resources, "Group": GROUP}) == "UPDATE_COMPLETE"
+    return {
+        missing: error_from(
+            stack.aws.client("stepfunctions").create_state_machine,
+            name=unique_name("machine"),
+            roleArn=f"arn:aws:iam::123456789012:role/{stack.physical_id(f'Role{number}')}",
+            **request,
+        )
+        for number, missing in enumerate(actions)
     }
-    assert stack.create(resources) == "ROLLBACK_COMPLETE"
-    assert "is not authorized to access the Log Destination" in stack.reason("Machine")
 
 
-def test_a_log_destination_is_a_group_that_exists(stack: Try) -> None:
+def test_sync_executions_require_every_permission_for_the_managed_rule(stack: SampleStack) -> None:
+    stack.create({"Group": GROUP})
+    definition = json.dumps({"StartAt": "Run", "States": {"Run": nested()}})
+    request = {"definition": definition.replace("${Child}", "arn:aws:states:r:a:stateMachine:c")}
+    accepted = [
+        (missing, error)
+        for missing, error in create_with_role_lacking(stack, MANAGED_RULE, request).items()
+        if "is not authorized to create managed-rule" not in error[1]
+    ]
+    assert accepted == []
+
+
+def test_logging_requires_every_log_delivery_permission(stack: SampleStack) -> None:
+    stack.create({"Group": GROUP})
+    group = f"arn:aws:logs:us-east-1:123456789012:log-group:{stack.physical_id('Group')}:*"
+    request = {
+        "definition": json.dumps({"StartAt": "Pass", "States": PASS}),
+        "loggingConfiguration": {
+            "level": "ALL",
+            "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": group}}],
+        },
+    }
+    accepted = [
+        (missing, error)
+        for missing, error in create_with_role_lacking(stack, LOGS, request).items()
+        if "is not authorized to access the Log Destination" not in error[1]
+    ]
+    assert accepted == []
+
+
+def test_a_log_destination_must_exist(stack: SampleStack) -> None:
     destination = {
         "CloudWatchLogsLogGroup": {
-            "LogGroupArn": "arn:aws:logs:us-east-1:123456789012:log-group:/nobody:*"
+            "LogGroupArn": "arn:aws:logs:us-east-1:123456789012:log-group:/missing:*"
         }
     }
     resources = {
@@ -187,13 +233,13 @@ def test_a_log_destination_is_a_group_that_exists(stack: Try) -> None:
     assert "Invalid Logging Configuration" in stack.reason("Machine")
 
 
-# --- What it logs ---
+# --- Logs ---
 
 
-def logged(stack: Try, **configuration: Any) -> list[Json]:
-    """What is logged of an execution that fails with a cause that must not get out."""
+def logged(stack: SampleStack, **configuration: Any) -> list[Json]:
+    """The logged events of an execution that fails with sensitive data in its input and cause."""
     fail = {"Type": "Fail", "Error": "Bad", "Cause": "the secret"}
-    name = fresh("/aws/vendedlogs/states/try")
+    name = unique_name("/aws/vendedlogs/states/try")
     resources = {
         "Group": {**GROUP, "Properties": {"LogGroupName": name}},
         "MachineRole": role("states", LOGS),
@@ -207,7 +253,7 @@ def logged(stack: Try, **configuration: Any) -> list[Json]:
     return [json.loads(line) for line in stack.logs(name)]
 
 
-def test_a_log_has_every_event_and_no_data_unless_told_to(stack: Try) -> None:
+def test_level_all_logs_every_event_without_execution_data(stack: SampleStack) -> None:
     events = logged(stack, Level="ALL")
     assert [event["type"] for event in events] == [
         "ExecutionStarted",
@@ -219,23 +265,23 @@ def test_a_log_has_every_event_and_no_data_unless_told_to(stack: Try) -> None:
     assert "the secret" not in json.dumps(events)
 
 
-def test_a_log_has_data_if_told_to(stack: Try) -> None:
+def test_include_execution_data_logs_the_data(stack: SampleStack) -> None:
     events = logged(stack, Level="ALL", IncludeExecutionData=True)
     assert "the secret" in json.dumps(events)
 
 
-def test_a_log_of_errors_has_only_errors(stack: Try) -> None:
+def test_level_error_logs_only_errors(stack: SampleStack) -> None:
     assert [event["type"] for event in logged(stack, Level="ERROR")] == ["ExecutionFailed"]
 
 
-def test_a_log_that_is_off_is_empty(stack: Try) -> None:
+def test_level_off_logs_nothing(stack: SampleStack) -> None:
     assert logged(stack, Level="OFF") == []
 
 
-# --- What its role has to allow as it runs ---
+# --- Permissions of tasks ---
 
 
-def test_a_task_may_only_invoke_what_its_role_may(stack: Try) -> None:
+def test_a_task_requires_permission_to_invoke_its_function(stack: SampleStack) -> None:
     task = {"Type": "Task", "Resource": "${Function.Arn}", "End": True}
     resources = {
         "FunctionRole": role("lambda"),
@@ -252,25 +298,29 @@ def test_a_task_may_only_invoke_what_its_role_may(stack: Try) -> None:
     assert stack.run("Machine")["status"] == "SUCCEEDED"
 
 
-@pytest.mark.parametrize(
-    "missing", ["states:StartExecution", "states:DescribeExecution", "states:StopExecution"]
-)
-def test_waiting_for_an_execution_needs_the_rights_to_it(stack: Try, missing: str) -> None:
+def test_a_sync_task_requires_permission_to_start_describe_and_stop_executions(
+    stack: SampleStack,
+) -> None:
     actions = ["states:StartExecution", "states:DescribeExecution", "states:StopExecution"]
-    resources = {
-        "MachineRole": role(
-            "states", MANAGED_RULE, allow(*[each for each in actions if each != missing])
-        ),
-        "Child": machine(PASS),
-        "Machine": machine({"Run": nested()}),
-    }
+    resources = {"MachineRole": role("states"), "Child": machine(PASS)}
+    for number, missing in enumerate(actions):
+        allowed = [action for action in actions if action != missing]
+        resources[f"Role{number}"] = role("states", MANAGED_RULE, allow(*allowed))
+        resources[f"Machine{number}"] = machine({"Run": nested()}, f"Role{number}")
     assert stack.create(resources) == "CREATE_COMPLETE"
-    execution = stack.run("Machine")
-    assert execution["error"] == "StepFunctions.AccessDeniedException"
-    assert missing in execution["cause"]
+    wrong = [
+        (missing, execution)
+        for number, missing in enumerate(actions)
+        if (execution := stack.run(f"Machine{number}")).get("error")
+        != "StepFunctions.AccessDeniedException"
+        or missing not in execution["cause"]
+    ]
+    assert wrong == []
 
 
-def test_what_a_role_is_asked_for_besides_is_on_record_as_such(aws: LocalAws, stack: Try) -> None:
+def test_dependent_permissions_are_recorded_with_the_action_they_depend_on(
+    aws: LocalAws, stack: SampleStack
+) -> None:
     resources = {
         "MachineRole": role("states", MANAGED_RULE, allow("states:*")),
         "Child": machine(PASS),

@@ -9,13 +9,13 @@ import pytest
 from localaws.client import LocalAws, until
 from tests.localaws.ministack.support import (
     Json,
-    Try,
+    SampleStack,
     elapsed,
-    fresh,
+    error_from,
     function,
     machine,
-    refusal,
     role,
+    unique_name,
 )
 
 ROLES = {
@@ -38,16 +38,18 @@ def nested(name: str = "Child", **more: Any) -> Json:
     return {"Type": "Task", "Resource": SYNC, "Parameters": parameters, "End": True, **more}
 
 
-def made(stack: Try, states: Json, code: str = "def handler(e, c): return e", **more: Any) -> Try:
-    """A stack with one machine and one function, made."""
+def create(
+    stack: SampleStack, states: Json, code: str = "def handler(e, c): return e", **more: Any
+) -> SampleStack:
+    """Create a stack with a state machine and a function."""
     properties = more.pop("Function", {})
     resources = {**ROLES, "Function": function(code, **properties), **more.pop("others", {})}
     assert stack.create({**resources, "Machine": machine(states, **more)}) == "CREATE_COMPLETE"
     return stack
 
 
-def start_paused(stack: Try, given: Any = None, name: str | None = None) -> str:
-    """Start the machine; virtual time stands still as soon as it waits for something."""
+def start_paused(stack: SampleStack, given: Any = None, name: str | None = None) -> str:
+    """Start an execution and pause the clock at its first wait."""
     stack.aws.admin.pause_after("StartExecution")
     arn = stack.start("Machine", given, name)
     stack.aws.admin.wait_for_pause()
@@ -66,8 +68,8 @@ def history(aws: LocalAws, arn: str) -> list[Json]:
 # --- Time ---
 
 
-def test_a_wait_state_takes_virtual_time(aws: LocalAws, stack: Try) -> None:
-    made(stack, {"Wait": wait(1800)})
+def test_a_wait_state_waits_in_virtual_time(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, {"Wait": wait(1800)})
     began = elapsed(aws)
     execution = stack.run("Machine")
     assert execution["status"] == "SUCCEEDED"
@@ -75,9 +77,11 @@ def test_a_wait_state_takes_virtual_time(aws: LocalAws, stack: Try) -> None:
     assert (execution["stopDate"] - execution["startDate"]).total_seconds() == 1800
 
 
-def test_a_wait_until_a_timestamp_ends_at_that_virtual_time(aws: LocalAws, stack: Try) -> None:
+def test_a_wait_until_a_timestamp_ends_at_that_virtual_time(
+    aws: LocalAws, stack: SampleStack
+) -> None:
     states = {"Wait": {"Type": "Wait", "TimestampPath": "$.Until", "End": True}}
-    made(stack, states)
+    create(stack, states)
     now = aws.admin.clock()["now"]
     moment = dt.datetime.fromtimestamp(now + 600, dt.UTC)
     began = elapsed(aws)
@@ -85,17 +89,17 @@ def test_a_wait_until_a_timestamp_ends_at_that_virtual_time(aws: LocalAws, stack
     assert 599 <= elapsed(aws) - began <= 600
 
 
-def test_the_dates_in_the_context_are_virtual(aws: LocalAws, stack: Try) -> None:
+def test_the_context_object_has_virtual_timestamps(aws: LocalAws, stack: SampleStack) -> None:
     entered = {"Type": "Pass", "End": True, "Parameters": {"At.$": "$$.State.EnteredTime"}}
     waiting = {"Type": "Wait", "Seconds": 3600, "Next": "Entered"}
-    made(stack, {"Wait": waiting, "Entered": entered})
+    create(stack, {"Wait": waiting, "Entered": entered})
     execution = stack.run("Machine")
     entered_at = dt.datetime.fromisoformat(json.loads(execution["output"])["At"])
     assert entered_at == execution["stopDate"]
 
 
-def test_a_machine_times_out_in_virtual_time(aws: LocalAws, stack: Try) -> None:
-    made(stack, {"Wait": wait(5000)}, TimeoutSeconds=2800)
+def test_an_execution_times_out_in_virtual_time(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, {"Wait": wait(5000)}, TimeoutSeconds=2800)
     began = elapsed(aws)
     execution = stack.run("Machine")
     assert (execution["status"], execution["error"]) == ("TIMED_OUT", "States.Timeout")
@@ -103,10 +107,10 @@ def test_a_machine_times_out_in_virtual_time(aws: LocalAws, stack: Try) -> None:
     assert history(aws, execution["executionArn"])[-1]["type"] == "ExecutionTimedOut"
 
 
-def test_a_task_times_out_in_virtual_time_and_the_function_goes_on(
-    aws: LocalAws, stack: Try
+def test_a_task_times_out_in_virtual_time_and_its_function_continues(
+    aws: LocalAws, stack: SampleStack
 ) -> None:
-    code = "import time\ndef handler(e, c):\n    time.sleep(500)\n    print('done after all')"
+    code = "import time\ndef handler(e, c):\n    time.sleep(500)\n    print('done later')"
     catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Done"}]
     states = {
         "Task": {
@@ -118,20 +122,18 @@ def test_a_task_times_out_in_virtual_time_and_the_function_goes_on(
         },
         "Done": {"Type": "Pass", "End": True},
     }
-    made(stack, states, code, Function={"Timeout": 900})
+    create(stack, states, code, Function={"Timeout": 900})
     began = elapsed(aws)
     execution = stack.run("Machine")
     assert execution["status"] == "SUCCEEDED"
     assert json.loads(execution["output"])["Error"] == "States.Timeout"
     assert (execution["stopDate"] - execution["startDate"]).total_seconds() == 60
     group = f"/aws/lambda/{stack.physical_id('Function')}"
-    until(lambda: "done after all" in "".join(stack.logs(group)), "the function never ended")
+    until(lambda: "done later" in "".join(stack.logs(group)), "the function did not end")
     assert elapsed(aws) - began == 500
 
 
-def test_a_retry_waits_as_long_as_it_says_and_no_longer_than_the_most(
-    aws: LocalAws, stack: Try
-) -> None:
+def test_a_retry_backs_off_up_to_max_delay_seconds(aws: LocalAws, stack: SampleStack) -> None:
     retry = [
         {
             "ErrorEquals": ["NotYet"],
@@ -142,36 +144,38 @@ def test_a_retry_waits_as_long_as_it_says_and_no_longer_than_the_most(
         }
     ]
     code = "class NotYet(Exception): pass\ndef handler(e, c): raise NotYet('no')"
-    made(stack, {"Task": task(Retry=retry)}, code)
+    create(stack, {"Task": task(Retry=retry)}, code)
     began = elapsed(aws)
     execution = stack.run("Machine")
     assert (execution["status"], execution["error"]) == ("FAILED", "NotYet")
     assert elapsed(aws) - began == 100 + 400 + 500
 
 
-# --- Beginning and ending ---
+# --- Start and stop ---
 
 
-def test_a_repeated_start_of_the_same_name_and_input_is_the_same_execution(
-    aws: LocalAws, stack: Try
+def test_start_execution_is_idempotent_while_the_execution_runs(
+    aws: LocalAws, stack: SampleStack
 ) -> None:
-    made(stack, {"Wait": wait(100)})
+    create(stack, {"Wait": wait(100)})
     first = start_paused(stack, {"a": 1}, "same")
     assert stack.start("Machine", {"a": 1}, "same") == first
     client = aws.client("stepfunctions")
     arn = stack.physical_id("Machine")
-    code, _ = refusal(client.start_execution, stateMachineArn=arn, name="same", input='{"a": 2}')
+    code, _ = error_from(client.start_execution, stateMachineArn=arn, name="same", input='{"a": 2}')
     assert code == "ExecutionAlreadyExists"
     aws.admin.resume()
     stack.execution(first)
-    code, _ = refusal(client.start_execution, stateMachineArn=arn, name="same", input='{"a": 1}')
+    code, _ = error_from(client.start_execution, stateMachineArn=arn, name="same", input='{"a": 1}')
     assert code == "ExecutionAlreadyExists"
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "a" * 81, "a:b"])
-def test_a_name_that_aws_does_not_take_is_refused(aws: LocalAws, stack: Try, name: str) -> None:
-    made(stack, {"Done": {"Type": "Succeed"}})
-    code, _ = refusal(
+def test_an_invalid_execution_name_is_rejected(
+    aws: LocalAws, stack: SampleStack, name: str
+) -> None:
+    create(stack, {"Done": {"Type": "Succeed"}})
+    code, _ = error_from(
         aws.client("stepfunctions").start_execution,
         stateMachineArn=stack.physical_id("Machine"),
         name=name,
@@ -179,8 +183,8 @@ def test_a_name_that_aws_does_not_take_is_refused(aws: LocalAws, stack: Try, nam
     assert code == "InvalidName"
 
 
-def test_a_stopped_execution_stays_aborted_whatever_its_function_does_then(
-    aws: LocalAws, stack: Try
+def test_a_stopped_execution_stays_aborted_when_its_function_fails_later(
+    aws: LocalAws, stack: SampleStack
 ) -> None:
     code = (
         "import time\n"
@@ -189,46 +193,46 @@ def test_a_stopped_execution_stays_aborted_whatever_its_function_does_then(
         "    print('still here')\n"
         "    raise ValueError('too late')\n"
     )
-    made(stack, {"Task": task()}, code, Function={"Timeout": 60})
+    create(stack, {"Task": task()}, code, Function={"Timeout": 60})
     arn = start_paused(stack)
     aws.client("stepfunctions").stop_execution(executionArn=arn, error="Superseded", cause="so")
     aws.admin.resume()
     group = f"/aws/lambda/{stack.physical_id('Function')}"
-    until(lambda: "still here" in "".join(stack.logs(group)), "the function did not go on")
+    until(lambda: "still here" in "".join(stack.logs(group)), "the function did not continue")
     execution = stack.execution(arn)
     assert (execution["status"], execution["error"]) == ("ABORTED", "Superseded")
     assert history(aws, arn)[-1]["type"] == "ExecutionAborted"
 
 
-def test_stopping_twice_is_the_same_as_once(aws: LocalAws, stack: Try) -> None:
-    made(stack, {"Wait": wait(100)})
+def test_stop_execution_is_idempotent(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, {"Wait": wait(100)})
     arn = start_paused(stack)
     client = aws.client("stepfunctions")
     first = client.stop_execution(executionArn=arn)["stopDate"]
     assert client.stop_execution(executionArn=arn)["stopDate"] == first
 
 
-def test_an_execution_ends_at_its_next_state_when_its_machine_is_gone(
-    aws: LocalAws, stack: Try
+def test_an_execution_of_a_deleted_state_machine_is_aborted_at_its_next_state(
+    aws: LocalAws, stack: SampleStack
 ) -> None:
     first = {"Type": "Wait", "Seconds": 60, "Next": "Second"}
     others = {"Other": machine({"Wait": first, "Second": wait(60)})}
-    made(stack, {"Done": {"Type": "Succeed"}}, others=others)
+    create(stack, {"Done": {"Type": "Succeed"}}, others=others)
     client = aws.client("stepfunctions")
     aws.admin.pause_after("StartExecution")
     arn = stack.start("Other")
     aws.admin.wait_for_pause()
     stack.update({**ROLES, "Function": function("def handler(e, c): return e")})
     aws.admin.resume()
-    until(lambda: status(aws, arn) != "RUNNING", "it went on")
+    until(lambda: status(aws, arn) != "RUNNING", "it is still running")
     assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
 
 
 # --- Nested executions ---
 
 
-def test_a_child_is_an_execution_of_its_own(aws: LocalAws, stack: Try) -> None:
-    made(stack, {"Run": nested()}, others={"Child": machine({"Wait": wait(10)})})
+def test_a_child_is_a_separate_execution(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, {"Run": nested()}, others={"Child": machine({"Wait": wait(10)})})
     output = json.loads(stack.run("Machine")["output"])
     (child,) = stack.executions("Child")
     assert output["ExecutionArn"] == child["executionArn"]
@@ -237,11 +241,11 @@ def test_a_child_is_an_execution_of_its_own(aws: LocalAws, stack: Try) -> None:
     assert list(output) == sorted(output)
 
 
-def test_a_failed_child_comes_up_as_a_failed_task_that_describes_it(
-    aws: LocalAws, stack: Try
+def test_a_failed_child_fails_the_task_with_its_description_as_cause(
+    aws: LocalAws, stack: SampleStack
 ) -> None:
     fail = {"Type": "Fail", "Error": "HsmDegraded", "Cause": "hsm-abc is DEGRADED."}
-    made(stack, {"Run": nested()}, others={"Child": machine({"Fail": fail})})
+    create(stack, {"Run": nested()}, others={"Child": machine({"Fail": fail})})
     execution = stack.run("Machine")
     assert (execution["status"], execution["error"]) == ("FAILED", "States.TaskFailed")
     cause = json.loads(execution["cause"])
@@ -251,21 +255,23 @@ def test_a_failed_child_comes_up_as_a_failed_task_that_describes_it(
     assert "Output" not in cause
 
 
-def test_a_child_that_times_out_has_no_cause(aws: LocalAws, stack: Try) -> None:
+def test_a_timed_out_child_has_no_cause(aws: LocalAws, stack: SampleStack) -> None:
     child = machine({"Wait": wait(100)}, TimeoutSeconds=50)
-    made(stack, {"Run": nested()}, others={"Child": child})
+    create(stack, {"Run": nested()}, others={"Child": child})
     execution = stack.run("Machine")
     assert execution["error"] == "States.TaskFailed"
     cause = json.loads(execution["cause"])
     assert (cause["Status"], "Cause" in cause) == ("TIMED_OUT", False)
 
 
-def test_a_stop_reaches_children_late(aws: LocalAws, stack: Try) -> None:
+def test_children_are_aborted_three_seconds_after_their_parent(
+    aws: LocalAws, stack: SampleStack
+) -> None:
     middle = machine({"Run": nested("Leaf")})
     others = {"Child": middle, "Leaf": machine({"Wait": wait(1000)})}
-    made(stack, {"Run": nested()}, others=others)
+    create(stack, {"Run": nested()}, others=others)
     arn = start_paused(stack)
-    until(lambda: stack.executions("Leaf"), "the leaf never began")
+    until(lambda: stack.executions("Leaf"), "the leaf did not start")
     aws.client("stepfunctions").stop_execution(executionArn=arn)
     (child,), (leaf,) = stack.executions("Child"), stack.executions("Leaf")
     assert (child["status"], leaf["status"]) == ("RUNNING", "RUNNING")
@@ -275,9 +281,9 @@ def test_a_stop_reaches_children_late(aws: LocalAws, stack: Try) -> None:
     assert [(end - stopped).total_seconds() for end in ends] == [3, 6]
 
 
-def test_a_task_that_times_out_leaves_its_child_running(aws: LocalAws, stack: Try) -> None:
+def test_a_timed_out_task_leaves_its_child_running(aws: LocalAws, stack: SampleStack) -> None:
     run = nested(TimeoutSeconds=100)
-    made(stack, {"Run": run}, others={"Child": machine({"Wait": wait(1000)})})
+    create(stack, {"Run": run}, others={"Child": machine({"Wait": wait(1000)})})
     execution = stack.run("Machine")
     assert execution["error"] == "States.Timeout"
     (child,) = stack.executions("Child")
@@ -286,9 +292,9 @@ def test_a_task_that_times_out_leaves_its_child_running(aws: LocalAws, stack: Tr
     assert (ended["stopDate"] - execution["stopDate"]).total_seconds() == 900
 
 
-def test_nesting_without_waiting_goes_on_at_once(aws: LocalAws, stack: Try) -> None:
+def test_start_execution_without_sync_continues_at_once(aws: LocalAws, stack: SampleStack) -> None:
     run = nested(Resource="arn:aws:states:::states:startExecution")
-    made(stack, {"Run": run}, others={"Child": machine({"Wait": wait(1000)})})
+    create(stack, {"Run": run}, others={"Child": machine({"Wait": wait(1000)})})
     execution = stack.run("Machine")
     assert set(json.loads(execution["output"])) == {"ExecutionArn", "StartDate"}
     assert execution["stopDate"] == execution["startDate"]
@@ -304,40 +310,37 @@ def test_nesting_without_waiting_goes_on_at_once(aws: LocalAws, stack: Try) -> N
         ),
     ],
 )
-def test_integrations_that_are_not_rehearsed_fail(stack: Try, resource: str, given: Json) -> None:
-    made(stack, {"Task": task(Resource=resource, Parameters=given)})
+def test_an_unsupported_integration_fails(stack: SampleStack, resource: str, given: Json) -> None:
+    create(stack, {"Task": task(Resource=resource, Parameters=given)})
     execution = stack.run("Machine")
     assert execution["status"] == "FAILED"
     assert "does not support" in execution["cause"]
 
 
-# --- Parallel, Map ---
-
-
 # --- Quotas ---
 
 
-def test_data_beyond_the_quota_fails_the_task_and_states_all_does_not_catch_it(
-    stack: Try,
+def test_states_all_does_not_catch_data_limit_exceeded(
+    stack: SampleStack,
 ) -> None:
     catch = [{"ErrorEquals": ["States.ALL"], "Next": "Done"}]
     states = {
         "Task": {"Type": "Task", "Resource": "${Function.Arn}", "Catch": catch, "Next": "Done"},
         "Done": {"Type": "Pass", "End": True},
     }
-    made(stack, states, "def handler(e, c): return 'x' * 262145")
+    create(stack, states, "def handler(e, c): return 'x' * 262145")
     execution = stack.run("Machine")
     assert (execution["status"], execution["error"]) == ("FAILED", "States.DataLimitExceeded")
 
 
-def test_data_within_the_quota_passes(stack: Try) -> None:
-    made(stack, {"Task": task()}, "def handler(e, c): return 'x' * 262000")
+def test_data_within_the_quota_is_accepted(stack: SampleStack) -> None:
+    create(stack, {"Task": task()}, "def handler(e, c): return 'x' * 262000")
     assert stack.run("Machine")["status"] == "SUCCEEDED"
 
 
-def test_input_beyond_the_quota_is_refused(aws: LocalAws, stack: Try) -> None:
-    made(stack, {"Done": {"Type": "Succeed"}})
-    code, _ = refusal(
+def test_input_beyond_the_quota_is_rejected(aws: LocalAws, stack: SampleStack) -> None:
+    create(stack, {"Done": {"Type": "Succeed"}})
+    code, _ = error_from(
         aws.client("stepfunctions").start_execution,
         stateMachineArn=stack.physical_id("Machine"),
         input=json.dumps("x" * 262144),
@@ -345,26 +348,26 @@ def test_input_beyond_the_quota_is_refused(aws: LocalAws, stack: Try) -> None:
     assert code == "InvalidExecutionInput"
 
 
-def test_a_cause_is_cut_off_at_its_longest(stack: Try) -> None:
-    made(stack, {"Task": task()}, "def handler(e, c): raise ValueError('x' * 40000)")
+def test_a_cause_is_truncated_to_its_maximum_length(stack: SampleStack) -> None:
+    create(stack, {"Task": task()}, "def handler(e, c): raise ValueError('x' * 40000)")
     assert len(stack.run("Machine")["cause"]) == 32768
 
 
-# --- What is shown ---
+# --- The event log ---
 
 
-def test_the_timeline_tells_of_executions_and_states(aws: LocalAws, stack: Try) -> None:
-    name = fresh("machine")
+def test_the_event_log_has_executions_and_states(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("machine")
     states = {"First": {"Type": "Pass", "Next": "Second"}, "Second": {"Type": "Succeed"}}
-    made(stack, states, StateMachineName=name)
+    create(stack, states, StateMachineName=name)
     arn = stack.start("Machine", {}, "run-1")
     stack.execution(arn)
-    told = [
+    events = [
         (event["event"], event.get("state"))
         for event in aws.admin.event_log()
         if event["service"] == "states" and event["subject"] == name
     ]
-    assert told == [
+    assert events == [
         ("ExecutionStarted", None),
         ("StateEntered", "First"),
         ("StateEntered", "Second"),
