@@ -145,7 +145,13 @@ def main(arguments: Sequence[str]) -> int:
     """The command line of `python -m rehearsal run`; returns 0 if every scenario passed."""
     parser = argparse.ArgumentParser("python -m rehearsal run", description=__doc__)
     choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--scenario", choices=SCENARIOS, default=STANDARD, metavar="NAME")
+    choice.add_argument(
+        "--scenario",
+        choices=SCENARIOS,
+        default=STANDARD,
+        metavar="NAME",
+        help=f"run this scenario (default: {STANDARD})",
+    )
     choice.add_argument("--all", action="store_true", help="run every scenario")
     choice.add_argument("--list", action="store_true", help="list scenarios with a description")
     parser.add_argument(

@@ -85,7 +85,7 @@ def external_pki_chain(driver: StackDriver) -> None:
 
 
 def external_pki_rejected(driver: StackDriver) -> None:
-    """Invalid certificates are rejected one by one; then activation fails twice and is resumed."""
+    """Invalid certificates are rejected one by one; a failed activation is retried."""
     with driver.step("Create, and wait for certificates"):
         driver.request(pUseExternalPkiProcess="true")
         _expect_waiting(driver, "CREATE_COMPLETE")
