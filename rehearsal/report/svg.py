@@ -85,11 +85,11 @@ def draw(
 ) -> str:
     """The SVG of a run that took `until` virtual seconds."""
     traces = list(traces)
-    moments = {phase.start for phase in phases} | {phase.end for phase in phases}
+    boundaries = {phase.start for phase in phases} | {phase.end for phase in phases}
     for trace in traces:
         for span in trace.spans:
-            moments |= {span.start, until if span.end is None else span.end}
-    drawing = _Drawing(max(until, 1.0), moments)
+            boundaries |= {span.start, until if span.end is None else span.end}
+    drawing = _Drawing(max(until, 1.0), boundaries)
     for name, kinds in SECTIONS:
         drawing.section(name, [trace for trace in traces if trace.kind in kinds])
     return drawing.svg(title, subtitle, phases)
@@ -98,9 +98,9 @@ def draw(
 class _Drawing:
     """Sections are laid out top down; their background once the height is known."""
 
-    def __init__(self, until: float, moments: Iterable[float]) -> None:
+    def __init__(self, until: float, boundaries: Iterable[float]) -> None:
         self.until = until
-        known = sorted({0.0, *moments, until})
+        known = sorted({0.0, *boundaries, until})
         self._folds = [
             (start, end) for start, end in itertools.pairwise(known) if end - start > IDLE
         ]
