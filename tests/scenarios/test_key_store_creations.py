@@ -188,16 +188,16 @@ class Attempts:
 
     def create(self) -> Json:
         """Run create-key-store to its end."""
-        return self.end(self.begin("create"))
+        return self.wait(self.start("create"))
 
     def delete(self, **properties: str) -> Json:
         """Run delete-key-store to its end, as in the rollback of a failed creation."""
         changed = {**self.request["ResourceProperties"], **properties}
-        return self.end(
-            self.begin("delete", PhysicalResourceId=GENERATED_ID, ResourceProperties=changed)
+        return self.wait(
+            self.start("delete", PhysicalResourceId=GENERATED_ID, ResourceProperties=changed)
         )
 
-    def begin(self, verb: str, **changes: Any) -> str:
+    def start(self, verb: str, **changes: Any) -> str:
         """Start a request workflow; returns the execution's ARN."""
         execution = self.store.aws.client("stepfunctions").start_execution(
             stateMachineArn=arn_of(self.store, f"{verb}-key-store"),
@@ -205,7 +205,7 @@ class Attempts:
         )
         return str(execution["executionArn"])
 
-    def end(self, execution: str) -> Json:
+    def wait(self, execution: str) -> Json:
         """Wait for the end of an execution, and describe it."""
         states = self.store.aws.client("stepfunctions")
 
@@ -272,11 +272,11 @@ def test_a_failed_creation_can_be_retried(attempts: Attempts, failure: Failure) 
 
 def test_a_creation_disconnected_by_an_operator_can_be_retried(attempts: Attempts) -> None:
     attempts.store.fault(operation="ConnectCustomKeyStore", pause=True)
-    execution = attempts.begin("create")
+    execution = attempts.start("create")
     with attempts.store.while_paused():
         kms = attempts.store.aws.client("kms")
         kms.disconnect_custom_key_store(CustomKeyStoreId=attempts.store.store()["CustomKeyStoreId"])
-    assert attempts.end(execution)["status"] == "FAILED"
+    assert attempts.wait(execution)["status"] == "FAILED"
     assert last_state(attempts.store, "connect-key-store") == "KeyStoreNotConnected"
     assert attempts.delete()["status"] == "SUCCEEDED"
     attempts.store.expect_retained()
@@ -349,10 +349,10 @@ def test_a_failed_creation_can_be_retried_without_a_deletion(attempts: Attempts)
 def during_creation(attempts: Attempts) -> Iterator[None]:
     """Run the block when the password's secret exists; the creation must then fail."""
     attempts.store.fault(operation="PutResourcePolicy", pause=True)
-    execution = attempts.begin("create")
+    execution = attempts.start("create")
     with attempts.store.while_paused():
         yield
-    assert attempts.end(execution)["status"] == "FAILED"
+    assert attempts.wait(execution)["status"] == "FAILED"
 
 
 def test_a_key_store_created_concurrently_by_another_party_is_not_adopted(

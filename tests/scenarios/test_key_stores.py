@@ -101,9 +101,7 @@ def delete_manually(store: KeyStoreDriver) -> None:
     kms.delete_custom_key_store(CustomKeyStoreId=store.store()["CustomKeyStoreId"])
 
 
-def test_an_empty_key_store_is_retained_by_default(
-    store: KeyStoreDriver,
-) -> None:
+def test_an_empty_key_store_is_retained_by_default(store: KeyStoreDriver) -> None:
     store.request()
     store.delete()
     store.expect_stack("DELETE_COMPLETE")
@@ -391,17 +389,16 @@ def expect_rollback(store: KeyStoreDriver) -> Iterator[None]:
 def test_changes_are_reverted_if_the_key_store_cannot_reconnect(
     connected: KeyStoreDriver, restored: ExistingCluster, changes: dict[str, str]
 ) -> None:
-    expected = {**changes}
-    if "pCloudHsmClusterId" in expected:
-        expected["pCloudHsmClusterId"] = restored.cluster_id
+    if "pCloudHsmClusterId" in changes:
+        changes = {**changes, "pCloudHsmClusterId": restored.cluster_id}
     with expect_rollback(connected):
         connected.disconnect_manually()
         updates = len(connected.events("UpdateCustomKeyStore"))
         connected.fault(connect="INTERNAL_ERROR")
-        connected.request(**expected)
+        connected.request(**changes)
         connected.expect_reason("INTERNAL_ERROR")
         # Each property was changed and changed back.
-        assert len(connected.events("UpdateCustomKeyStore")) - updates == 2 * len(expected)
+        assert len(connected.events("UpdateCustomKeyStore")) - updates == 2 * len(changes)
 
 
 @pytest.mark.parametrize("operation", ["SendCommand", "UpdateCustomKeyStore"])
