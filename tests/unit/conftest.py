@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 from moto.backends import get_backend
 
-from tests.support.account import Account, Clock, intercepted
+from tests.support.account import ZONES, Account, Clock, intercepted
+from tests.support.key_store_setup import store_secrets
 from tests.support.moto_extension import extended_moto
 
 
@@ -88,3 +89,11 @@ def _make_world(
 @pytest.fixture(name="account")
 def _account(make_account: Callable[..., Account]) -> Account:
     return make_account()
+
+
+@pytest.fixture(name="cluster")
+def _cluster(account: Account) -> str:
+    """A cluster on which KMS can create a key store, and the secrets for it."""
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    store_secrets(account, cluster_id)
+    return cluster_id

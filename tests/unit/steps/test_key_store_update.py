@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hsm_lifecycle.errors import (
+    KeyStoreNotFoundError,
+    ParameterError,
+    RefusedError,
+    TransientError,
+)
+from hsm_lifecycle.steps import key_store_update
+from localaws.services.cloudhsmv2.settings import Assumptions
+from tests.support.account import (
+    OTHER_STACK_ID,
+    TIMINGS,
+    ZONES,
+    Account,
+    Json,
+)
+from tests.support.key_store_setup import (
+    NAME,
+    PASSWORD_SECRET,
+    UNKNOWN,
+    UNKNOWN_CLUSTER,
+    connect_key_store,
+    connection_state,
+    key_store_in,
+    of,
+)
+
+# ---- check_key_store_update
+
+
+def update_checked(
+    account: Account,
+    key_store_id: str,
+    cluster_id: str,
+    name: str = NAME,
+    physical_id: str = "",
+) -> Json:
+    return account.run(
+        key_store_update.check_key_store_update,
+        **of(
+            key_store_id,
+            Name=name,
+            ClusterId=cluster_id,
+            PhysicalResourceId=physical_id or key_store_id,
+        ),
+    )
+
+
+def test_check_key_store_update_finds_no_difference(account: Account, cluster: str) -> None:
+    key_store_id = account.add_store(cluster)
+    account.stack_status = "UPDATE_IN_PROGRESS"
+    assert update_checked(account, key_store_id, cluster) == {
+        "IsChangeable": True,
+        "NeedsRename": False,
+        "NeedsMove": False,
+        "Rollback": False,
+        "Warnings": "none",
+    }
+    assert account.changes == []
+
+
+@pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED"])
+def test_check_key_store_update_finds_another_name(
+    account: Account, cluster: str, wanted: str
+) -> None:
+    key_store_id = key_store_in(account, cluster, wanted)
+    answer = update_checked(account, key_store_id, cluster, "new")
+    assert (answer["NeedsRename"], answer["NeedsMove"]) == (True, False)
+
+
+@pytest.mark.parametrize("wanted", ["CONNECTING", "FAILED", "DISCONNECTING"])
+def test_check_key_store_update_refuses_a_rename_in_other_states(
+    account: Account, cluster: str, wanted: str
+) -> None:
+    key_store_id = key_store_in(account, cluster, wanted)
+    with pytest.raises(ParameterError, match=f"pKeyStoreName: the key store is {wanted}"):
+        update_checked(account, key_store_id, cluster, "new")
+    assert update_checked(account, key_store_id, cluster)["IsChangeable"]
+
+
+def test_check_key_store_update_refuses_a_name_that_is_taken(
+    account: Account, cluster: str
+) -> None:
+    other = account.add_store(account.restored(*ZONES[:2], stack_id=OTHER_STACK_ID), "theirs")
+    key_store_id = account.add_store(cluster)
+    with pytest.raises(
+        ParameterError, match=rf"pKeyStoreName: .* theirs already exists \({other}\)"
+    ):
+        update_checked(account, key_store_id, cluster, "theirs")
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    answer = update_checked(account, key_store_id, cluster, "theirs")
+    assert (answer["IsChangeable"], answer["NeedsRename"]) == (False, False)
+    assert "pKeyStoreName" in answer["Warnings"]
+
+
+def test_check_key_store_update_refuses_an_unrelated_cluster(
+    account: Account, cluster: str
+) -> None:
+    other = account.restored(ZONES[0], ZONES[1], stack_id=OTHER_STACK_ID)
+    key_store_id = account.add_store(cluster)
+    with pytest.raises(ParameterError, match=r"pCloudHsmClusterId: .* has a different certificate"):
+        update_checked(account, key_store_id, other)
+
+
+def relative_of(account: Account, cluster_id: str) -> str:
+    """A cluster restored from a backup of another one, with two HSMs."""
+    account.wait(TIMINGS.create_backup)
+    backups = account.hsm.describe_backups(Filters={"clusterIds": [cluster_id]})["Backups"]
+    relative = account.uninitialized(OTHER_STACK_ID, SourceBackupId=backups[0]["BackupId"])
+    account.anchors[relative] = account.anchors[cluster_id]
+    for zone in ZONES[:2]:
+        account.add_hsm(relative, zone)
+    return relative
+
+
+def test_a_key_store_moves_to_a_cluster_restored_from_its_backup(
+    account: Account, cluster: str
+) -> None:
+    account.add_hsm(cluster, ZONES[2])
+    relative = relative_of(account, cluster)
+    key_store_id = account.add_store(cluster)
+    answer = update_checked(account, key_store_id, relative)
+    assert (answer["NeedsRename"], answer["NeedsMove"]) == (False, True)
+    for _ in range(2):
+        assert moved(account, key_store_id, relative) == {}
+        assert account.store(key_store_id)["CloudHsmClusterId"] == relative
+    account.add_kmsuser(relative)
+    connect_key_store(account, key_store_id)
+    account.wait(TIMINGS.connect)
+    assert connection_state(account, key_store_id) == "CONNECTED"
+
+
+def test_kms_decides_whether_a_deleted_cluster_is_related(account: Account, cluster: str) -> None:
+    key_store_id = account.add_store(cluster)
+    for hsm in account.listed(cluster):
+        account.hsm.delete_hsm(ClusterId=cluster, HsmId=hsm["HsmId"])
+    account.wait(TIMINGS.delete_hsm + 60)
+    account.hsm.delete_cluster(ClusterId=cluster)
+    account.wait(TIMINGS.delete_cluster)
+    assert update_checked(account, key_store_id, UNKNOWN_CLUSTER)["NeedsMove"] is True
+
+
+def test_check_key_store_update_refuses_a_missing_key_store(account: Account) -> None:
+    with pytest.raises(KeyStoreNotFoundError, match=f"{UNKNOWN} no longer exists"):
+        update_checked(account, "", UNKNOWN_CLUSTER, physical_id=UNKNOWN)
+
+
+def test_check_key_store_update_accepts_the_rollback_of_a_missing_key_store(
+    account: Account,
+) -> None:
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    answer = update_checked(account, "", UNKNOWN_CLUSTER, physical_id=UNKNOWN)
+    assert (answer["IsChangeable"], answer["Rollback"]) == (False, True)
+    assert f"{UNKNOWN} no longer exists" in answer["Warnings"]
+
+
+# ---- rename_key_store, move_key_store
+
+
+def renamed(account: Account, key_store_id: str, name: str) -> Json:
+    return account.run(key_store_update.rename_key_store, **of(key_store_id, Name=name))
+
+
+@pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED"])
+def test_rename_key_store_retains_the_connection(
+    account: Account, cluster: str, wanted: str
+) -> None:
+    key_store_id = key_store_in(account, cluster, wanted)
+    for changes in (["UpdateCustomKeyStore"], []):
+        assert renamed(account, key_store_id, "new") == {}
+        assert account.changes == changes
+    store = account.store(key_store_id)
+    assert (store["CustomKeyStoreName"], store["ConnectionState"]) == ("new", wanted)
+
+
+def test_rename_key_store_never_disconnects(
+    make_account: Callable[..., Account],
+) -> None:
+    account = make_account(assumptions=Assumptions(rename_while_connected=False))
+    key_store_id = key_store_in(account, account.restored(ZONES[0], ZONES[1]), "CONNECTED")
+    with pytest.raises(ParameterError, match=r"pKeyStoreName: .* Disconnect it yourself"):
+        renamed(account, key_store_id, "new")
+    store = account.store(key_store_id)
+    assert (store["CustomKeyStoreName"], store["ConnectionState"]) == (NAME, "CONNECTED")
+
+
+def test_rename_key_store_survives_a_lost_response(account: Account, cluster: str) -> None:
+    key_store_id = account.add_store(cluster)
+    account.faults.inject(
+        {"operation": "UpdateCustomKeyStore", "code": "ConnectionLost", "when": "after"}
+    )
+    with pytest.raises(TransientError):
+        renamed(account, key_store_id, "new")
+    assert renamed(account, key_store_id, "new") == {}
+
+
+def test_rename_key_store_names_the_parameter_of_a_name_that_is_taken(
+    account: Account, cluster: str
+) -> None:
+    account.add_store(account.restored(*ZONES[:2], stack_id=OTHER_STACK_ID), "theirs")
+    key_store_id = account.add_store(cluster)
+    with pytest.raises(RefusedError, match=r"pKeyStoreName: .*CustomKeyStoreNameInUse"):
+        renamed(account, key_store_id, "theirs")
+
+
+def moved(account: Account, key_store_id: str, cluster_id: str) -> Json:
+    event = of(key_store_id, ClusterId=cluster_id, PasswordSecretName=PASSWORD_SECRET)
+    return account.run(key_store_update.move_key_store, **event)
+
+
+def test_move_key_store_refuses_an_unrelated_cluster(account: Account, cluster: str) -> None:
+    other = account.restored(ZONES[0], ZONES[1], stack_id=OTHER_STACK_ID)
+    key_store_id = account.add_store(cluster)
+    with pytest.raises(RefusedError, match=r"pCloudHsmClusterId: .*NotRelated"):
+        moved(account, key_store_id, other)
+    assert account.store(key_store_id)["CloudHsmClusterId"] == cluster
+
+
+def test_move_key_store_is_refused_for_a_connected_key_store(
+    account: Account, cluster: str
+) -> None:
+    key_store_id = key_store_in(account, cluster, "CONNECTED")
+    with pytest.raises(RefusedError, match="CustomKeyStoreInvalidState"):
+        moved(account, key_store_id, cluster)
