@@ -1,4 +1,4 @@
-"""The local AWS checks the requests of a role on the resources and conditions that AWS would."""
+"""The local AWS authorizes requests on the same resources and conditions as AWS."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DENIALS = {
     "UnauthorizedOperation",
 }
 STACK = "hsm-lifecycle:stack-id"
-OWN, FOREIGN = [{"Key": STACK, "Value": "own"}], [{"Key": STACK, "Value": "foreign"}]
-IF_OWN = {"StringEquals": {f"aws:ResourceTag/{STACK}": "own"}}
-IF_MADE_OWN = {"StringEquals": {f"aws:RequestTag/{STACK}": "own"}}
+OWNED, OTHER = [{"Key": STACK, "Value": "owned"}], [{"Key": STACK, "Value": "other"}]
+IF_OWNED = {"StringEquals": {f"aws:ResourceTag/{STACK}": "owned"}}
+IF_TAGGED = {"StringEquals": {f"aws:RequestTag/{STACK}": "owned"}}
 _numbers = itertools.count(1)
 
 
@@ -34,8 +34,8 @@ _numbers = itertools.count(1)
 def _aws() -> Iterator[LocalAws]:
     with LocalAws() as aws:
         secrets = aws.client("secretsmanager")
-        secrets.create_secret(Name="/own/secret", SecretString="text", Tags=OWN)
-        secrets.create_secret(Name="/foreign/secret", SecretString="text", Tags=FOREIGN)
+        secrets.create_secret(Name="/owned/secret", SecretString="text", Tags=OWNED)
+        secrets.create_secret(Name="/other/secret", SecretString="text", Tags=OTHER)
         yield aws
 
 
@@ -44,20 +44,20 @@ def arn(service: str, resource: str) -> str:
     return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
 
 
-def allow(actions: str, *resources: str, given: Json | None = None) -> Json:
-    """A statement that allows this, under a condition or not."""
+def allow(actions: str, *resources: str, condition: Json | None = None) -> Json:
+    """A statement that allows actions, given a condition if there is one."""
     statement = {"Effect": "Allow", "Action": actions.split(), "Resource": list(resources)}
-    return {**statement, "Condition": given} if given else statement
+    return {**statement, "Condition": condition} if condition else statement
 
 
 def may(aws: LocalAws, statements: list[Json], call: str, **request: Any) -> bool:
-    """Whether a role with this policy is let through to the service, whatever that then says."""
+    """Whether a role with this policy is authorized, whatever the service then responds."""
     name = f"try-{next(_numbers)}"
     iam, policy = aws.client("iam"), {"Version": "2012-10-17", "Statement": statements}
     trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=json.dumps(policy))
+    iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=json.dumps(policy))
     session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
     service, _, operation = call.partition(".")
     client = boto3.client(
@@ -71,8 +71,8 @@ def may(aws: LocalAws, statements: list[Json], call: str, **request: Any) -> boo
     )
     try:
         getattr(client, operation)(**request)
-    except ClientError as refusal:
-        return refusal.response["Error"]["Code"] not in DENIALS
+    except ClientError as error:
+        return error.response["Error"]["Code"] not in DENIALS
     return True
 
 
@@ -82,22 +82,22 @@ READ = "secretsmanager:GetSecretValue"
 @pytest.mark.parametrize(
     ("resource", "condition", "secret", "allowed"),
     [
-        ("secret:/own/secret-??????", None, "/own/secret", True),
-        ("secret:/own/secret-?????", None, "/own/secret", False),
-        ("secret:/own/secret", None, "/own/secret", False),
-        ("secret:/own/secret-??????", None, "/foreign/secret", False),
-        ("secret:/*-??????", IF_OWN, "/own/secret", True),
-        ("secret:/*-??????", IF_OWN, "/foreign/secret", False),
-        # One that does not exist has neither a suffix nor tags.
+        ("secret:/owned/secret-??????", None, "/owned/secret", True),
+        ("secret:/owned/secret-?????", None, "/owned/secret", False),
+        ("secret:/owned/secret", None, "/owned/secret", False),
+        ("secret:/owned/secret-??????", None, "/other/secret", False),
+        ("secret:/*-??????", IF_OWNED, "/owned/secret", True),
+        ("secret:/*-??????", IF_OWNED, "/other/secret", False),
+        # A missing secret has neither a suffix nor tags.
         ("secret:/no/secret-??????", None, "/no/secret", False),
-        ("secret:/no/secret", IF_OWN, "/no/secret", False),
+        ("secret:/no/secret", IF_OWNED, "/no/secret", False),
         ("secret:/no/secret", None, "/no/secret", True),
     ],
 )
-def test_a_secret_is_known_by_its_suffix_and_its_tags(
+def test_a_secret_is_authorized_by_its_full_arn_and_tags(
     aws: LocalAws, resource: str, condition: Json | None, secret: str, allowed: bool
 ) -> None:
-    policy = [allow(READ, arn("secretsmanager", resource), given=condition)]
+    policy = [allow(READ, arn("secretsmanager", resource), condition=condition)]
     assert may(aws, policy, "secretsmanager.get_secret_value", SecretId=secret) == allowed
 
 
@@ -108,22 +108,22 @@ CREATE = "secretsmanager:CreateSecret"
     ("actions", "condition", "tags", "allowed"),
     [
         (CREATE, None, [], True),
-        (CREATE, None, OWN, False),
-        (f"{CREATE} secretsmanager:TagResource", None, OWN, True),
-        (f"{CREATE} secretsmanager:TagResource", IF_MADE_OWN, OWN, True),
-        (f"{CREATE} secretsmanager:TagResource", IF_MADE_OWN, FOREIGN, False),
-        (f"{CREATE} secretsmanager:TagResource", IF_MADE_OWN, [], False),
+        (CREATE, None, OWNED, False),
+        (f"{CREATE} secretsmanager:TagResource", None, OWNED, True),
+        (f"{CREATE} secretsmanager:TagResource", IF_TAGGED, OWNED, True),
+        (f"{CREATE} secretsmanager:TagResource", IF_TAGGED, OTHER, False),
+        (f"{CREATE} secretsmanager:TagResource", IF_TAGGED, [], False),
     ],
 )
-def test_a_secret_is_made_with_the_tags_that_the_role_may_give(
+def test_create_secret_requires_permission_for_its_tags(
     aws: LocalAws, actions: str, condition: Json | None, tags: list[Json], allowed: bool
 ) -> None:
-    policy = [allow(actions, arn("secretsmanager", "secret:/new/*-??????"), given=condition)]
+    policy = [allow(actions, arn("secretsmanager", "secret:/new/*-??????"), condition=condition)]
     request = {"Name": f"/new/{next(_numbers)}", "SecretString": "text", "Tags": tags}
     assert may(aws, policy, "secretsmanager.create_secret", **request) == allowed
 
 
-DOCUMENT, INSTANCE = arn("ssm", "document/own"), arn("ec2", "instance/i-0123456789abcdef0")
+DOCUMENT, INSTANCE = arn("ssm", "document/owned"), arn("ec2", "instance/i-0123456789abcdef0")
 
 
 @pytest.mark.parametrize(
@@ -136,120 +136,123 @@ DOCUMENT, INSTANCE = arn("ssm", "document/own"), arn("ec2", "instance/i-01234567
         ([DOCUMENT, arn("ec2", "instance/i-0000000000000000f")], False),
     ],
 )
-def test_a_command_takes_the_right_to_its_document_and_to_its_instance(
+def test_send_command_requires_permission_for_document_and_instance(
     aws: LocalAws, resources: list[str], allowed: bool
 ) -> None:
-    request = {"DocumentName": "own", "InstanceIds": [INSTANCE.rpartition("/")[2]]}
+    request = {"DocumentName": "owned", "InstanceIds": [INSTANCE.rpartition("/")[2]]}
     assert may(aws, [allow("ssm:SendCommand", *resources)], "ssm.send_command", **request) == (
         allowed
     )
 
 
 @pytest.mark.parametrize("named", ["cloudhsm.amazonaws.com", "cks.kms.amazonaws.com"])
-def test_a_service_linked_role_is_made_for_the_service_that_the_condition_names(
+def test_a_condition_can_restrict_the_service_of_a_service_linked_role(
     aws: LocalAws, named: str
 ) -> None:
     policy = allow(
         "iam:CreateServiceLinkedRole",
         arn("iam", "role/aws-service-role/*"),
-        given={"StringEquals": {"iam:AWSServiceName": named}},
+        condition={"StringEquals": {"iam:AWSServiceName": named}},
     )
     for service in ("cloudhsm.amazonaws.com", "cks.kms.amazonaws.com"):
-        let = may(aws, [policy], "iam.create_service_linked_role", AWSServiceName=service)
-        assert let == (service == named)
+        allowed = may(aws, [policy], "iam.create_service_linked_role", AWSServiceName=service)
+        assert allowed == (service == named)
 
 
-ON_A_STACK = arn("cloudformation", "stack/own/0123")
-MACHINES = arn("states", "stateMachine:own")
-EXECUTIONS = arn("states", "execution:own:*")
+ON_A_STACK = arn("cloudformation", "stack/owned/0123")
+MACHINES = arn("states", "stateMachine:owned")
+EXECUTIONS = arn("states", "execution:owned:*")
 
 
-@pytest.mark.parametrize(
-    ("action", "resource", "call", "own", "foreign"),
-    [
-        (
-            "cloudformation:DescribeStacks",
-            ON_A_STACK,
-            "cloudformation.describe_stacks",
-            {"StackName": ON_A_STACK},
-            {"StackName": "another"},
-        ),
-        (
-            "states:ListExecutions",
-            MACHINES,
-            "stepfunctions.list_executions",
-            {"stateMachineArn": MACHINES},
-            {"stateMachineArn": MACHINES + "2"},
-        ),
-        (
-            "states:StopExecution",
-            EXECUTIONS,
-            "stepfunctions.stop_execution",
-            {"executionArn": EXECUTIONS.replace("*", "one")},
-            {"executionArn": EXECUTIONS.replace("own:*", "another:one")},
-        ),
-        (
-            "ec2:StartInstances",
-            INSTANCE,
-            "ec2.start_instances",
-            {"InstanceIds": [INSTANCE.rpartition("/")[2]]},
-            {"InstanceIds": ["i-0000000000000000f"]},
-        ),
-        (
-            "ssm:PutParameter",
-            arn("ssm", "parameter/own/claim"),
-            "ssm.put_parameter",
-            {"Name": "/own/claim", "Value": "text", "Type": "String"},
-            {"Name": "/foreign/claim", "Value": "text", "Type": "String"},
-        ),
-        (
-            "iam:GetInstanceProfile",
-            arn("iam", "instance-profile/own"),
-            "iam.get_instance_profile",
-            {"InstanceProfileName": "own"},
-            {"InstanceProfileName": "another"},
-        ),
-    ],
-    ids=lambda value: value if isinstance(value, str) and ":" in value[:16] else "",
-)
-def test_a_right_to_one_thing_is_no_right_to_another(
-    aws: LocalAws, action: str, resource: str, call: str, own: Json, foreign: Json
-) -> None:
-    assert may(aws, [allow(action, resource)], call, **own)
-    assert not may(aws, [allow(action, resource)], call, **foreign)
+# Action, allowed resource, call, and the parameters for that resource and for another one.
+SPECIFIC: list[tuple[str, str, str, Json, Json]] = [
+    (
+        "cloudformation:DescribeStacks",
+        ON_A_STACK,
+        "cloudformation.describe_stacks",
+        {"StackName": ON_A_STACK},
+        {"StackName": "another"},
+    ),
+    (
+        "states:ListExecutions",
+        MACHINES,
+        "stepfunctions.list_executions",
+        {"stateMachineArn": MACHINES},
+        {"stateMachineArn": MACHINES + "2"},
+    ),
+    (
+        "states:StopExecution",
+        EXECUTIONS,
+        "stepfunctions.stop_execution",
+        {"executionArn": EXECUTIONS.replace("*", "one")},
+        {"executionArn": EXECUTIONS.replace("owned:*", "another:one")},
+    ),
+    (
+        "ec2:StartInstances",
+        INSTANCE,
+        "ec2.start_instances",
+        {"InstanceIds": [INSTANCE.rpartition("/")[2]]},
+        {"InstanceIds": ["i-0000000000000000f"]},
+    ),
+    (
+        "ssm:PutParameter",
+        arn("ssm", "parameter/owned/claim"),
+        "ssm.put_parameter",
+        {"Name": "/owned/claim", "Value": "text", "Type": "String"},
+        {"Name": "/other/claim", "Value": "text", "Type": "String"},
+    ),
+    (
+        "iam:GetInstanceProfile",
+        arn("iam", "instance-profile/owned"),
+        "iam.get_instance_profile",
+        {"InstanceProfileName": "owned"},
+        {"InstanceProfileName": "another"},
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("action", "call", "request_"),
-    [
-        ("cloudhsm:DescribeClusters", "cloudhsmv2.describe_clusters", {}),
-        ("cloudhsm:DescribeBackups", "cloudhsmv2.describe_backups", {}),
-        ("kms:DescribeCustomKeyStores", "kms.describe_custom_key_stores", {}),
-        ("ec2:DescribeInstances", "ec2.describe_instances", {}),
-        ("ec2:DescribeSubnets", "ec2.describe_subnets", {}),
-        ("ec2:DescribeSecurityGroups", "ec2.describe_security_groups", {}),
-        ("ssm:DescribeInstanceInformation", "ssm.describe_instance_information", {}),
-        ("ssm:ListCommands", "ssm.list_commands", {}),
-        ("ssm:CancelCommand", "ssm.cancel_command", {"CommandId": "0" * 36}),
-    ],
-)
-def test_what_has_no_resource_level_is_allowed_on_everything_only(
-    aws: LocalAws, action: str, call: str, request_: Json
-) -> None:
-    service = action.partition(":")[0]
-    assert may(aws, [allow(action, "*")], call, **request_)
-    assert not may(aws, [allow(action, arn(service, "*"))], call, **request_)
+def test_permission_for_one_resource_does_not_extend_to_another(aws: LocalAws) -> None:
+    wrong = [
+        action
+        for action, resource, call, params, other in SPECIFIC
+        if not may(aws, [allow(action, resource)], call, **params)
+        or may(aws, [allow(action, resource)], call, **other)
+    ]
+    assert wrong == []
+
+
+WITHOUT_RESOURCE_LEVEL: list[tuple[str, str, Json]] = [
+    ("cloudhsm:DescribeClusters", "cloudhsmv2.describe_clusters", {}),
+    ("cloudhsm:DescribeBackups", "cloudhsmv2.describe_backups", {}),
+    ("kms:DescribeCustomKeyStores", "kms.describe_custom_key_stores", {}),
+    ("ec2:DescribeInstances", "ec2.describe_instances", {}),
+    ("ec2:DescribeSubnets", "ec2.describe_subnets", {}),
+    ("ec2:DescribeSecurityGroups", "ec2.describe_security_groups", {}),
+    ("ssm:DescribeInstanceInformation", "ssm.describe_instance_information", {}),
+    ("ssm:ListCommands", "ssm.list_commands", {}),
+    ("ssm:CancelCommand", "ssm.cancel_command", {"CommandId": "0" * 36}),
+]
+
+
+def test_an_action_without_resource_level_requires_the_resource_star(aws: LocalAws) -> None:
+    wrong = [
+        action
+        for action, call, params in WITHOUT_RESOURCE_LEVEL
+        if not may(aws, [allow(action, "*")], call, **params)
+        or may(aws, [allow(action, arn(action.partition(":")[0], "*"))], call, **params)
+    ]
+    assert wrong == []
 
 
 def cluster(aws: LocalAws, tags: list[Json]) -> str:
-    made = aws.client("cloudhsmv2").create_cluster(
+    created = aws.client("cloudhsmv2").create_cluster(
         HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=aws.subnets[:1], TagList=tags
     )
-    return str(made["Cluster"]["ClusterId"])
+    return str(created["Cluster"]["ClusterId"])
 
 
-def test_a_cluster_is_changed_by_who_has_its_tag_in_the_condition(aws: LocalAws) -> None:
-    own, foreign = cluster(aws, OWN), cluster(aws, FOREIGN)
+def test_a_tag_condition_restricts_changes_to_tagged_clusters(aws: LocalAws) -> None:
+    owned, other = cluster(aws, OWNED), cluster(aws, OTHER)
     changes: list[tuple[str, str, Json]] = [
         ("CreateHsm", "create_hsm", {"AvailabilityZone": "us-east-1a"}),
         ("InitializeCluster", "initialize_cluster", {"SignedCert": "a", "TrustAnchor": "b"}),
@@ -257,25 +260,25 @@ def test_a_cluster_is_changed_by_who_has_its_tag_in_the_condition(aws: LocalAws)
         ("DeleteCluster", "delete_cluster", {}),
     ]
     for action, operation, request in changes:
-        policy = [allow(f"cloudhsm:{action}", arn("cloudhsm", "cluster/*"), given=IF_OWN)]
+        policy = [allow(f"cloudhsm:{action}", arn("cloudhsm", "cluster/*"), condition=IF_OWNED)]
         call = f"cloudhsmv2.{operation}"
-        assert not may(aws, policy, call, ClusterId=foreign, **request), action
-        # CreateHsm and DeleteCluster miss what the model demands besides, in its own words.
+        assert not may(aws, policy, call, ClusterId=other, **request), action
+        # CreateHsm and DeleteCluster have dependent actions.
         policy.append(allow("ec2:*", "*"))
-        assert may(aws, policy, call, ClusterId=own, **request), action
+        assert may(aws, policy, call, ClusterId=owned, **request), action
 
 
-@pytest.mark.parametrize(("tags", "allowed"), [(OWN, True), (FOREIGN, False), ([], False)])
-def test_a_cluster_is_made_with_the_tag_that_the_condition_wants(
+@pytest.mark.parametrize(("tags", "allowed"), [(OWNED, True), (OTHER, False), ([], False)])
+def test_create_cluster_requires_the_request_tag_of_the_condition(
     aws: LocalAws, tags: list[Json], allowed: bool
 ) -> None:
     policy = [
-        allow("cloudhsm:CreateCluster", "*", given=IF_MADE_OWN),
-        allow("cloudhsm:TagResource", arn("cloudhsm", "cluster/*"), given=IF_MADE_OWN),
+        allow("cloudhsm:CreateCluster", "*", condition=IF_TAGGED),
+        allow("cloudhsm:TagResource", arn("cloudhsm", "cluster/*"), condition=IF_TAGGED),
         allow("ec2:* iam:*", "*"),
     ]
     request = {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": aws.subnets[:1]}
     tagged = {**request, "TagList": tags} if tags else request
     assert may(aws, policy, "cloudhsmv2.create_cluster", **tagged) == allowed
-    # The right to tag is asked for besides.
+    # TagResource is required, too.
     assert not may(aws, [policy[0], policy[2]], "cloudhsmv2.create_cluster", **tagged)

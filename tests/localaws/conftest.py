@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from localaws.client import LocalAws
 from localaws.sandbox.command_server import CommandServer
 from localaws.sandbox.sandbox import Sandbox
+from tests.localaws.ministack.custom_resource_function import CustomResourceStack
+from tests.localaws.ministack.support import SampleStack
 
 
 class AdminApi:
@@ -85,3 +88,27 @@ def _make_box(admin: AdminApi, command_server: CommandServer) -> Iterator[Callab
 @pytest.fixture(name="sandbox")
 def _box(make_box: Callable[..., Sandbox]) -> Sandbox:
     return make_box()
+
+
+@pytest.fixture(scope="session", name="aws")
+def _aws() -> Iterator[LocalAws]:
+    """One local AWS for all tests; each has a stack of its own."""
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture(name="stack")
+def _stack(aws: LocalAws) -> Iterator[SampleStack]:
+    """A stack to create; afterwards it is deleted and the clock resumed."""
+    stack = SampleStack(aws)
+    yield stack
+    aws.admin.resume()
+    if stack.id != stack.name and stack.status() != "DELETE_COMPLETE":
+        stack.wait()
+        stack.delete()
+
+
+@pytest.fixture(name="custom")
+def _custom(stack: SampleStack) -> CustomResourceStack:
+    """The same stack, with custom resources."""
+    return CustomResourceStack(stack)

@@ -17,7 +17,7 @@ A_WHILE, DAY = 100, 86400
 
 
 @pytest.fixture(scope="module", name="cluster")
-def _laid() -> Iterator[ExistingCluster]:
+def _cluster() -> Iterator[ExistingCluster]:
     with LocalAws(timings={"connect": 31, "disconnect": 7}) as aws:
         yield existing_cluster(aws)
 
@@ -45,10 +45,10 @@ def _kms(cluster: ExistingCluster) -> Any:
 
 @pytest.fixture(name="key")
 def _key(kms: Any, store: str) -> str:
-    return make(kms, store)["KeyId"]  # type: ignore[no-any-return]  # boto3 says nothing of types
+    return create_key(kms, store)["KeyId"]  # type: ignore[no-any-return]  # boto3 is untyped
 
 
-def make(kms: Any, store: str, **more: Any) -> Json:
+def create_key(kms: Any, store: str, **more: Any) -> Json:
     created = kms.create_key(CustomKeyStoreId=store, Origin="AWS_CLOUDHSM", **more)
     return dict(created["KeyMetadata"])
 
@@ -73,10 +73,10 @@ def error_code(call: Callable[..., Any], **given: Any) -> str:
     return str(error.value.response["Error"]["Code"])
 
 
-# ---- the cluster
+# --- The existing cluster ---
 
 
-def test_the_ground_is_an_active_cluster_with_a_client_that_manages_it(
+def test_the_existing_cluster_is_active_and_has_an_online_client(
     cluster: ExistingCluster,
 ) -> None:
     described = cluster.describe()
@@ -98,13 +98,13 @@ def test_the_arguments_of_every_process_on_an_instance_are_recorded(
     assert [program for program, *_ in arguments] == ["curl", "dnf"]
 
 
-# ---- keys
+# --- Keys ---
 
 
 def test_a_key_is_described_with_its_key_store(
     cluster: ExistingCluster, kms: Any, store: str
 ) -> None:
-    created = make(kms, store)
+    created = create_key(kms, store)
     assert described(kms, created["KeyId"]) == created
     assert created["CustomKeyStoreId"] == store
     assert created["CloudHsmClusterId"] == cluster.cluster_id
