@@ -1,4 +1,4 @@
-"""Step Functions, Run Command and EC2 as the front door meets them: what runs, and how it ends."""
+"""Fake clients of Step Functions, CloudFormation, Run Command and EC2 for the request function."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 
 class ExecutionDoesNotExist(Exception):
-    """There is no execution of that ARN."""
+    """No execution has this ARN."""
 
 
 class ValidationException(Exception):
-    """The execution cannot be stopped: it has ended."""
+    """The execution cannot be stopped because it has ended."""
 
 
 @dataclass
 class Execution:
-    """One execution; once it was asked to stop, it still takes so many looks until it has."""
+    """An execution; after StopExecution it runs for `attempts_to_stop` more attempts."""
 
     arn: str
     status: str = "RUNNING"
-    looks_to_stop: int = 0
-    looks_left: int | None = None  # of one that ends by itself, or was asked to stop
+    attempts_to_stop: int = 0
+    attempts_left: int | None = None  # None: runs until it is stopped
     input: str = ""
 
     @property
@@ -41,24 +41,24 @@ class Executions:
     refusal: Exception | None = None
 
     class exceptions:
-        """The errors that boto3 makes for this client."""
+        """The error classes of the client."""
 
         ExecutionDoesNotExist = ExecutionDoesNotExist
         ValidationException = ValidationException
 
     def add(self, machine: str, name: str, **how: Any) -> Execution:
-        """An execution that is at work already."""
+        """Add a running execution."""
         arn = f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
         execution = Execution(arn, **how)
         self.running.append(execution)
         return execution
 
     def time_passes(self) -> None:
-        """Another look: what was asked to stop comes closer to its end."""
+        """Let the next attempt find stopped executions closer to their end."""
         for execution in self.running:
-            if execution.status == "RUNNING" and execution.looks_left is not None:
-                execution.looks_left -= 1
-                if execution.looks_left <= 0:
+            if execution.status == "RUNNING" and execution.attempts_left is not None:
+                execution.attempts_left -= 1
+                if execution.attempts_left <= 0:
                     execution.status = "ABORTED"
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:
@@ -84,9 +84,9 @@ class Executions:
         if execution.status != "RUNNING":
             raise ValidationException
         self.stopped.append(executionArn)
-        if execution.looks_left is None:
-            execution.looks_left = execution.looks_to_stop
-        if not execution.looks_left:
+        if execution.attempts_left is None:
+            execution.attempts_left = execution.attempts_to_stop
+        if not execution.attempts_left:
             execution.status = "ABORTED"
 
     def start_execution(self, **request: Any) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class Executions:
 
 @dataclass
 class Stacks:
-    """A client of CloudFormation that describes the one stack there is, unless it refuses."""
+    """A client of CloudFormation that describes one stack, or raises `refusal`."""
 
     status: str = "UPDATE_IN_PROGRESS"
     refusal: Exception | None = None
@@ -132,10 +132,10 @@ class Commands:
 
 @dataclass
 class Instances:
-    """A client of EC2 that knows which state machine has started which instance."""
+    """A client of EC2 with instances that state machines started."""
 
     started_by: dict[str, str] = field(default_factory=dict)
-    # The state of each instance at each look, and from then on the last one.
+    # The states of each instance in successive calls; the last one repeats.
     states: dict[str, list[str]] = field(default_factory=dict)
     stopped: list[str] = field(default_factory=list)
     refusal: Exception | None = None

@@ -1,4 +1,4 @@
-"""CloudFormation's end of a custom resource: an address to which answers are put over HTTPS."""
+"""The HTTPS endpoint to which a custom resource sends its response."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from localaws.tls import write_loopback_certificate
 
 
 class Endpoint:
-    """What was answered, and how the next answers are received."""
+    """The responses received, and how the next ones are received."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"https://127.0.0.1:{port}/answers/one?X-Amz-Signature=of-the-url"
-        self.answers: list[dict[str, Any]] = []
+        self.url = f"https://127.0.0.1:{port}/responses/one?X-Amz-Signature=of-the-url"
+        self.responses: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self.statuses: list[int] = []  # of the next ones; 200 when there is none
-        self.hanging = 0.0  # seconds for which the next one is not replied to
+        self.statuses: list[int] = []  # of the next responses; 200 by default
+        self.hanging = 0.0  # seconds before the next response is received
 
     @property
-    def answer(self) -> dict[str, Any]:
-        """The only answer that came."""
-        (only,) = self.answers
+    def response(self) -> dict[str, Any]:
+        """The only response."""
+        (only,) = self.responses
         return only
 
 
 @contextlib.contextmanager
 def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
-    """Run an endpoint on a free port; also gives the certificate by which it is trusted."""
+    """Run an endpoint on a free port; yields it and its CA certificate."""
     certificate, key = write_loopback_certificate(directory)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,15 +45,15 @@ def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
             if hanging:
                 time.sleep(hanging)
             else:
-                endpoint.answers.append(body)
+                endpoint.responses.append(body)
                 endpoint.headers.append({k.lower(): v for k, v in self.headers.items()})
-            with contextlib.suppress(OSError):  # whoever asked may have gone
+            with contextlib.suppress(OSError):  # the client may have disconnected
                 self.send_response(endpoint.statuses.pop(0) if endpoint.statuses else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

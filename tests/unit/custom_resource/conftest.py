@@ -1,0 +1,88 @@
+"""The environment of the request function, with fakes in place of AWS and of CloudFormation."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hsm_lifecycle import aws
+from hsm_lifecycle.custom_resource import request, response, supersede
+from tests.support.custom_resource import ALIGN, CLIENT, CREATE, DELETE, HANDLE_REQUEST, RUN, UPDATE
+from tests.support.executions import Commands, Executions, Instances, Stacks
+from tests.support.response_endpoint import Endpoint, serve
+
+
+@pytest.fixture
+def responses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    with serve(tmp_path) as (endpoint, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        yield endpoint
+
+
+@pytest.fixture
+def states() -> Executions:
+    return Executions()
+
+
+@pytest.fixture
+def commands() -> Commands:
+    return Commands()
+
+
+@pytest.fixture
+def instances() -> Instances:
+    return Instances()
+
+
+@pytest.fixture
+def stacks() -> Stacks:
+    return Stacks()
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    return []
+
+
+@pytest.fixture(autouse=True)
+def _lambda_environment(
+    monkeypatch: pytest.MonkeyPatch,
+    states: Executions,
+    commands: Commands,
+    instances: Instances,
+    stacks: Stacks,
+    slept: list[float],
+) -> None:
+    """The environment variables of the template, fakes in place of AWS, and no waiting."""
+    variables = {
+        "AWS_REGION": "us-east-1",
+        "HANDLE_REQUEST": HANDLE_REQUEST,
+        "CREATE": CREATE,
+        "UPDATE": UPDATE,
+        "DELETE": DELETE,
+        "MACHINES": json.dumps([CREATE, UPDATE, DELETE, ALIGN, RUN]),
+        "CLIENT_INSTANCE": CLIENT,
+        "ATTRIBUTES": "ClusterId State Warnings",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    services = {
+        "stepfunctions": states,
+        "ssm": commands,
+        "ec2": instances,
+        "cloudformation": stacks,
+    }
+    monkeypatch.setattr(aws, "client", lambda service, attempts=1: services[service])
+    response.helper.cache_clear()
+
+    def sleep(seconds: float) -> None:
+        if seconds:
+            slept.append(seconds)
+        states.time_passes()
+
+    for module in (request, supersede):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=sleep))

@@ -1,0 +1,101 @@
+"""The reason in a stack event, out of the nested causes of Step Functions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hsm_lifecycle.custom_resource import failure_reason
+from tests.support.custom_resource import CLUSTER, description, failed
+
+FUNCTION_FAILURE = json.dumps(
+    {"errorMessage": "Subnets a and b are in one zone.", "errorType": "ParameterError"}
+)
+
+
+def nested(levels: int, error: str, cause: str) -> dict[str, str]:
+    """A failure that came up through so many executions."""
+    for _ in range(levels):
+        error, cause = "States.TaskFailed", description(Error=error, Cause=cause)
+    return failed(error, cause)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 3])
+def test_a_functions_message_is_found_at_any_depth(levels: int) -> None:
+    failure = nested(levels, "ParameterError", FUNCTION_FAILURE)
+    assert failure_reason.of(failure) == "ParameterError: Subnets a and b are in one zone."
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2, 3])
+def test_a_fail_states_cause_is_found_at_any_depth(levels: int) -> None:
+    failure = nested(levels, "HsmDegraded", f"hsm-abc is DEGRADED. [{CLUSTER}]")
+    assert failure_reason.of(failure) == f"HsmDegraded: hsm-abc is DEGRADED. [{CLUSTER}]"
+    assert failure_reason.created_id(failure) == CLUSTER
+
+
+@pytest.mark.parametrize(
+    ("end", "sentence"),
+    [
+        (
+            {"Status": "TIMED_OUT", "Error": "States.Timeout"},
+            "The workflow hsm-1-create-cluster did not end within its time limit.",
+        ),
+        ({"Status": "ABORTED"}, "The workflow hsm-1-create-cluster was stopped by an operator."),
+        (
+            {"Error": "States.Runtime"},
+            "The workflow hsm-1-create-cluster failed: States.Runtime.",
+        ),
+    ],
+)
+def test_an_execution_without_a_cause_gets_a_reason(end: dict[str, str], sentence: str) -> None:
+    assert failure_reason.of(failed("States.TaskFailed", description(**end))) == sentence
+
+
+def test_a_failure_without_a_cause_is_named() -> None:
+    assert failure_reason.of({"Error": "States.Timeout"}) == "States.Timeout"
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_functions_message_is_found_in_a_truncated_cause(levels: int) -> None:
+    failure = nested(levels, "ParameterError", FUNCTION_FAILURE)
+    said = failure["Cause"].index("one zone.") + len("one zone.")
+    for end in (said, said + 5, len(failure["Cause"]) - 1):
+        cut = {**failure, "Cause": failure["Cause"][:end]}
+        assert "Subnets a and b are in one zone." in failure_reason.of(cut)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_fail_states_cause_is_found_in_a_truncated_cause(levels: int) -> None:
+    failure = nested(levels, "HsmDegraded", f"hsm-abc is DEGRADED. [{CLUSTER}]")
+    said = failure["Cause"].index("DEGRADED.") + len("DEGRADED.")
+    reason = failure_reason.of({**failure, "Cause": failure["Cause"][:said]})
+    assert "hsm-abc is DEGRADED." in reason
+    assert "ExecutionArn" not in reason
+
+
+def test_a_long_reason_is_cut_in_the_middle() -> None:
+    words = "First it says what happened, and then " + "very " * 200 + f"much more. [{CLUSTER}]"
+    reason = failure_reason.of(failed("CommandFailed", words))
+    assert len(reason) <= 240
+    assert reason.startswith("CommandFailed: First it says what happened")
+    assert reason.endswith(f"much more. [{CLUSTER}]")
+    assert " ... " in reason
+
+
+def test_a_reason_is_one_line() -> None:
+    failure = failed("CommandFailed", "It said:\n  no\n\tway")
+    assert failure_reason.of(failure) == "CommandFailed: It said: no way"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Nothing was made.",
+        "[cluster-2example3id] stood at the beginning.",
+        "an array [1]",
+        "[Not-an-id]",
+    ],
+)
+def test_created_id_needs_an_id_in_brackets_at_the_end(words: str) -> None:
+    assert failure_reason.created_id(failed("Sad", words)) is None

@@ -1,0 +1,253 @@
+"""Nothing of an earlier request is running when a new one starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import errors
+from hsm_lifecycle.custom_resource.request import take
+from tests.support.custom_resource import (
+    ALIGN,
+    CLIENT,
+    COMMENT,
+    CREATE,
+    DELETE,
+    EARLIER,
+    HANDLE_REQUEST,
+    REQUEST_ID,
+    RUN,
+    RUN_ON_CLIENT,
+    UPDATE,
+    Context,
+    request,
+)
+from tests.support.executions import Commands, Executions, Instances
+from tests.support.response_endpoint import Endpoint
+from tests.templates.template import TEMPLATES
+
+
+def test_a_request_does_not_wait_if_nothing_is_running(
+    responses: Endpoint, slept: list[float]
+) -> None:
+    take(request("Update", responses.url), Context())
+    assert slept == []
+
+
+def test_all_executions_of_a_cancelled_update_are_stopped(
+    states: Executions, responses: Endpoint
+) -> None:
+    old = [
+        states.add(HANDLE_REQUEST, EARLIER),
+        states.add(UPDATE, EARLIER),
+        states.add(ALIGN, "a-child", attempts_to_stop=2),
+        states.add(RUN, "a-grandchild", attempts_to_stop=4),
+    ]
+    take(request("Update", responses.url), Context())
+    assert {execution.status for execution in old} == {"ABORTED"}
+    assert {execution.arn for execution in old} == set(states.stopped)
+    assert len(states.started) == 1
+
+
+def test_a_request_waits_longer_than_a_running_worker_takes(
+    states: Executions, responses: Endpoint, slept: list[float]
+) -> None:
+    states.add(UPDATE, EARLIER)
+    take(request("Update", responses.url), Context())
+    limits = [
+        function["Timeout"]
+        for template in TEMPLATES
+        for logical_id, function in template.of_type("AWS::Lambda::Function").items()
+        if logical_id != "rRequestFunction"
+    ]
+    assert slept[-1] > max(limits)
+
+
+def test_superseding_fits_into_the_functions_timeout(
+    states: Executions,
+    instances: Instances,
+    responses: Endpoint,
+    slept: list[float],
+) -> None:
+    states.add(UPDATE, EARLIER, attempts_to_stop=29)
+    instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
+    take(request("Update", responses.url), Context())
+    assert len(states.started) == 1
+    for template in TEMPLATES:
+        limit = template.resources["rRequestFunction"]["Properties"]["Timeout"]
+        assert sum(slept) < limit - 30
+
+
+def test_commands_of_stopped_executions_are_cancelled(
+    states: Executions, commands: Commands, responses: Endpoint
+) -> None:
+    def command(name: str, status: str, comment: str) -> dict[str, Any]:
+        return {"CommandId": name, "Status": status, "Comment": comment, "InstanceIds": [CLIENT]}
+
+    commands.listed = [
+        command("ours", "InProgress", f"{COMMENT}a-child"),
+        command("ours-pending", "Pending", f"{COMMENT}another"),
+        command("ours-of-yesterday", "Success", f"{COMMENT}a-child"),
+        command("patching", "InProgress", "patching"),
+    ]
+    states.add(UPDATE, EARLIER)
+    take(request("Update", responses.url), Context())
+    assert commands.cancelled == [("ours", [CLIENT]), ("ours-pending", [CLIENT])]
+
+
+def test_commands_on_a_replaced_client_are_cancelled(
+    states: Executions, commands: Commands, responses: Endpoint
+) -> None:
+    commands.listed = [
+        {
+            "CommandId": "ours",
+            "Status": "InProgress",
+            "Comment": f"{COMMENT}a-child",
+            "InstanceIds": ["i-another"],
+        }
+    ]
+    states.add(UPDATE, EARLIER)
+    old = {"HsmsPerSubnet": "1", "ClientInstanceId": "i-another"}
+    take(request("Update", responses.url, OldResourceProperties=old), Context())
+    assert commands.cancelled == [("ours", ["i-another"])]
+
+
+def test_commands_of_another_stack_are_not_cancelled(
+    states: Executions, commands: Commands, responses: Endpoint
+) -> None:
+    # The key store's stack works on the client of the cluster's stack.
+    commands.listed = [
+        {
+            "CommandId": "theirs",
+            "Status": "InProgress",
+            "Comment": COMMENT.replace("hsm-1-", "hsm-ks-1-") + "a-child",
+            "InstanceIds": [CLIENT],
+        }
+    ]
+    states.add(UPDATE, EARLIER)
+    take(request("Update", responses.url), Context())
+    assert commands.cancelled == []
+
+
+def test_no_command_is_cancelled_if_nothing_was_running(
+    commands: Commands, responses: Endpoint
+) -> None:
+    commands.listed = [
+        {
+            "CommandId": "late",
+            "Status": "InProgress",
+            "Comment": f"{COMMENT}a-child",
+            "InstanceIds": [CLIENT],
+        }
+    ]
+    take(request("Update", responses.url), Context())
+    assert commands.cancelled == []
+
+
+def test_a_client_started_by_a_stopped_execution_is_stopped(
+    states: Executions, instances: Instances, responses: Endpoint
+) -> None:
+    instances.started_by = {
+        CLIENT: RUN_ON_CLIENT,
+        "i-theirs": RUN_ON_CLIENT.replace("hsm-1-", "hsm-ks-1-"),
+    }
+    instances.states = {CLIENT: ["pending", "running"], "i-theirs": ["running"]}
+    states.add(RUN, "a-grandchild")
+    take(request("Update", responses.url), Context())
+    assert instances.stopped == [CLIENT]
+    assert [*instances.started_by] == ["i-theirs"]
+    assert len(states.started) == 1
+
+
+def test_a_client_started_by_an_earlier_execution_is_stopped(
+    instances: Instances, responses: Endpoint, slept: list[float]
+) -> None:
+    instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["running"]}
+    take(request("Delete", responses.url), Context())
+    assert instances.stopped == [CLIENT]
+    assert slept == []
+
+
+def test_a_request_starts_although_the_client_cannot_be_stopped(
+    states: Executions, instances: Instances, responses: Endpoint
+) -> None:
+    instances.refusal = ClientError({"Error": {"Code": "UnauthorizedOperation"}}, "Describe")
+    take(request("Update", responses.url), Context())
+    assert len(states.started) == 1
+
+
+def test_a_handle_request_that_is_only_responding_is_not_stopped(
+    states: Executions, responses: Endpoint
+) -> None:
+    responding = states.add(HANDLE_REQUEST, EARLIER, attempts_left=3)
+    take(request("Update", responses.url), Context())
+    assert responding.arn not in states.stopped
+    assert len(states.started) == 1
+
+
+def test_a_handle_request_that_does_not_end_is_stopped(
+    states: Executions, responses: Endpoint
+) -> None:
+    responding = states.add(HANDLE_REQUEST, EARLIER)
+    take(request("Update", responses.url), Context())
+    assert states.stopped == [responding.arn]
+    assert len(states.started) == 1
+
+
+def test_an_execution_may_end_while_it_is_being_stopped(
+    states: Executions, responses: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = states.add(UPDATE, EARLIER)
+    stop = states.stop_execution
+
+    def end_first(**given: Any) -> None:
+        ending.status = "SUCCEEDED"
+        stop(**given)
+
+    monkeypatch.setattr(states, "stop_execution", end_first)
+    take(request("Update", responses.url), Context())
+    assert len(states.started) == 1
+    assert responses.responses == []
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update"])
+@pytest.mark.parametrize("machine", [DELETE, HANDLE_REQUEST])
+def test_a_create_or_update_does_not_supersede_a_delete(
+    states: Executions, responses: Endpoint, kind: str, machine: str
+) -> None:
+    deleting = states.add(machine, f"delete-{REQUEST_ID}-0123456789ab")
+    child = states.add(ALIGN, "a-child")
+    take(request(kind, responses.url), Context())
+    assert deleting.status == child.status == "RUNNING"
+    assert states.stopped == []
+    assert states.started == []
+    assert responses.response["Status"] == "FAILED"
+    assert responses.response["Reason"].startswith(
+        f"{errors.SupersededError.__name__}: This stack is"
+    )
+
+
+def test_a_delete_supersedes_a_create(states: Executions, responses: Endpoint) -> None:
+    creating = states.add(CREATE, f"create-{REQUEST_ID}-0123456789ab")
+    take(request("Delete", responses.url), Context())
+    assert states.stopped == [creating.arn]
+    assert len(states.started) == 1
+
+
+def test_a_delete_supersedes_an_earlier_delete(states: Executions, responses: Endpoint) -> None:
+    deleting = states.add(DELETE, f"delete-{REQUEST_ID}-0123456789ab")
+    take(request("Delete", responses.url), Context())
+    assert states.stopped == [deleting.arn]
+    assert len(states.started) == 1
+
+
+def test_a_request_fails_if_an_execution_does_not_stop(
+    states: Executions, responses: Endpoint
+) -> None:
+    stubborn = states.add(UPDATE, EARLIER, attempts_to_stop=10_000)
+    take(request("Update", responses.url), Context())
+    assert states.started == []
+    assert responses.response["Status"] == "FAILED"
+    assert stubborn.arn in responses.response["Reason"]
