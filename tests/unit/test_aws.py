@@ -20,7 +20,7 @@ from hsm_lifecycle.errors import RefusedError, TransientError
 from tests.support import step_source
 from tests.templates.template import TEMPLATES
 
-NOT_NOW = [
+TRANSIENT = [
     "AccessDenied",
     "AccessDeniedException",
     "CloudHsmAccessDeniedException",
@@ -37,7 +37,7 @@ NOT_NOW = [
     "TooManyRequestsException",
     "UnauthorizedOperation",
 ]
-NO = [
+REFUSED = [
     "CloudHsmInvalidRequestException",
     "CloudHsmResourceLimitExceededException",
     "CloudHsmResourceNotFoundException",
@@ -69,27 +69,27 @@ def error(code: str, status: int = 400, message: str = "Said AWS.") -> ClientErr
 # ---- errors
 
 
-@pytest.mark.parametrize("code", NOT_NOW)
-def test_what_passes_by_itself_is_transient(code: str) -> None:
+@pytest.mark.parametrize("code", TRANSIENT)
+def test_throttling_and_internal_errors_are_transient(code: str) -> None:
     meant = aws.to_workflow_error(error(code))
     assert type(meant) is TransientError
     assert str(meant) == f"CreateHsm: {code}: Said AWS."
 
 
-@pytest.mark.parametrize("code", NO)
-def test_what_does_not_pass_is_a_refusal(code: str) -> None:
+@pytest.mark.parametrize("code", REFUSED)
+def test_other_error_codes_are_refusals(code: str) -> None:
     meant = aws.to_workflow_error(error(code))
     assert type(meant) is RefusedError
     assert str(meant) == f"CreateHsm: {code}: Said AWS."
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_a_failure_of_the_service_is_transient_whatever_it_is_called(status: int) -> None:
+def test_http_5xx_and_429_are_transient(status: int) -> None:
     assert type(aws.to_workflow_error(error("Unheard-of", status))) is TransientError
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409])
-def test_any_other_status_is_judged_by_its_code(status: int) -> None:
+def test_other_http_statuses_do_not_matter(status: int) -> None:
     assert type(aws.to_workflow_error(error("Unheard-of", status))) is RefusedError
 
 
@@ -102,14 +102,14 @@ def test_any_other_status_is_judged_by_its_code(status: int) -> None:
     ],
     ids=lambda problem: type(problem).__name__,
 )
-def test_a_lost_connection_is_transient_and_says_to_where(problem: Exception) -> None:
+def test_connection_errors_are_transient_and_name_the_endpoint(problem: Exception) -> None:
     meant = aws.to_workflow_error(problem)
     assert type(meant) is TransientError
     assert str(meant).startswith(f"{type(problem).__name__}: ")
     assert "cloudhsmv2.us-east-1" in str(meant)
 
 
-def test_a_parameter_that_the_runtime_s_boto3_does_not_know_is_said_to_be_that() -> None:
+def test_an_unknown_request_parameter_means_an_old_boto3() -> None:
     problem = ParamValidationError(report='Unknown parameter in input: "NetworkType"')
     meant = aws.to_workflow_error(problem)
     assert type(meant) is RefusedError
@@ -118,11 +118,11 @@ def test_a_parameter_that_the_runtime_s_boto3_does_not_know_is_said_to_be_that()
 
 
 @pytest.mark.parametrize("problem", [KeyError("x"), RefusedError("no"), ValueError("y")])
-def test_any_other_error_means_what_it_says(problem: Exception) -> None:
+def test_other_errors_are_unchanged(problem: Exception) -> None:
     assert aws.to_workflow_error(problem) is problem
 
 
-def test_an_error_without_a_message_is_no_trouble() -> None:
+def test_an_error_without_message_is_accepted() -> None:
     answer: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
     assert str(aws.to_workflow_error(ClientError(answer, "CreateHsm"))) == "CreateHsm: Odd: "
 
@@ -130,17 +130,17 @@ def test_an_error_without_a_message_is_no_trouble() -> None:
 # ---- clients
 
 
-def test_a_request_is_sent_once_unless_it_may_be_repeated() -> None:
+def test_requests_are_sent_once_by_default() -> None:
     # The CloudHSM API has no idempotency token: a repetition could make a second HSM (F1.6).
     assert aws.client("cloudhsmv2").meta.config.retries["total_max_attempts"] == 1
     assert aws.client("stepfunctions", attempts=5).meta.config.retries["total_max_attempts"] == 5
 
 
-def test_a_client_is_made_once() -> None:
+def test_clients_are_cached() -> None:
     assert aws.client("cloudhsmv2") is aws.client("cloudhsmv2")
 
 
-def test_a_client_loses_patience_before_its_function_does() -> None:
+def test_requests_time_out_before_the_function() -> None:
     config = aws.client("cloudhsmv2").meta.config
     limits = [
         function["Timeout"]
@@ -150,7 +150,7 @@ def test_a_client_loses_patience_before_its_function_does() -> None:
     assert config.connect_timeout + config.read_timeout < min(limits)
 
 
-def test_clients_are_made_in_one_place() -> None:
+def test_only_aws_py_makes_clients() -> None:
     made = [
         name
         for name, tree in step_source.MODULES.items()
@@ -160,7 +160,7 @@ def test_clients_are_made_in_one_place() -> None:
     assert made == ["aws"]
 
 
-def test_only_the_front_door_imports_crhelper_which_makes_clients_as_it_is_loaded() -> None:
+def test_only_response_py_imports_crhelper() -> None:
     importing = {
         name
         for name, tree in step_source.MODULES.items()

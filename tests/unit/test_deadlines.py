@@ -19,7 +19,7 @@ FIRST = {"Tried": [ZONES[0]], "Message": "", "NotListed": 0}
 KNOWN: dict[str, list[object]] = {"Created": [], "Replaced": [], "Deleted": []}
 
 
-def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(account: Account) -> None:
+def test_describe_cluster_stops_polling_after_52_minutes(account: Account) -> None:
     made = account.hsm.create_cluster(
         HsmType="hsm2m.medium", Mode="FIPS", SubnetIds=account.subnets[:2]
     )
@@ -33,7 +33,7 @@ def test_a_cluster_on_its_way_is_given_up_after_fifty_two_minutes(account: Accou
         account.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
 
 
-def test_a_cluster_that_nothing_is_waited_for_is_described_however_late(
+def test_describe_cluster_returns_final_states_at_any_time(
     account: Account,
 ) -> None:
     active = account.restored(ZONES[0])
@@ -42,7 +42,7 @@ def test_a_cluster_that_nothing_is_waited_for_is_described_however_late(
         assert described["State"] == state
 
 
-def test_a_first_hsm_on_its_way_is_given_up(account: Account) -> None:
+def test_describe_first_hsm_stops_polling_after_52_minutes(account: Account) -> None:
     cluster_id = account.uninitialized()
     event = {"ClusterId": cluster_id, "FirstHsm": FIRST}
     account.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
@@ -53,15 +53,13 @@ def test_a_first_hsm_on_its_way_is_given_up(account: Account) -> None:
         account.run(first_hsm.describe_first_hsm, **event, **OLD)
 
 
-def test_a_first_hsm_that_is_up_is_taken_however_late(account: Account) -> None:
+def test_describe_first_hsm_returns_an_active_hsm_at_any_time(account: Account) -> None:
     event = {"ClusterId": account.with_csr(), "FirstHsm": FIRST}
     assert account.run(first_hsm.describe_first_hsm, **event, **OLD)["State"] == "ACTIVE"
 
 
 @pytest.mark.parametrize("noted", ["Deleted", "Replaced"])
-def test_an_hsm_that_aws_does_not_delete_is_named_when_it_is_given_up(
-    account: Account, noted: str
-) -> None:
+def test_describe_hsms_names_an_hsm_that_is_not_deleted(account: Account, noted: str) -> None:
     cluster_id = account.restored(*ZONES, ZONES[0])
     kept = account.listed(cluster_id)[-1]
     entry = {"Zone": ZONES[0], "EniId": kept["EniId"], "By": ""}
@@ -76,7 +74,7 @@ def test_an_hsm_that_aws_does_not_delete_is_named_when_it_is_given_up(
         account.run(hsms.describe_hsms, **event, **OLD)
 
 
-def test_an_hsm_that_is_deleted_for_ever_is_given_up(account: Account) -> None:
+def test_describe_hsms_names_an_hsm_whose_deletion_does_not_end(account: Account) -> None:
     cluster_id = account.restored(*ZONES, ZONES[0])
     going = account.listed(cluster_id)[-1]
     account.hsm.delete_hsm(ClusterId=cluster_id, EniId=going["EniId"])
@@ -89,7 +87,7 @@ def test_an_hsm_that_is_deleted_for_ever_is_given_up(account: Account) -> None:
         account.run(hsms.describe_hsms, **event, **OLD)
 
 
-def test_hsms_that_are_not_aligned_are_given_up(account: Account) -> None:
+def test_describe_hsms_stops_polling_after_52_minutes(account: Account) -> None:
     cluster_id = account.restored(ZONES[0])
     event = {"ClusterId": cluster_id, "HsmsPerSubnet": "1", "Hsms": KNOWN}
     with pytest.raises(OutOfTimeError, match="The cluster is ACTIVE and still has 1 HSMs after 52"):
@@ -100,6 +98,6 @@ def test_hsms_that_are_not_aligned_are_given_up(account: Account) -> None:
         account.run(hsms.describe_hsms, **event, **OLD)
 
 
-def test_hsms_that_are_aligned_are_enough_however_late(account: Account) -> None:
+def test_describe_hsms_returns_aligned_at_any_time(account: Account) -> None:
     event = {"ClusterId": account.restored(*ZONES), "HsmsPerSubnet": "1", "Hsms": KNOWN}
     assert account.run(hsms.describe_hsms, **event, **OLD)["Next"] == "ALIGNED"

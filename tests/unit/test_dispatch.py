@@ -48,27 +48,27 @@ def refusal(code: str, message: str, status: int = 400) -> ClientError:
     return ClientError(answer, "DeleteCluster")
 
 
-def test_the_step_that_the_event_names_is_run() -> None:
+def test_a_worker_runs_the_step_named_in_the_event() -> None:
     assert HANDLE(asked(), None) == {"Of": CLUSTER}
     assert HANDLE({"Step": "Count"}, None) == {"Number": 1}
 
 
-def test_a_step_is_named_like_its_state() -> None:
+def test_steps_have_the_names_of_their_states() -> None:
     assert dispatch.name_of(describe_things) == "DescribeThings"
     assert list(HANDLE.steps) == ["DescribeThings", "Count"]  # type: ignore[attr-defined]  # as it is for the wiring test
 
 
-def test_a_step_that_the_worker_does_not_offer_is_named() -> None:
+def test_an_unknown_step_is_named_in_the_error() -> None:
     assert "DeleteThings" in str(failure({"Step": "DeleteThings"}))
 
 
-def test_an_error_of_ours_keeps_its_class_by_which_machines_know_it() -> None:
+def test_errors_of_the_package_retain_their_class() -> None:
     problem = failure(asked(ClusterInUseError("KMS key store cks-1 uses the cluster.")))
     assert type(problem) is ClusterInUseError
     assert str(problem) == (f"DescribeThings: KMS key store cks-1 uses the cluster. [{CLUSTER}]")
 
 
-def test_a_refusal_of_aws_says_which_call_was_refused_and_why() -> None:
+def test_a_refusal_quotes_the_operation_code_and_message() -> None:
     problem = failure(asked(refusal("CloudHsmInvalidRequestException", "It has HSMs.")))
     assert type(problem) is RefusedError
     assert str(problem) == (
@@ -80,21 +80,21 @@ def test_a_refusal_of_aws_says_which_call_was_refused_and_why() -> None:
     "problem",
     [refusal("ThrottlingException", "Slow down."), ConnectionClosedError(endpoint_url="https://x")],
 )
-def test_what_may_pass_is_transient(problem: Exception) -> None:
+def test_throttling_and_lost_connections_are_transient(problem: Exception) -> None:
     assert type(failure(asked(problem))) is TransientError
 
 
-def test_the_id_stands_once_at_the_end() -> None:
+def test_the_id_is_appended_once() -> None:
     problem = failure(asked(ClusterInUseError(f"It is in use. [{CLUSTER}]")))
     assert str(problem) == f"DescribeThings: It is in use. [{CLUSTER}]"
 
 
-def test_the_key_store_is_named_rather_than_its_cluster() -> None:
+def test_the_key_stores_id_is_preferred_to_the_clusters() -> None:
     event = asked(RefusedError("No."), KeyStoreId="cks-1234567890abcdef0")
     assert str(failure(event)) == "DescribeThings: No. [cks-1234567890abcdef0]"
 
 
-def test_without_an_id_there_is_none_at_the_end() -> None:
+def test_no_id_is_appended_without_one() -> None:
     event = {"Step": "DescribeThings", "ClusterId": "", "Problem": RefusedError("No.")}
     assert str(failure(event)) == "DescribeThings: No."
 
@@ -109,7 +109,7 @@ def test_without_an_id_there_is_none_at_the_end() -> None:
     ],
     ids=lambda problem: type(problem).__name__,
 )
-def test_an_error_that_nobody_foresaw_gets_its_sentence_too(problem: Exception) -> None:
+def test_unexpected_errors_name_step_error_and_id(problem: Exception) -> None:
     raised = failure(asked(problem))
     name = type(problem).__name__
     assert name in (type(raised).__name__, *str(raised).replace(":", "").split())
@@ -118,12 +118,12 @@ def test_an_error_that_nobody_foresaw_gets_its_sentence_too(problem: Exception) 
     assert str(raised).endswith(f" [{CLUSTER}]")
 
 
-def test_where_it_was_raised_is_not_lost() -> None:
+def test_the_original_error_is_the_cause() -> None:
     problem = refusal("CloudHsmInvalidRequestException", "It has HSMs.")
     assert failure(asked(problem)).__cause__ is problem
 
 
-def test_a_step_taken_is_one_line_of_the_log_with_its_id_and_nothing_else(
+def test_a_step_logs_one_line_without_the_event(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.DEBUG):

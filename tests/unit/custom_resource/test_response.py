@@ -123,7 +123,7 @@ def test_a_rejected_success_is_never_followed_by_a_failure(responses: Endpoint) 
     responses.statuses = [503, 200]
     try:
         respond(outcome("Create", responses.url, Outcome=succeeded()), Context())
-    except Exception:  # however it says that it was not accepted
+    except Exception:  # any error tells the state machine to retry
         respond(outcome("Create", responses.url, Outcome=succeeded()), Context())
     assert {sent["Status"] for sent in responses.responses} == {"SUCCESS"}
 
@@ -131,7 +131,7 @@ def test_a_rejected_success_is_never_followed_by_a_failure(responses: Endpoint) 
 def test_a_hanging_connection_never_turns_a_success_into_a_failure(
     responses: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Half a second before a function's time is over, crhelper itself responses FAILED.
+    # Half a second before a function's time is over, crhelper itself sends FAILED.
     responses.hanging = 0.5
     monkeypatch.setattr(Context, "seconds", 0.6)
     respond(outcome("Create", responses.url, Outcome=succeeded()), Context())

@@ -53,7 +53,7 @@ def described(account: Account, instance_id: str) -> str:
     return str(answer["State"])
 
 
-def test_an_instance_is_described_by_its_state(account: Account, instance: str) -> None:
+def test_describe_client_returns_the_instance_state(account: Account, instance: str) -> None:
     assert described(account, instance) == "running"
     account.ec2.stop_instances(InstanceIds=[instance])
     assert described(account, instance) == "stopped"
@@ -61,13 +61,11 @@ def test_an_instance_is_described_by_its_state(account: Account, instance: str) 
     assert described(account, instance) == "terminated"
 
 
-def test_an_instance_that_nobody_remembers_is_terminated(account: Account) -> None:
+def test_describe_client_returns_terminated_for_an_unknown_instance(account: Account) -> None:
     assert described(account, UNKNOWN) == "terminated"
 
 
-def test_an_instance_that_is_stopped_is_started_and_stopped_again(
-    account: Account, instance: str
-) -> None:
+def test_a_stopped_client_is_started_and_stopped_again(account: Account, instance: str) -> None:
     account.ec2.stop_instances(InstanceIds=[instance])
     for _ in range(2):
         assert account.run(client.start_client, **of(instance)) == {}
@@ -79,7 +77,7 @@ def test_an_instance_that_is_stopped_is_started_and_stopped_again(
         assert marks(account, instance) == {}
 
 
-def test_an_instance_is_marked_before_it_is_started(account: Account, instance: str) -> None:
+def test_start_client_tags_before_it_starts(account: Account, instance: str) -> None:
     account.ec2.stop_instances(InstanceIds=[instance])
     account.faults.inject({"operation": "StartInstances", "code": "InsufficientInstanceCapacity"})
     with pytest.raises(RefusedError):
@@ -90,7 +88,7 @@ def test_an_instance_is_marked_before_it_is_started(account: Account, instance: 
 @pytest.mark.parametrize(
     ("machine", "state"), [(MACHINE, "stopped"), ("cloudhsm-ks-1-run-on-client", "running")]
 )
-def test_what_was_started_and_not_stopped_is_found_by_its_mark(
+def test_stop_started_finds_instances_by_their_tag(
     account: Account, instance: str, machine: str, state: str
 ) -> None:
     account.run(client.start_client, **of(instance))
@@ -115,7 +113,7 @@ def test_what_was_started_and_not_stopped_is_found_by_its_mark(
         ("InsufficientInstanceCapacity", RefusedError),
     ],
 )
-def test_what_ec2_refuses_is_told_in_its_words(
+def test_client_steps_quote_errors_of_ec2(
     account: Account,
     instance: str,
     step: Callable[..., Json],
@@ -128,16 +126,14 @@ def test_what_ec2_refuses_is_told_in_its_words(
         account.run(step, **of(instance))
 
 
-def test_an_instance_that_is_still_booting_is_stopped_a_little_later(
-    account: Account, instance: str
-) -> None:
+def test_stop_client_is_retried_while_the_instance_boots(account: Account, instance: str) -> None:
     account.faults.inject({"operation": "StopInstances", "code": "IncorrectInstanceState"})
     with pytest.raises(TransientError, match="StopInstances: IncorrectInstanceState"):
         account.run(client.stop_client, **of(instance))
     assert account.run(client.stop_client, **of(instance)) == {}
 
 
-def test_a_start_whose_answer_was_lost_has_happened(account: Account, instance: str) -> None:
+def test_start_client_survives_a_lost_response(account: Account, instance: str) -> None:
     account.ec2.stop_instances(InstanceIds=[instance])
     account.faults.inject(
         {"operation": "StartInstances", "code": "ConnectionLost", "when": "after"}
@@ -271,7 +267,7 @@ def _run_command(
 # ---- describe_agent
 
 
-def test_an_agent_is_absent_until_it_has_registered(
+def test_describe_agent_returns_absent_until_it_registers(
     account: Account, run_command: RunCommand
 ) -> None:
     run_command.instances[UNKNOWN] = run_command.clock.now()
@@ -282,7 +278,7 @@ def test_an_agent_is_absent_until_it_has_registered(
     assert answer == {"PingStatus": "Online", "Attempts": 2}
 
 
-def test_an_agent_that_was_lost_is_described_as_such(
+def test_describe_agent_returns_a_lost_connection(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.faults.inject({"agent": "offline", "instance": instance})
@@ -290,13 +286,11 @@ def test_an_agent_that_was_lost_is_described_as_such(
     assert answer == {"PingStatus": "ConnectionLost", "Attempts": 8}
 
 
-def test_the_agent_of_another_instance_is_none_of_this_ones(
-    account: Account, run_command: RunCommand
-) -> None:
+def test_describe_agent_ignores_other_instances(account: Account, run_command: RunCommand) -> None:
     assert account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))["PingStatus"] == "Absent"
 
 
-def test_a_look_for_the_agent_that_is_throttled_is_transient(
+def test_describe_agent_is_retried_when_throttled(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     account.faults.inject(
@@ -330,7 +324,7 @@ def sent(
     return str(answer["Id"])
 
 
-def test_a_document_is_sent_with_its_parameters(
+def test_send_command_sends_the_document_with_its_parameters(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -344,7 +338,7 @@ def test_a_document_is_sent_with_its_parameters(
     assert command["Comment"] == "hsm-lifecycle cloudhsm-1-run-on-client:create-1"
 
 
-def test_an_execution_sends_its_command_once(
+def test_send_command_is_idempotent_per_execution(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=60)
@@ -355,7 +349,7 @@ def test_an_execution_sends_its_command_once(
     assert len(run_command.sent()) == 1
 
 
-def test_a_command_whose_answer_was_lost_is_found_again(
+def test_send_command_survives_a_lost_response(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -367,7 +361,7 @@ def test_a_command_whose_answer_was_lost_is_found_again(
     assert len(run_command.sent()) == 1
 
 
-def test_another_execution_sends_a_command_of_its_own(
+def test_send_command_sends_one_per_execution(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -377,7 +371,7 @@ def test_another_execution_sends_a_command_of_its_own(
     assert len(commands) == 3
 
 
-def test_a_command_is_found_among_many(
+def test_send_command_finds_its_command_on_any_page(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -395,7 +389,7 @@ def test_a_command_is_found_among_many(
     assert sent(account, instance) == first
 
 
-def test_the_longest_names_fit_into_the_comment(
+def test_the_comment_holds_the_longest_names(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -408,7 +402,7 @@ def test_the_longest_names_fit_into_the_comment(
     )
 
 
-def test_an_instance_that_ssm_does_not_know_is_refused(
+def test_send_command_refuses_an_unknown_instance(
     account: Account, run_command: RunCommand
 ) -> None:
     run_command.document()
@@ -416,7 +410,7 @@ def test_an_instance_that_ssm_does_not_know_is_refused(
         sent(account, UNKNOWN)
 
 
-def test_parameters_that_the_document_does_not_allow_are_refused(
+def test_send_command_refuses_invalid_parameters(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -425,7 +419,7 @@ def test_parameters_that_the_document_does_not_allow_are_refused(
     assert run_command.sent() == []
 
 
-def test_a_document_that_is_gone_is_refused(
+def test_send_command_refuses_a_missing_document(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     with pytest.raises(RefusedError, match="InvalidDocument"):
@@ -433,7 +427,7 @@ def test_a_document_that_is_gone_is_refused(
 
 
 @pytest.mark.parametrize("operation", ["ListCommands", "SendCommand"])
-def test_a_command_that_is_throttled_is_transient(
+def test_send_command_is_retried_when_throttled(
     account: Account, run_command: RunCommand, instance: str, operation: str
 ) -> None:
     run_command.document()
@@ -451,7 +445,7 @@ def outcome(account: Account, instance: str, command_id: str) -> Json:
     return account.run(client.describe_command, **of(instance, CommandId=command_id))
 
 
-def test_a_command_that_ssm_does_not_know_yet_is_waited_for(
+def test_describe_command_returns_running_before_ssm_knows_it(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -462,7 +456,7 @@ def test_a_command_that_ssm_does_not_know_yet_is_waited_for(
     assert {answer["Id"] for answer in answers} == {command_id}
 
 
-def test_a_command_is_running_until_it_has_succeeded(
+def test_describe_command_returns_running_then_success(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=60, stdout="kmsuser is ready.\n")
@@ -483,7 +477,7 @@ def ended(account: Account, run_command: RunCommand, instance: str, **said: Any)
     return outcome(account, instance, command_id)
 
 
-def test_the_end_of_what_a_failed_script_says_is_told(
+def test_describe_command_returns_the_end_of_the_output(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     answer = ended(
@@ -499,14 +493,14 @@ def test_the_end_of_what_a_failed_script_says_is_told(
     assert "progress" not in answer["Message"]
 
 
-def test_the_end_of_a_short_complaint_is_the_whole_of_it(
+def test_describe_command_returns_short_output_whole(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     answer = ended(account, run_command, instance, exit=1, stderr="Is the password right?\n")
     assert answer["Message"].startswith("Is the password right?")
 
 
-def test_a_failure_without_words_has_at_least_its_status(
+def test_describe_command_returns_the_status_without_output(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(timeout=30, seconds=600)
@@ -517,7 +511,7 @@ def test_a_failure_without_words_has_at_least_its_status(
     assert answer["Message"]
 
 
-def test_a_command_that_never_reached_the_instance_has_timed_out(
+def test_describe_command_returns_timed_out_for_an_undelivered_command(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -530,7 +524,7 @@ def test_a_command_that_never_reached_the_instance_has_timed_out(
     assert (answer["Status"], answer["Message"]) == ("TimedOut", "DeliveryTimedOut")
 
 
-def test_a_command_that_was_cancelled_says_so(
+def test_describe_command_returns_cancelled(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=600)
@@ -542,7 +536,7 @@ def test_a_command_that_was_cancelled_says_so(
     assert outcome(account, instance, command_id)["Status"] == "Cancelled"
 
 
-def test_another_refusal_to_describe_a_command_is_told(
+def test_describe_command_quotes_other_errors(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
@@ -555,7 +549,7 @@ def test_another_refusal_to_describe_a_command_is_told(
 # ---- cancel_commands
 
 
-def test_what_our_workflows_run_on_the_client_is_cancelled(
+def test_cancel_commands_cancels_those_of_the_state_machines(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document(seconds=600)
@@ -568,7 +562,7 @@ def test_what_our_workflows_run_on_the_client_is_cancelled(
     assert [command["Status"] for command in run_command.sent()] == ["Cancelled", "Cancelled"]
 
 
-def test_what_is_over_or_of_others_is_not_cancelled(
+def test_cancel_commands_ignores_finished_and_other_commands(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.instances[UNKNOWN] = 0

@@ -36,11 +36,11 @@ def rules(account: Account, group: str, direction: str = "IpPermissions") -> dic
     }
 
 
-def ways_out(account: Account, group: str) -> list[str]:
+def egress_targets(account: Account, group: str) -> list[str]:
     return list(rules(account, group, "IpPermissionsEgress"))
 
 
-def open_by_hand(account: Account, group: str, source: str, **described: Any) -> None:
+def allow(account: Account, group: str, source: str, **described: Any) -> None:
     pair = {"GroupId": source, **described}
     account.ec2.authorize_security_group_ingress(
         GroupId=group, IpPermissions=[{**PORTS, "UserIdGroupPairs": [pair]}]
@@ -50,31 +50,29 @@ def open_by_hand(account: Account, group: str, source: str, **described: Any) ->
 # ---- admit_client
 
 
-def test_the_client_is_let_in_and_out_on_the_ports_of_hsms_alone(account: Account) -> None:
+def test_admit_client_allows_the_ports_of_hsms_only(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs = group_of(account, cluster_id)
     assert account.run(network.admit_client, **of(cluster_id, ours)) == {}
     assert rules(account, theirs) == {theirs: "", ours: "hsm-lifecycle client"}
-    assert ways_out(account, ours) == [theirs]
+    assert egress_targets(account, ours) == [theirs]
     assert account.changes == ["AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"]
 
 
-def test_a_client_can_be_let_in_twice(account: Account) -> None:
+def test_admit_client_is_idempotent(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs = group_of(account, cluster_id)
     account.run(network.admit_client, **of(cluster_id, ours))
     account.run(network.admit_client, **of(cluster_id, ours))
     assert rules(account, theirs) == {theirs: "", ours: "hsm-lifecycle client"}
-    assert ways_out(account, ours) == [theirs]
+    assert egress_targets(account, ours) == [theirs]
 
 
 @pytest.mark.parametrize(
     "operation", ["AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"]
 )
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_client_gets_both_rules_also_when_the_step_dies_in_the_middle(
-    account: Account, operation: str, when: str
-) -> None:
+def test_admit_client_survives_a_lost_response(account: Account, operation: str, when: str) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs = group_of(account, cluster_id)
     account.faults.inject({"operation": operation, "code": "ConnectionLost", "when": when})
@@ -82,10 +80,10 @@ def test_a_client_gets_both_rules_also_when_the_step_dies_in_the_middle(
         account.run(network.admit_client, **of(cluster_id, ours))
     account.run(network.admit_client, **of(cluster_id, ours))
     assert ours in rules(account, theirs)
-    assert ways_out(account, ours) == [theirs]
+    assert egress_targets(account, ours) == [theirs]
 
 
-def test_a_rule_that_was_removed_by_hand_comes_back(account: Account) -> None:
+def test_admit_client_restores_a_removed_rule(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs = group_of(account, cluster_id)
     account.run(network.admit_client, **of(cluster_id, ours))
@@ -97,7 +95,7 @@ def test_a_rule_that_was_removed_by_hand_comes_back(account: Account) -> None:
     assert ours in rules(account, theirs)
 
 
-def test_the_client_before_this_one_is_let_in_no_more(account: Account) -> None:
+def test_admit_client_revokes_a_replaced_client(account: Account) -> None:
     cluster_id, former, ours = (
         account.uninitialized(),
         account.group("former"),
@@ -110,18 +108,18 @@ def test_the_client_before_this_one_is_let_in_no_more(account: Account) -> None:
     account.ec2.delete_security_group(GroupId=former)
 
 
-def test_whom_an_operator_let_in_stays(account: Account) -> None:
+def test_admit_client_retains_rules_of_operators(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs = group_of(account, cluster_id)
     for name in ("application", "proxy"):
-        open_by_hand(account, theirs, account.group(name), Description=name)
-    open_by_hand(account, theirs, account.group("nameless"))
+        allow(account, theirs, account.group(name), Description=name)
+    allow(account, theirs, account.group("nameless"))
     before = rules(account, theirs)
     account.run(network.admit_client, **of(cluster_id, ours))
     assert rules(account, theirs) == {**before, ours: "hsm-lifecycle client"}
 
 
-def test_the_former_client_may_have_been_shut_out_already(account: Account) -> None:
+def test_admit_client_accepts_that_a_replaced_client_is_already_revoked(account: Account) -> None:
     cluster_id, former, ours = (
         account.uninitialized(),
         account.group("former"),
@@ -148,7 +146,7 @@ def test_the_former_client_may_have_been_shut_out_already(account: Account) -> N
         ("UnauthorizedOperation", TransientError),
     ],
 )
-def test_a_refusal_is_told_in_the_words_of_aws(
+def test_admit_client_quotes_the_refusal_of_aws(
     account: Account, code: str, error: type[Exception]
 ) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
@@ -162,14 +160,14 @@ def test_a_refusal_is_told_in_the_words_of_aws(
     )
 
 
-def test_no_client_is_let_into_a_foreign_cluster(account: Account) -> None:
+def test_admit_client_refuses_another_stacks_cluster(account: Account) -> None:
     cluster_id = account.uninitialized(OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
         account.run(network.admit_client, **of(cluster_id, account.group("client")))
     assert account.changes == []
 
 
-def test_no_client_is_let_into_a_cluster_that_is_gone(account: Account) -> None:
+def test_admit_client_refuses_a_missing_cluster(account: Account) -> None:
     with pytest.raises(ClusterNotFoundError):
         account.run(network.admit_client, **of(UNKNOWN, account.group("client")))
 
@@ -177,20 +175,20 @@ def test_no_client_is_let_into_a_cluster_that_is_gone(account: Account) -> None:
 # ---- revoke_client
 
 
-def test_both_rules_are_taken_away_so_that_both_groups_can_be_deleted(account: Account) -> None:
+def test_revoke_client_lets_both_groups_be_deleted(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs = group_of(account, cluster_id)
     account.run(network.admit_client, **of(cluster_id, ours))
     assert account.run(network.revoke_client, **of(cluster_id, ours)) == {}
     assert rules(account, theirs) == {theirs: ""}
-    assert ways_out(account, ours) == []
+    assert egress_targets(account, ours) == []
     account.hsm.delete_cluster(ClusterId=cluster_id)
     account.wait(TIMINGS.delete_cluster)
     assert account.cluster(cluster_id)["State"] == "DELETED"
     account.ec2.delete_security_group(GroupId=ours)
 
 
-def test_as_long_as_the_client_is_let_in_the_cluster_cannot_be_deleted(
+def test_an_admitted_client_blocks_the_deletion_of_the_cluster(
     account: Account,
 ) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
@@ -200,7 +198,7 @@ def test_as_long_as_the_client_is_let_in_the_cluster_cannot_be_deleted(
     assert account.cluster(cluster_id)["State"] == "UNINITIALIZED"
 
 
-def test_a_client_can_be_shut_out_twice_and_without_having_been_let_in(
+def test_revoke_client_is_idempotent(
     account: Account,
 ) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
@@ -208,12 +206,12 @@ def test_a_client_can_be_shut_out_twice_and_without_having_been_let_in(
     account.run(network.admit_client, **of(cluster_id, ours))
     account.run(network.revoke_client, **of(cluster_id, ours))
     account.run(network.revoke_client, **of(cluster_id, ours))
-    assert ways_out(account, ours) == []
+    assert egress_targets(account, ours) == []
 
 
 @pytest.mark.parametrize("operation", ["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_client_is_shut_out_also_when_the_step_dies_in_the_middle(
+def test_revoke_client_survives_a_lost_response(
     account: Account, operation: str, when: str
 ) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
@@ -223,24 +221,24 @@ def test_a_client_is_shut_out_also_when_the_step_dies_in_the_middle(
         account.run(network.revoke_client, **of(cluster_id, ours))
     account.run(network.revoke_client, **of(cluster_id, ours))
     assert ours not in rules(account, group_of(account, cluster_id))
-    assert ways_out(account, ours) == []
+    assert egress_targets(account, ours) == []
 
 
-def test_the_rules_of_others_stay(account: Account) -> None:
+def test_revoke_client_retains_other_rules(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     theirs, other = group_of(account, cluster_id), account.group("application")
-    open_by_hand(account, theirs, other, Description="application")
+    allow(account, theirs, other, Description="application")
     account.run(network.admit_client, **of(cluster_id, ours))
     account.run(network.revoke_client, **of(cluster_id, ours))
     assert rules(account, theirs) == {theirs: "", other: "application"}
 
 
-def test_from_a_cluster_that_is_gone_nobody_needs_to_be_shut_out(account: Account) -> None:
+def test_revoke_client_does_nothing_without_a_cluster(account: Account) -> None:
     assert account.run(network.revoke_client, **of(UNKNOWN, account.group("client"))) == {}
     assert account.changes == []
 
 
-def test_a_client_whose_group_is_gone_does_not_keep_the_cluster_from_being_deleted(
+def test_revoke_client_accepts_a_deleted_client_group(
     account: Account,
 ) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
@@ -253,15 +251,15 @@ def test_a_client_whose_group_is_gone_does_not_keep_the_cluster_from_being_delet
     assert account.run(network.revoke_client, **of(cluster_id, ours)) == {}
 
 
-def test_nobody_is_shut_out_of_a_foreign_cluster(account: Account) -> None:
+def test_revoke_client_refuses_another_stacks_cluster(account: Account) -> None:
     cluster_id, ours = account.uninitialized(OTHER_STACK_ID), account.group("client")
-    open_by_hand(account, group_of(account, cluster_id), ours, Description="hsm-lifecycle client")
+    allow(account, group_of(account, cluster_id), ours, Description="hsm-lifecycle client")
     with pytest.raises(NotOwnedError):
         account.run(network.revoke_client, **of(cluster_id, ours))
     assert ours in rules(account, group_of(account, cluster_id))
 
 
-def test_another_refusal_to_shut_out_is_told(account: Account) -> None:
+def test_revoke_client_quotes_other_errors(account: Account) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     account.faults.inject(
         {"operation": "RevokeSecurityGroupEgress", "code": "InvalidParameterValue"}

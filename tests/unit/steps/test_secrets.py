@@ -43,7 +43,7 @@ def tags_of(account: Account, name: str) -> dict[str, str]:
 # ---- names
 
 
-def test_the_secrets_have_the_names_that_the_reference_gave_them() -> None:
+def test_secrets_have_the_names_of_the_aws_samples_template() -> None:
     assert secret_store.names("hsm", "cluster-abc") == secret_store.Names(
         csr="/hsm/cluster-abc/cluster-csr",
         certificate="/hsm/cluster-abc/cluster-cert",
@@ -55,7 +55,7 @@ def test_the_secrets_have_the_names_that_the_reference_gave_them() -> None:
 # ---- create_secrets
 
 
-def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(account: Account) -> None:
+def test_create_secrets_creates_the_password_and_empty_secrets(account: Account) -> None:
     cluster_id = account.uninitialized()
     assert account.run(secrets.create_secrets, **of(cluster_id)) == {}
     names = secret_store.names(SYSTEM, cluster_id)
@@ -64,7 +64,7 @@ def test_a_new_cluster_gets_a_password_and_room_for_its_certificates(account: Ac
         assert account.text(name) is None
 
 
-def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(account: Account) -> None:
+def test_create_secrets_generates_the_longest_admin_password(account: Account) -> None:
     cluster_id = account.uninitialized()
     account.run(secrets.create_secrets, **of(cluster_id))
     login = json.loads(account.text(secret_store.names(SYSTEM, cluster_id).password) or "")
@@ -73,7 +73,7 @@ def test_the_password_is_the_admins_and_as_long_as_an_hsm_takes(account: Account
     assert re.fullmatch(r"[A-Za-z0-9]{32}", login["password"])
 
 
-def test_no_two_clusters_have_the_same_password(account: Account) -> None:
+def test_create_secrets_generates_a_password_per_cluster(account: Account) -> None:
     passwords = set()
     for cluster_id in (account.uninitialized(), account.uninitialized(), account.uninitialized()):
         account.run(secrets.create_secrets, **of(cluster_id))
@@ -81,7 +81,7 @@ def test_no_two_clusters_have_the_same_password(account: Account) -> None:
     assert len(passwords) == 3
 
 
-def test_every_secret_says_whose_it_is(account: Account) -> None:
+def test_create_secrets_tags_every_secret(account: Account) -> None:
     cluster_id = account.uninitialized()
     account.run(secrets.create_secrets, **of(cluster_id))
     for name in account.secret_names():
@@ -91,7 +91,7 @@ def test_every_secret_says_whose_it_is(account: Account) -> None:
         }
 
 
-def test_what_exists_is_left_as_it_is(account: Account) -> None:
+def test_create_secrets_is_idempotent(account: Account) -> None:
     cluster_id = account.uninitialized()
     names = secret_store.names(SYSTEM, cluster_id)
     account.put(names.password, "the one that the cluster was activated with")
@@ -105,9 +105,7 @@ def test_what_exists_is_left_as_it_is(account: Account) -> None:
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
-    account: Account, skip: int, when: str
-) -> None:
+def test_create_secrets_survives_a_lost_response(account: Account, skip: int, when: str) -> None:
     cluster_id = account.uninitialized()
     password = secret_store.names(SYSTEM, cluster_id).password
     account.faults.inject(
@@ -131,7 +129,7 @@ def test_a_creation_that_dies_in_the_middle_is_completed_with_the_same_password(
         ("LimitExceededException", RefusedError),
     ],
 )
-def test_a_refusal_is_told_in_the_words_of_aws(
+def test_create_secrets_quotes_the_refusal_of_aws(
     account: Account, code: str, error: type[Exception]
 ) -> None:
     cluster_id = account.uninitialized()
@@ -143,21 +141,23 @@ def test_a_refusal_is_told_in_the_words_of_aws(
     )
 
 
-def test_no_password_is_ever_told(account: Account, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_admin_password_is_not_returned_or_logged(
+    account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
     cluster_id = account.uninitialized()
     answer = account.run(secrets.create_secrets, **of(cluster_id))
     login = json.loads(account.text(secret_store.names(SYSTEM, cluster_id).password) or "")
     assert login["password"] not in f"{answer} {caplog.text}"
 
 
-def test_a_foreign_cluster_gets_no_secrets(account: Account) -> None:
+def test_create_secrets_refuses_another_stacks_cluster(account: Account) -> None:
     cluster_id = account.uninitialized(OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
         account.run(secrets.create_secrets, **of(cluster_id))
     assert account.secret_names() == []
 
 
-def test_a_cluster_that_is_gone_gets_no_secrets(account: Account) -> None:
+def test_create_secrets_refuses_a_missing_cluster(account: Account) -> None:
     with pytest.raises(ClusterNotFoundError):
         account.run(secrets.create_secrets, **of(UNKNOWN))
 
@@ -174,7 +174,7 @@ def old_secrets(
     account.put("/old/password", password)
 
 
-def test_a_backup_whose_secrets_are_there_can_be_restored(account: Account) -> None:
+def test_check_backup_secrets_accepts_secrets_with_values(account: Account) -> None:
     old_secrets(account)
     assert account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
     assert account.changes == []
@@ -187,7 +187,7 @@ def test_a_backup_whose_secrets_are_there_can_be_restored(account: Account) -> N
         ("/old/password", "pBackupAdminPasswordSecretName", "/old/password"),
     ],
 )
-def test_a_backup_whose_secrets_nobody_knows_is_refused_by_the_parameters_name(
+def test_check_backup_secrets_names_the_parameter_of_a_missing_secret(
     account: Account, missing: str, parameter: str, name: str
 ) -> None:
     old_secrets(account)
@@ -196,13 +196,13 @@ def test_a_backup_whose_secrets_nobody_knows_is_refused_by_the_parameters_name(
         account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
 
 
-def test_a_secret_without_text_is_of_no_use_to_a_backup(account: Account) -> None:
+def test_check_backup_secrets_refuses_an_empty_secret(account: Account) -> None:
     old_secrets(account, ca=None)
     with pytest.raises(ParameterError, match=r"pBackupCaCertSecretName: .* has no text value"):
         account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
 
 
-def test_a_restored_cluster_gets_its_own_copies(account: Account) -> None:
+def test_adopt_secrets_copies_the_backups_secrets(account: Account) -> None:
     old_secrets(account)
     cluster_id = account.restored()
     event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
@@ -217,7 +217,7 @@ def test_a_restored_cluster_gets_its_own_copies(account: Account) -> None:
     assert account.text("/old/ca") == "old ca"
 
 
-def test_copies_that_exist_are_left_as_they_are(account: Account) -> None:
+def test_adopt_secrets_is_idempotent(account: Account) -> None:
     old_secrets(account)
     cluster_id = account.restored()
     names = secret_store.names(SYSTEM, cluster_id)
@@ -233,7 +233,7 @@ def test_copies_that_exist_are_left_as_they_are(account: Account) -> None:
     assert account.text(names.ca_certificate) == "old ca"
 
 
-def test_a_foreign_cluster_adopts_nothing(account: Account) -> None:
+def test_adopt_secrets_refuses_another_stacks_cluster(account: Account) -> None:
     old_secrets(account)
     cluster_id = account.restored(stack_id=OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
@@ -241,7 +241,7 @@ def test_a_foreign_cluster_adopts_nothing(account: Account) -> None:
     assert account.secret_names() == ["/old/ca", "/old/password"]
 
 
-def test_what_vanished_since_it_was_checked_is_named(account: Account) -> None:
+def test_adopt_secrets_names_a_missing_secret(account: Account) -> None:
     cluster_id = account.restored()
     with pytest.raises(SecretNotFoundError, match=rf"/old/ca does not exist.*\[{cluster_id}\]$"):
         account.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
@@ -250,15 +250,15 @@ def test_what_vanished_since_it_was_checked_is_named(account: Account) -> None:
 # ---- check_secrets
 
 
-def lasting(account: Account, cluster_id: str) -> secret_store.Names:
+def create_lasting(account: Account, cluster_id: str) -> secret_store.Names:
     names = secret_store.names(SYSTEM, cluster_id)
     account.put(names.ca_certificate, "ca")
     account.put(names.password, "password")
     return names
 
 
-def test_the_two_secrets_that_last_are_enough(account: Account) -> None:
-    lasting(account, UNKNOWN)
+def test_check_secrets_needs_only_the_ca_certificate_and_the_password(account: Account) -> None:
+    create_lasting(account, UNKNOWN)
     assert account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
     assert account.changes == []
 
@@ -270,10 +270,10 @@ def test_the_two_secrets_that_last_are_enough(account: Account) -> None:
         ("initial-crypto-officer-password", "Store the admin's password in it again"),
     ],
 )
-def test_a_secret_that_is_gone_is_named_with_what_to_do(
+def test_check_secrets_names_a_missing_secret_and_the_remedy(
     account: Account, end: str, remedy: str
 ) -> None:
-    lasting(account, UNKNOWN)
+    create_lasting(account, UNKNOWN)
     name = f"/cloudhsm/{UNKNOWN}/{end}"
     account.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     with pytest.raises(SecretNotFoundError) as failure:
@@ -286,17 +286,15 @@ def test_a_secret_that_is_gone_is_named_with_what_to_do(
 
 
 @pytest.mark.parametrize("end", ["customer-ca-cert", "initial-crypto-officer-password"])
-def test_a_secret_that_waits_for_its_deletion_is_as_good_as_gone(
-    account: Account, end: str
-) -> None:
-    lasting(account, UNKNOWN)
+def test_check_secrets_refuses_a_secret_scheduled_for_deletion(account: Account, end: str) -> None:
+    create_lasting(account, UNKNOWN)
     account.secrets.delete_secret(SecretId=f"/cloudhsm/{UNKNOWN}/{end}", RecoveryWindowInDays=7)
     with pytest.raises(SecretNotFoundError, match=f"/cloudhsm/{UNKNOWN}/{end}"):
         account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
 
 
-def test_a_look_for_secrets_that_is_throttled_is_transient(account: Account) -> None:
-    lasting(account, UNKNOWN)
+def test_check_secrets_is_retried_when_throttled(account: Account) -> None:
+    create_lasting(account, UNKNOWN)
     account.faults.inject({"operation": "DescribeSecret", "code": "ThrottlingException"})
     with pytest.raises(TransientError):
         account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
@@ -316,7 +314,7 @@ def fill(account: Account, cluster_id: str) -> None:
         account.put(name, "text")
 
 
-def test_what_the_backups_need_is_kept(account: Account) -> None:
+def test_delete_secrets_retains_what_backups_need(account: Account) -> None:
     fill(account, UNKNOWN)
     assert deleted(account, UNKNOWN, has_backups=True) == {}
     assert account.secret_names() == [
@@ -325,13 +323,13 @@ def test_what_the_backups_need_is_kept(account: Account) -> None:
     ]
 
 
-def test_without_backups_nothing_is_left(account: Account) -> None:
+def test_delete_secrets_deletes_all_without_backups(account: Account) -> None:
     fill(account, UNKNOWN)
     deleted(account, UNKNOWN, has_backups=False)
     assert account.secret_names() == []
 
 
-def test_the_secrets_of_other_clusters_stay(account: Account) -> None:
+def test_delete_secrets_ignores_other_clusters(account: Account) -> None:
     other = "cluster-aaaaaaaaaaab"  # the longer name begins like the shorter one
     fill(account, UNKNOWN)
     fill(account, other)
@@ -339,7 +337,7 @@ def test_the_secrets_of_other_clusters_stay(account: Account) -> None:
     assert account.secret_names() == all_names(other)
 
 
-def test_a_name_can_be_used_again_at_once(account: Account) -> None:
+def test_a_deleted_secrets_name_can_be_used_again(account: Account) -> None:
     cluster_id = account.uninitialized()
     fill(account, cluster_id)
     deleted(account, cluster_id, has_backups=False)
@@ -347,7 +345,7 @@ def test_a_name_can_be_used_again_at_once(account: Account) -> None:
     assert account.secret_names() == all_names(cluster_id)
 
 
-def test_secrets_that_are_gone_or_going_do_not_matter(account: Account) -> None:
+def test_delete_secrets_ignores_missing_secrets(account: Account) -> None:
     fill(account, UNKNOWN)
     csr, certificate = f"/cloudhsm/{UNKNOWN}/cluster-csr", f"/cloudhsm/{UNKNOWN}/cluster-cert"
     account.secrets.delete_secret(SecretId=csr, ForceDeleteWithoutRecovery=True)
@@ -358,7 +356,7 @@ def test_secrets_that_are_gone_or_going_do_not_matter(account: Account) -> None:
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2, 3])
-def test_a_deletion_that_dies_in_the_middle_is_completed(account: Account, skip: int) -> None:
+def test_delete_secrets_survives_a_lost_response(account: Account, skip: int) -> None:
     fill(account, UNKNOWN)
     account.faults.inject(
         {"operation": "DeleteSecret", "code": "ConnectionLost", "when": "after", "skip": skip}
@@ -369,7 +367,7 @@ def test_a_deletion_that_dies_in_the_middle_is_completed(account: Account, skip:
     assert account.secret_names() == []
 
 
-def test_the_refusal_of_a_deletion_is_told(account: Account) -> None:
+def test_delete_secrets_quotes_the_refusal_of_aws(account: Account) -> None:
     fill(account, UNKNOWN)
     account.faults.inject({"operation": "DeleteSecret", "code": "InvalidRequestException"})
     with pytest.raises(RefusedError, match=rf"InvalidRequestException.*\[{UNKNOWN}\]$"):
@@ -379,7 +377,7 @@ def test_the_refusal_of_a_deletion_is_told(account: Account) -> None:
 # ---- exists, read, write, delete
 
 
-def test_a_secret_exists_with_or_without_a_value(account: Account) -> None:
+def test_exists_does_not_need_a_value(account: Account) -> None:
     account.put("/full", "text")
     account.put("/empty", None)
     assert secret_store.exists("/full")
@@ -387,13 +385,13 @@ def test_a_secret_exists_with_or_without_a_value(account: Account) -> None:
     assert not secret_store.exists("/absent")
 
 
-def test_what_is_written_is_read(account: Account) -> None:
+def test_read_returns_what_was_written(account: Account) -> None:
     account.put("/name", None)
     secret_store.write("/name", "text")
     assert secret_store.read("/name") == "text"
 
 
-def test_what_is_there_already_is_not_written_again(account: Account) -> None:
+def test_write_is_idempotent(account: Account) -> None:
     account.put("/name", "text")
     versions = account.secrets.describe_secret(SecretId="/name")["VersionIdsToStages"]
     secret_store.write("/name", "text")
@@ -403,24 +401,24 @@ def test_what_is_there_already_is_not_written_again(account: Account) -> None:
 
 
 @pytest.mark.parametrize("text", [None, ""])
-def test_a_secret_without_text_cannot_be_read(account: Account, text: str | None) -> None:
+def test_read_refuses_an_empty_secret(account: Account, text: str | None) -> None:
     account.put("/name", text)
     with pytest.raises(SecretNotFoundError, match="The secret /name does not exist or has no"):
         secret_store.read("/name")
 
 
-def test_a_secret_with_bytes_holds_no_text(account: Account) -> None:
+def test_read_refuses_a_binary_secret(account: Account) -> None:
     account.secrets.create_secret(Name="/name", SecretBinary=b"bytes")
     with pytest.raises(SecretNotFoundError, match="/name"):
         secret_store.read("/name")
 
 
-def test_a_secret_that_does_not_exist_cannot_be_read(account: Account) -> None:
+def test_read_refuses_a_missing_secret(account: Account) -> None:
     with pytest.raises(SecretNotFoundError, match="/name"):
         secret_store.read("/name")
 
 
-def test_a_secret_that_waits_for_its_deletion_cannot_be_read_and_is_named(
+def test_read_refuses_a_secret_scheduled_for_deletion(
     account: Account,
 ) -> None:
     account.put("/name", "text")
@@ -429,7 +427,7 @@ def test_a_secret_that_waits_for_its_deletion_cannot_be_read_and_is_named(
         secret_store.read("/name")
 
 
-def test_a_secret_can_be_deleted_twice(account: Account) -> None:
+def test_delete_is_idempotent(account: Account) -> None:
     account.put("/name", "text")
     secret_store.delete("/name")
     secret_store.delete("/name")
