@@ -49,8 +49,8 @@ def _log(
     record: Mapping[str, Any],
     event: Mapping[str, Any],
 ) -> None:
-    given = machine.get("loggingConfiguration") or {}
-    logging = {key[0].lower() + key[1:]: value for key, value in given.items()}
+    configuration = machine.get("loggingConfiguration") or {}
+    logging = {key[0].lower() + key[1:]: value for key, value in configuration.items()}
     level = logging.get("level", "OFF")
     if level == "OFF" or (level != "ALL" and not event["type"].endswith(LEVELS[level])):
         return
@@ -69,7 +69,7 @@ def _log(
         "event_timestamp": str(int(now * 1000)),
         "execution_arn": record["executionArn"],
     }
-    for arn in destinations(given):
+    for arn in destinations(configuration):
         group = _logs._log_groups.get(arn.removesuffix(":*").partition(":log-group:")[2])
         if group is not None:
             stream = f"states/{machine['name']}"

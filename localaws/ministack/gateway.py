@@ -75,12 +75,12 @@ def _lending(
     async def lend(function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         hold = _hold.get()
 
-        def work(*given: Any) -> Any:
+        def work(*positional: Any) -> Any:
             if hold is None:
                 with clock.busy():
-                    return function(*given)
+                    return function(*positional)
             with hold.borrow():
-                return function(*given)
+                return function(*positional)
 
         return await run_reentrant(work, *arguments, **named)
 

@@ -39,8 +39,8 @@ class Installed:
         network_interfaces.install()
         describe_filters.install()
         self._instances = instances.install(emulator)
-        models = services.Models(emulator, self._instances)
-        services.install(emulator, models)
+        providers = services.Providers(emulator, self._instances)
+        services.install(emulator, providers)
         lambda_functions.install(emulator)
         events.install(emulator)
         executions = step_functions.install(emulator)
@@ -51,7 +51,7 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
-        resources.install(emulator, models, self._instances)
+        resources.install(emulator, providers, self._instances)
 
     @property
     def application(self) -> Any:

@@ -1,4 +1,4 @@
-"""states:startExecution.sync: a child execution of its own, which its parent waits for.
+"""states:startExecution.sync: a separate child execution that its parent waits for.
 
 ministack runs children inline as express executions, without events, beyond the end of a stopped
 parent, and propagates their Error and Cause where AWS reports States.TaskFailed and describes the

@@ -22,7 +22,7 @@ from localaws.ministack.resource_handlers import (
     handler_error,
     rejecting_taken_names,
 )
-from localaws.ministack.services import Models
+from localaws.ministack.services import Providers
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -35,11 +35,11 @@ _states = ministack("services.stepfunctions")
 _responses = ministack("core.responses")
 
 
-def install(emulator: EmulatorState, models: Models, instances: Instances) -> None:
+def install(emulator: EmulatorState, providers: Providers, instances: Instances) -> None:
     """Add and replace resource types."""
     ec2_resources.install(emulator, instances)
     types: dict[str, Handlers] = _provisioners._RESOURCE_HANDLERS
-    types["AWS::SSM::Document"] = _document(models)
+    types["AWS::SSM::Document"] = _document(providers)
     _provisioners._REPLACING_PROPERTIES["AWS::SSM::Document"] = ("Name", "DocumentType")
     _provisioners._CUSTOM_NAME_REPLACEMENT["AWS::SSM::Document"] = {"name": "Name"}
     types["AWS::IAM::InstanceProfile"].update(_instance_profile(types["AWS::IAM::InstanceProfile"]))
@@ -167,12 +167,12 @@ def _state_machine(emulator: EmulatorState, original: Handlers) -> Handlers:
     return {"create": create, "update": update}
 
 
-def _document(models: Models) -> Handlers:
+def _document(providers: Providers) -> Handlers:
     """A document with an explicit name cannot be replaced (F6.20)."""
 
     def call(action: str, **params: Any) -> dict[str, Any]:
         try:
-            response: dict[str, Any] = models.ssm().call(action, params)
+            response: dict[str, Any] = providers.ssm().call(action, params)
         except ApiError as error:
             raise handler_error(f"{error.code}: {error.message}", "InvalidRequest") from error
         return response
@@ -211,7 +211,7 @@ def _document(models: Models) -> Handlers:
         return create(logical_id, new, stack_name)
 
     def delete(name: str, props: Props) -> None:
-        if name in models.ssm().documents():
+        if name in providers.ssm().documents():
             call("DeleteDocument", Name=name)
 
     return {"create": create, "update": update, "update_with_logical_id": True, "delete": delete}

@@ -56,14 +56,14 @@ class Logs:
         log_streams.ensure_log_group(name)
 
 
-class Models:
+class Providers:
     """One provider of each service for every account and Region, created on first use."""
 
     def __init__(self, emulator: EmulatorState, instances: Instances) -> None:
         self._emulator = emulator
         self._instances = instances
 
-    def hsm(self) -> CloudHsmProvider:
+    def cloudhsm(self) -> CloudHsmProvider:
         """CloudHSM and KMS key stores in the current request's account and Region."""
         emulator, (account, region) = self._emulator, _scope()
         if (account, region) not in emulator.hsms:
@@ -103,21 +103,23 @@ def _scope() -> tuple[str, str]:
     return _responses.get_account_id(), _responses.get_region()
 
 
-def install(emulator: EmulatorState, models: Models) -> None:
+def install(emulator: EmulatorState, providers: Providers) -> None:
     """Route requests to the added services, and inject faults into those of ministack."""
     handlers: dict[str, Handler] = _app.SERVICE_HANDLERS
     for name, handler in list(handlers.items()):
         handlers[name] = _injecting_faults(emulator, name, handler)
     handlers["cloudhsm"] = _json_service(
-        CLOUDHSM_ACTIONS, lambda action, params: models.hsm().call(action, params)
+        CLOUDHSM_ACTIONS, lambda action, params: providers.cloudhsm().call(action, params)
     )
     handlers["ssm"] = _json_service(
-        provider.ACTIONS, lambda action, params: models.ssm().call(action, params), handlers["ssm"]
+        provider.ACTIONS,
+        lambda action, params: providers.ssm().call(action, params),
+        handlers["ssm"],
     )
     handlers["kms"] = _json_service(
         KEY_STORE_ACTIONS,
-        lambda action, params: models.hsm().call(action, params),
-        with_keys_in_key_stores(models.hsm, handlers["kms"]),
+        lambda action, params: providers.cloudhsm().call(action, params),
+        with_keys_in_key_stores(providers.cloudhsm, handlers["kms"]),
     )
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
