@@ -8,7 +8,7 @@ from localaws.core.api_error import ApiError
 from localaws.core.faults import Faults
 
 
-def test_a_call_fails_times_times_after_skip_calls() -> None:
+def test_an_operation_fault_skips_calls_and_then_fails_as_many_as_given() -> None:
     faults = Faults()
     faults.inject({"operation": "CreateHsm", "code": "Broken", "times": 2, "skip": 1})
     outcomes = []

@@ -88,7 +88,7 @@ def test_a_key_cannot_be_used_without_hsms(
     assert error.value.code == "KMSInvalidStateException"
 
 
-def test_a_key_store_cannot_be_deleted_until_its_keys_are(
+def test_a_key_store_cannot_be_deleted_until_its_keys_are_deleted(
     cloudhsm: CloudHsm, key_store_id: str
 ) -> None:
     cloudhsm.provider.create_key(key_store_id, "key-1")
