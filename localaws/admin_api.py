@@ -1,4 +1,26 @@
-"""The admin API: what happens in the emulator is shown here, and what is to happen is planted."""
+"""The admin API: JSON over HTTP, to observe the emulator and to make things happen in it.
+
+GET /clock          virtual time: now (epoch seconds), elapsed (since the start), jumps, paused
+GET /event-log      what happened, in order; ?since=SECONDS skips what is earlier
+GET /inventory      what exists, by service
+GET /decisions      IAM decisions, without repetitions
+GET /processes      the argument list of every process that scripts have started, by instance
+GET /responses      the bodies that custom resources have sent to CloudFormation
+GET /idle           {"idle": ...}: is a stack (?stack=NAME-OR-ID), or without one every workflow, at
+                    rest? Waits up to 10 real seconds for it.
+GET /faults         the injected faults that have not been used up
+POST /faults        injects a fault or a list of them; core/faults.py has all kinds
+POST /advance       {"pause": true}, {"seconds": 60}, {"resume": true}, in this order if combined:
+                    pauses virtual time, moves it on, resumes it
+POST /aws-events    causes an event that no API request causes:
+                    {"replace_hsm": {"hsm_id": "hsm-..."}}
+                    {"degrade_hsm": {"hsm_id": "hsm-..."}}
+                    {"share_backup": {"admin_password": "..."}}: from another account
+                    {"log_in": {"cluster_id": "cluster-...", "username": "kmsuser"}}, "log_out": ...
+POST /data-plane    what cloudhsm-cli sends to the HSMs: {"operation": ..., "parameters": {...}}
+
+An error is {"error": CODE, "message": ...} with an HTTP status from 400 on.
+"""
 
 from __future__ import annotations
 
@@ -14,47 +36,46 @@ from urllib.parse import parse_qs, urlsplit
 from localaws.core.api_error import ApiError
 from localaws.inventory import inventory, scope
 from localaws.ministack.access import ministack
+from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
 Json = Any
 
-# What happens to HSMs, backups and users without a request that AWS sees; methods of hsm.Region.
-ACTS = ("replace_hsm", "degrade_hsm", "share_backup", "log_in", "log_out")
+# Methods of CloudHsmProvider.
+AWS_EVENTS = ("replace_hsm", "degrade_hsm", "share_backup", "log_in", "log_out")
 
 # Real seconds.
-REST_SECONDS = 10
-LOOK_SECONDS = 0.02
+IDLE_SECONDS = 10
+POLL_SECONDS = 0.02
 
 _cloudformation = ministack("services.cloudformation")
 _states = ministack("services.stepfunctions")
 
 
 class AdminApi:
-    """The requests that the admin API answers."""
+    """The requests of the admin API."""
 
     def __init__(self, emulator: EmulatorState, account: str) -> None:
         self._emulator = emulator
         self._account = account
         self.routes: dict[tuple[str, str], Callable[[Json], Json]] = {
-            ("GET", "/clock"): lambda query: self.clock(),
-            ("GET", "/event-log"): self.event_log,
+            ("GET", "/clock"): lambda query: self._clock(),
+            ("GET", "/event-log"): self._event_log,
             ("GET", "/inventory"): lambda query: inventory(emulator, account, emulator.region),
             ("GET", "/decisions"): lambda query: emulator.decisions.all(),
-            ("GET", "/processes"): lambda query: self.processes(),
-            ("GET", "/answers"): lambda query: list(emulator.answers),
-            ("GET", "/rest"): self.rest,
+            ("GET", "/processes"): lambda query: self._processes(),
+            ("GET", "/responses"): lambda query: list(emulator.responses),
+            ("GET", "/idle"): self._idle,
             ("GET", "/faults"): lambda query: emulator.faults.unused(),
-            ("POST", "/faults"): self.inject,
-            ("POST", "/advance"): self.advance,
-            ("POST", "/act"): self.act,
-            ("POST", "/hsm"): self.data_plane,
-            ("POST", "/sleep"): self.sleep,
+            ("POST", "/faults"): self._inject,
+            ("POST", "/advance"): self._advance,
+            ("POST", "/aws-events"): self._aws_event,
+            ("POST", "/data-plane"): self._data_plane,
         }
 
-    def clock(self) -> Json:
-        """Virtual time."""
+    def _clock(self) -> Json:
         clock = self._emulator.clock
         return {
             "now": clock.now(),
@@ -63,31 +84,25 @@ class AdminApi:
             "paused": clock.paused,
         }
 
-    def event_log(self, query: Json) -> Json:
-        """What happened, from `since` on (virtual seconds since the start)."""
+    def _event_log(self, query: Json) -> Json:
         with scope(self._account, self._emulator.region):
             for model in list(self._emulator.hsms.values()):
                 model.run_due()
         return self._emulator.event_log.events(float(query.get("since", 0)))
 
-    def processes(self) -> Json:
-        """The arguments of every process that a script started so far, by instance."""
+    def _processes(self) -> Json:
         with scope(self._account, self._emulator.region):
-            systems = self._emulator.ssms.get((self._account, self._emulator.region))
-            return systems.processes() if systems else {}
+            ssm = self._emulator.ssms.get((self._account, self._emulator.region))
+            return ssm.processes() if ssm else {}
 
-    def rest(self, query: Json) -> Json:
-        """Whether a `stack` (name or id) is at rest, or else all workflows are.
+    def _idle(self, query: Json) -> Json:
+        """Poll here: to poll over HTTP costs both sides more."""
+        end = time.monotonic() + IDLE_SECONDS
+        while (busy := self._is_busy(query.get("stack"))) and time.monotonic() < end:
+            time.sleep(POLL_SECONDS)
+        return {"idle": not busy}
 
-        If not, that is waited for, a few real seconds long: to ask AWS again and again takes both
-        sides a lot of their time.
-        """
-        end = time.monotonic() + REST_SECONDS
-        while (moving := self._moves(query.get("stack"))) and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS)
-        return {"rests": not moving}
-
-    def _moves(self, stack: str | None) -> bool:
+    def _is_busy(self, stack: str | None) -> bool:
         with scope(self._account, self._emulator.region):
             if stack is None:
                 return any(
@@ -99,56 +114,42 @@ class AdminApi:
                 if stack in (each["StackName"], each["StackId"])
             )
 
-    def inject(self, faults: Json) -> Json:
-        """Plant one fault or a list of them."""
+    def _inject(self, faults: Json) -> Json:
         try:
             self._emulator.faults.inject(faults)
-        except ValueError as nonsense:
-            raise ApiError("InvalidFault", str(nonsense)) from nonsense
+        except ValueError as error:
+            raise ApiError("InvalidFault", str(error)) from error
         return self._emulator.faults.unused()
 
-    def advance(self, given: Json) -> Json:
-        """Move virtual time on by so many seconds; have it stand still first, or go on at last."""
-        if given.get("pause"):
-            self._emulator.clock.pause()
-        if given.get("resume"):
-            self._emulator.clock.resume()
-        if given.get("seconds"):
-            self._emulator.clock.advance(float(given["seconds"]))
-        return self.clock()
+    def _advance(self, request: Json) -> Json:
+        clock = self._emulator.clock
+        if request.get("pause"):
+            clock.pause()
+        if request.get("seconds"):
+            clock.advance(float(request["seconds"]))
+        if request.get("resume"):
+            clock.resume()
+        return self._clock()
 
-    def act(self, given: Json) -> Json:
-        """Have AWS, or another account, do unasked what the model has a method for.
+    def _aws_event(self, request: Json) -> Json:
+        ((event, details),) = request.items()
+        if event not in AWS_EVENTS:
+            raise ApiError("UnknownEvent", f"{event} is not one of {', '.join(AWS_EVENTS)}")
+        with self._emulator.clock.busy(), scope(self._account, self._emulator.region):
+            return getattr(self._cloudhsm("NoCluster"), event)(**details)
 
-        {"replace_hsm": {"hsm_id": "hsm-..."}}, {"degrade_hsm": {"hsm_id": "hsm-..."}},
-        {"share_backup": {"admin_password": "..."}}, or
-        {"log_in": {"cluster_id": "cluster-...", "username": "kmsuser"}} and so {"log_out": ...}.
-        """
-        ((act, details),) = given.items()
-        if act not in ACTS:
-            raise ApiError("UnknownAct", f"{act} is none of {', '.join(ACTS)}")
+    def _data_plane(self, request: Json) -> Json:
+        with self._emulator.clock.busy():
+            model = self._cloudhsm("Unreachable")
+            with scope(self._account, self._emulator.region):
+                return model.data_plane(request["operation"], request["parameters"])
+
+    def _cloudhsm(self, error: str) -> CloudHsmProvider:
+        """The provider, which the first request to CloudHSM creates."""
         model = self._emulator.hsms.get((self._account, self._emulator.region))
         if model is None:
-            raise ApiError("NothingThere", "CloudHSM was not asked for anything yet")
-        with self._emulator.clock.busy(), scope(self._account, self._emulator.region):
-            return getattr(model, act)(**details)
-
-    def data_plane(self, given: Json) -> Json:
-        """What cloudhsm-cli on an instance asks its HSMs; internal, of the fake commands."""
-        with self._emulator.clock.busy():
-            model = self._emulator.hsms.get((self._account, self._emulator.region))
-            if model is None:
-                raise ApiError("Unreachable", "there is no cluster")
-            with scope(self._account, self._emulator.region):
-                return model.data_plane(given["op"], given["params"])
-
-    def sleep(self, given: Json) -> Json:
-        """Let a script sleep in virtual time; internal, of the fake commands."""
-        command, seconds = given.get("command"), float(given["seconds"])
-        systems = list(self._emulator.ssms.values())
-        if not any(each.sleep_in(str(command), seconds) for each in systems):
-            raise ApiError("UnknownCommand", f"no script of the command {command} runs")
-        return {}
+            raise ApiError(error, "there is no cluster")
+        return model
 
 
 class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -157,13 +158,13 @@ class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 def serve(emulator: EmulatorState, account: str, listener: _Server) -> None:
-    """Answer on a listener that `listen` made, in threads of its own."""
+    """Serve requests on a listener of `listen`, in threads."""
     listener.routes = AdminApi(emulator, account).routes  # type: ignore[attr-defined]  # our handler's
     threading.Thread(target=listener.serve_forever, name="admin", daemon=True).start()
 
 
 def listen(port: int) -> _Server:
-    """Listen on a port, 0 for a free one, without answering yet."""
+    """Listen on a port, 0 for any free one; connections wait until `serve`."""
     return _Server(("127.0.0.1", port), _Handler)
 
 
@@ -173,22 +174,24 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        self._answer("GET", url.path, query)
+        self._respond("GET", url.path, query)
 
     def do_POST(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        self._answer("POST", urlsplit(self.path).path, json.loads(self.rfile.read(length) or b"{}"))
+        self._respond(
+            "POST", urlsplit(self.path).path, json.loads(self.rfile.read(length) or b"{}")
+        )
 
-    def _answer(self, method: str, path: str, given: Json) -> None:
+    def _respond(self, method: str, path: str, given: Json) -> None:
         route = self.server.routes.get((method, path))  # type: ignore[attr-defined]  # see serve
-        status, answer = 404, {"error": "NotFound", "message": f"there is no {method} {path}"}
+        status, response = 404, {"error": "NotFound", "message": f"there is no {method} {path}"}
         if route:
             try:
-                status, answer = 200, route(given)
-            except ApiError as refused:
-                status = refused.status
-                answer = {"error": refused.code, "message": refused.message}
-        body = json.dumps(answer, default=str).encode()
+                status, response = 200, route(given)
+            except ApiError as error:
+                status = error.status
+                response = {"error": error.code, "message": error.message}
+        body = json.dumps(response, default=str).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -196,4 +199,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""

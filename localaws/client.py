@@ -1,14 +1,12 @@
-"""Start a local AWS in a process of its own and drive it: for the runner and for the tests."""
+"""Starts a local AWS as a process of its own and drives it: for the runner and for tests."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import multiprocessing
 import os
+import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,9 +14,6 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import uuid
-from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,32 +21,25 @@ from typing import Any, Self
 import boto3
 from botocore.config import Config
 
-from localaws.core.forking import Source
-from localaws.lambda_runtime.pool import start_runtime
-from localaws.sandbox.command_server import start_command_server
-
 Json = dict[str, Any]
 
-# What a deployment uploads goes here; there from the start, as an operator's would be.
+# The bucket for uploads of deployments; it exists from the start, as an operator's would.
 BUCKET = "rehearsal-artifacts"
 ROOT = Path(__file__).resolve().parent.parent
-# Real seconds that this machine may take; virtual time has limits of its own.
+# Real seconds; limits in virtual time are elsewhere.
 START_SECONDS = 60
 STACK_SECONDS = 180
 STOP_SECONDS = 5
-# Real seconds between two looks; each look takes the local AWS some of its time.
-LOOK_SECONDS = 0.2
-# A server is forked from a process that has all of it imported, which takes longer than the rest.
-_PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["localaws.preloaded"])
+# Real seconds between two polls; each costs the server some of its time.
+POLL_SECONDS = 0.2
 
 
 class LocalAwsError(Exception):
-    """The local AWS did not start, did not answer, or did not do in time what was waited for."""
+    """The local AWS did not start, rejected a request or exceeded a time limit."""
 
 
 class AdminApi:
-    """The admin API of a local AWS: what it shows, and what can be planted in it."""
+    """A client of the admin API; admin_api.py documents the requests."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -62,86 +50,88 @@ class AdminApi:
             self.url + path, None if body is None else json.dumps(body).encode()
         )
         try:
-            with self._opener.open(request, timeout=START_SECONDS) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as refused:
-            raise LocalAwsError(f"{path}: {refused.read().decode(errors='replace')}") from refused
+            with self._opener.open(request, timeout=START_SECONDS) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            raise LocalAwsError(f"{path}: {error.read().decode(errors='replace')}") from error
 
     def clock(self) -> Json:
         """Virtual time: now (epoch seconds), elapsed (seconds since the start), jumps, paused."""
-        answer: Json = self._ask("/clock")
-        return answer
+        clock: Json = self._ask("/clock")
+        return clock
 
     def event_log(self, since: float = 0) -> list[Json]:
-        """What happened, in order, from this virtual second on."""
-        answer: list[Json] = self._ask("/event-log?" + urllib.parse.urlencode({"since": since}))
-        return answer
+        """The events from this virtual second on, in order."""
+        events: list[Json] = self._ask("/event-log?" + urllib.parse.urlencode({"since": since}))
+        return events
 
     def inventory(self) -> Json:
         """What exists now, by service."""
-        answer: Json = self._ask("/inventory")
-        return answer
+        inventory: Json = self._ask("/inventory")
+        return inventory
 
     def decisions(self) -> list[Json]:
-        """Every IAM decision taken so far, each once."""
-        answer: list[Json] = self._ask("/decisions")
-        return answer
+        """The IAM decisions so far, without repetitions."""
+        decisions: list[Json] = self._ask("/decisions")
+        return decisions
 
     def processes(self) -> dict[str, list[list[str]]]:
-        """The arguments of every process that a script started so far, by instance."""
-        answer: dict[str, list[list[str]]] = self._ask("/processes")
-        return answer
+        """The argument list of every process that scripts have started, by instance."""
+        processes: dict[str, list[list[str]]] = self._ask("/processes")
+        return processes
 
-    def answers(self) -> list[str]:
-        """Everything that custom resources have answered CloudFormation so far."""
-        answer: list[str] = self._ask("/answers")
-        return answer
+    def responses(self) -> list[str]:
+        """The bodies that custom resources have sent to CloudFormation."""
+        responses: list[str] = self._ask("/responses")
+        return responses
 
-    def rests(self, stack: str | None = None) -> bool:
-        """Whether a stack (name or id) is at rest, or else all workflows are.
+    def is_idle(self, stack: str | None = None) -> bool:
+        """Whether a stack (name or id), or without one every workflow, is at rest.
 
-        If not, that is waited for, a few real seconds long. What has been asked for this instant
-        may not have begun.
+        Waits for it for some real seconds. A request that has just been accepted may not have
+        started yet.
         """
         query = "?" + urllib.parse.urlencode({"stack": stack}) if stack else ""
-        return bool(self._ask(f"/rest{query}")["rests"])
+        return bool(self._ask(f"/idle{query}")["idle"])
 
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
-        """Plant one fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
+        """Inject a fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})
 
     def advance(self, seconds: float) -> None:
-        """Move virtual time on by so many seconds."""
+        """Move virtual time on."""
         self._ask("/advance", {"seconds": seconds})
 
-    def data_plane(self, operation: str, **given: str) -> Json:
-        """Have the HSMs do what cloudhsm-cli on an instance would ask of them."""
-        answer: Json = self._ask("/hsm", {"op": operation, "params": given})
-        return answer
+    def data_plane(self, operation: str, **parameters: str) -> Json:
+        """Send the HSMs a request of cloudhsm-cli."""
+        response: Json = self._ask(
+            "/data-plane", {"operation": operation, "parameters": parameters}
+        )
+        return response
 
-    def act(self, act: str, **details: Any) -> Any:
-        """Have AWS, or another account, do something unasked, as POST /act takes it."""
-        return self._ask("/act", {act: details})
+    def aws_event(self, event: str, **details: Any) -> Any:
+        """Cause an event that no API request causes, such as the replacement of an HSM by AWS."""
+        return self._ask("/aws-events", {event: details})
 
     def pause_after(self, operation: str) -> None:
-        """Stop virtual time once the next call of this operation has had its effect."""
+        """Pause virtual time once the next call of this operation has had its effect."""
         self.fault(operation=operation, pause=True)
 
     def wait_for_pause(self) -> None:
-        """Return once virtual time stands still because of `pause_after`."""
+        """Wait until virtual time is paused by `pause_after`."""
         until(lambda: self.clock()["paused"], "virtual time was never paused")
 
     def pause(self) -> None:
-        """Have virtual time stand still, but for `advance`."""
+        """Pause virtual time, except for `advance`."""
         self._ask("/advance", {"pause": True})
 
     def resume(self) -> None:
-        """Let virtual time go on."""
+        """Resume virtual time."""
         self._ask("/advance", {"resume": True})
 
 
 class LocalAws:
-    """A fresh local AWS for as long as the with block lasts; arguments as `python -m localaws` has."""
+    """A local AWS for the duration of the with block; arguments as of `python -m localaws`."""
 
     endpoint: str
     region: str
@@ -150,7 +140,7 @@ class LocalAws:
     admin: AdminApi
 
     def __init__(self, *arguments: str, timings: Json | None = None) -> None:
-        self._arguments = ["--port", "0", "--admin-port", "0", *arguments]
+        self._arguments = ["--port", "0", "--admin-port", "0", "--exit-on-stdin-eof", *arguments]
         if timings:
             self._arguments += ["--timings", json.dumps(timings)]
         self._exit = contextlib.ExitStack()
@@ -162,7 +152,7 @@ class LocalAws:
         with contextlib.ExitStack() as undo:
             self.scratch = Path(
                 undo.enter_context(
-                    tempfile.TemporaryDirectory(prefix="rehearsal-", ignore_cleanup_errors=True)
+                    tempfile.TemporaryDirectory(prefix="localaws-", ignore_cleanup_errors=True)
                 )
             )
             self._log = self.scratch / "server.log"
@@ -180,32 +170,27 @@ class LocalAws:
         self._exit.close()
 
     def _start(self) -> None:
-        home = self.scratch / "server"
-        home.mkdir()
-        hears, tells = _PROCESSES.Pipe(duplex=False)
-        with (
-            hears,
-            _runtime().connect() as runtime,
-            _command_server().connect() as command_server,
-        ):
-            with tells:
-                self._server = _PROCESSES.Process(
-                    target=_serve,
-                    args=(
-                        *(self._arguments, home, self._log, _cleared(os.environ), tells),
-                        *(runtime, command_server),
-                    ),
-                )
-                self._server.start()
-            try:
-                facts = hears.recv() if hears.poll(START_SECONDS) else None
-            except EOFError:
-                facts = None
-        if facts is None:
+        with self._log.open("wb") as log:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "localaws", *self._arguments],
+                cwd=ROOT,
+                env={**_without_aws_settings(), "TMPDIR": str(self.scratch)},
+                # The server ends when this is closed, even if this process is killed.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # A group of its own, which _stop can kill as a whole.
+                start_new_session=True,
+            )
+        assert self._server.stdout
+        readable, _, _ = select.select([self._server.stdout], [], [], START_SECONDS)
+        line = self._server.stdout.readline() if readable else b""
+        if not line:
             raise LocalAwsError(f"the local AWS did not start:\n{self.server_log()}")
-        self.endpoint, self.region = facts["endpoint"], facts["region"]
-        self.vpc, self.subnets = facts["vpc"], facts["subnets"]
-        self.admin = AdminApi(facts["admin"])
+        ready = json.loads(line)
+        self.endpoint, self.region = ready["endpoint"], ready["region"]
+        self.vpc, self.subnets = ready["vpc"], ready["subnets"]
+        self.admin = AdminApi(ready["admin"])
         elsewhere = {"LocationConstraint": self.region}
         self.client("s3").create_bucket(
             Bucket=BUCKET,
@@ -217,33 +202,31 @@ class LocalAws:
         if server is None:
             return
         server.terminate()
-        server.join(STOP_SECONDS)
-        # Whatever it left of its group, itself included if it did not listen.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_SECONDS)
+        # Whatever is left of its group, including a server that did not end.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process_id, signal.SIGKILL)
-        server.join()
+            os.killpg(server.pid, signal.SIGKILL)
+        server.communicate()
 
     @property
     def process_id(self) -> int:
         """The server's process, which leads a group of its own."""
-        process = self._server.pid
-        assert process
-        return process
+        return self._server.pid
 
     def server_log(self) -> str:
-        """The end of what the server process has written to its standard error."""
+        """The end of the server's standard error."""
         return self._log.read_text(errors="replace")[-4000:]
 
     # What clients need
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment that points the stock aws CLI (and make, which calls it) here."""
-        own = str(Path(__file__).parent / "cli_runtime")
+        """The environment that points the stock AWS CLI (and make, which calls it) here."""
         return {
-            **_cleared(os.environ),
+            **_without_aws_settings(),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-            "PYTHONPATH": own,
+            "PYTHONPATH": str(Path(__file__).parent / "cli_runtime"),
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
@@ -258,7 +241,7 @@ class LocalAws:
         }
 
     def client(self, service: str) -> Any:
-        """The boto3 client of this service, with the rights of the account itself."""
+        """The boto3 client of this service, with the permissions of the account's root user."""
         if service not in self._clients:
             self._clients[service] = boto3.client(
                 service,
@@ -277,57 +260,23 @@ class LocalAws:
         )
 
 
-def _cleared(environment: os._Environ[str]) -> dict[str, str]:
-    """The environment without what leads to a real account, and without what another make set."""
+def _without_aws_settings() -> dict[str, str]:
+    """The environment without settings of a real account or of the make that started us."""
     return {
         name: value
-        for name, value in environment.items()
+        for name, value in os.environ.items()
         if not name.startswith("AWS_") and name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
     }
 
 
-@functools.cache
-def _runtime() -> Source:
-    """Lambda's runtime, one for all that this process starts; it ends with this process."""
-    return start_runtime(Path(tempfile.gettempdir()) / f"rehearsal-runtime-{uuid.uuid4().hex}")
-
-
-@functools.cache
-def _command_server() -> Source:
-    """What runs the fake commands of sandboxes, likewise."""
-    return start_command_server()
-
-
-def _serve(
-    arguments: Sequence[str],
-    home: Path,
-    log: Path,
-    environment: Mapping[str, str],
-    tells: Connection,
-    runtime: socket.socket,
-    command_server: socket.socket,
-) -> None:
-    """Be a server, in a process that was forked for it; its standard streams are the log."""
-    # A group of its own, so that all that it starts can be ended with it.
-    os.setsid()
-    with log.open("wb") as written:
-        for stream in (1, 2):
-            os.dup2(written.fileno(), stream)
-    os.environ.clear()
-    os.environ.update(environment, TMPDIR=str(home))
-    tempfile.tempdir = None
-
-    from localaws import server
-
-    with tells:
-        server.serve(arguments, tells.send, server.Sources(runtime, command_server))
-
-
 def until(probe: Any, otherwise: str, seconds: float = STACK_SECONDS) -> Any:
-    """The first true answer of the probe, asked again and again for so many real seconds."""
+    """Poll for so many real seconds until the probe's result is true; the result.
+
+    Raises LocalAwsError with the text of `otherwise`.
+    """
     end = time.monotonic() + seconds
     while not (found := probe()):
         if time.monotonic() > end:
             raise LocalAwsError(f"{otherwise} within {seconds:g} real seconds")
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     return found

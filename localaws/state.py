@@ -1,4 +1,4 @@
-"""The emulator of one rehearsal: its clock, what was planted in it, and who works in it."""
+"""The state of the emulator beyond ministack's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.lambda_runtime.pool import Pool
-from localaws.sandbox.command_server import CommandServer
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.services.ssm.provider import SsmProvider
@@ -22,7 +21,7 @@ from localaws.services.ssm.provider import SsmProvider
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the emulator listens, all on 127.0.0.1: AWS as HTTP and as HTTPS, and the admin API."""
+    """The ports on 127.0.0.1: AWS over HTTP and HTTPS, and the admin API."""
 
     gateway: int
     secure: int
@@ -31,7 +30,7 @@ class Ports:
 
 @dataclass
 class EmulatorState:
-    """Everything that the rehearsal holds beyond ministack's own state."""
+    """What the patches of ministack, the services and the admin API share."""
 
     clock: Clock
     home: Path
@@ -45,25 +44,24 @@ class EmulatorState:
     event_log: EventLog
     decisions: DecisionLog
     environments: Pool
-    command_server: CommandServer
-    # What custom resources have answered CloudFormation, as it came.
-    answers: list[str] = field(default_factory=list)
+    # The bodies that custom resources have sent to their response URLs.
+    responses: list[str] = field(default_factory=list)
     # By account and Region.
     hsms: dict[tuple[str, str], CloudHsmProvider] = field(default_factory=dict)
     ssms: dict[tuple[str, str], SsmProvider] = field(default_factory=dict)
 
     @property
     def admin_url(self) -> str:
-        """The admin API, as what runs in the emulator reaches it."""
+        """The URL of the admin API."""
         return f"http://127.0.0.1:{self.ports.admin}"
 
     @property
     def gateway_url(self) -> str:
-        """AWS, as what runs in the emulator reaches it."""
+        """The URL of AWS over HTTP."""
         return f"http://127.0.0.1:{self.ports.gateway}"
 
     def spawn(self, work: Callable[..., object], *arguments: Any) -> threading.Thread:
-        """Work in a thread of its own, in the caller's account and Region, when its turn comes."""
+        """Start work in a thread, in the caller's account and Region, once the clock grants its turn."""
         context, turn = contextvars.copy_context(), self.clock.deferred_hold()
 
         def run() -> None:

@@ -1,30 +1,36 @@
-"""No test can reach AWS: nothing of a real account in the environment, no network but loopback."""
+"""No test can reach AWS: no setting of a real account, and no network except loopback."""
 
 from __future__ import annotations
 
-import gc
 import ipaddress
 import os
 import socket
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.admin_api import AdminApiStub
+
+ROOT = Path(__file__).resolve().parent.parent
+# What these tests deploy or examine.
+BUILT = ("build/functions.zip", "build/rehearsal/build/functions.zip", "build/rehearsal/templates")
+NEED_BUILT = ("tests/iam/", "tests/rehearsal/drivers/", "tests/scenarios/", "tests/scripts/")
 _ADDRESSES = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _NAMES = ("socket.getaddrinfo", "socket.gethostbyname")
 
 
 class NetworkError(Exception):
-    """A test tried to reach something beyond this machine."""
+    """A test tried to reach something outside of this machine."""
 
 
 def refuse_network(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook: whatever library it is, Python asks here before it connects or looks up."""
+    """An audit hook: Python calls it before any library connects or resolves a name."""
     if event in _ADDRESSES:
         connection, address = arguments
-        # Without an address it goes where a refused or allowed connect has led already.
+        # Without an address, the socket is connected already, so this was checked before.
         if connection.family in (socket.AF_INET, socket.AF_INET6) and address is not None:
             _demand_loopback(address[0])
     elif event in _NAMES and arguments[0] is not None:
@@ -36,40 +42,35 @@ def _demand_loopback(host: str | bytes) -> None:
     if name in ("", "localhost") or name.endswith(".localhost"):
         return
     try:
-        allowed = (
-            ipaddress.ip_address(name).is_loopback or ipaddress.ip_address(name).is_unspecified
-        )
+        address = ipaddress.ip_address(name)
+        allowed = address.is_loopback or address.is_unspecified
     except ValueError:
         allowed = False
     if not allowed:
-        raise NetworkError(f"tests may use no network beyond this machine, not even {name}")
+        raise NetworkError(f"tests may only use the network of this machine, not {name}")
 
 
 sys.addaudithook(refuse_network)
-# Until all tests are collected, since all that is imported and collected stays.
-gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole lives take the longest: begun first, none is left for one processor at the end."""
-    items.sort(key=lambda item: item.path.parent.name != "lives")
+    """Run the scenarios first: they take longest, and the last one should not run alone."""
+    items.sort(key=lambda item: item.path.parent.name != "scenarios")
 
 
-def pytest_collection_finish() -> None:
-    """Thousands of tests stay to the end: the collector need not look at them again and again.
-
-    Nor at all that moto makes for one test, and again for the next: there is memory enough.
-    """
-    gc.freeze()
-    gc.enable()
-    gc.set_threshold(100_000)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say what to build first, instead of failing many tests."""
+    missing = [path for path in BUILT if not (ROOT / path).exists()]
+    need = [item.nodeid for item in session.items if item.nodeid.startswith(NEED_BUILT)]
+    if missing and need and not session.config.option.collectonly:
+        raise pytest.UsageError(f"Run `make build` first: {missing[0]} does not exist.")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_account() -> Iterator[None]:
-    """Nothing that a developer's shell knows of AWS reaches a test; fakes are there instead."""
+    """Replace the AWS settings of a developer's shell with fake ones."""
     with pytest.MonkeyPatch.context() as patch:
-        # A make that runs the tests must not steer one that a test runs.
+        # A make that runs the tests must not affect one that a test runs.
         for name in [*os.environ]:
             if name.startswith("AWS_") or name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
                 patch.delenv(name)
@@ -81,3 +82,10 @@ def _no_account() -> Iterator[None]:
         patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
         yield
+
+
+@pytest.fixture(name="admin")
+def _admin() -> Iterator[AdminApiStub]:
+    admin = AdminApiStub()
+    yield admin
+    admin.close()

@@ -1,13 +1,10 @@
-"""Shorten what the stock aws CLI waits between two polls: thirty seconds are one here.
+"""Shortens the polling of the stock AWS CLI: thirty seconds become one, since AWS is virtual time.
 
-Virtual time does not wait for the CLI. This reaches it through PYTHONPATH alone, and only where the
-rehearsal starts it; the CLI itself is not changed.
+It reaches the CLI through PYTHONPATH, only where LocalAws.env is used; the CLI itself is unchanged.
 """
 
 from __future__ import annotations
 
-import atexit
-import gc
 import time
 from typing import SupportsIndex
 
@@ -19,7 +16,3 @@ def _short_sleep(seconds: float | SupportsIndex) -> None:
 
 
 time.sleep = _short_sleep
-# It is over before there is garbage: the collector would only look at what has been imported, also
-# as Python ends, when it cannot be disabled but has nothing to look at.
-gc.disable()
-atexit.register(gc.freeze)

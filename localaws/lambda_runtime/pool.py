@@ -1,6 +1,6 @@
 """Lambda's execution environments: processes that run functions on virtual time and stay warm.
 
-Knows neither ministack nor HTTP. Whoever runs an invocation holds the clock, except while the
+Independent of ministack and HTTP. The caller of an invocation holds the clock, except while the
 function sleeps.
 """
 
@@ -8,38 +8,36 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
-import select
 import shutil
-import signal
 import socket
+import subprocess
+import sys
 import tempfile
 import threading
 import uuid
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from localaws.core.clock import Clock
-from localaws.core.forking import Line, Source
 
 Json = dict[str, Any]
-# Makes an environment of this archive and these variables that reads from and prints to these
-# descriptors; a descriptor of its process.
-Fork = Callable[[Path, Mapping[str, str], int, int], int]
 
 PROGRAM = Path(__file__).parent / "environment.py"
-# A function that works without sleeping takes no virtual time; so many real seconds are enough.
-PATIENCE = 120
-
-_keeping = threading.Lock()
+# Real seconds that a handler may work between two sleeps; work takes no virtual time.
+HUNG_AFTER = 120
+# The only variables of this process that functions and instances see.
+BASE_VARIABLES = ("PATH", "LANG", "TZ")
 
 
 @dataclass(frozen=True)
 class Function:
-    """What an execution environment is made of; another revision needs another one."""
+    """What an execution environment is made for; a new revision needs a new environment."""
 
     arn: str
     revision: str
@@ -50,7 +48,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an invocation came to; error is {"errorType", "errorMessage", ...} or None."""
+    """The result of an invocation; error is {"errorType", "errorMessage", ...} or None."""
 
     result: Any
     error: Json | None
@@ -58,51 +56,49 @@ class Outcome:
     stream: str
 
 
-def _kept(code: bytes, home: Path) -> Path:
-    """Where this archive is kept, once for all environments."""
-    archive = home / f"{hashlib.sha256(code).hexdigest()}.zip"
-    with _keeping:
-        if not archive.exists():
-            archive.write_bytes(code)
-    return archive
-
-
-def start_runtime(directory: Path) -> Source:
-    """Start the process that environments are forked from.
-
-    It makes the directory in which it unpacks code, once for all environments since a function
-    only reads its own, and removes it when it ends.
-    """
-    return Source(PROGRAM, str(directory))
+def base_variables() -> dict[str, str]:
+    """The part of this process's environment that functions and instances see."""
+    return {name: os.environ[name] for name in BASE_VARIABLES if name in os.environ}
 
 
 class Environment:
-    """One process, and what it has printed."""
+    """One process and its output."""
 
-    def __init__(self, fork: Fork, function: Function, code: bytes, home: Path, when: str) -> None:
+    def __init__(self, function: Function, task_root: Path, home: Path, day: str) -> None:
         self.function = function
         # Lambda names a log stream after the day and the environment.
-        self.stream = f"{when}/[$LATEST]{uuid.uuid4().hex}"
+        self.stream = f"{day}/[$LATEST]{uuid.uuid4().hex}"
         self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
-        variables = {
-            **function.variables,
-            "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
-            "_HANDLER": function.handler,
-        }
         self._log = (self._home / "log").open("w+b", buffering=0)
-        ours, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = fork(_kept(code, home), variables, theirs.fileno(), self._log.fileno())
-        self._socket = ours
-        self._socket.settimeout(PATIENCE)
+            self._process = subprocess.Popen(
+                # Unbuffered: what a function prints is logged even if the process is killed.
+                [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
+                cwd=task_root,
+                env={
+                    **function.variables,
+                    "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
+                    "LAMBDA_TASK_ROOT": str(task_root),
+                    "_HANDLER": function.handler,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+            )
+        self._socket.settimeout(HUNG_AFTER)
         self._lines = self._socket.makefile("r", encoding="utf-8")
         self._read = 0
         self._ready = False
 
     def invoke(
-        self, event: Any, request_id: str, clock: Clock, death: Callable[[str], bool]
+        self, event: Any, request_id: str, clock: Clock, dies: Callable[[str], bool]
     ) -> Outcome:
-        """Run the handler; death says whether the process dies "before" or "after" its work."""
+        """Run the handler.
+
+        `dies` returns whether the process dies at a moment, "before" or "after" the handler's work.
+        """
         end = clock.now() + self.function.timeout
         try:
             if not self._ready:
@@ -110,7 +106,7 @@ class Environment:
                 if "failed" in started:
                     return self._outcome(None, started["failed"])
                 self._ready = True
-            moment = next((moment for moment in ("before", "after") if death(moment)), None)
+            moment = next((moment for moment in ("before", "after") if dies(moment)), None)
             self._send(
                 {
                     "event": event,
@@ -120,10 +116,7 @@ class Environment:
                     "die": moment,
                 }
             )
-            while True:
-                message = self._receive()
-                if "sleep" not in message:
-                    break
+            while "sleep" in (message := self._receive()):
                 left = end - clock.now()
                 clock.sleep(min(float(message["sleep"]), left))
                 if message["sleep"] >= left:
@@ -142,27 +135,19 @@ class Environment:
     @property
     def alive(self) -> bool:
         """Whether it can take another invocation."""
-        return self._ready and not self._ended(0)
+        return self._ready and self._process.poll() is None
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """End the process and remove its files."""
         self._end()
-        os.close(self._process)
         self._lines.close()
         self._socket.close()
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._process, signal.SIGKILL)
-        self._ended(None)
-
-    def _ended(self, seconds: float | None) -> bool:
-        """Whether the process has ended, or ends within so many real seconds; None: wait for it."""
-        poll = select.poll()
-        poll.register(self._process, select.POLLIN)
-        return bool(poll.poll(None if seconds is None else seconds * 1000))
+        self._process.kill()
+        self._process.wait()
 
     def _timed_out(self, request_id: str) -> Json:
         self._end()
@@ -174,7 +159,7 @@ class Environment:
 
     def _outcome(self, result: Any, error: Json | None) -> Outcome:
         if error and not self._ready:
-            self._ended(None)
+            self._process.wait()
         self._log.seek(self._read)
         log = self._log.read()
         self._read += len(log)
@@ -186,54 +171,52 @@ class Environment:
     def _receive(self) -> Json:
         line = self._lines.readline()
         if not line:
-            self._ended(None)
+            self._process.wait()
             raise EOFError
         message: Json = json.loads(line)
         return message
 
 
-def _exited(request_id: str, how: str) -> Json:
+def _exited(request_id: str, reason: str) -> Json:
     return {
         "errorType": "Runtime.ExitError",
-        "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: {how}",
+        "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: {reason}",
     }
 
 
 class Pool:
-    """The environments that exist; one that is idle is used again.
+    """All environments; an idle one is reused."""
 
-    They are forked from the runtime at the other end of the connection, or else from one of the
-    pool's own that is started with the first of them.
-    """
-
-    def __init__(self, home: Path, connection: socket.socket | None = None) -> None:
+    def __init__(self, home: Path) -> None:
         self._home = home
-        self._runtime = Line(lambda: start_runtime(home / "runtime"), connection)
+        self._task_roots: set[Path] = set()
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
+        self._closed = False
         self._lock = threading.Lock()
 
-    def take(self, function: Function, code: bytes, when: str) -> Environment:
-        """An idle environment of this very revision, or a new one; `when` names the day.
+    def take(self, function: Function, code: bytes, day: str) -> Environment:
+        """An idle environment of this revision, or a new one.
 
-        Raises OSError once the pool is closed.
+        Raises OSError if the pool is closed.
         """
         with self._lock:
+            if self._closed:
+                raise OSError("the pool is closed")
             idle = self._idle.get(function.arn, [])
             stale = [each for each in idle if each.function != function]
             fresh = [each for each in idle if each.function == function]
             environment = fresh.pop() if fresh else None
             self._idle[function.arn] = fresh
+            if environment is None:
+                environment = Environment(function, self._unpack(code), self._home, day)
+                self._all.add(environment)
         for each in stale:
             self._end(each)
-        if environment is None:
-            environment = Environment(self._fork, function, code, self._home, when)
-            with self._lock:
-                self._all.add(environment)
         return environment
 
     def give_back(self, environment: Environment) -> None:
-        """Keep an environment warm, if it still lives."""
+        """Keep an environment for reuse if its process is alive."""
         if not environment.alive:
             self._end(environment)
             return
@@ -241,28 +224,33 @@ class Pool:
             self._idle.setdefault(environment.function.arn, []).append(environment)
 
     def retire(self, arn: str) -> None:
-        """The function is gone: end its idle environments."""
+        """End the idle environments of a function that was deleted."""
         with self._lock:
             idle = self._idle.pop(arn, [])
         for each in idle:
             self._end(each)
 
     def close(self) -> None:
-        """End every environment, also those at work."""
+        """End every environment, also those that are running a handler."""
         with self._lock:
-            doomed, self._all = self._all, set()
+            self._closed = True
+            environments, self._all = self._all, set()
+            task_roots, self._task_roots = self._task_roots, set()
             self._idle.clear()
-        for environment in doomed:
+        for environment in environments:
             with contextlib.suppress(OSError, ValueError):
                 environment.kill()
-        self._runtime.close()
-        for archive in self._home.glob("*.zip"):
-            archive.unlink()
+        for task_root in task_roots:
+            shutil.rmtree(task_root)
 
-    def _fork(self, code: Path, variables: Mapping[str, str], channel: int, log: int) -> int:
-        wanted = {"code": str(code), "variables": {**variables}}
-        [handle] = self._runtime.ask(wanted, [channel, log])
-        return handle
+    def _unpack(self, code: bytes) -> Path:
+        """The directory of this archive's content, shared by all environments: they only read."""
+        task_root = self._home / f"task-{hashlib.sha256(code).hexdigest()}"
+        if task_root not in self._task_roots:
+            with zipfile.ZipFile(io.BytesIO(code)) as archive:
+                archive.extractall(task_root)
+            self._task_roots.add(task_root)
+        return task_root
 
     def _end(self, environment: Environment) -> None:
         with self._lock:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
 
@@ -51,12 +50,3 @@ class PatchedModule:
 def ministack(module: str) -> Any:
     """The listed names of a module of ministack, such as "services.ec2"."""
     return PatchedModule(module)
-
-
-def preload(services: Iterable[str]) -> None:
-    """Make ministack cache the botocore models of these services."""
-    actions, responses = ministack("core.iam_actions"), ministack("core.responses")
-    for service in services:
-        responses._service_model(service)
-        actions._tag_operations(service)
-        actions.unsigned_operations(service)

@@ -161,7 +161,7 @@ class Requests:
 
     def receive(self, key: str, body: bytes) -> None:
         """Accept the first response to a pending request and ignore any other."""
-        self._emulator.answers.append(body.decode(errors="replace"))
+        self._emulator.responses.append(body.decode(errors="replace"))
         with self._lock:
             request = self._pending.get(key)
         if request is None or request.response is not None or request.problem:

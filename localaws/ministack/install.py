@@ -68,7 +68,6 @@ class Installed:
         """End every process that the emulator has started."""
         self._emulator.environments.close()
         self._instances.close()
-        self._emulator.command_server.close()
 
 
 def install(emulator: EmulatorState) -> Installed:

@@ -146,7 +146,7 @@ class Instances:
     def _attach(self, record: Record) -> None:
         instance_id, subnet = record["InstanceId"], _ec2._subnets[record["SubnetId"]]
         groups = [group["GroupId"] for group in record["SecurityGroups"]]
-        sandbox = Sandbox(instance_id, self._environment(record), self._emulator.command_server)
+        sandbox = Sandbox(instance_id, self._environment(record))
         interface = network_interfaces.attach(
             self._emulator.clock, subnet, groups, "", instance=instance_id
         )
@@ -174,7 +174,7 @@ class Instances:
             "AWS_DEFAULT_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
             "LOCALAWS_ADMIN_URL": self._emulator.admin_url,
-            "REHEARSAL_ARCHITECTURE": "aarch64" if _is_arm(record) else "x86_64",
+            "LOCALAWS_ARCHITECTURE": "aarch64" if _is_arm(record) else "x86_64",
             "NO_PROXY": "*",
             "no_proxy": "*",
         }

@@ -13,8 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from localaws.core.forking import base_variables
-from localaws.lambda_runtime.pool import Function, Outcome
+from localaws.lambda_runtime.pool import Function, Outcome, base_variables
 from localaws.ministack import log_streams
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows

@@ -1,10 +1,10 @@
-"""An EC2 instance's inside: a sandbox apart from the machine, where a client's scripts run for real.
+"""The file system and processes of an EC2 instance: an isolated sandbox, where scripts really run.
 
-A sandbox has a root directory of its own in memory (see sandbox.sh). Of the machine it shows
-/usr, /etc and this Python, each under an overlay: absolute paths such as /opt/cloudhsm/bin work,
-what a script writes stays in the sandbox, and what the machine has in /root, /home, /tmp, /var or /opt
-is not seen at all. Every command in it goes through command.sh. Where such a sandbox cannot
-be made, none is, and no script ever runs on the machine itself.
+A sandbox has a root directory of its own in memory (see sandbox.sh). It shows /usr, /etc and this
+Python of the machine, each under an overlay: absolute paths such as /opt/cloudhsm/bin work, what a
+script writes stays in the sandbox, and the machine's /root, /home, /tmp, /var and /opt are hidden.
+Every command runs through command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is
+raised, and no script ever runs on the machine itself.
 """
 
 from __future__ import annotations
@@ -18,28 +18,26 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from localaws.sandbox.command_server import CommandServer
 from localaws.services.ssm.interfaces import Outcome
 
 HERE = Path(__file__).resolve().parent
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # As the SSM agent runs a script: from its unit's working directory, with no HOME.
 WORKING_DIRECTORY = "/usr/bin"
-# Runs a command and removes a directory then: the sandbox was built on it, unseen from outside.
-REMOVING = '"$@"; code=$?; rmdir "$0"; exit $code'
+# Runs a command, then removes the directory on which the sandbox was mounted.
+THEN_REMOVE = '"$@"; code=$?; rmdir "$0"; exit $code'
 
 
 class CannotIsolateError(RuntimeError):
-    """This machine does not let a sandbox be kept apart from it."""
+    """This machine does not allow isolated sandboxes."""
 
 
 class Script:
-    """A script that was started in a sandbox."""
+    """A script running in a sandbox."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]
@@ -48,7 +46,7 @@ class Script:
         self._outputs = (stdout, stderr)
 
     def wait(self, timeout: float | None = None) -> Outcome:
-        """Wait for its end; after `timeout` real seconds its processes are killed."""
+        """Wait for the end; kill the script's processes after `timeout` real seconds."""
         try:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -62,30 +60,21 @@ class Script:
         return Outcome(self._process.returncode, *texts)
 
     def kill(self) -> None:
-        """Kill it and whatever it started in its process group."""
+        """Kill the script's process group."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
 class Sandbox:
-    """One instance's files and processes.
+    """One instance's file system and processes.
 
     `environment` is for the AWS CLI and the fake commands: on AWS they learn Region, endpoint and
     credentials from the instance, so that a script finds none of it in its own environment.
-    With a command server, fake commands are quicker.
     """
 
-    def __init__(
-        self,
-        instance_id: str,
-        environment: Mapping[str, str],
-        command_server: CommandServer | None = None,
-    ) -> None:
+    def __init__(self, instance_id: str, environment: Mapping[str, str]) -> None:
         self.instance_id = instance_id
         self.environment = dict(environment)
-        self._command_server = command_server
-        self._served = False
-        self._serving = threading.Lock()
         self._numbers = itertools.count(1)
         self._written = ""
         unshare = shutil.which("unshare")
@@ -96,13 +85,13 @@ class Sandbox:
         self._pid = self._await_ready()
 
     def _make(self, unshare: str) -> subprocess.Popen[str]:
-        """Start the sandbox's first process; it ends, and the sandbox with it, when its input does."""
-        self._root = root = tempfile.mkdtemp(prefix=f"{self.instance_id}-")
+        """Start the sandbox's first process; closing its standard input ends the sandbox."""
+        root = tempfile.mkdtemp(prefix=f"{self.instance_id}-")
         namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
         here = str(HERE)
-        given = [f"{here}/sandbox.sh", root, here, sys.executable, *_python_directories()]
+        arguments = [f"{here}/sandbox.sh", root, here, sys.executable, *_python_directories()]
         return subprocess.Popen(
-            ["/bin/bash", "-c", REMOVING, root, unshare, *namespaces, "/bin/bash", *given],
+            ["/bin/bash", "-c", THEN_REMOVE, root, unshare, *namespaces, "/bin/bash", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -122,14 +111,13 @@ class Sandbox:
         raise _cannot_isolate(self.instance_id, reason)
 
     def start(self, script: str, environment: Mapping[str, str] | None = None) -> Script:
-        """Start a script as the SSM agent does: as root, its output kept, nothing to read."""
+        """Start a script as the SSM agent does: as root, without standard input."""
         number = next(self._numbers)
         orchestration = f"/var/lib/amazon/ssm/{self.instance_id}/document/orchestration"
         path = f"{orchestration}/{number}/_script.sh"
         self.write(path, script, 0o700)
         self._write_settings()
-        self._serve_commands()
-        # The script closes them when it was waited for; they have no name, so that nothing stays.
+        # Script.wait closes them; they have no name, so nothing is left behind.
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
         process = subprocess.Popen(
             self._entering(["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path]),
@@ -150,26 +138,26 @@ class Sandbox:
     def run(
         self, script: str, environment: Mapping[str, str] | None = None, timeout: float = 60
     ) -> Outcome:
-        """Run a script to its end, for `timeout` real seconds at most."""
+        """Run a script, for at most `timeout` real seconds."""
         return self.start(script, environment).wait(timeout)
 
     def read(self, path: str) -> str:
-        """The text of a file in the sandbox; FileNotFoundError if there is none."""
+        """The text of a file in the sandbox; raises FileNotFoundError."""
         found = self._inside(["/bin/sh", "-c", 'test -e "$0" && exec cat "$0"', path])
         if found.returncode:
             raise FileNotFoundError(path)
         return found.stdout
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
-        """Write a file in the sandbox, and the directories that lead to it."""
-        # All at once: another script may be reading it.
+        """Write a file in the sandbox and create its parent directories."""
+        # Atomically: another script may be reading it.
         steps = 'mkdir -p "${0%/*}" && cat > "$0.$$" && chmod "$1" "$0.$$" && mv -f "$0.$$" "$0"'
         done = self._inside(["/bin/sh", "-c", steps, path, f"{mode:o}"], text)
         if done.returncode:
             raise OSError(f"{path} cannot be written in the sandbox: {done.stderr.strip()}")
 
     def commands(self) -> list[list[str]]:
-        """The argument list of every command that scripts ran so far, but for the shells'."""
+        """The argument list of every command that scripts have run, except shells."""
         try:
             fields = self.read("/run/localaws/calls").split("\x1f")
         except FileNotFoundError:
@@ -182,20 +170,12 @@ class Sandbox:
         return calls
 
     def halt(self) -> None:
-        """Kill every process in the sandbox, as when the instance is stopped; its files stay."""
-        with self._serving:
-            self._inside(["/bin/sh", "-c", "kill -KILL -1"])
-            self._served = False
+        """Kill every process in the sandbox, as stopping an instance does; files stay."""
+        self._inside(["/bin/sh", "-c", "kill -KILL -1"])
 
     def destroy(self) -> None:
-        """End the sandbox with all its files and processes."""
+        """Remove the sandbox with all its files and processes."""
         self._keeper.communicate()
-
-    def _serve_commands(self) -> None:
-        with self._serving:
-            if self._command_server and not self._served:
-                self._command_server.enter(self._pid, self._root)
-                self._served = True
 
     def _write_settings(self) -> None:
         settings = self._settings()
@@ -207,8 +187,8 @@ class Sandbox:
         settings = {
             **self.environment,
             "EC2_INSTANCE_ID": self.instance_id,
-            "REHEARSAL_PYTHON": _python(),
-            "REHEARSAL_SITE_PACKAGES": sysconfig.get_path("platlib"),
+            "LOCALAWS_PYTHON": _python(),
+            "LOCALAWS_SITE_PACKAGES": sysconfig.get_path("platlib"),
         }
         # What a script exports for itself comes first, as with the environment on AWS.
         return "".join(
@@ -217,7 +197,7 @@ class Sandbox:
         )
 
     def _inside(self, command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
-        """Run something of the sandbox's own, which is not to be noted down."""
+        """Run a command of the machine in the sandbox, without recording it."""
         return subprocess.run(
             self._entering(command),
             input=text,
@@ -236,43 +216,43 @@ class Sandbox:
 
 
 def why_not_isolated() -> str | None:
-    """None where scripts can run apart from this machine, else the reason in words."""
+    """The reason why this machine does not allow sandboxes, or None if it does."""
     try:
         Sandbox("i-probe", {}).destroy()
-    except CannotIsolateError as refusal:
-        return str(refusal)
+    except CannotIsolateError as error:
+        return str(error)
     return None
 
 
 def _python() -> str:
-    """This Python, as the sandbox's commands can call it: in /usr/bin they stand in its own place.
+    """The path of this Python in the sandbox, where /usr/bin contains links to command.sh.
 
-    A virtual environment is mostly made of a Python there, and its `python` a link to that.
+    The `python` of a virtual environment is often a link to a Python in /usr/bin.
     """
-    real = Path(sys.executable).resolve()
-    hidden = real.parent in (Path("/usr/bin"), Path("/usr/sbin"))
-    return f"/run/localaws{real}" if hidden else sys.executable
+    target = Path(sys.executable).resolve()
+    is_hidden = target.parent in (Path("/usr/bin"), Path("/usr/sbin"))
+    return f"/run/localaws{target}" if is_hidden else sys.executable
 
 
 def _python_directories() -> list[str]:
-    """The directories of this Python that the sandbox does not see in /usr anyway."""
-    seen = Path("/usr")
+    """The directories of this Python that the sandbox does not see as part of /usr."""
+    usr = Path("/usr")
     return [
         str(path)
         for path in sorted({Path(sys.prefix), Path(sys.base_prefix)})
         if not (
-            path.is_relative_to(seen)
+            path.is_relative_to(usr)
             and not path.is_relative_to("/usr/local")
-            and path.stat().st_dev == seen.stat().st_dev
+            and path.stat().st_dev == usr.stat().st_dev
         )
     ]
 
 
 def _cannot_isolate(instance_id: str, reason: str) -> CannotIsolateError:
     return CannotIsolateError(
-        f"Instance {instance_id} cannot be rehearsed here: its scripts install packages and write "
-        "to /opt and /etc, and this machine does not let them be kept away from its own files "
-        f"({reason}). Linux with unprivileged user namespaces and overlay mounts is needed: see "
-        "the sysctls kernel.unprivileged_userns_clone, user.max_user_namespaces and "
+        f"Instance {instance_id} cannot run here: its scripts install packages and write to /opt "
+        f"and /etc, and this machine does not allow a sandbox for them ({reason}). Requires Linux "
+        "with unprivileged user namespaces and overlay mounts enabled: check the sysctls "
+        "kernel.unprivileged_userns_clone, user.max_user_namespaces and "
         "kernel.apparmor_restrict_unprivileged_userns."
     )

@@ -1,25 +1,24 @@
 #!/bin/bash
-# Makes the sandbox: the first process of new user, mount and process namespaces, it builds a root
-# directory of its own in memory. Of the machine it shows /usr, /etc and the directories in its
-# arguments, each under an overlay, so that nothing written in the sandbox reaches the machine. It stays
-# until its input ends, and with it goes the sandbox and everything in it: also when the process that
-# made it is killed.
+# Builds a sandbox, as the first process of new user, mount and process namespaces: a root directory
+# in memory with /usr, /etc and the directories in the arguments, each under an overlay, so that
+# nothing written in the sandbox reaches the machine. The sandbox and everything in it end with the
+# standard input of this process, also when its parent is killed.
 #
 # sandbox.sh ROOT HERE PYTHON [DIRECTORY...]
 #   ROOT       an empty directory to build in
 #   HERE       the directory of this script
-#   PYTHON     the Python that runs them
-#   DIRECTORY  what else must be seen, each at its own path
+#   PYTHON     the Python that runs localaws
+#   DIRECTORY  a directory to show in addition, at its own path
 set -euo pipefail
 
 root=$1 here=$2 python=$3
 shift 3
 
-# The process id as the machine counts, which it must know to enter.
+# The process id outside of the namespaces, which nsenter needs.
 read -r pid _ < /proc/self/stat
 
 layers=0
-show() { # show FROM AT: a directory of the machine, and what is written there stays in the sandbox
+show() { # show FROM AT: a directory of the machine, under an overlay
   layers=$((layers + 1))
   local layer=$root/.layers/$layers
   mkdir -p "$layer/upper" "$layer/work" "$root$2"
@@ -39,10 +38,9 @@ show /usr /usr
 if [ -d /usr/local ]; then mount --bind "$root/.empty" "$root/usr/local"; fi
 show /etc /etc
 show "$here" /run/localaws/sandbox
-"$python" -ESs "$here/lay_out.py" "$root/run/localaws/commands"
+"$python" -ESs "$here/link_commands.py" "$root/run/localaws/commands"
 for name in bin sbin; do mount --bind "$root/run/localaws/commands/$name" "$root/usr/$name"; done
-# The machine's own commands, for those that need no fake command. With two lower layers and no upper
-# one, nobody can write there.
+# The machine's own commands, for command.sh. Two lower layers without an upper one are read-only.
 mkdir "$root/run/localaws/usr"
 mount -t overlay overlay -o "lowerdir=/usr:$root/.empty,userxattr" "$root/run/localaws/usr"
 for directory; do show "$directory" "$directory"; done

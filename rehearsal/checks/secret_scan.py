@@ -26,7 +26,7 @@ def observable_texts(aws: LocalAws) -> Iterator[Observed]:
     functions = aws.client("lambda").get_paginator("list_functions").paginate()
     for function in (function for page in functions for function in page["Functions"]):
         yield f"function {function['FunctionName']}", _text(function)
-    yield from (("response to CloudFormation", each) for each in aws.admin.answers())
+    yield from (("response to CloudFormation", each) for each in aws.admin.responses())
     yield "event log", _text(aws.admin.event_log())
     yield "standard error of the local AWS", aws.server_log()
 

@@ -173,7 +173,7 @@ class Stack:
     def wait(self) -> str:
         """Wait for the end of the request; returns the final stack status."""
         until(
-            lambda: self.aws.admin.rests(self.name) and not self._is_in_progress(),
+            lambda: self.aws.admin.is_idle(self.name) and not self._is_in_progress(),
             f"stack {self.name} was still in progress",
         )
         return self.status() or "DELETE_COMPLETE"

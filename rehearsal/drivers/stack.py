@@ -63,7 +63,7 @@ class StackDriver:
         self._on_step(step)
         try:
             yield
-            until(self.admin.rests, "workflows were still running")
+            until(self.admin.is_idle, "workflows were still running")
         except BaseException as failure:
             step.finish(self._elapsed(), str(failure) or type(failure).__name__)
             raise

@@ -72,7 +72,7 @@ def restored_from_shared_backup(driver: StackDriver) -> None:
     """A backup shared by another account is restored by ARN; its two secrets must be named."""
     # The model of CloudHSM exists from the first request on.
     driver.aws.client("cloudhsmv2").describe_backups()
-    shared = driver.admin.act("share_backup", admin_password=SHARED_PASSWORD)
+    shared = driver.admin.aws_event("share_backup", admin_password=SHARED_PASSWORD)
     backup = _backup(driver, shared["BackupArn"])
     with driver.step("Create without the secrets' names"):
         driver.expect_rejected(

@@ -73,7 +73,7 @@ def hsms_degraded(driver: StackDriver) -> None:
 
     with driver.step("Reconcile: an ACTIVE HSM has become DEGRADED"):
         lost = driver.cluster()["Hsms"][0]
-        driver.admin.act("degrade_hsm", hsm_id=lost["HsmId"])
+        driver.admin.aws_event("degrade_hsm", hsm_id=lost["HsmId"])
         driver.request(pHsmsPerSubnet=2, pReconcile="degraded")
         driver.expect_stack("UPDATE_COMPLETE")
         cluster = driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
@@ -82,5 +82,5 @@ def hsms_degraded(driver: StackDriver) -> None:
         new = driver.events("CreateHsm")[-1]
         driver.expect("zone of the new HSM", new["zone"], lost["AvailabilityZone"])
 
-    driver.admin.act("degrade_hsm", hsm_id=active[0])
+    driver.admin.aws_event("degrade_hsm", hsm_id=active[0])
     driver.delete_step(*RETAINED_WITH_BACKUPS, title="Delete with a DEGRADED HSM")

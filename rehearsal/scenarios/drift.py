@@ -47,7 +47,7 @@ def hsm_drift(driver: StackDriver) -> None:
         driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
     with driver.step("AWS replaces an HSM: no drift"):
-        new = driver.admin.act("replace_hsm", hsm_id=driver.cluster()["Hsms"][0]["HsmId"])
+        new = driver.admin.aws_event("replace_hsm", hsm_id=driver.cluster()["Hsms"][0]["HsmId"])
         with driver.expect_no_changes():
             driver.request(pReconcile="replaced")
             driver.expect_stack("UPDATE_COMPLETE")

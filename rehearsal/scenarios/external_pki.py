@@ -100,7 +100,7 @@ def external_pki_rejected(driver: StackDriver) -> None:
 
     with driver.step("AWS replaces the first HSM: the CSR changes"):
         _store(driver, _sign_with_script(driver, "ec"))
-        driver.admin.act("replace_hsm", hsm_id=driver.cluster()["Hsms"][0]["HsmId"])
+        driver.admin.aws_event("replace_hsm", hsm_id=driver.cluster()["Hsms"][0]["HsmId"])
         _expect_rejected(driver, ANOTHER_KEY)
 
     _degrade_first_hsm(driver)
@@ -154,7 +154,7 @@ def _degrade_first_hsm(driver: StackDriver) -> None:
     with driver.step("The first HSM becomes DEGRADED: another HSM and CSR"):
         _store(driver, _sign_with_script(driver, "ec"))
         lost = driver.cluster()["Hsms"][0]
-        driver.admin.act("degrade_hsm", hsm_id=lost["HsmId"])
+        driver.admin.aws_event("degrade_hsm", hsm_id=lost["HsmId"])
         driver.request(pExternallyProvidedCertsReady="true")
         _expect_waiting(driver, "UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason(ANOTHER_KEY)

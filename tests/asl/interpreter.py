@@ -146,7 +146,6 @@ def main() -> None:
         event_log=EventLog(clock),
         decisions=DecisionLog(),
         environments=SimpleNamespace(),  # type: ignore[arg-type]  # no function runs
-        command_server=SimpleNamespace(),  # type: ignore[arg-type]  # no script runs
     )
     executions = step_functions.install(emulator)
     states_language.install(emulator)

@@ -24,9 +24,9 @@ LOOPBACK = "0100007F"
 
 
 class Server:
-    """`python -m localaws`, in a process group and a directory of its own."""
+    """`python -m localaws` in its own process group and directory."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, stdin: int | None = None) -> None:
         self.home = home
         self.process = subprocess.Popen(
             [
@@ -35,6 +35,7 @@ class Server:
             ],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": str(home)},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -55,7 +56,7 @@ class Server:
         )
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
-        """Its exit code, and how many real seconds it took to end."""
+        """Send a signal; the exit code and the real seconds until the end."""
         began = time.monotonic()
         self.process.send_signal(number)
         code = self.process.wait(10)
@@ -72,7 +73,7 @@ def _server(tmp_path: Path) -> Iterator[Server]:
 
 
 def invoke(server: Server) -> None:
-    """Have the server start an environment of a function."""
+    """Start an execution environment."""
     stack = server.client("cloudformation")
     resources = {
         "FunctionRole": role("lambda", everything=True),
@@ -88,7 +89,7 @@ def invoke(server: Server) -> None:
 
 
 def group_of(leader: int) -> list[int]:
-    """The processes of a group."""
+    """The live processes of a group."""
     members = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -102,7 +103,7 @@ def group_of(leader: int) -> list[int]:
 
 
 def listening(process: int) -> list[tuple[str, int]]:
-    """Address and port of every socket on which a process listens."""
+    """Address and port of every listening socket of a process."""
     sockets = set()
     for entry in Path(f"/proc/{process}/fd").iterdir():
         target = os.readlink(entry)
@@ -118,7 +119,7 @@ def listening(process: int) -> list[tuple[str, int]]:
     return found
 
 
-def test_it_says_where_it_is_and_with_what_it_begins(server: Server) -> None:
+def test_the_first_line_of_output_has_urls_network_and_settings(server: Server) -> None:
     facts = server.facts
     assert set(facts) == {"endpoint", "admin", "region", "vpc", "subnets", "clock", "auth"}
     assert facts["endpoint"].startswith("http://127.0.0.1:")
@@ -127,7 +128,7 @@ def test_it_says_where_it_is_and_with_what_it_begins(server: Server) -> None:
     assert len(facts["subnets"]) == 3
 
 
-def test_it_listens_on_this_machine_alone(server: Server) -> None:
+def test_it_listens_on_loopback_only(server: Server) -> None:
     found = listening(server.process.pid)
     assert {address for address, _ in found} == {LOOPBACK}
     # AWS as HTTP and as HTTPS, and the admin API.
@@ -135,12 +136,12 @@ def test_it_listens_on_this_machine_alone(server: Server) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_it_is_asked_to_and_leaves_nothing(
+def test_a_signal_ends_it_and_leaves_no_process_and_no_file(
     server: Server, tmp_path: Path, number: int
 ) -> None:
     invoke(server)
-    # The server, the runtime, its connection and an environment.
-    assert len(group_of(server.process.pid)) == 4
+    # The server and an execution environment.
+    assert len(group_of(server.process.pid)) == 2
     code, seconds = server.end(number)
     assert (code, seconds < 20) == (0, True)
     assert group_of(server.process.pid) == []
@@ -149,16 +150,24 @@ def test_it_ends_when_it_is_asked_to_and_leaves_nothing(
     assert server.process.stderr.read() == ""
 
 
-def test_it_ends_while_a_function_works(server: Server, tmp_path: Path) -> None:
-    work_endlessly(server)
+def test_it_can_end_with_its_standard_input(tmp_path: Path) -> None:
+    server = Server(tmp_path, "--exit-on-stdin-eof", stdin=subprocess.PIPE)
+    assert server.process.poll() is None
+    assert server.process.stdin is not None
+    server.process.stdin.close()
+    assert server.process.wait(20) == 0
+
+
+def test_it_ends_while_a_function_is_running(server: Server, tmp_path: Path) -> None:
+    run_endlessly(server)
     exit_code, seconds = server.end()
     assert (exit_code, seconds < 20) == (0, True)
     assert group_of(server.process.pid) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_function_works_on_when_it_is_killed(server: Server) -> None:
-    work_endlessly(server)
+def test_functions_end_when_the_server_is_killed(server: Server) -> None:
+    run_endlessly(server)
     server.end(signal.SIGKILL)
     limit = time.monotonic() + 10
     while group_of(server.process.pid) and time.monotonic() < limit:
@@ -166,8 +175,8 @@ def test_no_function_works_on_when_it_is_killed(server: Server) -> None:
     assert group_of(server.process.pid) == []
 
 
-def work_endlessly(server: Server) -> None:
-    """Have a function of the server work until it is ended."""
+def run_endlessly(server: Server) -> None:
+    """Start a function that never returns."""
     invoke(server)
     client = server.client("lambda")
     client.create_function(
@@ -197,7 +206,7 @@ def zipped(code: str) -> bytes:
         ("--clock", "sundial"),
     ],
 )
-def test_arguments_without_sense_are_refused(tmp_path: Path, arguments: tuple[str, str]) -> None:
+def test_invalid_arguments_are_rejected(tmp_path: Path, arguments: tuple[str, str]) -> None:
     server = Server(tmp_path, *arguments)
     assert server.facts == {}
     assert server.process.wait(10) == 2
@@ -205,7 +214,7 @@ def test_arguments_without_sense_are_refused(tmp_path: Path, arguments: tuple[st
     assert arguments[0] in server.process.stderr.read()
 
 
-def test_timings_can_be_chosen(tmp_path: Path) -> None:
+def test_timings_are_configurable(tmp_path: Path) -> None:
     with LocalAws(timings={"create_cluster": 5}) as aws:
         client = aws.client("cloudhsmv2")
         given: Json = {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": aws.subnets[:1]}
@@ -214,7 +223,7 @@ def test_timings_can_be_chosen(tmp_path: Path) -> None:
         assert client.describe_clusters()["Clusters"][0]["State"] == "UNINITIALIZED"
 
 
-def test_quotas_year_and_region_can_be_chosen() -> None:
+def test_quotas_year_and_region_are_configurable() -> None:
     arguments = ("--quotas", '{"clusters": 1}', "--year", "2024", "--region", "eu-central-1")
     with LocalAws(*arguments) as aws:
         assert aws.region == "eu-central-1"
@@ -226,7 +235,7 @@ def test_quotas_year_and_region_can_be_chosen() -> None:
         assert "limit" in error_from(client.create_cluster, **old)[1].lower()
 
 
-def test_without_auth_everybody_may_do_everything() -> None:
+def test_no_auth_allows_every_request() -> None:
     with LocalAws("--no-auth") as aws:
         stack = SampleStack(aws)
         code = "import boto3\ndef handler(e, c): boto3.client('ec2').describe_vpcs()"
@@ -235,7 +244,7 @@ def test_without_auth_everybody_may_do_everything() -> None:
         assert aws.admin.decisions() == []
 
 
-def test_the_real_clock_takes_its_time() -> None:
+def test_the_real_clock_runs_in_real_time() -> None:
     with LocalAws("--clock", "real", timings={"create_cluster": 1}) as aws:
         began = elapsed(aws)
         client = aws.client("cloudhsmv2")
@@ -245,22 +254,3 @@ def test_the_real_clock_takes_its_time() -> None:
         time.sleep(1.1)
         assert client.describe_clusters()["Clusters"][0]["State"] == "UNINITIALIZED"
         assert 1 < elapsed(aws) - began < 10
-
-
-def test_what_is_imported_already_is_imported_anew_for_another_region_only() -> None:
-    program = """if True:
-        import os, sys
-        from rehearsal import server
-        loaded = []
-        for region in ("us-east-1", "us-east-1", "eu-central-1"):
-            # Whoever forks a server for somebody else gives it the environment of that one.
-            os.environ.pop("MINISTACK_REGION", None)
-            server.load(region)
-            loaded.append(id(sys.modules["ministack.app"]))
-            assert os.environ["MINISTACK_REGION"] == region
-        print([each == loaded[0] for each in loaded])
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "[True, True, False]\n", done.stderr

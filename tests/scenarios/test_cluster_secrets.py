@@ -36,7 +36,7 @@ def _run() -> Run:
         for hsms in (0, 1):
             driver.request(pHsmsPerSubnet=hsms)
             driver.expect_stack("UPDATE_COMPLETE")
-        shared = driver.admin.act("share_backup", admin_password=SHARED_PASSWORD)
+        shared = driver.admin.aws_event("share_backup", admin_password=SHARED_PASSWORD)
         secrets = aws.client("secretsmanager")
         secrets.create_secret(Name="shared/ca", SecretString=shared["TrustAnchor"])
         secrets.create_secret(

@@ -394,12 +394,12 @@ def test_the_client_needs_the_secrets_policy_to_read_the_password(
 
 def test_logins_that_fail_with_an_unknown_message_are_limited(attempts: Attempts) -> None:
     cluster, admin = attempts.cluster, attempts.store.admin
-    admin.act("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
+    admin.aws_event("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
     for message in [*["User kmsuser is logged in"] * 3, "store a new version of secret"]:
         ended = attempts.create()
         assert ended["status"] == "FAILED"
         assert message in ended["cause"]
-    admin.act("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
+    admin.aws_event("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
     cluster.store_admin_password(ADMIN_PASSWORD)
     expect_creation_succeeds(attempts)
 

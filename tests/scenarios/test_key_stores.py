@@ -289,11 +289,11 @@ def test_a_stale_admin_password_is_tried_once_across_deployments(
 
 
 def log_in(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
-    store.admin.act("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
+    store.admin.aws_event("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
 
 
 def log_out(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
-    store.admin.act("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
+    store.admin.aws_event("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
 
 
 def close_ports(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
@@ -322,12 +322,12 @@ def _change_ports(cluster: ExistingCluster, verb: str) -> None:
 
 def degrade_hsms(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
     for hsm in cluster.describe()["Hsms"]:
-        store.admin.act("degrade_hsm", hsm_id=hsm["HsmId"])
+        store.admin.aws_event("degrade_hsm", hsm_id=hsm["HsmId"])
 
 
 def replace_hsms(store: KeyStoreDriver, cluster: ExistingCluster) -> None:
     for hsm in cluster.describe()["Hsms"]:
-        store.admin.act("replace_hsm", hsm_id=hsm["HsmId"])
+        store.admin.aws_event("replace_hsm", hsm_id=hsm["HsmId"])
 
 
 @pytest.mark.parametrize(

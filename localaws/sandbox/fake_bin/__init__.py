@@ -1,7 +1,7 @@
-"""What a client's scripts call and this machine lacks, or must not be asked: dnf, cloudhsm-cli, ...
+"""Commands of Amazon Linux that this machine lacks or must not run: dnf, cloudhsm-cli and others.
 
-Each module is one command; `main` takes its arguments and returns its exit code. Two that do next
-to nothing are shell scripts. They run inside a sandbox (sandbox.py), with the standard library and the
-packages that are themselves the command, and are faithful in what a script can notice: exit codes,
-messages and files. Most are run by a process that waits in the sandbox (command_server.py).
+Each module is one command: `main` takes the arguments and returns the exit code. cloud-init and
+uname are shell scripts. They run inside a sandbox and support exactly the options that the
+templates' SSM documents and the rehearsal's operator use, with the exit codes, messages and files
+of the real command. Anything else is an error: exit code 2, and stderr names the option.
 """

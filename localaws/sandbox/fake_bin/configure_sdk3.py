@@ -9,12 +9,10 @@ from .packages import HSM_DIRECTORY
 
 
 def main(arguments: list[str]) -> int:
-    """`configure {-a IP | -m}`."""
+    """`configure -a IP`."""
     parser = argparse.ArgumentParser("configure", allow_abbrev=False)
-    parser.add_argument("-a", dest="address")
-    parser.add_argument("-m", action="store_true", dest="management_tool")
-    options = parser.parse_args(arguments)
-    if options.address:
-        with open(f"{HSM_DIRECTORY}/etc/cloudhsm_client.cfg", "w") as file:
-            json.dump({"server": {"hostname": options.address, "port": 2223}}, file)
+    parser.add_argument("-a", dest="address", required=True)
+    address = parser.parse_args(arguments).address
+    with open(f"{HSM_DIRECTORY}/etc/cloudhsm_client.cfg", "w") as file:
+        json.dump({"server": {"hostname": address, "port": 2223}}, file)
     return 0

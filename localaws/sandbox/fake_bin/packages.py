@@ -1,19 +1,21 @@
-"""The packages that can be had, and which of them are installed in this sandbox.
+"""The packages that can be downloaded, and those installed in this sandbox.
 
-A package file is one line, `Package.line`. What cannot be downloaded here is made up, always the
-same for the same address, and so may be an operator's own package, in a bucket. What stands in for
-a file with a documented checksum (F3.4) *has* that checksum, as far as sha256sum is concerned.
+A package file is one line, `Package.line`. A fake of a file with a documented checksum (F3.4) has
+that checksum as far as the fake sha256sum is concerned. An operator's own package, in a bucket, is
+such a line too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+from typing import NamedTuple
 
 SOFTWARE = "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient"
 DATABASE = "/var/lib/rpm"
 HSM_DIRECTORY = "/opt/cloudhsm"
 COMMAND = "/run/localaws/sandbox/command.sh"
-# What a package brings, of commands.
+# The commands of each package.
 COMMANDS = {
     "jq": ("/usr/bin/jq",),
     "cloudhsm-cli": (
@@ -22,20 +24,24 @@ COMMANDS = {
     ),
     "cloudhsm-client": (f"{HSM_DIRECTORY}/bin/configure",),
 }
+# The configuration file of each package, as it is after the installation.
+CONFIGURATIONS = {
+    "cloudhsm-cli": (f"{HSM_DIRECTORY}/etc/cloudhsm-cli.cfg", '{"clusters": []}\n'),
+    "cloudhsm-client": (f"{HSM_DIRECTORY}/etc/cloudhsm_client.cfg", "{}\n"),
+}
 
 
 class NotAPackageError(Exception):
     """A file that rpm cannot read as a package."""
 
 
-class Package:
-    """One package as rpm names it. No dataclass: importing those takes longer than a fake command."""
+class Package(NamedTuple):
+    """A package, with the tags of rpm."""
 
-    def __init__(self, name: str, version: str, release: str, architecture: str) -> None:
-        self.name = name
-        self.version = version
-        self.release = release
-        self.architecture = architecture
+    name: str
+    version: str
+    release: str
+    architecture: str
 
     def __str__(self) -> str:
         return f"{self.name}-{self.version}-{self.release}.{self.architecture}"
@@ -43,20 +49,17 @@ class Package:
     @property
     def line(self) -> str:
         """The content of its file."""
-        return f"rpm {self.name} {self.version} {self.release} {self.architecture}\n"
+        return f"rpm {' '.join(self)}\n"
 
 
 def _cli(architecture: str) -> Package:
     return Package("cloudhsm-cli", "5.18.0", "1.amzn2023", architecture)
 
 
-# F3.3, F3.4; "latest" moves.
+# F3.3, F3.4.
 DOWNLOADS = {
     **{
-        f"{SOFTWARE}/Amzn2023/cloudhsm-cli-{version}.amzn2023.{architecture}.rpm": _cli(
-            architecture
-        )
-        for version in ("5.18.0-1", "latest")
+        f"{SOFTWARE}/Amzn2023/cloudhsm-cli-5.18.0-1.amzn2023.{architecture}.rpm": _cli(architecture)
         for architecture in ("x86_64", "aarch64")
     },
     f"{SOFTWARE}/EL7/cloudhsm-client-latest.el7.x86_64.rpm": Package(
@@ -70,38 +73,23 @@ DOCUMENTED_SHA256 = {
 
 
 def architecture() -> str:
-    """The instance's."""
-    return os.environ.get("REHEARSAL_ARCHITECTURE", "x86_64")
+    """The architecture of the instance."""
+    return os.environ.get("LOCALAWS_ARCHITECTURE", "x86_64")
 
 
 def repository() -> dict[str, Package]:
-    """What Amazon's own repositories have, of what a script could want."""
-    return {
-        name: Package(name, version, release, architecture())
-        for name, version, release in (
-            ("amazon-cloudwatch-agent", "1.300051.0", "1.amzn2023"),
-            ("jq", "1.7.1", "49.amzn2023.0.2"),
-            ("openssl", "3.2.2", "1.amzn2023.0.2"),
-            ("unzip", "6.0", "57.amzn2023.0.2"),
-        )
-    }
-
-
-PREINSTALLED = ("openssl",)
+    """The packages that scripts may install from Amazon's repositories, by name."""
+    return {"jq": Package("jq", "1.7.1", "49.amzn2023.0.2", architecture())}
 
 
 def checksum(content: bytes) -> str:
-    """The SHA-256 that the genuine file has, if this stands in for one; of all else, its own."""
+    """The SHA-256 of the genuine package if this is a fake one, else of the content."""
     documented = DOCUMENTED_SHA256.get(content.decode(errors="replace"))
-    if documented:
-        return documented
-    import hashlib
-
-    return hashlib.sha256(content).hexdigest()
+    return documented or hashlib.sha256(content).hexdigest()
 
 
 def read(path: str) -> Package:
-    """The package in a file."""
+    """The package in a file; raises NotAPackageError."""
     try:
         with open(path, "rb") as file:
             mark, *fields = file.read().decode(errors="replace").split(" ")
@@ -115,40 +103,32 @@ def read(path: str) -> Package:
 
 def installed() -> dict[str, Package]:
     """The installed packages by name."""
-    found = {name: repository()[name] for name in PREINSTALLED}
-    if os.path.isdir(DATABASE):
-        for name in os.listdir(DATABASE):
-            found[name] = read(f"{DATABASE}/{name}")
-    return found
+    names = os.listdir(DATABASE) if os.path.isdir(DATABASE) else []
+    return {name: read(f"{DATABASE}/{name}") for name in names}
 
 
 def install(package: Package) -> None:
-    """Put a package's files in place and remember it."""
+    """Add a package's files and register it."""
     if package.name == "cloudhsm-client":
-        # Both live in one directory, and SDK 3 takes the place of SDK 5.
+        # SDK 3 replaces SDK 5: both use the same directory.
         remove("cloudhsm-cli")
     for command in COMMANDS.get(package.name, ()):
         os.makedirs(os.path.dirname(command), exist_ok=True)
         if not os.path.lexists(command):
             os.symlink(COMMAND, command)
-    if package.name == "cloudhsm-cli":
-        _put(f"{HSM_DIRECTORY}/etc/cloudhsm-cli.cfg", '{"clusters": []}\n')
-    if package.name == "cloudhsm-client":
-        _put(f"{HSM_DIRECTORY}/etc/cloudhsm_client.cfg", "{}\n")
+    if package.name in CONFIGURATIONS:
+        path, content = CONFIGURATIONS[package.name]
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if not os.path.exists(path):
+            with open(path, "w") as file:
+                file.write(content)
     os.makedirs(DATABASE, exist_ok=True)
     with open(f"{DATABASE}/{package.name}", "w") as file:
         file.write(package.line)
 
 
 def remove(name: str) -> None:
-    """Take a package's commands away and forget it; what was configured stays, as with rpm."""
+    """Remove a package's commands and unregister it; like rpm, keep its configuration."""
     for path in (*COMMANDS.get(name, ()), f"{DATABASE}/{name}"):
         if os.path.lexists(path):
             os.unlink(path)
-
-
-def _put(path: str, content: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    if not os.path.exists(path):
-        with open(path, "w") as file:
-            file.write(content)

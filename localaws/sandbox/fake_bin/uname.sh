@@ -1,8 +1,10 @@
 # shellcheck shell=bash # sourced by command.sh
-# uname: the architecture is the instance's; all the rest is the machine's own to tell.
-case $* in
--m | -i | -p | --machine)
-  echo "${REHEARSAL_ARCHITECTURE:-x86_64}"
-  exit 0
-  ;;
-esac
+# uname: the architecture of the instance.
+#
+# `uname -m`.
+if [ "$*" != "-m" ]; then
+  echo "uname: not supported: $*" >&2
+  exit 2
+fi
+echo "${LOCALAWS_ARCHITECTURE:-x86_64}"
+exit 0

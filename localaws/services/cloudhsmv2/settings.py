@@ -28,7 +28,7 @@ class Timings:
     disconnect: float = 97
     instance_running: float = 38
     ssm_online: float = 71
-    # Run Command itself, in addition to what a script sleeps.
+    # Run Command itself; scripts take no virtual time.
     run_command: float = 3
 
 

@@ -110,8 +110,7 @@ class Executor:
                 script,
                 {
                     "AWS_SSM_REGION_NAME": self._region,
-                    "REHEARSAL_COMMAND": invocation.key,
-                    "REHEARSAL_DOWNLOAD": self._faults.download() or "",
+                    "LOCALAWS_DOWNLOAD": self._faults.download() or "",
                 },
             )
 

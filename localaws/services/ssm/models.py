@@ -13,7 +13,6 @@ from localaws.services.ssm.script_run import ScriptRun
 class Invocation:
     """One command on one instance."""
 
-    key: str
     instance_id: str
     step_name: str
     sent_at: float

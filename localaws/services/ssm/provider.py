@@ -1,7 +1,6 @@
 """Systems Manager of one account and Region: documents, Run Command and the instances' agents.
 
-Scripts really run, in the instances' sandboxes, and take virtual time: Run Command's own, plus
-what they sleep.
+Scripts really run, in the instances' sandboxes. The only virtual time that passes is Run Command's.
 """
 
 from __future__ import annotations
@@ -51,7 +50,6 @@ class SsmProvider:
         faults: Faults,
         event_log: EventLog,
     ) -> None:
-        self._clock = clock
         self._instances = instances
         self._faults = faults
         self._lock = threading.RLock()
@@ -68,9 +66,7 @@ class SsmProvider:
             faults=faults,
             event_log=event_log,
         )
-        self._run_command = run_command = RunCommand(
-            clock, documents, agents, executor, event_log, account
-        )
+        run_command = RunCommand(clock, documents, agents, executor, event_log, account)
         self._operations: dict[str, Callable[[Json], Json]] = {
             "CancelCommand": run_command.cancel_command,
             "CreateDocument": documents.create_document,
@@ -107,16 +103,3 @@ class SsmProvider:
         return {
             each: self._instances.sandbox(each).commands() for each in sorted(self._instances.ids())
         }
-
-    def sleep_in(self, key: str, seconds: float) -> bool:
-        """Let the script whose REHEARSAL_COMMAND is `key` sleep, until it is stopped at most.
-
-        Returns False at once if the key is not from this account and Region.
-        """
-        command_id, _, instance_id = key.partition("/")
-        invocation = self._run_command.invocation(command_id, instance_id)
-        if invocation is None:
-            return False
-        with self._clock.idle():
-            invocation.run.sleep(seconds)
-        return True

@@ -48,11 +48,6 @@ class RunCommand:
         self._account = account
         self._commands: dict[str, Command] = {}
 
-    def invocation(self, command_id: str, instance_id: str) -> Invocation | None:
-        """The invocation, if there is one."""
-        command = self._commands.get(command_id)
-        return command.invocations.get(instance_id) if command else None
-
     def send_command(self, parameters: Json) -> Json:
         """SendCommand: to instances named by id."""
         document = self._documents.find(parameters["DocumentName"])
@@ -75,7 +70,6 @@ class RunCommand:
             expires_at=now + delivery_timeout + execution_timeout,
             invocations={
                 instance_id: Invocation(
-                    f"{command_id}/{instance_id}",
                     instance_id,
                     version.step["name"],
                     now,

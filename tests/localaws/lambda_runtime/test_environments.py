@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from localaws.core.forking import Source, base_variables
 from localaws.core.jump_clock import JumpClock
-from localaws.lambda_runtime.pool import Environment, Function, Outcome, Pool, start_runtime
+from localaws.lambda_runtime.pool import Environment, Function, Outcome, Pool, base_variables
 
 FUNCTION = Function(
     arn="arn:aws:lambda:us-east-1:123456789012:function:try",
@@ -30,6 +29,7 @@ FUNCTION = Function(
         "AWS_LAMBDA_LOG_LEVEL": "",
     },
 )
+COUNTER = "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n"
 
 
 def zipped(code: str, **modules: str) -> bytes:
@@ -41,8 +41,8 @@ def zipped(code: str, **modules: str) -> bytes:
 
 
 class Bench:
-    def __init__(self, home: Path, runtime: Source) -> None:
-        self.clock, self.pool = JumpClock(), Pool(home, runtime.connect())
+    def __init__(self, home: Path) -> None:
+        self.clock, self.pool = JumpClock(), Pool(home)
 
     def take(self, code: str, function: Function = FUNCTION) -> Environment:
         return self.pool.take(function, zipped(code), "2026/11/23")
@@ -63,25 +63,14 @@ class Bench:
         return outcome
 
 
-@pytest.fixture(scope="module", name="runtime")
-def _runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source]:
-    directory = tmp_path_factory.mktemp("runtime") / "tasks"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SECRET_OF_THE_MACHINE", "x")
-        runtime = start_runtime(directory)
-    yield runtime
-    runtime.close()
-    assert not directory.exists()
-
-
 @pytest.fixture(name="bench")
-def _bench(tmp_path: Path, runtime: Source) -> Iterator[Bench]:
-    bench = Bench(tmp_path, runtime)
+def _bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
     yield bench
     bench.pool.close()
 
 
-def test_a_function_gives_its_result(bench: Bench) -> None:
+def test_a_function_returns_its_result(bench: Bench) -> None:
     outcome = bench.invoke("def handler(event, context): return {'twice': event * 2}", 21)
     assert (outcome.result, outcome.error) == ({"twice": 42}, None)
 
@@ -94,31 +83,26 @@ def test_an_exception_keeps_its_class_name(bench: Bench) -> None:
     assert "line 2" in error["stackTrace"][0]
 
 
-def test_an_environment_survives_an_exception_and_stays_warm(bench: Bench) -> None:
-    code = (
-        "n = 0\n"
-        "def handler(event, context):\n"
-        "    global n\n"
-        "    n += 1\n"
-        "    if n == 1: raise ValueError()\n"
-        "    return n\n"
-    )
+def test_an_environment_is_reused_after_an_exception(bench: Bench) -> None:
+    code = COUNTER.replace("    return", "    if n == 1: raise ValueError()\n    return")
     bench.invoke(code)
     assert bench.invoke(code).result == 2
 
 
-def test_another_revision_needs_another_environment(bench: Bench) -> None:
-    code = "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n"
-    assert bench.invoke(code).result == 1
-    assert bench.invoke(code, function=replace(FUNCTION, revision="2")).result == 1
+def test_a_new_revision_gets_a_new_environment(bench: Bench) -> None:
+    assert bench.invoke(COUNTER).result == 1
+    assert bench.invoke(COUNTER, function=replace(FUNCTION, revision="2")).result == 1
 
 
-def test_two_invocations_at_a_time_need_two_environments(bench: Bench) -> None:
+def test_concurrent_invocations_get_separate_environments(bench: Bench) -> None:
     code = "def handler(event, context): return 1"
     assert bench.take(code) is not bench.take(code)
 
 
-def test_an_environment_has_nothing_of_another_or_of_the_runtime(bench: Bench) -> None:
+def test_an_environment_has_only_its_own_files_and_variables(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARIABLE_OF_THE_SERVER", "x")
     code = (
         "import os, mark\ndef handler(event, context): return [os.getcwd(), mark.S, {**os.environ}]"
     )
@@ -132,11 +116,13 @@ def test_an_environment_has_nothing_of_another_or_of_the_runtime(bench: Bench) -
     (one, one_mark, ones), (other, other_mark, others) = seen
     assert one != other
     assert (one_mark, other_mark) == ("one", "other")
-    own = {"LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_STREAM_NAME", "_HANDLER", *FUNCTION.variables}
-    assert (ones.keys(), others.keys()) == (own | {"one"}, own | {"other"})
+    names = {"LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_STREAM_NAME", "_HANDLER", *FUNCTION.variables}
+    # Python sets LC_CTYPE itself, depending on the locale.
+    assert ones.keys() - {"LC_CTYPE"} == names | {"one"}
+    assert others.keys() - {"LC_CTYPE"} == names | {"other"}
 
 
-def test_a_function_can_run_programs_and_learn_how_they_ended(bench: Bench) -> None:
+def test_a_function_can_run_programs(bench: Bench) -> None:
     code = (
         "import subprocess\n"
         "def handler(event, context): return subprocess.run(['sh', '-c', 'exit 3']).returncode"
@@ -149,7 +135,7 @@ def test_sleeping_takes_virtual_time(bench: Bench) -> None:
     outcome = bench.invoke("import time\ndef handler(event, context): time.sleep(50)")
     assert outcome.error is None
     assert bench.clock.now() - began == 50
-    assert time.monotonic() - real < 5
+    assert time.monotonic() - real < 30
 
 
 def test_a_function_that_sleeps_too_long_is_killed_at_its_timeout(bench: Bench) -> None:
@@ -161,7 +147,7 @@ def test_a_function_that_sleeps_too_long_is_killed_at_its_timeout(bench: Bench) 
     assert bench.clock.now() - began == 60
 
 
-def test_the_remaining_time_counts_what_was_slept(bench: Bench) -> None:
+def test_sleeping_reduces_the_remaining_time(bench: Bench) -> None:
     code = (
         "import time\n"
         "def handler(event, context):\n"
@@ -171,34 +157,30 @@ def test_the_remaining_time_counts_what_was_slept(bench: Bench) -> None:
     assert 8000 < bench.invoke(code).result <= 10000
 
 
-def test_a_module_that_cannot_be_imported_is_told_apart(bench: Bench) -> None:
-    error = bench.invoke("import no_such_module").error
+@pytest.mark.parametrize(
+    ("code", "error_type", "message"),
+    [
+        ("import no_such_module", "Runtime.ImportModuleError", "no_such_module"),
+        ("pass", "Runtime.HandlerNotFound", "handler"),
+        (
+            "import sys\ndef handler(event, context): sys.exit(3)",
+            "Runtime.ExitError",
+            "exit status 3",
+        ),
+        ("def handler(event, context): return {1, 2}", "Runtime.MarshalError", "marshal"),
+    ],
+)
+def test_errors_of_the_runtime_have_the_types_of_lambda(
+    bench: Bench, code: str, error_type: str, message: str
+) -> None:
+    error = bench.invoke(code).error
     assert error is not None
-    assert error["errorType"] == "Runtime.ImportModuleError"
-    assert "no_such_module" in error["errorMessage"]
-
-
-def test_a_handler_that_is_not_there_is_told_apart(bench: Bench) -> None:
-    error = bench.invoke("pass").error
-    assert error is not None
-    assert error["errorType"] == "Runtime.HandlerNotFound"
-
-
-def test_a_process_that_exits_is_told_apart(bench: Bench) -> None:
-    error = bench.invoke("import sys\ndef handler(event, context): sys.exit(3)").error
-    assert error is not None
-    assert error["errorType"] == "Runtime.ExitError"
-    assert error["errorMessage"].endswith("exit status 3")
-
-
-def test_a_result_that_is_no_json_is_told_apart(bench: Bench) -> None:
-    error = bench.invoke("def handler(event, context): return {1, 2}").error
-    assert error is not None
-    assert error["errorType"] == "Runtime.MarshalError"
+    assert error["errorType"] == error_type
+    assert message in error["errorMessage"]
 
 
 @pytest.mark.parametrize(("moment", "done"), [("before", False), ("after", True)])
-def test_a_worker_may_die_before_or_after_its_work(
+def test_an_injected_death_happens_before_or_after_the_work(
     bench: Bench, tmp_path: Path, moment: str, done: bool
 ) -> None:
     mark = tmp_path / "mark"
@@ -209,7 +191,7 @@ def test_a_worker_may_die_before_or_after_its_work(
     assert mark.exists() == done
 
 
-def test_what_a_function_prints_and_logs_is_kept_for_each_invocation(bench: Bench) -> None:
+def test_each_invocation_has_its_own_log(bench: Bench) -> None:
     code = (
         "import logging\n"
         "def handler(event, context):\n"
@@ -245,41 +227,15 @@ def test_json_logging_is_one_object_a_line(bench: Bench) -> None:
     assert (line["requestId"], line["step"]) == ("request", "CreateHsm")
 
 
-def test_a_function_knows_its_own_environment_and_nothing_of_ours(bench: Bench) -> None:
-    code = "import os\ndef handler(event, context): return sorted(os.environ)"
-    names = bench.invoke(code).result
-    assert "AWS_LAMBDA_FUNCTION_NAME" in names
-    assert "SECRET_OF_THE_MACHINE" not in names
-
-
-def test_nothing_is_left_when_the_pool_is_closed(bench: Bench, tmp_path: Path) -> None:
-    bench.invoke("def handler(event, context): return 1")
+def test_closing_the_pool_leaves_no_process_and_no_file(bench: Bench, tmp_path: Path) -> None:
+    process = bench.invoke("import os\ndef handler(event, context): return os.getpid()").result
     bench.take("def handler(event, context): return 1")
     bench.pool.close()
+    assert not Path(f"/proc/{process}").exists()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_closed_pool_makes_no_environment(bench: Bench) -> None:
     bench.pool.close()
-    with pytest.raises(OSError, match="the line is closed"):
+    with pytest.raises(OSError, match="the pool is closed"):
         bench.take("def handler(event, context): return 1")
-
-
-def test_pools_of_one_runtime_end_apart(bench: Bench, runtime: Source, tmp_path: Path) -> None:
-    code = "import os\ndef handler(event, context): return os.getpid()"
-    other = Bench(tmp_path / "other", runtime)
-    (tmp_path / "other").mkdir()
-    process = other.invoke(code).result
-    assert bench.invoke(code).result != process
-    other.pool.close()
-    assert bench.invoke(code).error is None
-    limit = time.monotonic() + 10
-    while Path(f"/proc/{process}").exists() and time.monotonic() < limit:
-        time.sleep(0.01)
-    assert not Path(f"/proc/{process}").exists()
-
-
-def test_a_pool_without_a_runtime_has_one_of_its_own(tmp_path: Path) -> None:
-    pool = Pool(tmp_path)
-    pool.take(FUNCTION, zipped("def handler(event, context): return 1"), "2026/11/23")
-    pool.close()

@@ -123,7 +123,7 @@ class SampleStack:
     def wait(self) -> str:
         """The stack's final status."""
         until(
-            lambda: self.aws.admin.rests(self.id) and not self.status().endswith("IN_PROGRESS"),
+            lambda: self.aws.admin.is_idle(self.id) and not self.status().endswith("IN_PROGRESS"),
             f"{self.name} is still in progress",
         )
         return self.status()

@@ -188,10 +188,10 @@ def test_a_login_of_kmsuser_elsewhere_makes_the_connection_fail(
     cluster: ExistingCluster, store: str
 ) -> None:
     disconnect(cluster, store)
-    cluster.aws.admin.act("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
+    cluster.aws.admin.aws_event("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
     connect(cluster, store)
     assert state(cluster) == ("FAILED", "USER_LOGGED_IN")
-    cluster.aws.admin.act("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
+    cluster.aws.admin.aws_event("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
     disconnect(cluster, store)
     connect(cluster, store)
     assert state(cluster) == ("CONNECTED", None)

@@ -144,10 +144,10 @@ def test_a_failed_step_records_its_failure(driver: StackDriver) -> None:
 
 
 def test_a_step_ends_once_no_workflow_is_running(driver: StackDriver, admin: Any) -> None:
-    admin.rests.side_effect = [False, False, True]
+    admin.is_idle.side_effect = [False, False, True]
     with driver.step("Create"):
         pass
-    assert admin.rests.call_count == 3
+    assert admin.is_idle.call_count == 3
 
 
 def test_time_resumes_after_a_pause(driver: StackDriver, admin: Any) -> None:

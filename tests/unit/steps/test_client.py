@@ -148,22 +148,21 @@ def test_start_client_survives_a_lost_response(account: Account, instance: str) 
 
 
 class SaidScript:
-    """A script that is its own outcome: {"exit", "stdout", "stderr", "seconds"}."""
+    """A script that is its own outcome: {"exit", "stdout", "stderr", "seconds"} (virtual)."""
 
-    def __init__(self, text: str, sleep: Callable[[float], object]) -> None:
+    def __init__(self, text: str, clock: JumpClock) -> None:
         self._said: Json = {"exit": 0, "stdout": "", "stderr": "", "seconds": 0}
         self._said.update(json.loads(text.splitlines()[-1]))
-        self._sleep = sleep
-        self._killed = threading.Event()
+        self._clock = clock
+        self._killed = clock.signal()
 
     def wait(self, timeout: float | None = None) -> Outcome:
-        if self._said["seconds"]:
-            self._sleep(self._said["seconds"])
-        code = -9 if self._killed.is_set() else self._said["exit"]
+        self._clock.wait([self._killed], self._said["seconds"])
+        code = -9 if self._killed.happened else self._said["exit"]
         return Outcome(code, self._said["stdout"], self._said["stderr"])
 
     def kill(self) -> None:
-        self._killed.set()
+        self._clock.set(self._killed)
 
 
 class RunCommand:
@@ -196,8 +195,7 @@ class RunCommand:
         return self
 
     def start(self, text: str, environment: Mapping[str, str]) -> SaidScript:
-        key = environment["REHEARSAL_COMMAND"]
-        return SaidScript(text, lambda seconds: self.model.sleep_in(key, seconds))
+        return SaidScript(text, self.clock)
 
     # --- What tests ask of Systems Manager
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,23 +15,57 @@ from localaws.core.api_error import ApiError
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
-from localaws.sandbox.sandbox import Sandbox
+from localaws.sandbox.sandbox import Sandbox, Script
 from localaws.services.cloudhsmv2.settings import Timings
+from localaws.services.ssm.interfaces import Outcome
 from localaws.services.ssm.provider import SsmProvider
-from tests.localaws.conftest import AdminApi
 
 INSTANCE = "i-0123456789abcdef0"
 OTHER = "i-0fedcba9876543210"
 Json = dict[str, Any]
 
 
+class SlowScript:
+    """A script in a sandbox that takes virtual time after it has run."""
+
+    def __init__(self, script: Script, clock: JumpClock, seconds: float) -> None:
+        self._script = script
+        self._clock = clock
+        self._seconds = seconds
+        self._killed = clock.signal()
+
+    def wait(self, timeout: float | None = None) -> Outcome:
+        outcome = self._script.wait(timeout)
+        was_killed = self._clock.wait([self._killed], self._seconds)
+        return replace(outcome, exit_code=-9) if was_killed else outcome
+
+    def kill(self) -> None:
+        self._clock.set(self._killed)
+
+
+class SlowSandbox:
+    """A sandbox in which every script takes as many virtual seconds as Instances says."""
+
+    def __init__(self, sandbox: Sandbox, instances: Instances) -> None:
+        self._instances = instances
+        self.run, self.halt, self.destroy = sandbox.run, sandbox.halt, sandbox.destroy
+        self.commands = sandbox.commands
+        self._start = sandbox.start
+
+    def start(self, script: str, environment: Mapping[str, str]) -> SlowScript:
+        started = self._start(script, environment)
+        return SlowScript(started, self._instances.clock, self._instances.script_seconds)
+
+
 class Instances:
     """Instances that were launched when the test began."""
 
-    def __init__(self, clock: JumpClock, make_box: Callable[..., Sandbox]) -> None:
+    def __init__(self, clock: JumpClock, make_sandbox: Callable[..., Sandbox]) -> None:
+        self.clock = clock
+        self.script_seconds = 0.0
         self.launched: dict[str, float | None] = {INSTANCE: clock.now()}
-        self._boxes: dict[str, Sandbox] = {}
-        self._make_box = make_box
+        self._sandboxes: dict[str, SlowSandbox] = {}
+        self._make_sandbox = make_sandbox
 
     def ids(self) -> list[str]:
         return list(self.launched)
@@ -38,21 +73,21 @@ class Instances:
     def launched_at(self, instance_id: str) -> float | None:
         return self.launched[instance_id]
 
-    def sandbox(self, instance_id: str) -> Sandbox:
-        if instance_id not in self._boxes:
-            self._boxes[instance_id] = self._make_box(instance_id)
-        return self._boxes[instance_id]
+    def sandbox(self, instance_id: str) -> SlowSandbox:
+        if instance_id not in self._sandboxes:
+            self._sandboxes[instance_id] = SlowSandbox(self._make_sandbox(instance_id), self)
+        return self._sandboxes[instance_id]
 
 
 class EmulatorState:
     """One account's Systems Manager and all that it needs; the test holds the clock."""
 
-    def __init__(self, admin: AdminApi, make_box: Callable[..., Sandbox]) -> None:
+    def __init__(self, make_sandbox: Callable[..., Sandbox]) -> None:
         self.clock = JumpClock()
         self.start = self.clock.now()
         self.faults = Faults()
         self.event_log = EventLog(self.clock)
-        self.instances = Instances(self.clock, make_box)
+        self.instances = Instances(self.clock, make_sandbox)
         self.ssm = SsmProvider(
             self.clock,
             self.instances,
@@ -63,9 +98,6 @@ class EmulatorState:
             faults=self.faults,
             event_log=self.event_log,
         )
-        admin.answers["/sleep"] = lambda body: {
-            "slept": self.ssm.sleep_in(body["command"], body["seconds"])
-        }
 
     def spawn(self, work: Callable[..., object], *arguments: Any) -> None:
         held = self.clock.handoff()
@@ -111,8 +143,8 @@ def content(script: str, parameters: Json | None = None, timeout: Any = 60) -> s
 
 
 @pytest.fixture(name="emulator")
-def _emulator(admin: AdminApi, make_box: Callable[..., Sandbox]) -> Iterator[EmulatorState]:
-    emulator = EmulatorState(admin, make_box)
+def _emulator(make_sandbox: Callable[..., Sandbox]) -> Iterator[EmulatorState]:
+    emulator = EmulatorState(make_sandbox)
     with emulator.clock.busy():
         yield emulator
         # Let the last command end before its sandbox goes.
@@ -467,19 +499,20 @@ def test_a_planted_failure_takes_the_scripts_place_once(online: EmulatorState) -
     assert online.outcome(online.send())["Status"] == "Success"
 
 
-def test_what_a_script_sleeps_passes_in_virtual_time(online: EmulatorState) -> None:
-    online.document("sleep 100", timeout=600)
+def test_a_command_succeeds_when_its_script_has_ended(online: EmulatorState) -> None:
+    online.instances.script_seconds = 100
+    online.document("true", timeout=600)
     online.outcome(online.send())
     [_, end] = online.event_log.events()
     assert (end["at"], end["event"]) == (71 + 3 + 100, "Success")
 
 
-def test_a_script_that_sleeps_longer_than_it_may_is_stopped(online: EmulatorState) -> None:
-    online.document("echo begun; sleep 100; echo over > /opt/note", timeout="60")
+def test_a_script_is_stopped_at_its_timeout(online: EmulatorState) -> None:
+    online.instances.script_seconds = 100
+    online.document("echo begun", timeout="60")
     response = online.outcome(online.send())
     assert (response["Status"], response["StatusDetails"]) == ("TimedOut", "ExecutionTimedOut")
     assert response["StandardOutputContent"] == "begun\n"
-    assert online.instances.sandbox(INSTANCE).run("ls /opt").stdout == ""
     assert online.event_log.events()[-1]["at"] == 71 + 3 + 60
 
 
@@ -522,7 +555,8 @@ def test_a_command_is_delivered_when_the_agent_comes_back(online: EmulatorState)
 
 
 def test_an_instance_that_is_stopped_does_not_report(online: EmulatorState) -> None:
-    online.document("sleep 1000", timeout=2000)
+    online.instances.script_seconds = 1000
+    online.document("true", timeout=2000)
     command = online.send(TimeoutSeconds=60)
     online.at(100)
     online.instances.launched[INSTANCE] = None
@@ -546,7 +580,8 @@ def test_an_instance_that_is_terminated_does_not_report(online: EmulatorState) -
 
 
 def test_a_running_script_is_stopped_by_cancelling(online: EmulatorState) -> None:
-    online.document("touch /opt/begun; sleep 1000; touch /opt/ended", timeout=2000)
+    online.instances.script_seconds = 1000
+    online.document("touch /opt/begun", timeout=2000)
     command = online.send()
     online.at(100)
     online.call("CancelCommand", CommandId=command)
@@ -572,8 +607,9 @@ def test_a_command_that_is_over_is_not_changed_by_cancelling(online: EmulatorSta
     assert online.ask(command)["Status"] == "Success"
 
 
-def test_time_goes_on_after_a_sleeping_script_was_stopped(online: EmulatorState) -> None:
-    online.document("sleep 5000", timeout=9000)
+def test_time_goes_on_after_scripts_were_stopped(online: EmulatorState) -> None:
+    online.instances.script_seconds = 5000
+    online.document("true", timeout=9000)
     for moment in (100, 200, 300):
         command = online.send()
         online.at(moment)

@@ -1,0 +1,46 @@
+"""Fills the sandbox's directories of commands, for sandbox.sh: a link to command.sh for each.
+
+`bin` and `sbin` become the sandbox's own. `machine` is for those of the machine's commands that are
+links themselves (awk to mawk, by way of /etc): they are resolved here, because in the sandbox they
+would lead to command.sh again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+COMMAND = "/run/localaws/sandbox/command.sh"
+# Installed by dnf, even if the machine has it.
+NOT_INSTALLED = frozenset({"jq"})
+# Always there, even if the machine lacks it.
+INSTALLED = frozenset(
+    {"aws", "cloud-init", "curl", "dnf", "rpm", "sha256sum", "systemctl", "uname"}
+)
+# A script's interpreter cannot be a script.
+SHELLS = frozenset({"bash", "dash", "sh"})
+
+
+def main(directory: str) -> None:
+    """Fill an empty directory."""
+    os.mkdir(f"{directory}/machine")
+    seen: set[str] = set()
+    for kind in ("bin", "sbin"):
+        os.mkdir(f"{directory}/{kind}")
+        for entry in os.scandir(f"/usr/{kind}"):
+            target = os.path.realpath(entry.path)
+            exists = target.startswith("/usr/") and os.path.exists(target)
+            if entry.name in NOT_INSTALLED or not exists:
+                continue
+            target = f"/run/localaws{target}"
+            link = target if entry.name in SHELLS else COMMAND
+            os.symlink(link, f"{directory}/{kind}/{entry.name}")
+            if entry.is_symlink() and entry.name not in seen:
+                os.symlink(target, f"{directory}/machine/{entry.name}")
+            seen.add(entry.name)
+    for name in INSTALLED - seen:
+        os.symlink(COMMAND, f"{directory}/bin/{name}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
