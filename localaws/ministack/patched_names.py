@@ -14,12 +14,10 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "core.iam_actions": {
         "SERVICE_TO_IAM_NAMESPACE": "the prefix of CloudHSM's actions",
-        "_tag_operations": "preloaded",
         "access_denied_response": "replaced: names the denied permission; formats injected faults",
         "extract_iam_action": "the action of a request",
         "extract_resource_arn": "replaced: the resources that AWS authorizes",
         "identity_denial_message": "IAM's error message",
-        "unsigned_operations": "preloaded",
     },
     "core.iam_evaluator": {
         "EvalContext": "the input of a policy evaluation",
@@ -32,7 +30,6 @@ TABLE: dict[str, dict[str, str]] = {
         "execution_credentials": "credentials for the role of a function or instance",
     },
     "core.responses": {
-        "_service_model": "preloaded",
         "get_account_id": "the account of the current request",
         "get_region": "the Region of the current request",
         "new_uuid": "ids in ministack's format",
