@@ -28,14 +28,6 @@ HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
-_pregenerated: list[rsa.RSAPrivateKey] = []
-
-
-def pregenerate_keys(number: int) -> None:
-    """Generate keys in advance, for processes forked from this one."""
-    _pregenerated.extend(rsa.generate_private_key(65537, 2048) for _ in range(number))
-
-
 class RootCas:
     """The root CAs of AWS and the manufacturer: both certify each HSM's hardware (F2.2)."""
 
@@ -59,7 +51,7 @@ class RootCas:
 
     def new_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
         """A new cluster's key, with the CSR and certificates of its first HSM (F2.1)."""
-        key = _pregenerated.pop() if _pregenerated else rsa.generate_private_key(65537, 2048)
+        key = rsa.generate_private_key(65537, 2048)
         hardware_key = ec.generate_private_key(ec.SECP256R1())
         hardware = _name(f"HSM hardware {hsm_id}")
         subject = _name(
