@@ -1,7 +1,7 @@
-"""One account for the steps to work in: moto, with the project's own model of CloudHSM and KMS.
+"""An AWS account for the steps: moto, with the emulator's model of CloudHSM and KMS.
 
-What moto has no model of is here: the stack as CloudFormation describes it (moto cannot be in a
-rollback), calls that fail before or after their effect in any service, and lists that lag behind.
+Adds what moto lacks: a stack that can be in a rollback, calls that fail before or after their
+effect in any service, and lists that are eventually consistent.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 PASSWORD = "Initial123"
 KMSUSER_PASSWORD = "Kmsuser123"
 TIMINGS = Timings()
-# AWS lets nobody see a deleted HSM of a cluster, or delete its cluster, before this.
+# The seconds until a deleted HSM is no longer listed and its cluster can be deleted.
 GONE = TIMINGS.delete_hsm + TIMINGS.deleted_hsm_visible + TIMINGS.deleted_hsm_lingers
 
-# The model looks at the faults by itself.
+# The model applies faults itself to these.
 _MODELLED = {"cloudhsmv2": CLOUDHSM_ACTIONS, "kms": KEY_STORE_ACTIONS}
 _READING = ("Describe", "Get", "List")
 
 
 class Clock:
-    """Time that moves only when it is told to; it begins now, because certificates are dated."""
+    """A clock that only `advance` moves. It starts now, because certificates have dates."""
 
     def __init__(self) -> None:
         self._now = time.time()
@@ -58,7 +58,7 @@ class Clock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Move on."""
+        """Let time pass."""
         self._now += seconds
 
 
@@ -69,7 +69,7 @@ class Account:
         self.clock, self.hsms, self.faults = clock, hsms, hsms.faults
         self.stack_status = "CREATE_IN_PROGRESS"
         self.stack_tags: dict[str, str] = {}
-        # What the steps asked AWS to do, reading aside.
+        # The calls of the last step that change something.
         self.changes: list[str] = []
         self._depth = 0
         self._stale: Json | None = None
@@ -79,24 +79,24 @@ class Account:
         self.secrets = boto3.client("secretsmanager")
         self.vpc: str = _network().create_vpc("10.0.0.0/16").id
         self.subnets = [self.subnet(zone, place) for place, zone in enumerate(ZONES)]
-        # What signs in place of an operator's PKI, and by whom each cluster was initialized.
+        # The CA of an external PKI, and the trust anchor of each cluster.
         self.ca = test_ca.make_ca(clock.now())
         self.anchors: dict[str, str] = {}
 
     # --- The steps
 
     def run(self, step: Callable[[Mapping[str, Any]], Json], **event: Any) -> Json:
-        """Run a step as its worker does, with what its state hands it."""
+        """Run a step in a worker with this event."""
         self.changes.clear()
         answer: Json = worker(step)({"Step": name_of(step), **event}, None)
         return answer
 
-    def answer(
+    def handle(
         self, service: str, operation: str, parameters: Json, call: Callable[[Json], Any]
     ) -> Any:
-        """Answer a call of boto3; `call` is what moto and the model would do."""
+        """Handle a call of boto3; `call` passes it on to moto and the model."""
         if self._depth:
-            return call(parameters)  # of the model itself, whose log groups are moto's
+            return call(parameters)  # by the model itself, which creates log groups in moto
         if not operation.startswith(_READING):
             self.changes.append(operation)
         if operation == "DescribeStacks":
@@ -118,7 +118,7 @@ class Account:
 
     @contextlib.contextmanager
     def lagging(self) -> Iterator[None]:
-        """Have DescribeClusters show what is now, whatever happens meanwhile."""
+        """Let DescribeClusters return the current state, whatever happens in the block."""
         self._stale = self.hsm.describe_clusters()
         yield
         self._stale = None
@@ -131,7 +131,7 @@ class Account:
         return {"Stacks": [{"StackId": name, "StackStatus": self.stack_status, "Tags": tags}]}
 
     def _with_descriptions(self, operation: str, parameters: Json) -> Json:
-        """moto revokes a rule only if its description is given, too; AWS needs none.
+        """Add the rules' descriptions, without which moto does not revoke; AWS does not need them.
 
         https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_RevokeSecurityGroupIngress.html
         """
@@ -152,16 +152,16 @@ class Account:
                 pair["Description"] = described[pair["GroupId"]]
         return given
 
-    # --- What there is
+    # --- Read
 
     def cluster(self, cluster_id: str) -> Json:
-        """The cluster as AWS describes it."""
+        """The cluster as DescribeClusters returns it."""
         (cluster,) = self.hsm.describe_clusters(Filters={"clusterIds": [cluster_id]})["Clusters"]
         assert isinstance(cluster, dict)
         return cluster
 
     def cluster_ids(self) -> list[str]:
-        """All clusters that are not deleted."""
+        """The IDs of all clusters that are not DELETED."""
         found = self.hsm.describe_clusters()["Clusters"]
         return [one["ClusterId"] for one in found if one["State"] != "DELETED"]
 
@@ -178,18 +178,18 @@ class Account:
         return ownership.tags_of(self.cluster(cluster_id))
 
     def secret_names(self) -> list[str]:
-        """All secrets."""
+        """The names of all secrets."""
         return sorted(one["Name"] for one in self.secrets.list_secrets()["SecretList"])
 
     def text(self, name: str) -> str | None:
-        """What a secret holds."""
+        """The text of a secret; None if there is none."""
         try:
             return str(self.secrets.get_secret_value(SecretId=name)["SecretString"])
         except self.secrets.exceptions.ResourceNotFoundException:
             return None
 
     def put(self, name: str, text: str | None) -> str:
-        """Make a secret, or give it another text."""
+        """Create or overwrite a secret."""
         try:
             self.secrets.create_secret(Name=name, **({"SecretString": text} if text else {}))
         except self.secrets.exceptions.ResourceExistsException:
@@ -197,16 +197,16 @@ class Account:
         return name
 
     def store(self, store_id: str) -> Json:
-        """The key store as KMS describes it."""
+        """The key store as DescribeCustomKeyStores returns it."""
         answer = self.kms.describe_custom_key_stores(CustomKeyStoreId=store_id)
         (store,) = answer["CustomKeyStores"]
         assert isinstance(store, dict)
         return store
 
-    # --- The way up
+    # --- Create
 
     def subnet(self, zone: str, place: int, vpc: str | None = None) -> str:
-        """Make a subnet."""
+        """Create a subnet."""
         made = _network().create_subnet(
             vpc or self.vpc, f"10.0.{place}.0/24", availability_zone=zone
         )
@@ -222,7 +222,7 @@ class Account:
         return resource_properties(CLUSTER, **{"Subnets": list(self.subnets), **overrides})
 
     def uninitialized(self, stack_id: str = STACK_ID, **overrides: Any) -> str:
-        """A cluster with the tags of this stack, without HSMs; its id."""
+        """The ID of a cluster with this stack's tags and without HSMs."""
         tags = {ownership.STACK_TAG: stack_id, ownership.LOGICAL_ID_TAG: LOGICAL_ID}
         request = {
             "HsmType": "hsm2m.medium",
@@ -237,7 +237,7 @@ class Account:
         return cluster_id
 
     def add_hsm(self, cluster_id: str, zone: str = ZONES[0]) -> Json:
-        """Create an HSM and wait until it is there."""
+        """Create an HSM and wait until it is ACTIVE."""
         made = self.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=zone)["Hsm"]
         self.wait(TIMINGS.create_hsm)
         (hsm,) = [one for one in self.listed(cluster_id) if one["HsmId"] == made["HsmId"]]
@@ -250,7 +250,7 @@ class Account:
         return cluster_id
 
     def csr(self, cluster_id: str) -> str:
-        """The certificate signing request that the cluster shows."""
+        """The cluster's certificate signing request."""
         return str(self.cluster(cluster_id)["Certificates"]["ClusterCsr"])
 
     def initialized(self, **overrides: Any) -> str:
@@ -266,7 +266,7 @@ class Account:
         return cluster_id
 
     def active(self, *zones: str, **overrides: Any) -> str:
-        """A cluster that was activated by its own client, with one more HSM in each zone given."""
+        """An ACTIVE cluster, activated by a client, with another HSM in each of these zones."""
         cluster_id = self.initialized(**overrides)
         self.as_client(cluster_id, "activate", password=PASSWORD)
         self.wait(TIMINGS.activate)
@@ -275,7 +275,7 @@ class Account:
         return cluster_id
 
     def restored(self, *zones: str, stack_id: str = STACK_ID) -> str:
-        """A cluster that is ACTIVE by a backup, with an HSM in each zone given: the short way."""
+        """An ACTIVE cluster restored from a backup, with an HSM in each of these zones."""
         backup = self.hsms.provider().share_backup(PASSWORD)
         cluster_id = self.uninitialized(stack_id, SourceBackupId=backup["BackupArn"])
         self.anchors[cluster_id] = backup["TrustAnchor"]
@@ -285,7 +285,7 @@ class Account:
         return cluster_id
 
     def client(self, cluster_id: str) -> tuple[str, str]:
-        """An instance that can reach the cluster, and its security group."""
+        """An instance with access to the cluster, and its security group."""
         group = self.group("client-of-" + cluster_id)
         instance = self.ec2.run_instances(
             ImageId="ami-00000001",
@@ -302,12 +302,12 @@ class Account:
         return str(instance), group
 
     def group(self, name: str) -> str:
-        """A security group as a client has it."""
+        """Create a security group for a client."""
         made = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=self.vpc)
         return str(made["GroupId"])
 
     def as_client(self, cluster_id: str, operation: str, **params: Any) -> Json:
-        """What cloudhsm-cli does on an instance that can reach the cluster."""
+        """Run an operation of cloudhsm-cli on a client."""
         instance, _ = self.client(cluster_id)
         active = [hsm["EniIp"] for hsm in self.listed(cluster_id) if hsm["State"] == "ACTIVE"]
         return self.hsms.provider().data_plane(
@@ -329,7 +329,7 @@ class Account:
         )
 
     def add_store(self, cluster_id: str, name: str = "store") -> str:
-        """A key store on the cluster, DISCONNECTED."""
+        """Create a key store, which is DISCONNECTED."""
         answer = self.kms.create_custom_key_store(
             CustomKeyStoreName=name,
             CloudHsmClusterId=cluster_id,
@@ -339,7 +339,7 @@ class Account:
         return str(answer["CustomKeyStoreId"])
 
     def add_connected_store(self, cluster_id: str, name: str = "store") -> str:
-        """A key store on the cluster, CONNECTED."""
+        """Create a key store and connect it."""
         self.add_kmsuser(cluster_id)
         store_id = self.add_store(cluster_id, name)
         self.kms.connect_custom_key_store(CustomKeyStoreId=store_id)
@@ -349,19 +349,19 @@ class Account:
 
 
 def _network() -> Any:
-    """EC2 in moto, asked directly: every test needs subnets, and requests take a while."""
+    """EC2 in moto without HTTP, which is faster."""
     return ec2_backends[ACCOUNT]["us-east-1"]
 
 
 @contextlib.contextmanager
 def intercepted(account: Account) -> Iterator[None]:
-    """Have every call of boto3 pass through the account."""
-    # Every boto3 client makes its calls by this one method.
+    """Pass every call of boto3 to `Account.handle`."""
+    # Every boto3 client makes its calls through this method.
     original = BaseClient._make_api_call
 
     def make_api_call(client: Any, operation: str, parameters: Json) -> Any:
         service = client.meta.service_model.service_name
-        return account.answer(
+        return account.handle(
             service, operation, parameters, lambda given: original(client, operation, given)
         )
 
@@ -373,7 +373,7 @@ def intercepted(account: Account) -> Iterator[None]:
 
 
 def raise_as_boto3(refusal: ApiError, operation: str) -> NoReturn:
-    """Raise what boto3 makes of a refusal."""
+    """Raise the error of boto3 for an error of the model."""
     if refusal.code == "ConnectionLost":
         raise ConnectionClosedError(endpoint_url="https://us-east-1.amazonaws.com/") from refusal
     raise ClientError(

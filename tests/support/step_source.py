@@ -1,4 +1,4 @@
-"""The source of the functions as the wiring test reads it: what a step takes from its event."""
+"""The source of the functions: which fields of its event a step reads, and what it returns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Function:
 
     @property
     def parameters(self) -> list[str]:
-        """The names of its parameters, `cls` and `self` aside."""
+        """The names of its parameters, without `cls` and `self`."""
         arguments = self.definition.args
         names = [argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)]
         return [name for name in names if name not in ("cls", "self")]
@@ -38,7 +38,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Reads:
-    """The keys that a function takes from a mapping: those it must find, those it may."""
+    """The keys that a function reads from a mapping, required and optional."""
 
     required: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
@@ -63,12 +63,12 @@ def function(module: str, name: str) -> Function:
 
 
 def of(step: Callable[..., Any]) -> Function:
-    """The definition of a function object."""
+    """The source of a function object."""
     return function(step.__module__.removeprefix(f"{PACKAGE}."), step.__qualname__)
 
 
 def reads(of_function: Function, parameter: str = "event", bound: Bindings = ()) -> Reads:
-    """What a function, with all it hands its parameter on to, takes from that parameter."""
+    """The keys that a function reads from a parameter, directly or in functions it passes it to."""
     return _reads(of_function.module, of_function.definition, parameter, bound)
 
 
@@ -102,7 +102,7 @@ def _reads(module: str, definition: ast.FunctionDef, parameter: str, bound: Bind
 
 def _handed_on(module: str, call: ast.Call, is_it: Callable[[ast.expr], bool]) -> Reads:
     target = resolved(module, call.func)
-    assert target is not None, f"{module}: who reads it in {ast.unparse(call)}?"
+    assert target is not None, f"{module}: cannot resolve {ast.unparse(call)}?"
     given = dict(zip(target.parameters, call.args, strict=False))
     given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     bound = tuple(
@@ -118,7 +118,7 @@ def _handed_on(module: str, call: ast.Call, is_it: Callable[[ast.expr], bool]) -
 
 
 def resolved(module: str, callee: ast.expr) -> Function | None:
-    """The function of the package that a call means; None for any other."""
+    """The function of the package that a call refers to; None for other functions."""
     parts = ast.unparse(callee).split(".")
     if parts[0] in _imports(module):
         module, name = _imports(module)[parts[0]]
@@ -131,7 +131,7 @@ def resolved(module: str, callee: ast.expr) -> Function | None:
 
 @functools.cache
 def _imports(module: str) -> dict[str, tuple[str, str]]:
-    """What a module imports from the package: its name here, the module, the name there."""
+    """A module's imports from the package: local name to (module, name)."""
     found: dict[str, tuple[str, str]] = {}
     for node in ast.walk(MODULES[module]):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith(PACKAGE):
@@ -145,7 +145,7 @@ def _imports(module: str) -> dict[str, tuple[str, str]]:
 
 
 def reached(start: Function) -> Iterator[Function]:
-    """A function and every function of the package that it calls, directly or not."""
+    """A function and all functions of the package that it calls, directly or indirectly."""
     seen: set[Function] = set()
     pending = [start]
     while pending:
@@ -158,7 +158,7 @@ def reached(start: Function) -> Iterator[Function]:
 
 
 def keys_made(step: Callable[..., Any]) -> set[str]:
-    """Every key of a dictionary that a step, with all it calls, writes down."""
+    """Every key of a dictionary in the source of a step and the functions it calls."""
     return {
         key.value
         for reached_function in reached(of(step))
@@ -177,7 +177,7 @@ def keys_made(step: Callable[..., Any]) -> set[str]:
 
 
 def constructed(name: str) -> bool:
-    """Whether anything in the package makes an instance of a class."""
+    """Whether the package constructs a class."""
     return any(
         isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == name
         for tree in MODULES.values()

@@ -1,4 +1,4 @@
-"""A account for the steps to work in, and what is slow to make is made once."""
+"""An AWS account in moto for the steps; slow objects are shared between tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.moto_extension import extended_moto
 
 @pytest.fixture(scope="session", name="rsa_keys")
 def _rsa_keys() -> Callable[[int], rsa.RSAPrivateKey]:
-    """The next key of so many bits out of a few: who asks twice in a row gets two."""
+    """Returns one of a few RSA keys of a size; two calls in a row return different ones."""
     generate = rsa.generate_private_key
 
     @functools.cache
@@ -35,7 +35,7 @@ def _rsa_keys() -> Callable[[int], rsa.RSAPrivateKey]:
 def _quick_keys(
     rsa_keys: Callable[[int], rsa.RSAPrivateKey], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever makes an RSA key is given one: to make them is slow."""
+    """Replace the slow generation of RSA keys."""
     monkeypatch.setattr(
         rsa, "generate_private_key", lambda public_exponent, key_size: rsa_keys(key_size)
     )
@@ -43,7 +43,7 @@ def _quick_keys(
 
 @pytest.fixture(scope="session", name="boto3_client")
 def _boto3_client() -> Callable[..., Any]:
-    """boto3.client, which takes a while for each client and is asked for the same ones."""
+    """boto3.client with a cache."""
     make = boto3.client
     clients: dict[tuple[Any, ...], Any] = {}
 
@@ -58,24 +58,24 @@ def _boto3_client() -> Callable[..., Any]:
 
 @pytest.fixture(scope="module", name="moto")
 def _moto() -> Iterator[None]:
-    """moto for all tests of a module: to start it takes longer than most of them."""
+    """moto, started once per module because that takes longer than most tests."""
     with pytest.MonkeyPatch.context() as patch:
-        # No test looks for an image, and moto would make hundreds of them.
+        # No test needs images, and moto would create hundreds.
         patch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
         with mock_aws():
             yield
 
 
 @pytest.fixture(name="make_account")
-def _make_world(
+def _make_account(
     moto: None, quick_keys: None, boto3_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Account]]:
-    """Make a account; the arguments say how to read what AWS leaves open (`localaws.services.CloudHsmProvider`)."""
+    """Make an account; the arguments are those of the emulator's CloudHsmProvider."""
     monkeypatch.setattr(boto3, "client", boto3_client)
     with contextlib.ExitStack() as stack:
 
         def make(**arguments: Any) -> Account:
-            # The rest cannot be mixed up: each account has a VPC and a model of its own.
+            # The rest is separate anyway: each account has its own VPC and CloudHSM model.
             for service in ("iam", "secretsmanager", "ssm"):
                 get_backend(service).clear()
             clock = Clock()

@@ -1,4 +1,4 @@
-"""Clients are made in one place, and what their errors mean is decided there."""
+"""Clients, and what their errors mean to workflows."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def _fresh_clients() -> Iterator[None]:
 
 
 def error(code: str, status: int = 400, message: str = "Said AWS.") -> ClientError:
-    answer: Any = {
+    result: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    return ClientError(answer, "CreateHsm")
+    return ClientError(result, "CreateHsm")
 
 
 # ---- errors
@@ -94,44 +94,44 @@ def test_other_http_statuses_do_not_matter(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "problem",
+    "error",
     [
         ConnectTimeoutError(endpoint_url="https://cloudhsmv2.us-east-1.amazonaws.com"),
         EndpointConnectionError(endpoint_url="https://cloudhsmv2.us-east-1.amazonaws.com"),
         ReadTimeoutError(endpoint_url="https://cloudhsmv2.us-east-1.amazonaws.com"),
     ],
-    ids=lambda problem: type(problem).__name__,
+    ids=lambda error: type(error).__name__,
 )
-def test_connection_errors_are_transient_and_name_the_endpoint(problem: Exception) -> None:
-    meant = aws.to_workflow_error(problem)
+def test_connection_errors_are_transient_and_name_the_endpoint(error: Exception) -> None:
+    meant = aws.to_workflow_error(error)
     assert type(meant) is TransientError
-    assert str(meant).startswith(f"{type(problem).__name__}: ")
+    assert str(meant).startswith(f"{type(error).__name__}: ")
     assert "cloudhsmv2.us-east-1" in str(meant)
 
 
 def test_an_unknown_request_parameter_means_an_old_boto3() -> None:
-    problem = ParamValidationError(report='Unknown parameter in input: "NetworkType"')
-    meant = aws.to_workflow_error(problem)
+    error = ParamValidationError(report='Unknown parameter in input: "NetworkType"')
+    meant = aws.to_workflow_error(error)
     assert type(meant) is RefusedError
     assert "boto3" in str(meant)
     assert "NetworkType" in str(meant)
 
 
-@pytest.mark.parametrize("problem", [KeyError("x"), RefusedError("no"), ValueError("y")])
-def test_other_errors_are_unchanged(problem: Exception) -> None:
-    assert aws.to_workflow_error(problem) is problem
+@pytest.mark.parametrize("error", [KeyError("x"), RefusedError("no"), ValueError("y")])
+def test_other_errors_are_unchanged(error: Exception) -> None:
+    assert aws.to_workflow_error(error) is error
 
 
 def test_an_error_without_message_is_accepted() -> None:
-    answer: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
-    assert str(aws.to_workflow_error(ClientError(answer, "CreateHsm"))) == "CreateHsm: Odd: "
+    result: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+    assert str(aws.to_workflow_error(ClientError(result, "CreateHsm"))) == "CreateHsm: Odd: "
 
 
 # ---- clients
 
 
 def test_requests_are_sent_once_by_default() -> None:
-    # The CloudHSM API has no idempotency token: a repetition could make a second HSM (F1.6).
+    # The CloudHSM API has no idempotency token: a retry could create a second HSM (F1.6).
     assert aws.client("cloudhsmv2").meta.config.retries["total_max_attempts"] == 1
     assert aws.client("stepfunctions", attempts=5).meta.config.retries["total_max_attempts"] == 5
 

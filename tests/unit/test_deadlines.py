@@ -1,4 +1,4 @@
-"""Waiting has an end: in words, which say what AWS was still doing."""
+"""Polling stops after 52 minutes with a message that says what AWS was still doing."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_describe_hsms_stops_polling_after_52_minutes(account: Account) -> None:
     with pytest.raises(OutOfTimeError, match="The cluster is ACTIVE and still has 1 HSMs after 52"):
         account.run(hsms.describe_hsms, **event, **OLD)
     made = account.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
-    words = f"{made['HsmId']} in {ZONES[1]} is still CREATE_IN_PROGRESS after 52 minutes"
-    with pytest.raises(OutOfTimeError, match=re.escape(words)):
+    message = f"{made['HsmId']} in {ZONES[1]} is still CREATE_IN_PROGRESS after 52 minutes"
+    with pytest.raises(OutOfTimeError, match=re.escape(message)):
         account.run(hsms.describe_hsms, **event, **OLD)
 
 

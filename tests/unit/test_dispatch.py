@@ -1,4 +1,4 @@
-"""A worker runs the step that it is asked for, and says what went wrong in a sentence."""
+"""A worker runs the step named in the event, and its errors name step and resource."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ CLUSTER = "cluster-2example3id"
 
 
 def describe_things(event: dispatch.Event) -> dict[str, Any]:
-    problem = event.get("Problem")
-    if problem:
-        raise problem
+    error = event.get("Problem")
+    if error:
+        raise error
     return {"Of": event["ClusterId"]}
 
 
@@ -30,22 +30,22 @@ def count(event: dispatch.Event) -> dict[str, Any]:
 HANDLE = dispatch.worker(describe_things, count)
 
 
-def asked(problem: Exception | None = None, **more: Any) -> dict[str, Any]:
-    return {"Step": "DescribeThings", "ClusterId": CLUSTER, "Problem": problem, **more}
+def asked(error: Exception | None = None, **more: Any) -> dict[str, Any]:
+    return {"Step": "DescribeThings", "ClusterId": CLUSTER, "Problem": error, **more}
 
 
 def failure(event: dict[str, Any]) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011  (any, for that is the point)
+    with pytest.raises(Exception) as caught:  # noqa: PT011  (any class, which the tests check)
         HANDLE(event, None)
     return caught.value
 
 
 def refusal(code: str, message: str, status: int = 400) -> ClientError:
-    answer: Any = {
+    result: Any = {
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status},
     }
-    return ClientError(answer, "DeleteCluster")
+    return ClientError(result, "DeleteCluster")
 
 
 def test_a_worker_runs_the_step_named_in_the_event() -> None:
@@ -55,7 +55,7 @@ def test_a_worker_runs_the_step_named_in_the_event() -> None:
 
 def test_steps_have_the_names_of_their_states() -> None:
     assert dispatch.name_of(describe_things) == "DescribeThings"
-    assert list(HANDLE.steps) == ["DescribeThings", "Count"]  # type: ignore[attr-defined]  # as it is for the wiring test
+    assert list(HANDLE.steps) == ["DescribeThings", "Count"]  # type: ignore[attr-defined]  # set by worker()
 
 
 def test_an_unknown_step_is_named_in_the_error() -> None:
@@ -63,30 +63,30 @@ def test_an_unknown_step_is_named_in_the_error() -> None:
 
 
 def test_errors_of_the_package_retain_their_class() -> None:
-    problem = failure(asked(ClusterInUseError("KMS key store cks-1 uses the cluster.")))
-    assert type(problem) is ClusterInUseError
-    assert str(problem) == (f"DescribeThings: KMS key store cks-1 uses the cluster. [{CLUSTER}]")
+    error = failure(asked(ClusterInUseError("KMS key store cks-1 uses the cluster.")))
+    assert type(error) is ClusterInUseError
+    assert str(error) == (f"DescribeThings: KMS key store cks-1 uses the cluster. [{CLUSTER}]")
 
 
 def test_a_refusal_quotes_the_operation_code_and_message() -> None:
-    problem = failure(asked(refusal("CloudHsmInvalidRequestException", "It has HSMs.")))
-    assert type(problem) is RefusedError
-    assert str(problem) == (
+    error = failure(asked(refusal("CloudHsmInvalidRequestException", "It has HSMs.")))
+    assert type(error) is RefusedError
+    assert str(error) == (
         f"DescribeThings: DeleteCluster: CloudHsmInvalidRequestException: It has HSMs. [{CLUSTER}]"
     )
 
 
 @pytest.mark.parametrize(
-    "problem",
+    "error",
     [refusal("ThrottlingException", "Slow down."), ConnectionClosedError(endpoint_url="https://x")],
 )
-def test_throttling_and_lost_connections_are_transient(problem: Exception) -> None:
-    assert type(failure(asked(problem))) is TransientError
+def test_throttling_and_lost_connections_are_transient(error: Exception) -> None:
+    assert type(failure(asked(error))) is TransientError
 
 
 def test_the_id_is_appended_once() -> None:
-    problem = failure(asked(ClusterInUseError(f"It is in use. [{CLUSTER}]")))
-    assert str(problem) == f"DescribeThings: It is in use. [{CLUSTER}]"
+    error = failure(asked(ClusterInUseError(f"It is in use. [{CLUSTER}]")))
+    assert str(error) == f"DescribeThings: It is in use. [{CLUSTER}]"
 
 
 def test_the_key_stores_id_is_preferred_to_the_clusters() -> None:
@@ -100,37 +100,37 @@ def test_no_id_is_appended_without_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "problem",
+    "error",
     [
         KeyError("HsmType"),
         json.JSONDecodeError("Expecting value", "", 0),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
         DuplicateExtension("Duplicate extension", ObjectIdentifier("2.5.29.19")),
     ],
-    ids=lambda problem: type(problem).__name__,
+    ids=lambda error: type(error).__name__,
 )
-def test_unexpected_errors_name_step_error_and_id(problem: Exception) -> None:
-    raised = failure(asked(problem))
-    name = type(problem).__name__
+def test_unexpected_errors_name_step_error_and_id(error: Exception) -> None:
+    raised = failure(asked(error))
+    name = type(error).__name__
     assert name in (type(raised).__name__, *str(raised).replace(":", "").split())
     assert str(raised).startswith("DescribeThings: ")
-    assert str(problem) in str(raised)
+    assert str(error) in str(raised)
     assert str(raised).endswith(f" [{CLUSTER}]")
 
 
 def test_the_original_error_is_the_cause() -> None:
-    problem = refusal("CloudHsmInvalidRequestException", "It has HSMs.")
-    assert failure(asked(problem)).__cause__ is problem
+    error = refusal("CloudHsmInvalidRequestException", "It has HSMs.")
+    assert failure(asked(error)).__cause__ is error
 
 
 def test_a_step_logs_one_line_without_the_event(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.DEBUG):
-        HANDLE(asked(Password="planted-in-the-event"), None)
+        HANDLE(asked(Password="secret-of-the-event"), None)
     (line,) = caplog.records
     assert line.getMessage() == "DescribeThings done"
     assert line.levelno == logging.INFO
     assert vars(line)["step"] == "DescribeThings"
     assert vars(line)["cluster"] == CLUSTER
-    assert "planted-in-the-event" not in str(vars(line))
+    assert "secret-of-the-event" not in str(vars(line))

@@ -24,8 +24,7 @@ from tests.support.account import (
 
 UNKNOWN = "cluster-aaaaaaaaaaa"
 
-# What CloudFormation or crhelper makes up when a creation gave no id, and other things that are no
-# ids of clusters.
+# Physical IDs that CloudFormation or crhelper generates, and other invalid cluster IDs.
 NO_IDS = (
     "",
     "rCloudHsmCluster",
@@ -39,12 +38,12 @@ NO_IDS = (
 
 
 def of_stack(**more: Any) -> Json:
-    """What most states hand to a step of this stack."""
+    """The event of a step of this stack."""
     return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
 
 
 def of_cluster(cluster_id: str, **more: Any) -> Json:
-    """What most states hand to a step that is about a cluster."""
+    """The event of a step on a cluster."""
     return {"ClusterId": cluster_id, "StackId": STACK_ID, **more}
 
 

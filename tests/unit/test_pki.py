@@ -50,7 +50,7 @@ def key_usage_of(*, may_sign_certificates: bool) -> x509.KeyUsage:
 
 @dataclass(frozen=True)
 class Request:
-    """A certificate signing request as the first HSM of a cluster shows it, and its key."""
+    """The certificate signing request of a cluster, and its key."""
 
     key: rsa.RSAPrivateKey
     pem: str
@@ -77,7 +77,7 @@ def _request(make_request: Callable[[], Request]) -> Request:
 
 
 def accepted_by_aws(request: Request, certificate: str, ca: str) -> bool:
-    """Whether InitializeCluster takes the two, as the model has it."""
+    """Whether the model's InitializeCluster accepts the certificates."""
     try:
         validate_certificates(
             Identity(request.key, {"ClusterCsr": request.pem}), certificate, ca, NOW
@@ -145,7 +145,7 @@ def test_check_accepts_a_ca_self_signed_with_pss(
 
 
 def chain(length: int, *, path_lengths: bool = True) -> list[Ca]:
-    """So many authorities, the issuer of the cluster's certificate first, the root last."""
+    """A chain of CAs from the issuer of the cluster's certificate to the root."""
     authorities: list[Ca] = []
     for below in reversed(range(length)):
         constraints = at_most(below) if path_lengths else AS_CA
@@ -178,8 +178,8 @@ def test_check_ignores_line_endings_and_blank_lines(request_: Request) -> None:
 # ---- check refuses what CloudHSM refuses
 
 
-def refuse(request: Request, certificate: str, ca: str, words: str) -> None:
-    with pytest.raises(CertificateError, match=words):
+def refuse(request: Request, certificate: str, ca: str, message: str) -> None:
+    with pytest.raises(CertificateError, match=message):
         pki.check(certificate, ca, request.pem)
     assert not accepted_by_aws(request, certificate, ca)
 
@@ -237,10 +237,10 @@ def test_check_refuses_swapped_secrets(request_: Request) -> None:
 
 def test_check_refuses_the_certificate_of_another_ca(request_: Request) -> None:
     certificate = request_.signed_by(make_ca(NOW))
-    words = "^cluster-cert was not signed by the first certificate of customer-ca-cert"
-    refuse(request_, certificate, make_ca(NOW, name="another").pem, words)
-    # Of the same name, but with another key: an authority that was renewed.
-    refuse(request_, certificate, make_ca(NOW).pem, words)
+    message = "^cluster-cert was not signed by the first certificate of customer-ca-cert"
+    refuse(request_, certificate, make_ca(NOW, name="another").pem, message)
+    # The same name with another key: a renewed CA.
+    refuse(request_, certificate, make_ca(NOW).pem, message)
 
 
 def test_check_refuses_a_chain_in_the_wrong_order(request_: Request) -> None:
@@ -258,9 +258,9 @@ def test_check_refuses_a_chain_in_the_wrong_order(request_: Request) -> None:
 def test_check_refuses_a_chain_without_root(request_: Request) -> None:
     issuer, middle, _ = chain(3)
     certificate = request_.signed_by(issuer)
-    words = "^The last certificate of customer-ca-cert is not self-signed"
-    refuse(request_, certificate, bundle(issuer, middle), words)
-    refuse(request_, certificate, bundle(issuer), words)
+    message = "^The last certificate of customer-ca-cert is not self-signed"
+    refuse(request_, certificate, bundle(issuer, middle), message)
+    refuse(request_, certificate, bundle(issuer), message)
 
 
 def test_check_refuses_a_chain_with_a_gap(request_: Request) -> None:
@@ -276,8 +276,8 @@ def test_check_refuses_a_duplicate_root(request_: Request) -> None:
 def test_check_refuses_five_cas(request_: Request) -> None:
     authorities = chain(5)
     certificate = request_.signed_by(authorities[0])
-    words = "^customer-ca-cert exceeds 4 certificates or 16384 characters"
-    refuse(request_, certificate, bundle(*authorities), words)
+    message = "^customer-ca-cert exceeds 4 certificates or 16384 characters"
+    refuse(request_, certificate, bundle(*authorities), message)
 
 
 def test_check_refuses_a_bundle_with_too_many_characters(request_: Request) -> None:
@@ -287,17 +287,17 @@ def test_check_refuses_a_bundle_with_too_many_characters(request_: Request) -> N
 
 
 @pytest.mark.parametrize(
-    ("dates", "words"),
+    ("dates", "message"),
     [
         ({"starts": -10, "lasts": -1}, "expired on"),
         ({"starts": 1, "lasts": 10}, "is not valid before"),
     ],
 )
 def test_check_refuses_certificates_outside_their_validity(
-    request_: Request, dates: dict[str, Any], words: str
+    request_: Request, dates: dict[str, Any], message: str
 ) -> None:
     good, bad = make_ca(NOW), make_ca(NOW, **dates)
-    on = rf"{words} \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\.$"
+    on = rf"{message} \d{{4}}-\d\d-\d\d \d\d:\d\d UTC\.$"
     refuse(request_, request_.signed_by(good, **dates), good.pem, f"^cluster-cert {on}")
     refuse(request_, request_.signed_by(bad), bad.pem, f"^customer-ca-cert {on}")
 
@@ -310,7 +310,7 @@ def test_check_refuses_an_expired_ca_in_a_chain(request_: Request) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extensions", "words"),
+    ("extensions", "message"),
     [
         ([NO_CA], "is not a CA certificate: basic constraints say CA:FALSE"),
         (
@@ -321,11 +321,11 @@ def test_check_refuses_an_expired_ca_in_a_chain(request_: Request) -> None:
     ],
 )
 def test_check_refuses_a_ca_without_ca_extensions(
-    request_: Request, extensions: list[x509.ExtensionType], words: str
+    request_: Request, extensions: list[x509.ExtensionType], message: str
 ) -> None:
     ca = make_ca(NOW, extensions=extensions)
-    words = rf"^customer-ca-cert \(CN=customer CA\) .*{words}"
-    refuse(request_, request_.signed_by(ca), ca.pem, words)
+    message = rf"^customer-ca-cert \(CN=customer CA\) .*{message}"
+    refuse(request_, request_.signed_by(ca), ca.pem, message)
 
 
 def test_check_refuses_a_ca_without_extensions(
@@ -445,10 +445,10 @@ def test_sign_generates_a_key_that_cloudhsm_accepts(request_: Request) -> None:
 
 def test_sign_uses_a_new_ca_each_time(request_: Request, quick_keys: None) -> None:
     (first, first_ca), (second, second_ca) = (pki.sign(request_.pem, CLUSTER_ID) for _ in range(2))
-    words = "^cluster-cert was not signed"
-    with pytest.raises(CertificateError, match=words):
+    message = "^cluster-cert was not signed"
+    with pytest.raises(CertificateError, match=message):
         pki.check(first, second_ca, request_.pem)
-    with pytest.raises(CertificateError, match=words):
+    with pytest.raises(CertificateError, match=message):
         pki.check(second, first_ca, request_.pem)
 
 

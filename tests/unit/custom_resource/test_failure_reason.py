@@ -15,7 +15,7 @@ FUNCTION_FAILURE = json.dumps(
 
 
 def nested(levels: int, error: str, cause: str) -> dict[str, str]:
-    """A failure that came up through so many executions."""
+    """A failure inside this many nested executions."""
     for _ in range(levels):
         error, cause = "States.TaskFailed", description(Error=error, Cause=cause)
     return failed(error, cause)
@@ -75,8 +75,8 @@ def test_a_fail_states_cause_is_found_in_a_truncated_cause(levels: int) -> None:
 
 
 def test_a_long_reason_is_cut_in_the_middle() -> None:
-    words = "First it says what happened, and then " + "very " * 200 + f"much more. [{CLUSTER}]"
-    reason = failure_reason.of(failed("CommandFailed", words))
+    message = "First it says what happened, and then " + "very " * 200 + f"much more. [{CLUSTER}]"
+    reason = failure_reason.of(failed("CommandFailed", message))
     assert len(reason) <= 240
     assert reason.startswith("CommandFailed: First it says what happened")
     assert reason.endswith(f"much more. [{CLUSTER}]")
@@ -89,7 +89,7 @@ def test_a_reason_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "message",
     [
         "Nothing was made.",
         "[cluster-2example3id] stood at the beginning.",
@@ -97,5 +97,5 @@ def test_a_reason_is_one_line() -> None:
         "[Not-an-id]",
     ],
 )
-def test_created_id_needs_an_id_in_brackets_at_the_end(words: str) -> None:
-    assert failure_reason.created_id(failed("Sad", words)) is None
+def test_created_id_needs_an_id_in_brackets_at_the_end(message: str) -> None:
+    assert failure_reason.created_id(failed("Sad", message)) is None

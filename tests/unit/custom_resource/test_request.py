@@ -115,7 +115,7 @@ def test_a_failed_rollback_succeeds_with_a_warning(
     respond({**given, "Failure": failed("States.TaskFailed", cause)}, Context())
     assert responses.response["Status"] == "SUCCESS"
     assert responses.response["PhysicalResourceId"] == CLUSTER
-    # Each output of the stack finds its attribute.
+    # Every attribute that an output needs is there.
     assert responses.response["Data"] == {
         "ClusterId": "unknown",
         "State": "unknown",

@@ -164,7 +164,7 @@ def test_crhelper_logs_no_request_and_does_not_wait(
 
 
 def test_crhelper_does_not_shorten_the_reason_further(responses: Endpoint) -> None:
-    words = "very " * 200 + f"[{CLUSTER}]"
-    failure = failed("CommandFailed", words)
+    message = "very " * 200 + f"[{CLUSTER}]"
+    failure = failed("CommandFailed", message)
     respond(outcome("Create", responses.url, Failure=failure), Context())
     assert responses.response["Reason"] == failure_reason.of(failure)

@@ -117,7 +117,7 @@ def test_commands_on_a_replaced_client_are_cancelled(
 def test_commands_of_another_stack_are_not_cancelled(
     states: Executions, commands: Commands, responses: Endpoint
 ) -> None:
-    # The key store's stack works on the client of the cluster's stack.
+    # The key store's stack uses the client of the cluster's stack.
     commands.listed = [
         {
             "CommandId": "theirs",

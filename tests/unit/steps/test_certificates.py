@@ -39,7 +39,7 @@ def names(cluster_id: str) -> secret_store.Names:
 
 
 def ready(account: Account) -> str:
-    """A cluster whose first HSM is ACTIVE, with its secrets; its id."""
+    """The ID of a cluster with an ACTIVE first HSM and its secrets."""
     cluster_id = account.with_csr()
     account.run(secrets.create_secrets, **of(cluster_id))
     return cluster_id
@@ -50,7 +50,7 @@ def replace_hsm(account: Account, cluster_id: str) -> None:
 
 
 def supply(account: Account, cluster_id: str, certificate: str | None = None) -> str:
-    """Do what the operator's PKI does; the certificate."""
+    """Store certificates like an external PKI does; the certificate."""
     certificate = certificate or test_ca.sign(
         account.ca, account.csr(cluster_id), account.clock.now()
     )
@@ -303,9 +303,9 @@ def test_initialize_cluster_is_requested_once(account: Account) -> None:
 def test_initialize_cluster_quotes_the_refusal_of_aws(account: Account) -> None:
     cluster_id = ready(account)
     supply(account, cluster_id, certificate=account.ca.pem)
-    with pytest.raises(RefusedError) as refusal:
+    with pytest.raises(RefusedError) as error:
         account.run(certificates.initialize_cluster, **of(cluster_id))
-    assert str(refusal.value) == (
+    assert str(error.value) == (
         "InitializeCluster: CloudHsmInvalidRequestException: SignedCert does"
         f" not have the public key of the cluster's CSR. [{cluster_id}]"
     )

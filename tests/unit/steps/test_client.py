@@ -48,9 +48,9 @@ def marks(account: Account, instance_id: str) -> dict[str, str]:
 
 
 def described(account: Account, instance_id: str) -> str:
-    answer = account.run(client.describe_client, **of(instance_id))
-    assert answer.keys() == {"State"}
-    return str(answer["State"])
+    result = account.run(client.describe_client, **of(instance_id))
+    assert result.keys() == {"State"}
+    return str(result["State"])
 
 
 def test_describe_client_returns_the_instance_state(account: Account, instance: str) -> None:
@@ -121,8 +121,8 @@ def test_client_steps_quote_errors_of_ec2(
     code: str,
     error: type[Exception],
 ) -> None:
-    account.faults.inject({"operation": operation, "code": code, "message": "words of AWS"})
-    with pytest.raises(error, match=rf"{operation}: {code}: words of AWS \[{CLUSTER}\]$"):
+    account.faults.inject({"operation": operation, "code": code, "message": "the message of AWS"})
+    with pytest.raises(error, match=rf"{operation}: {code}: the message of AWS \[{CLUSTER}\]$"):
         account.run(step, **of(instance))
 
 
@@ -147,26 +147,26 @@ def test_start_client_survives_a_lost_response(account: Account, instance: str) 
 # ---- Commands on it: the rehearsal's own Run Command, with scripts that only say how they end
 
 
-class SaidScript:
+class JsonScript:
     """A script that is its own outcome: {"exit", "stdout", "stderr", "seconds"} (virtual)."""
 
     def __init__(self, text: str, clock: JumpClock) -> None:
-        self._said: Json = {"exit": 0, "stdout": "", "stderr": "", "seconds": 0}
-        self._said.update(json.loads(text.splitlines()[-1]))
+        self._outcome: Json = {"exit": 0, "stdout": "", "stderr": "", "seconds": 0}
+        self._outcome.update(json.loads(text.splitlines()[-1]))
         self._clock = clock
         self._killed = clock.signal()
 
     def wait(self, timeout: float | None = None) -> Outcome:
-        self._clock.wait([self._killed], self._said["seconds"])
-        code = -9 if self._killed.happened else self._said["exit"]
-        return Outcome(code, self._said["stdout"], self._said["stderr"])
+        self._clock.wait([self._killed], self._outcome["seconds"])
+        code = -9 if self._killed.happened else self._outcome["exit"]
+        return Outcome(code, self._outcome["stdout"], self._outcome["stderr"])
 
     def kill(self) -> None:
         self._clock.set(self._killed)
 
 
 class RunCommand:
-    """Systems Manager with instances that were launched when the test began."""
+    """Systems Manager with instances launched at the start of the test."""
 
     def __init__(self, clock: JumpClock, *instance_ids: str) -> None:
         self.clock = clock
@@ -183,7 +183,7 @@ class RunCommand:
             event_log=EventLog(clock),
         )
 
-    # --- What Systems Manager asks of EC2
+    # --- Called by Systems Manager
 
     def ids(self) -> list[str]:
         return list(self.instances)
@@ -194,10 +194,10 @@ class RunCommand:
     def sandbox(self, instance_id: str) -> Any:
         return self
 
-    def start(self, text: str, environment: Mapping[str, str]) -> SaidScript:
-        return SaidScript(text, self.clock)
+    def start(self, text: str, environment: Mapping[str, str]) -> JsonScript:
+        return JsonScript(text, self.clock)
 
-    # --- What tests ask of Systems Manager
+    # --- Called by tests
 
     def document(self, name: str = "job", *, timeout: int = 300, **said: Any) -> str:
         content = {
@@ -218,7 +218,7 @@ class RunCommand:
         return name
 
     def sent(self) -> list[Json]:
-        """The commands that there are, oldest first."""
+        """All commands, oldest first."""
         return list(self.model.call("ListCommands", {})["Commands"][::-1])
 
     def _spawn(self, work: Callable[..., object], *arguments: Any) -> None:
@@ -232,16 +232,16 @@ class RunCommand:
 
 
 def answered_by(model: provider.SsmProvider, action: str) -> Callable[[Any], Any]:
-    """The method by which moto answers an action of Systems Manager."""
+    """A moto method that passes an action to the model of Systems Manager."""
 
-    def answer(response: Any) -> Any:
+    def result(response: Any) -> Any:
         try:
             return json.dumps(model.call(action, json.loads(response.body or "{}")))
         except ApiError as refusal:
             body = json.dumps({"__type": refusal.code, "message": refusal.message})
             return body, {"status": refusal.status, "x-amzn-errortype": refusal.code}
 
-    return answer
+    return result
 
 
 @pytest.fixture(name="run_command")
@@ -269,19 +269,19 @@ def test_describe_agent_returns_absent_until_it_registers(
     account: Account, run_command: RunCommand
 ) -> None:
     run_command.instances[UNKNOWN] = run_command.clock.now()
-    answer = account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))
-    assert answer == {"PingStatus": "Absent", "Attempts": 1}
+    result = account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))
+    assert result == {"PingStatus": "Absent", "Attempts": 1}
     run_command.clock.sleep(TIMINGS.ssm_online)
-    answer = account.run(client.describe_agent, **of(UNKNOWN, Attempts=1))
-    assert answer == {"PingStatus": "Online", "Attempts": 2}
+    result = account.run(client.describe_agent, **of(UNKNOWN, Attempts=1))
+    assert result == {"PingStatus": "Online", "Attempts": 2}
 
 
 def test_describe_agent_returns_a_lost_connection(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.faults.inject({"agent": "offline", "instance": instance})
-    answer = account.run(client.describe_agent, **of(instance, Attempts=7))
-    assert answer == {"PingStatus": "ConnectionLost", "Attempts": 8}
+    result = account.run(client.describe_agent, **of(instance, Attempts=7))
+    assert result == {"PingStatus": "ConnectionLost", "Attempts": 8}
 
 
 def test_describe_agent_ignores_other_instances(account: Account, run_command: RunCommand) -> None:
@@ -309,7 +309,7 @@ def sent(
     machine: str = MACHINE,
     **given: Any,
 ) -> str:
-    answer = account.run(
+    result = account.run(
         client.send_command,
         **of(
             instance,
@@ -318,8 +318,8 @@ def sent(
             ExecutionId=f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{machine}:{execution}",
         ),
     )
-    assert answer.keys() == {"Id"}
-    return str(answer["Id"])
+    assert result.keys() == {"Id"}
+    return str(result["Id"])
 
 
 def test_send_command_sends_the_document_with_its_parameters(
@@ -391,7 +391,7 @@ def test_the_comment_holds_the_longest_names(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.document()
-    machine = f"{'s' * 20}-{'e' * 12}-run-on-client"  # as long as the parameters let them be
+    machine = f"{'s' * 20}-{'e' * 12}-run-on-client"  # as long as the parameters allow
     executions = [f"01234567-89ab-cdef-0123-{number:012}" for number in range(2)]
     commands = [sent(account, instance, execution=name, machine=machine) for name in executions]
     assert len(set(commands)) == 2
@@ -449,9 +449,9 @@ def test_describe_command_returns_running_before_ssm_knows_it(
     run_command.document()
     command_id = sent(account, instance)
     answers = [outcome(account, instance, command_id) for _ in range(2)]
-    assert [answer["Message"] for answer in answers] == ["not known to SSM yet", "Pending"]
-    assert {answer["Status"] for answer in answers} == {"Running"}
-    assert {answer["Id"] for answer in answers} == {command_id}
+    assert [result["Message"] for result in answers] == ["not known to SSM yet", "Pending"]
+    assert {result["Status"] for result in answers} == {"Running"}
+    assert {result["Id"] for result in answers} == {command_id}
 
 
 def test_describe_command_returns_running_then_success(
@@ -463,9 +463,9 @@ def test_describe_command_returns_running_then_success(
         run_command.clock.sleep(15)
         assert outcome(account, instance, command_id)["Status"] == "Running"
     run_command.clock.sleep(30)
-    answer = outcome(account, instance, command_id)
-    assert (answer["Id"], answer["Status"]) == (command_id, "Success")
-    assert answer["Message"] == "kmsuser is ready."
+    result = outcome(account, instance, command_id)
+    assert (result["Id"], result["Status"]) == (command_id, "Success")
+    assert result["Message"] == "kmsuser is ready."
 
 
 def ended(account: Account, run_command: RunCommand, instance: str, **said: Any) -> Json:
@@ -478,7 +478,7 @@ def ended(account: Account, run_command: RunCommand, instance: str, **said: Any)
 def test_describe_command_returns_the_end_of_the_output(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
-    answer = ended(
+    result = ended(
         account,
         run_command,
         instance,
@@ -486,16 +486,16 @@ def test_describe_command_returns_the_end_of_the_output(
         stdout="progress",
         stderr="x" * 9000 + " the reason\n",
     )
-    assert answer["Status"] == "Failed"
-    assert len(answer["Message"]) <= 600
-    assert "progress" not in answer["Message"]
+    assert result["Status"] == "Failed"
+    assert len(result["Message"]) <= 600
+    assert "progress" not in result["Message"]
 
 
 def test_describe_command_returns_short_output_whole(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
-    answer = ended(account, run_command, instance, exit=1, stderr="Is the password right?\n")
-    assert answer["Message"].startswith("Is the password right?")
+    result = ended(account, run_command, instance, exit=1, stderr="Is the password right?\n")
+    assert result["Message"].startswith("Is the password right?")
 
 
 def test_describe_command_returns_the_status_without_output(
@@ -504,9 +504,9 @@ def test_describe_command_returns_the_status_without_output(
     run_command.document(timeout=30, seconds=600)
     command_id = sent(account, instance)
     run_command.clock.sleep(60)
-    answer = outcome(account, instance, command_id)
-    assert answer["Status"] == "TimedOut"
-    assert answer["Message"]
+    result = outcome(account, instance, command_id)
+    assert result["Status"] == "TimedOut"
+    assert result["Message"]
 
 
 def test_describe_command_returns_timed_out_for_an_undelivered_command(
@@ -518,8 +518,8 @@ def test_describe_command_returns_timed_out_for_an_undelivered_command(
     run_command.clock.sleep(60)
     assert outcome(account, instance, command_id)["Status"] == "Running"
     run_command.clock.sleep(90)
-    answer = outcome(account, instance, command_id)
-    assert (answer["Status"], answer["Message"]) == ("TimedOut", "DeliveryTimedOut")
+    result = outcome(account, instance, command_id)
+    assert (result["Status"], result["Message"]) == ("TimedOut", "DeliveryTimedOut")
 
 
 def test_describe_command_returns_cancelled(
@@ -569,7 +569,7 @@ def test_cancel_commands_ignores_finished_and_other_commands(
     sent(account, instance, "short", execution="create-1")
     run_command.clock.sleep(15)
     sent(account, UNKNOWN, "long", execution="create-2")
-    # Another stack may have the same client, and a name that begins like this one's.
+    # Another stack's state machine on the same client may have a longer name.
     for machine in ("cloudhsm-ks-1-run-on-client", f"{MACHINE}-too", "cloudhsm-1"):
         sent(account, instance, "long", execution="create-3", machine=machine)
     for comment in ("", "patches", "not by hsm-lifecycle"):

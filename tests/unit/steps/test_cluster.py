@@ -31,8 +31,7 @@ from tests.support.account import (
 
 UNKNOWN = "cluster-aaaaaaaaaaa"
 
-# What CloudFormation or crhelper makes up when a creation gave no id, and other things that are no
-# ids of clusters.
+# Physical IDs that CloudFormation or crhelper generates, and other invalid cluster IDs.
 NO_IDS = (
     "",
     "rCloudHsmCluster",
@@ -46,17 +45,17 @@ NO_IDS = (
 
 
 def of_stack(**more: Any) -> Json:
-    """What most states hand to a step of this stack."""
+    """The event of a step of this stack."""
     return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
 
 
 def of_cluster(cluster_id: str, **more: Any) -> Json:
-    """What most states hand to a step that is about a cluster."""
+    """The event of a step on a cluster."""
     return {"ClusterId": cluster_id, "StackId": STACK_ID, **more}
 
 
 def make_store(account: Account, cluster_id: str, state: str) -> str:
-    """A key store on the cluster in a state of its connection."""
+    """A key store on the cluster in a connection state."""
     if state == "CONNECTED":
         return account.add_connected_store(cluster_id)
     store_id = account.add_store(cluster_id)
@@ -73,8 +72,8 @@ def make_store(account: Account, cluster_id: str, state: str) -> str:
 # ---- find_cluster
 
 
-def looked_for(physical_id: str | None, looks: int = 0) -> Json:
-    return of_stack(PhysicalResourceId=physical_id, Attempts=looks)
+def looked_for(physical_id: str | None, attempts: int = 0) -> Json:
+    return of_stack(PhysicalResourceId=physical_id, Attempts=attempts)
 
 
 def test_find_cluster_uses_the_physical_id(account: Account) -> None:
@@ -118,7 +117,7 @@ def test_find_cluster_remembers_the_id_of_a_deleted_cluster(account: Account) ->
     cluster_id = account.uninitialized()
     account.hsm.delete_cluster(ClusterId=cluster_id)
     account.wait(TIMINGS.delete_cluster)
-    found = account.run(cluster_steps.find_cluster, **looked_for(cluster_id, looks=1))
+    found = account.run(cluster_steps.find_cluster, **looked_for(cluster_id, attempts=1))
     assert found == {
         "Id": "",
         "State": "NOT_FOUND",
@@ -180,9 +179,9 @@ def created(account: Account, **overrides: Any) -> Json:
 
 
 def test_create_cluster_follows_the_properties(account: Account) -> None:
-    answer = created(account, Mode="NON_FIPS", NetworkType="DUALSTACK", BackupRetentionDays="7")
-    assert answer["State"] == "CREATE_IN_PROGRESS"
-    cluster = account.cluster(answer["Id"])
+    result = created(account, Mode="NON_FIPS", NetworkType="DUALSTACK", BackupRetentionDays="7")
+    assert result["State"] == "CREATE_IN_PROGRESS"
+    cluster = account.cluster(result["Id"])
     assert cluster["HsmType"] == "hsm2m.medium"
     assert cluster["Mode"] == "NON_FIPS"
     assert cluster["NetworkType"] == "DUALSTACK"
@@ -206,10 +205,10 @@ def test_create_cluster_sets_the_stacks_tags(
 
 def test_create_cluster_restores_a_backup(account: Account) -> None:
     shared = account.hsms.provider().share_backup("Password1")
-    answer = created(account, BackupId=shared["BackupArn"])
-    assert account.cluster(answer["Id"])["SourceBackupId"] in shared["BackupArn"]
+    result = created(account, BackupId=shared["BackupArn"])
+    assert account.cluster(result["Id"])["SourceBackupId"] in shared["BackupArn"]
     account.wait(TIMINGS.create_cluster)
-    assert account.cluster(answer["Id"])["State"] == "ACTIVE"
+    assert account.cluster(result["Id"])["State"] == "ACTIVE"
 
 
 def test_create_cluster_is_idempotent(account: Account) -> None:
@@ -283,12 +282,12 @@ def test_describe_cluster_returns_what_state_machines_read(account: Account) -> 
 
 def test_describe_cluster_waits_for_a_new_cluster_to_be_listed(account: Account) -> None:
     with account.lagging():
-        looks = [created(account)]
+        polls = [created(account)]
         for _ in range(5):
-            of_look = of_cluster(looks[0]["Id"], NotListed=looks[-1]["NotListed"])
-            looks.append(account.run(cluster_steps.describe_cluster, **of_look))
-    assert [look["State"] for look in looks] == ["CREATE_IN_PROGRESS"] * 5 + ["DELETED"]
-    seen = account.run(cluster_steps.describe_cluster, ClusterId=looks[0]["Id"], NotListed=4)
+            event = of_cluster(polls[0]["Id"], NotListed=polls[-1]["NotListed"])
+            polls.append(account.run(cluster_steps.describe_cluster, **event))
+    assert [poll["State"] for poll in polls] == ["CREATE_IN_PROGRESS"] * 5 + ["DELETED"]
+    seen = account.run(cluster_steps.describe_cluster, ClusterId=polls[0]["Id"], NotListed=4)
     assert (seen["State"], seen["NotListed"]) == ("CREATE_IN_PROGRESS", 0)
 
 
@@ -371,12 +370,12 @@ def test_delete_cluster_deletes_an_empty_cluster(account: Account) -> None:
 
 def test_delete_cluster_is_idempotent(account: Account) -> None:
     cluster_id = account.uninitialized()
-    answer = deleted(account, cluster_id)
+    result = deleted(account, cluster_id)
     for seconds in (0, TIMINGS.delete_cluster, TIMINGS.deleted_visible):
         account.wait(seconds)
-        answer = deleted(account, cluster_id, answer)
+        result = deleted(account, cluster_id, result)
         assert account.changes == []
-    assert answer["Attempt"] == 4
+    assert result["Attempt"] == 4
 
 
 def test_delete_cluster_survives_a_lost_response(account: Account) -> None:
@@ -394,11 +393,11 @@ def test_delete_cluster_is_repeated_while_deleted_hsms_remain(account: Account) 
     account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
     account.wait(TIMINGS.delete_hsm + TIMINGS.deleted_hsm_visible)
     assert account.listed(cluster_id) == []
-    answer = deleted(account, cluster_id)
-    assert answer["Attempt"] == 1
+    result = deleted(account, cluster_id)
+    assert result["Attempt"] == 1
     assert account.cluster(cluster_id)["State"] == "UNINITIALIZED"
     account.wait(TIMINGS.deleted_hsm_lingers)
-    assert deleted(account, cluster_id, answer)["Attempt"] == 2
+    assert deleted(account, cluster_id, result)["Attempt"] == 2
     assert account.cluster(cluster_id)["State"] == "DELETE_IN_PROGRESS"
 
 
@@ -412,7 +411,7 @@ def test_delete_cluster_gives_up_when_aws_reverses_it(
     account: Account,
 ) -> None:
     cluster_id = account.uninitialized()
-    # Something keeps the security group, so AWS begins with the deletion and takes it back.
+    # A reference to the security group makes AWS start the deletion and reverse it.
     forgotten = account.group("forgotten")
     group = account.cluster(cluster_id)["SecurityGroup"]
     ports = {"IpProtocol": "tcp", "FromPort": 2223, "ToPort": 2225}
@@ -425,10 +424,10 @@ def test_delete_cluster_gives_up_when_aws_reverses_it(
 
 
 def delete_until(account: Account, cluster_id: str, seconds: float) -> None:
-    """What delete-cluster does within its time limit."""
-    end, answer = account.clock.now() + seconds, None
+    """Run the loop of delete-cluster until its time limit."""
+    end, result = account.clock.now() + seconds, None
     while account.clock.now() < end:
-        answer = deleted(account, cluster_id, answer)
+        result = deleted(account, cluster_id, result)
         account.wait(15)
         while account.cluster(cluster_id)["State"].endswith("_IN_PROGRESS"):
             account.wait(15)

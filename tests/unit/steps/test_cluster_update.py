@@ -30,12 +30,12 @@ UNKNOWN = "cluster-aaaaaaaaaaa"
 
 
 def of_stack(**more: Any) -> Json:
-    """What most states hand to a step of this stack."""
+    """The event of a step of this stack."""
     return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
 
 
 def of_cluster(cluster_id: str, **more: Any) -> Json:
-    """What most states hand to a step that is about a cluster."""
+    """The event of a step on a cluster."""
     return {"ClusterId": cluster_id, "StackId": STACK_ID, **more}
 
 
@@ -45,7 +45,7 @@ def created(account: Account, **overrides: Any) -> Json:
 
 
 def make_store(account: Account, cluster_id: str, state: str) -> str:
-    """A key store on the cluster in a state of its connection."""
+    """A key store on the cluster in a connection state."""
     if state == "CONNECTED":
         return account.add_connected_store(cluster_id)
     store_id = account.add_store(cluster_id)
@@ -70,7 +70,7 @@ def updated(account: Account, cluster_id: str, **overrides: Any) -> Json:
 def test_check_update_accepts_supported_changes(account: Account) -> None:
     account.stack_status = "UPDATE_IN_PROGRESS"
     cluster_id = account.uninitialized()
-    answer = updated(
+    result = updated(
         account,
         cluster_id,
         Subnets=account.subnets[::-1],
@@ -78,7 +78,7 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
         BackupRetentionDays="8",
         HsmType="hsm3x.large",
     )
-    assert answer == {
+    assert result == {
         "State": "UNINITIALIZED",
         "IsChangeable": True,
         "Rollback": False,
@@ -88,7 +88,7 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         ({"Subnets": ["subnet-1", "subnet-2"]}, "pSubnets: the cluster has subnet-.*,subnet-"),
         ({"Mode": "NON_FIPS"}, "pMode: the cluster has FIPS, .* to NON_FIPS"),
@@ -97,30 +97,30 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
     ],
 )
 def test_check_update_refuses_fixed_parameters(
-    account: Account, overrides: Json, words: str
+    account: Account, overrides: Json, message: str
 ) -> None:
     cluster_id = account.uninitialized()
-    with pytest.raises(ParameterError, match=f"^CheckUpdate: {words}") as refusal:
+    with pytest.raises(ParameterError, match=f"^CheckUpdate: {message}") as error:
         updated(account, cluster_id, **overrides)
-    assert str(refusal.value).endswith(f"[{cluster_id}]")
+    assert str(error.value).endswith(f"[{cluster_id}]")
     assert account.changes == []
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         ({"Subnets": ["subnet-1", "subnet-2"]}, ["pSubnets"]),
         ({"Mode": "NON_FIPS", "NetworkType": "DUALSTACK"}, ["pMode", "pNetworkType"]),
     ],
 )
 def test_check_update_warns_in_a_rollback(
-    account: Account, overrides: Json, words: list[str]
+    account: Account, overrides: Json, message: list[str]
 ) -> None:
     account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    answer = updated(account, account.uninitialized(), **overrides)
-    assert answer["Rollback"] is True
-    assert answer["IsChangeable"] is True
-    assert all(word in answer["Warnings"] for word in words)
+    result = updated(account, account.uninitialized(), **overrides)
+    assert result["Rollback"] is True
+    assert result["IsChangeable"] is True
+    assert all(word in result["Warnings"] for word in message)
 
 
 def test_check_update_refuses_too_many_tags(account: Account) -> None:
@@ -162,9 +162,9 @@ def test_check_update_accepts_the_rollback_of_a_missing_cluster(
     account: Account, cluster_id: str
 ) -> None:
     account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    answer = updated(account, cluster_id)
-    assert (answer["State"], answer["IsChangeable"]) == ("NOT_FOUND", False)
-    assert "no longer exists" in answer["Warnings"]
+    result = updated(account, cluster_id)
+    assert (result["State"], result["IsChangeable"]) == ("NOT_FOUND", False)
+    assert "no longer exists" in result["Warnings"]
 
 
 def test_check_update_refuses_another_stacks_cluster(account: Account) -> None:
@@ -172,9 +172,9 @@ def test_check_update_refuses_another_stacks_cluster(account: Account) -> None:
     with pytest.raises(NotOwnedError, match="restore the tag"):
         updated(account, cluster_id)
     account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    answer = updated(account, cluster_id)
-    assert (answer["State"], answer["IsChangeable"]) == ("UNINITIALIZED", False)
-    assert "hsm-lifecycle:stack-id" in answer["Warnings"]
+    result = updated(account, cluster_id)
+    assert (result["State"], result["IsChangeable"]) == ("UNINITIALIZED", False)
+    assert "hsm-lifecycle:stack-id" in result["Warnings"]
 
 
 @pytest.mark.parametrize("state", ["CONNECTED", "CONNECTING", "FAILED", "DISCONNECTING"])
@@ -193,8 +193,8 @@ def test_check_update_accepts_zero_hsms_under_a_disconnected_key_store(
     cluster_id = account.restored(ZONES[0], ZONES[1])
     make_store(account, cluster_id, "DISCONNECTED")
     backup = account.cluster(cluster_id)["SourceBackupId"]
-    answer = updated(account, cluster_id, BackupId=backup, HsmsPerSubnet="0")
-    assert answer["Warnings"] == "none"
+    result = updated(account, cluster_id, BackupId=backup, HsmsPerSubnet="0")
+    assert result["Warnings"] == "none"
 
 
 def test_check_update_fails_if_the_stack_cannot_be_described(account: Account) -> None:
@@ -299,7 +299,7 @@ def test_modify_cluster_changes_the_backup_retention(account: Account) -> None:
 
 
 def old_cluster(make_account: Callable[..., Account]) -> tuple[Account, str]:
-    """An ACTIVE cluster of hsm1.medium, in the last year in which there could be one."""
+    """An ACTIVE hsm1.medium cluster, in the last year that AWS created them."""
     account = make_account(assumptions=Assumptions(year=2024))
     backup = account.hsms.provider().share_backup("Password1", hsm_type="hsm1.medium")
     cluster_id = account.uninitialized(
@@ -334,17 +334,17 @@ def test_modify_cluster_survives_a_lost_response(
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         ({"BackupRetentionDays": "380"}, "pBackupRetentionDays: ModifyCluster: .* 7 to 379"),
         ({"HsmType": "hsm2m.large"}, "pHsmType: ModifyCluster: CloudHsmInvalidRequestException"),
     ],
 )
 def test_modify_cluster_names_the_refused_parameter(
-    account: Account, overrides: Json, words: str
+    account: Account, overrides: Json, message: str
 ) -> None:
     cluster_id = account.uninitialized()
-    with pytest.raises(RefusedError, match=rf"^ModifyCluster: {words}.* \[{cluster_id}\]$"):
+    with pytest.raises(RefusedError, match=rf"^ModifyCluster: {message}.* \[{cluster_id}\]$"):
         modified(account, cluster_id, **overrides)
 
 

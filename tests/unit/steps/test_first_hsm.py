@@ -81,23 +81,23 @@ def test_create_first_hsm_follows_the_order_of_the_parameter(
 ) -> None:
     cluster_id = account.uninitialized()
     first, second, third = account.subnets
-    answer = create(account, cluster_id, Subnets=[third, first, second])
-    assert answer["Tried"] == [ZONES[2]]
+    result = create(account, cluster_id, Subnets=[third, first, second])
+    assert result["Tried"] == [ZONES[2]]
 
 
 def test_create_first_hsm_tries_unlisted_subnets_last(account: Account) -> None:
     cluster_id = account.uninitialized()
     account.faults.inject({**NO_CAPACITY, "times": 2})
-    answer = create(account, cluster_id, Subnets=["subnet-0", account.subnets[2]])
-    assert answer["Tried"] == [ZONES[2], ZONES[0], ZONES[1]]
+    result = create(account, cluster_id, Subnets=["subnet-0", account.subnets[2]])
+    assert result["Tried"] == [ZONES[2], ZONES[0], ZONES[1]]
 
 
 def test_create_first_hsm_skips_a_zone_without_capacity(account: Account) -> None:
     cluster_id = account.uninitialized()
     account.faults.inject(NO_CAPACITY)
-    answer = create(account, cluster_id)
-    assert answer["Tried"] == [ZONES[0], ZONES[1]]
-    assert answer["Message"] == (
+    result = create(account, cluster_id)
+    assert result["Tried"] == [ZONES[0], ZONES[1]]
+    assert result["Message"] == (
         "CloudHsmInvalidRequestException in us-east-1a: There is no capacity."
     )
     assert [hsm["AvailabilityZone"] for hsm in account.listed(cluster_id)] == [ZONES[1]]
@@ -106,8 +106,8 @@ def test_create_first_hsm_skips_a_zone_without_capacity(account: Account) -> Non
 def test_create_first_hsm_skips_tried_zones(account: Account) -> None:
     cluster_id = account.uninitialized()
     before = {"Tried": [ZONES[0], ZONES[1]], "Message": "DEGRADED", "NotListed": 4}
-    answer = create(account, cluster_id, before, after=1200)
-    assert answer["Tried"] == list(ZONES)
+    result = create(account, cluster_id, before, after=1200)
+    assert result["Tried"] == list(ZONES)
 
 
 def test_create_first_hsm_fails_when_no_zone_has_capacity(account: Account) -> None:
@@ -149,10 +149,10 @@ def test_create_first_hsm_tries_the_first_zone_at_any_time(account: Account) -> 
 
 def test_create_first_hsm_is_idempotent(account: Account) -> None:
     cluster_id = account.uninitialized()
-    answer = create(account, cluster_id)
-    assert create(account, cluster_id, answer) == answer
+    result = create(account, cluster_id)
+    assert create(account, cluster_id, result) == result
     account.wait(TIMINGS.create_hsm)
-    assert create(account, cluster_id, answer)["Tried"] == [ZONES[0]]
+    assert create(account, cluster_id, result)["Tried"] == [ZONES[0]]
     assert account.changes == []
     assert account.states(cluster_id) == ["ACTIVE"]
 
@@ -242,12 +242,12 @@ def test_describe_first_hsm_names_a_degraded_hsm_and_its_zone(account: Account) 
 
 def test_describe_first_hsm_waits_for_a_new_hsm_to_be_listed(account: Account) -> None:
     cluster_id = account.uninitialized()
-    first, states = {**UNTRIED, "Tried": [ZONES[0]], "Message": "words"}, []
+    first, states = {**UNTRIED, "Tried": [ZONES[0]], "Message": "expected"}, []
     for _ in range(5):
         first = describe(account, cluster_id, first)
         states.append(first["State"])
     assert states == [*["CREATE_IN_PROGRESS"] * 3, "NOT_FOUND", "NOT_FOUND"]
-    assert (first["Tried"], first["Message"]) == ([ZONES[0]], "words")
+    assert (first["Tried"], first["Message"]) == ([ZONES[0]], "expected")
 
 
 def test_describe_first_hsm_resets_the_count_when_listed(account: Account) -> None:
@@ -273,7 +273,7 @@ def test_describe_first_hsm_fails_if_the_cluster_disappears(account: Account) ->
 
 
 def delete(account: Account, cluster_id: str) -> Json:
-    first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "words", "NotListed": 2}
+    first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "expected", "NotListed": 2}
     return account.run(
         first_hsm.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first
     )
@@ -290,7 +290,7 @@ def test_delete_first_hsm_deletes_a_degraded_hsm(account: Account) -> None:
     assert delete(account, cluster_id) == {
         "State": "DEGRADED",
         "Tried": [ZONES[0]],
-        "Message": "words",
+        "Message": "expected",
         "NotListed": 0,
     }
     assert account.states(cluster_id) == ["DELETE_IN_PROGRESS"]

@@ -35,9 +35,9 @@ def moment(seconds: float = 0) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
 
 
-def action_of(answer: Json) -> str:
+def action_of(result: Json) -> str:
     """The next action and what it is about, such as "CREATE us-east-1a"."""
-    return " ".join(filter(None, [answer["Next"], answer["Zone"], answer["EniId"]]))
+    return " ".join(filter(None, [result["Next"], result["Zone"], result["EniId"]]))
 
 
 class DirectClient:
@@ -240,7 +240,7 @@ def test_a_degraded_replacement_is_unhealthy(
 ) -> None:
     alignment = make_alignment("a:A b:", concurrent=concurrent)
     alignment.cloudhsm.faults.inject({"hsm": "DEGRADED", "times": 2})
-    answer = alignment.align(1)
-    assert answer["Next"] == "UNHEALTHY"
+    result = alignment.align(1)
+    assert result["Next"] == "UNHEALTHY"
     pattern = rf"hsm-\w+ in {ZONES[1]} is DEGRADED like the one before: HSM is not responding\."
-    assert re.fullmatch(pattern, answer["Message"])
+    assert re.fullmatch(pattern, result["Message"])

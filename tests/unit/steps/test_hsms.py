@@ -159,11 +159,11 @@ def created(account: Account, cluster_id: str, zone: str, wanted: int = 1, **mor
 def test_create_hsm_creates_and_records_a_missing_hsm(account: Account) -> None:
     cluster_id = account.restored(ZONES[0])
     before = {"Zone": ZONES[2], "EniId": "eni-1", "At": moment(-5)}
-    answer = created(account, cluster_id, ZONES[1], Created=[before])
+    result = created(account, cluster_id, ZONES[1], Created=[before])
     hsm = account.listed(cluster_id)[-1]
     assert hsm["AvailabilityZone"] == ZONES[1]
     noted = {"Zone": ZONES[1], "EniId": hsm["EniId"], "At": moment()}
-    assert answer == state_of(Zone=ZONES[1], Created=[before, noted])
+    assert result == state_of(Zone=ZONES[1], Created=[before, noted])
 
 
 def test_create_hsm_is_idempotent(account: Account) -> None:
@@ -230,9 +230,9 @@ def test_create_hsm_creates_two_at_once_if_aws_allows(make_account: Callable[...
 def test_create_hsm_fails_if_refused_with_nothing_in_progress(account: Account) -> None:
     cluster_id = account.restored(ZONES[0])
     account.faults.inject(NO_CAPACITY)
-    with pytest.raises(RefusedError) as refusal:
+    with pytest.raises(RefusedError) as error:
         created(account, cluster_id, ZONES[1])
-    assert str(refusal.value) == (
+    assert str(error.value) == (
         f"CreateHsm: CloudHsmInvalidRequestException: There is no capacity. [{cluster_id}]"
     )
 

@@ -56,14 +56,14 @@ def described(account: Account, key_store_id: str, seconds: float = 0) -> Json:
 def test_describe_key_store_returns_the_connection_state(
     account: Account, cluster: str, wanted: str
 ) -> None:
-    answer = described(account, key_store_in(account, cluster, wanted), seconds=90)
-    assert answer == {"State": wanted, "ErrorCode": "", "Seconds": 90}
+    result = described(account, key_store_in(account, cluster, wanted), seconds=90)
+    assert result == {"State": wanted, "ErrorCode": "", "Seconds": 90}
 
 
 def test_describe_key_store_returns_the_error_code(account: Account, cluster: str) -> None:
     key_store_id = failed_store(account, cluster, "USER_LOGGED_IN")
-    answer = described(account, key_store_id)
-    assert (answer["State"], answer["ErrorCode"]) == ("FAILED", "USER_LOGGED_IN")
+    result = described(account, key_store_id)
+    assert (result["State"], result["ErrorCode"]) == ("FAILED", "USER_LOGGED_IN")
 
 
 def test_describe_key_store_returns_not_found(account: Account) -> None:
@@ -108,13 +108,13 @@ def test_check_cluster_refuses_a_cluster_that_is_not_active(account: Account) ->
 
 
 def test_check_cluster_refuses_an_hsm_in_progress(account: Account, cluster: str) -> None:
-    words = "pCloudHsmClusterId: an HSM of .* is being created or deleted"
+    expected = "pCloudHsmClusterId: an HSM of .* is being created or deleted"
     account.hsm.create_hsm(ClusterId=cluster, AvailabilityZone=ZONES[2])
-    with pytest.raises(ParameterError, match=words):
+    with pytest.raises(ParameterError, match=expected):
         checked(account, cluster)
     account.wait(TIMINGS.create_hsm)
     account.hsm.delete_hsm(ClusterId=cluster, HsmId=account.listed(cluster)[2]["HsmId"])
-    with pytest.raises(ParameterError, match=words):
+    with pytest.raises(ParameterError, match=expected):
         checked(account, cluster)
     account.wait(TIMINGS.delete_hsm)
     assert account.states(cluster) == ["ACTIVE", "ACTIVE", "DELETED"]
@@ -135,10 +135,10 @@ def test_check_cluster_refuses_another_key_store_on_the_cluster(
     account: Account, cluster: str
 ) -> None:
     key_store_id = account.add_store(cluster)
-    words = (
+    expected = (
         rf"pCloudHsmClusterId: .* already has the key store {key_store_id} \(store, DISCONNECTED\)"
     )
-    with pytest.raises(ClusterInUseError, match=words):
+    with pytest.raises(ClusterInUseError, match=expected):
         checked(account, cluster)
     assert checked(account, cluster, key_store_id)
 
@@ -231,12 +231,12 @@ def test_create_key_store_names_the_refused_parameter(
     account: Account, cluster: str, code: str, parameter: str
 ) -> None:
     account.faults.inject(
-        {"operation": "CreateCustomKeyStore", "code": code, "message": "words of AWS"}
+        {"operation": "CreateCustomKeyStore", "code": code, "message": "the message of AWS"}
     )
     with pytest.raises(RefusedError) as refusal:
         create_key_store(account, cluster)
     assert str(refusal.value) == (
-        f"CreateKeyStore: {parameter}: CreateCustomKeyStore: {code}: words of AWS [{cluster}]"
+        f"CreateKeyStore: {parameter}: CreateCustomKeyStore: {code}: the message of AWS [{cluster}]"
     )
 
 
@@ -392,11 +392,11 @@ def diagnosed(
     [
         (0, 60, False, "REPAIR"),
         (1, 1200, False, "REPAIR"),
-        # Another connection takes 1260 of the 2700 seconds.
+        # A connection needs 1260 of the 2700 seconds.
         (1, 1440, False, "REPAIR"),
         (1, 1441, False, "FAIL"),
         (0, 1441, False, "CONNECT"),
-        # Once.
+        # Only once.
         (1, 60, True, "FAIL"),
         (2, 60, True, "FAIL"),
     ],
@@ -434,7 +434,7 @@ def test_every_error_code_has_a_remedy_that_fits_into_a_stack_event(
     assert message.startswith(f"{code}. ")
     assert "Developer Guide" not in message
     assert re.search(r"pReconcile|pCloudHsmClusterId", message)
-    # As connect-key-store ends, and 240 characters of it are shown.
+    # The reason of connect-key-store, of which a stack event shows 240 characters.
     told = f"ConnectionFailed: KMS could not connect the key store: {message} [{UNKNOWN}]"
     assert len(told) <= 240
 
@@ -490,12 +490,12 @@ def test_delete_key_store_is_refused_for_a_connected_store(account: Account, clu
 def test_retain_key_store_logs_how_to_connect_it(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = account.run(key_store.retain_key_store, KeyStoreId=UNKNOWN)
-    assert answer == {
+    result = account.run(key_store.retain_key_store, KeyStoreId=UNKNOWN)
+    assert result == {
         "Retained": f"Key store {UNKNOWN} was retained and is disconnected. To use its keys, connect it:"
         f" aws kms connect-custom-key-store --custom-key-store-id {UNKNOWN}"
     }
-    assert answer["Retained"] in caplog.text
+    assert result["Retained"] in caplog.text
 
 
 @pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED", "FAILED"])

@@ -119,11 +119,11 @@ def test_find_key_store_recognizes_a_lost_creation_by_the_password(
 def test_find_key_store_ignores_another_key_store_of_the_name(
     account: Account, cluster: str
 ) -> None:
-    foreign = account.add_store(cluster)
+    other = account.add_store(cluster)
     account.put(PASSWORD_SECRET, "Another1")
     save_claim()
     assert find_key_store(account)["State"] == "NOT_FOUND"
-    assert key_store_ids(account) == [foreign]
+    assert key_store_ids(account) == [other]
     assert (read_claim() or {})["KeyStoreId"] == ""
 
 
@@ -198,9 +198,9 @@ def test_claim_key_store_refuses_a_name_that_is_taken(
     account: Account, cluster: str, wanted: str
 ) -> None:
     key_store_id = key_store_in(account, cluster, wanted)
-    with pytest.raises(ParameterError) as refusal:
+    with pytest.raises(ParameterError) as error:
         claim_key_store(account, cluster)
-    assert str(refusal.value) == (
+    assert str(error.value) == (
         f"ClaimKeyStore: pKeyStoreName: a key store named store already exists ({key_store_id}, {wanted})"
         f" and was not changed. Choose another name. [{cluster}]"
     )

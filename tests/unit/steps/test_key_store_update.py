@@ -69,8 +69,8 @@ def test_check_key_store_update_finds_another_name(
     account: Account, cluster: str, wanted: str
 ) -> None:
     key_store_id = key_store_in(account, cluster, wanted)
-    answer = update_checked(account, key_store_id, cluster, "new")
-    assert (answer["NeedsRename"], answer["NeedsMove"]) == (True, False)
+    result = update_checked(account, key_store_id, cluster, "new")
+    assert (result["NeedsRename"], result["NeedsMove"]) == (True, False)
 
 
 @pytest.mark.parametrize("wanted", ["CONNECTING", "FAILED", "DISCONNECTING"])
@@ -93,9 +93,9 @@ def test_check_key_store_update_refuses_a_name_that_is_taken(
     ):
         update_checked(account, key_store_id, cluster, "theirs")
     account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    answer = update_checked(account, key_store_id, cluster, "theirs")
-    assert (answer["IsChangeable"], answer["NeedsRename"]) == (False, False)
-    assert "pKeyStoreName" in answer["Warnings"]
+    result = update_checked(account, key_store_id, cluster, "theirs")
+    assert (result["IsChangeable"], result["NeedsRename"]) == (False, False)
+    assert "pKeyStoreName" in result["Warnings"]
 
 
 def test_check_key_store_update_refuses_an_unrelated_cluster(
@@ -124,8 +124,8 @@ def test_a_key_store_moves_to_a_cluster_restored_from_its_backup(
     account.add_hsm(cluster, ZONES[2])
     relative = relative_of(account, cluster)
     key_store_id = account.add_store(cluster)
-    answer = update_checked(account, key_store_id, relative)
-    assert (answer["NeedsRename"], answer["NeedsMove"]) == (False, True)
+    result = update_checked(account, key_store_id, relative)
+    assert (result["NeedsRename"], result["NeedsMove"]) == (False, True)
     for _ in range(2):
         assert moved(account, key_store_id, relative) == {}
         assert account.store(key_store_id)["CloudHsmClusterId"] == relative
@@ -154,9 +154,9 @@ def test_check_key_store_update_accepts_the_rollback_of_a_missing_key_store(
     account: Account,
 ) -> None:
     account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
-    answer = update_checked(account, "", UNKNOWN_CLUSTER, physical_id=UNKNOWN)
-    assert (answer["IsChangeable"], answer["Rollback"]) == (False, True)
-    assert f"{UNKNOWN} no longer exists" in answer["Warnings"]
+    result = update_checked(account, "", UNKNOWN_CLUSTER, physical_id=UNKNOWN)
+    assert (result["IsChangeable"], result["Rollback"]) == (False, True)
+    assert f"{UNKNOWN} no longer exists" in result["Warnings"]
 
 
 # ---- rename_key_store, move_key_store

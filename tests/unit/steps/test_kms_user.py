@@ -91,8 +91,8 @@ def test_the_password_is_not_returned_or_logged(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     instance, _ = make_instance(account)
-    answer = password_created(account, instance)
-    assert (account.text(PASSWORD_SECRET) or "?") not in f"{answer} {caplog.text}"
+    result = password_created(account, instance)
+    assert (account.text(PASSWORD_SECRET) or "?") not in f"{result} {caplog.text}"
 
 
 @pytest.mark.parametrize("operation", ["CreateSecret", "PutResourcePolicy"])
@@ -138,8 +138,8 @@ def test_create_password_refuses_a_profile_without_role(account: Account) -> Non
     boto3.client("iam").remove_role_from_instance_profile(
         InstanceProfileName="client-profile", RoleName="client"
     )
-    words = f"pClientInstanceId: the instance profile client-profile of {instance} has no role"
-    with pytest.raises(ParameterError, match=words):
+    message = f"pClientInstanceId: the instance profile client-profile of {instance} has no role"
+    with pytest.raises(ParameterError, match=message):
         password_created(account, instance)
     assert account.secret_names() == []
 

@@ -26,7 +26,7 @@ def group_of(account: Account, cluster_id: str) -> str:
 
 
 def rules(account: Account, group: str, direction: str = "IpPermissions") -> dict[str, str]:
-    """The groups that TCP 2223 to 2225 is open to, each with the description of the rule."""
+    """The groups with access to TCP 2223-2225, each with the description of its rule."""
     found = account.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]
     return {
         pair["GroupId"]: pair.get("Description", "")
@@ -96,16 +96,16 @@ def test_admit_client_restores_a_removed_rule(account: Account) -> None:
 
 
 def test_admit_client_revokes_a_replaced_client(account: Account) -> None:
-    cluster_id, former, ours = (
+    cluster_id, replaced, ours = (
         account.uninitialized(),
-        account.group("former"),
+        account.group("replaced"),
         account.group("client"),
     )
     theirs = group_of(account, cluster_id)
-    account.run(network.admit_client, **of(cluster_id, former))
+    account.run(network.admit_client, **of(cluster_id, replaced))
     account.run(network.admit_client, **of(cluster_id, ours))
     assert rules(account, theirs) == {theirs: "", ours: "hsm-lifecycle client"}
-    account.ec2.delete_security_group(GroupId=former)
+    account.ec2.delete_security_group(GroupId=replaced)
 
 
 def test_admit_client_retains_rules_of_operators(account: Account) -> None:
@@ -120,12 +120,12 @@ def test_admit_client_retains_rules_of_operators(account: Account) -> None:
 
 
 def test_admit_client_accepts_that_a_replaced_client_is_already_revoked(account: Account) -> None:
-    cluster_id, former, ours = (
+    cluster_id, replaced, ours = (
         account.uninitialized(),
-        account.group("former"),
+        account.group("replaced"),
         account.group("client"),
     )
-    account.run(network.admit_client, **of(cluster_id, former))
+    account.run(network.admit_client, **of(cluster_id, replaced))
     account.faults.inject(
         {
             "operation": "RevokeSecurityGroupIngress",
@@ -134,7 +134,7 @@ def test_admit_client_accepts_that_a_replaced_client_is_already_revoked(account:
         }
     )
     account.run(network.admit_client, **of(cluster_id, ours))
-    assert former not in rules(account, group_of(account, cluster_id))
+    assert replaced not in rules(account, group_of(account, cluster_id))
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,16 @@ def test_admit_client_quotes_the_refusal_of_aws(
 ) -> None:
     cluster_id, ours = account.uninitialized(), account.group("client")
     account.faults.inject(
-        {"operation": "AuthorizeSecurityGroupIngress", "code": code, "message": "words of AWS"}
+        {
+            "operation": "AuthorizeSecurityGroupIngress",
+            "code": code,
+            "message": "the message of AWS",
+        }
     )
     with pytest.raises(error) as refusal:
         account.run(network.admit_client, **of(cluster_id, ours))
     assert str(refusal.value) == (
-        f"AdmitClient: AuthorizeSecurityGroupIngress: {code}: words of AWS [{cluster_id}]"
+        f"AdmitClient: AuthorizeSecurityGroupIngress: {code}: the message of AWS [{cluster_id}]"
     )
 
 

@@ -22,7 +22,7 @@ from tests.support.account import (
 
 
 def of_stack(**more: Any) -> Json:
-    """What most states hand to a step of this stack."""
+    """The event of a step of this stack."""
     return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
 
 
@@ -36,7 +36,7 @@ def test_check_creation_accepts_the_defaults(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         ({"HsmsPerSubnet": "0"}, "pHsmsPerSubnet: .* at least one HSM .* update to 0"),
         ({"HsmsPerSubnet": "10"}, "pHsmsPerSubnet: 10 in each of 3"),
@@ -47,9 +47,9 @@ def test_check_creation_accepts_the_defaults(account: Account) -> None:
     ],
 )
 def test_check_creation_refuses_impossible_parameters(
-    account: Account, overrides: Json, words: str
+    account: Account, overrides: Json, message: str
 ) -> None:
-    with pytest.raises(ParameterError, match=words):
+    with pytest.raises(ParameterError, match=message):
         account.run(
             preflight.check_creation, **of_stack(ResourceProperties=account.properties(**overrides))
         )
@@ -64,10 +64,10 @@ def check_subnets(account: Account, *subnets: str) -> None:
 def test_check_creation_refuses_two_subnets_in_one_zone(account: Account) -> None:
     first, second, _ = account.subnets
     same_zone = account.subnet(ZONES[0], 9)
-    with pytest.raises(ParameterError, match=r"pSubnets: .* are both in us-east-1a") as refusal:
+    with pytest.raises(ParameterError, match=r"pSubnets: .* are both in us-east-1a") as error:
         check_subnets(account, first, second, same_zone)
-    assert first in str(refusal.value)
-    assert same_zone in str(refusal.value)
+    assert first in str(error.value)
+    assert same_zone in str(error.value)
 
 
 def test_check_creation_refuses_subnets_of_two_vpcs(account: Account) -> None:
@@ -114,7 +114,7 @@ def test_check_creation_refuses_too_many_tags(
 
 
 def make_backup(account: Account) -> Json:
-    """A backup of a cluster of this account, just begun."""
+    """A backup of this account's cluster, still in progress."""
     cluster_id = account.restored(ZONES[0], ZONES[1])
     account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
     (backup,) = account.hsm.describe_backups(Filters={"clusterIds": [cluster_id]})["Backups"]
@@ -141,10 +141,10 @@ def test_check_creation_returns_the_secrets_named_by_parameters(account: Account
     backup = make_backup(account)
     account.wait(TIMINGS.create_backup)
     source = secret_store.names(SYSTEM, backup["ClusterId"])
-    answer = checked(account, backup["BackupId"], BackupCaCertSecretName="old/ca")
-    assert answer["BackupSecrets"] == {"CaCertificate": "old/ca", "Password": source.password}
-    answer = checked(account, backup["BackupId"], BackupAdminPasswordSecretName="old/admin")
-    assert answer["BackupSecrets"] == {
+    result = checked(account, backup["BackupId"], BackupCaCertSecretName="old/ca")
+    assert result["BackupSecrets"] == {"CaCertificate": "old/ca", "Password": source.password}
+    result = checked(account, backup["BackupId"], BackupAdminPasswordSecretName="old/admin")
+    assert result["BackupSecrets"] == {
         "CaCertificate": source.ca_certificate,
         "Password": "old/admin",
     }

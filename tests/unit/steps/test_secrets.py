@@ -133,11 +133,13 @@ def test_create_secrets_quotes_the_refusal_of_aws(
     account: Account, code: str, error: type[Exception]
 ) -> None:
     cluster_id = account.uninitialized()
-    account.faults.inject({"operation": "CreateSecret", "code": code, "message": "words of AWS"})
+    account.faults.inject(
+        {"operation": "CreateSecret", "code": code, "message": "the message of AWS"}
+    )
     with pytest.raises(error) as refusal:
         account.run(secrets.create_secrets, **of(cluster_id))
     assert str(refusal.value) == (
-        f"CreateSecrets: CreateSecret: {code}: words of AWS [{cluster_id}]"
+        f"CreateSecrets: CreateSecret: {code}: the message of AWS [{cluster_id}]"
     )
 
 
@@ -145,9 +147,9 @@ def test_the_admin_password_is_not_returned_or_logged(
     account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster_id = account.uninitialized()
-    answer = account.run(secrets.create_secrets, **of(cluster_id))
+    result = account.run(secrets.create_secrets, **of(cluster_id))
     login = json.loads(account.text(secret_store.names(SYSTEM, cluster_id).password) or "")
-    assert login["password"] not in f"{answer} {caplog.text}"
+    assert login["password"] not in f"{result} {caplog.text}"
 
 
 def test_create_secrets_refuses_another_stacks_cluster(account: Account) -> None:
@@ -330,7 +332,7 @@ def test_delete_secrets_deletes_all_without_backups(account: Account) -> None:
 
 
 def test_delete_secrets_ignores_other_clusters(account: Account) -> None:
-    other = "cluster-aaaaaaaaaaab"  # the longer name begins like the shorter one
+    other = "cluster-aaaaaaaaaaab"  # one name is a prefix of the other
     fill(account, UNKNOWN)
     fill(account, other)
     deleted(account, UNKNOWN, has_backups=False)
