@@ -81,7 +81,7 @@ check-docs: $(ENVIRONMENT) ## fail if `make docs` would change a document
 check: lint check-docs test ## run lint, check-docs and test, as CI does
 
 .PHONY: build
-build: $(ZIP) ## build the Lambda zip, reproducibly
+build: $(ZIP) $(REHEARSAL) ## build the zips for Lambda and for tests, reproducibly
 
 .PHONY: package
 package: needs-BUCKET $(INGREDIENTS) ## upload artifacts and write deployable templates; BUCKET=, optionally TEMPLATE=
