@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import Any
 
+import pytest
+
 from hsm_lifecycle import secret_store
 from tests.templates.template import TEMPLATES
 
@@ -168,6 +170,56 @@ def test_parameters_match_the_contract_in_type_default_and_constraints() -> None
         for template in TEMPLATES
     }
     assert found == PARAMETERS
+
+
+def holds(condition: Any, values: dict[str, Any]) -> bool:
+    """The value of a condition of Rules; `values` has the parameters."""
+    ((function, arguments),) = condition.items()
+    if function == "Fn::Not":
+        return not holds(arguments[0], values)
+    assert function == "Fn::Equals"
+    left, right = (values[one["Ref"]] if isinstance(one, dict) else one for one in arguments)
+    return bool(left == right)
+
+
+PKI = {"pUseExternalPkiProcess": "true"}
+READY = {"pExternallyProvidedCertsReady": "true"}
+BACKUP = {"pBackupId": "backup-222222222222"}
+SDK3 = {"pClientPkg": "cloudhsm-client"}
+HSM1 = {"pHsmType": "hsm1.medium"}
+URL = {"pClientPkgUrl": "https://example.com/client.rpm"}
+SHA256 = {"pClientPkgSha256": "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "failed"),
+    [
+        ({}, []),
+        (PKI | READY, []),
+        (READY, ["CertificatesReadyRequiresExternalPki"]),
+        (BACKUP, []),
+        (BACKUP | PKI, ["BackupExcludesExternalPki"]),
+        (SDK3 | HSM1 | URL | SHA256, []),
+        (SDK3 | HSM1, ["ClientSdk3RequiresHsm1AndUrl"]),
+        (SDK3 | URL | SHA256, ["ClientSdk3RequiresHsm1AndUrl"]),
+        (URL | SHA256, []),
+        (URL, ["PackageUrlRequiresSha256"]),
+        (SHA256, ["PackageSha256RequiresUrl"]),
+    ],
+)
+def test_rules_reject_parameters_that_exclude_each_other(
+    parameters: dict[str, str], failed: list[str]
+) -> None:
+    (template,) = (one for one in TEMPLATES if one.name == "cloudhsm.yml")
+    defaults = {name: one.get("Default") for name, one in template.parameters.items()}
+    values = {**defaults, **parameters}
+    assert [
+        rule
+        for rule, body in template.body["Rules"].items()
+        if holds(body["RuleCondition"], values)
+        for assertion in body["Assertions"]
+        if not holds(assertion["Assert"], values)
+    ] == failed
 
 
 def test_the_custom_resource_matches_the_contract_in_name_and_type() -> None:

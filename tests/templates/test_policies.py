@@ -24,6 +24,12 @@ CONDITION_KEYS = {
     r"aws:SourceAccount": "the service acts for other accounts too",
     r"aws:SourceArn": "the service acts for other resources too",
 }
+# Statements about the resources of any cluster without a condition on the stack's tag, and why.
+UNTAGGED = {
+    "DescribeClusterSecrets": "a secret that does not exist has no tags",
+    "ReadBackupSecrets": "the stack that created the backup created its secrets",
+}
+_STACK_TAG = re.compile(r"aws:(Request|Resource)Tag/hsm-lifecycle:stack-id")
 _EXPLAINED_STAR = re.compile(r"'\*' # \S.* https://\S+$")
 
 STATEMENTS: list[tuple[str, Statement]] = [
@@ -76,6 +82,19 @@ def test_conditions_use_keys_that_can_be_false_without_set_operators_or_wildcard
         or "*" in str(value)
     ]
     assert wrong == []
+
+
+def test_resources_of_any_cluster_are_restricted_to_those_with_the_stacks_tag() -> None:
+    unrestricted = {
+        statement["Sid"]
+        for _, statement in STATEMENTS
+        if re.search(r"cluster[-/]\*", str(statement["Resource"]))
+        and not any(
+            _STACK_TAG.fullmatch(key) and value == {"Ref": "AWS::StackId"}
+            for key, value in statement.get("Condition", {}).get("StringEquals", {}).items()
+        )
+    }
+    assert unrestricted == set(UNTAGGED)
 
 
 def test_arns_name_the_partition_and_the_account_of_the_stack() -> None:

@@ -300,6 +300,16 @@ def test_delete_hsm_finds_an_hsm_that_aws_replaced(account: Account) -> None:
     assert states[new_id] == "DELETE_IN_PROGRESS"
 
 
+def test_delete_hsm_deletes_an_hsm_that_aws_replaces_meanwhile(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0], ZONES[1])
+    hsm = account.listed(cluster_id)[0]
+    with account.lagging():  # the step still sees the old ID, which DeleteHsm would refuse
+        new_id = account.hsms.provider().replace_hsm(hsm["HsmId"])
+        deleted(account, cluster_id, hsm["EniId"])
+    states = {one["HsmId"]: one["State"] for one in account.listed(cluster_id)}
+    assert states[new_id] == "DELETE_IN_PROGRESS"
+
+
 def test_delete_hsm_is_idempotent(account: Account) -> None:
     cluster_id = account.restored(ZONES[0], ZONES[1])
     eni_id = account.listed(cluster_id)[0]["EniId"]
