@@ -1,4 +1,4 @@
-"""The documents name only what exists."""
+"""Documents name only existing files, headings, commands, scenarios and facts."""
 
 from __future__ import annotations
 
@@ -38,19 +38,25 @@ def code_in(text: str) -> str:
 
 
 def paths_in(text: str) -> Iterator[str]:
-    """What looks like a file of the repository and stands in code."""
+    """Paths of the repository in code blocks and code spans."""
     for word in re.split(r"[\s`'\"(){}=,;]+", code_in(text)):
         path = word.rstrip(".:")
         if path.split("/")[0] in TOP and "/" in path and not set("<>$…") & set(path):
             yield path
 
 
-def links_in(document: Path) -> Iterator[str]:
-    """Where the relative links of a document lead."""
-    for target in _LINK.findall(document.read_text()):
-        if "://" not in target:
-            path = document.parent / target.partition("#")[0]
-            yield path.resolve().relative_to(ROOT).as_posix()
+def links_in(document: Path) -> Iterator[tuple[Path, str]]:
+    """The target and the fragment, "" without one, of each relative link."""
+    for link in _LINK.findall(document.read_text()):
+        if "://" not in link:
+            path, _, fragment = link.partition("#")
+            yield (document.parent / path).resolve() if path else document, fragment
+
+
+def anchors(document: Path) -> set[str]:
+    """The fragments by which GitHub links to the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def targets() -> set[str]:
@@ -61,8 +67,17 @@ def test_every_path_exists() -> None:
     assert [
         (document.name, path)
         for document in DOCUMENTS
-        for path in (*paths_in(document.read_text()), *links_in(document))
+        for path in paths_in(document.read_text())
         if not list(ROOT.glob(path))
+    ] == []
+
+
+def test_every_link_leads_to_a_file_and_a_heading() -> None:
+    assert [
+        (document.name, path.name, fragment)
+        for document in DOCUMENTS
+        for path, fragment in links_in(document)
+        if not path.exists() or (fragment and fragment not in anchors(path))
     ] == []
 
 
@@ -75,7 +90,7 @@ def test_every_make_target_exists() -> None:
     ] == []
 
 
-def test_every_module_to_run_exists() -> None:
+def test_every_python_module_in_a_command_exists() -> None:
     assert [
         (document.name, module)
         for document in DOCUMENTS
@@ -85,23 +100,23 @@ def test_every_module_to_run_exists() -> None:
     ] == []
 
 
-def test_no_document_names_a_path_of_a_machine() -> None:
+def test_no_document_has_an_absolute_path_of_a_workstation() -> None:
     path = re.compile(r"(?<![\w.])/(root|home|work|tmp)/")
     assert [document.name for document in DOCUMENTS if path.search(document.read_text())] == []
 
 
 def facts() -> list[str]:
-    """The numbers of docs/aws-behaviour.md, in order; a fact without a status has none."""
+    """The numbers of all facts with a valid status, in order."""
     return _FACT.findall((ROOT / "docs" / "aws-behaviour.md").read_text())
 
 
-def test_every_fact_has_a_number_of_its_own_and_a_status() -> None:
+def test_every_fact_has_a_unique_number_and_a_status() -> None:
     text = (ROOT / "docs" / "aws-behaviour.md").read_text()
     assert re.findall(r"^- \*\*(.+?)\*\*", text, re.MULTILINE) == facts()
     assert sorted(set(facts())) == sorted(facts())
 
 
-def test_every_fact_that_is_cited_exists() -> None:
+def test_every_cited_fact_exists() -> None:
     known = set(facts())
     sources = [path for top in TOP for kind in SOURCES for path in (ROOT / top).rglob(kind)]
     assert [
@@ -113,18 +128,16 @@ def test_every_fact_that_is_cited_exists() -> None:
     assert len(sources) > 200
 
 
-def test_the_readme_names_the_two_commands() -> None:
-    commands = code_in((ROOT / "README.md").read_text())
-    assert "make rehearse" in commands
-    assert "make test" in commands
+def test_the_readme_starts_with_status_cost_and_commands() -> None:
+    first_screen = "\n".join((ROOT / "README.md").read_text().splitlines()[:40])
+    expected = ["make rehearse", "make test", "costs money", "not been run on AWS"]
+    assert [text for text in expected if text not in first_screen] == []
 
 
-def test_every_document_is_reached_from_another() -> None:
-    reached = {path for document in DOCUMENTS for path in links_in(document)}
-    decisions = {path.relative_to(ROOT).as_posix() for path in DECISIONS}
-    documents = {path.relative_to(ROOT).as_posix() for path in DOCUMENTS}
-    assert documents - decisions - {"README.md"} <= reached
-    assert "docs/decisions" in reached
+def test_the_readme_links_every_document() -> None:
+    linked = {path for path, _ in links_in(ROOT / "README.md")}
+    expected = {*DOCUMENTS, ROOT / "docs" / "decisions"} - {*DECISIONS, ROOT / "README.md"}
+    assert expected - linked == set()
 
 
 def test_the_scenario_table_lists_every_scenario() -> None:
@@ -133,7 +146,7 @@ def test_the_scenario_table_lists_every_scenario() -> None:
     assert named == set(SCENARIOS)
 
 
-def test_a_decision_has_a_status_a_context_a_decision_and_consequences() -> None:
+def test_every_decision_has_the_same_sections() -> None:
     headings = ["Status", "## Context", "## Decision", "## Consequences"]
     assert [
         path.name
@@ -149,7 +162,7 @@ def test_decisions_are_numbered_without_a_gap() -> None:
     ]
 
 
-def test_paths_are_found_in_code_of_every_kind() -> None:
+def test_paths_are_found_in_code_spans_and_both_kinds_of_code_blocks() -> None:
     text = (
         "scripts/prose.py `scripts/a.py` [a](b)\n\n    make test TESTS=tests/b\n```\ndocs/*.md\n```"
     )
