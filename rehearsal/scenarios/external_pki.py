@@ -91,7 +91,7 @@ def external_pki_rejected(driver: StackDriver) -> None:
         _expect_waiting(driver, "CREATE_COMPLETE")
 
     with driver.step("Update without certificates"):
-        _expect_rejected(driver, "cluster-cert does not exist or holds no text")
+        _expect_rejected(driver, "cluster-cert does not exist or has no text value")
 
     for what, pair, message in _invalid_pairs(driver):
         with driver.step(f"Update with {what}"):

@@ -133,7 +133,7 @@ def key_store_moved(driver: StackDriver) -> None:
         (
             "Move to a nonexistent cluster",
             {"pCloudHsmClusterId": "cluster-2222222222a", "pKeyStoreName": "moved keys"},
-            ("pCloudHsmClusterId", "there is no cluster"),
+            ("pCloudHsmClusterId", "does not exist"),
         ),
         (
             "Move, with the name of another key store",
@@ -223,7 +223,7 @@ def key_store_not_owned(driver: StackDriver) -> None:
     store = KeyStoreDriver(driver, store.stack.parameters)
 
     for title, parameters, reason in (
-        ("the name is taken", restored.parameters, ("pKeyStoreName", "left alone")),
+        ("the name is taken", restored.parameters, ("pKeyStoreName", "was not changed")),
         ("the cluster is taken", {}, ("pCloudHsmClusterId", "already")),
         (
             "a related cluster is taken",
