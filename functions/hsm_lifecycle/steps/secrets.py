@@ -62,8 +62,9 @@ def check_secrets(event: Event) -> dict[str, Any]:
     ):
         if not secret_store.exists(name):
             raise SecretNotFoundError(
-                f"The secret {name} is gone. Store {content} in it again with the tag"
-                f" {ownership.STACK_TAG}, then set pReconcile to a new value."
+                # Longer messages would be cut, see failure_reason.
+                f"The secret {name} is gone. Store {content} with the tag"
+                f" {ownership.STACK_TAG}, then set a new pReconcile."
             )
     return {}
 
