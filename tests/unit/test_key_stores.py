@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from hsm_lifecycle import key_stores
 from tests.support.account import (
     Account,
@@ -18,7 +16,6 @@ def test_find_returns_the_key_store_with_the_id(account: Account, cluster: str) 
     assert found["CustomKeyStoreName"] == NAME
 
 
-@pytest.mark.parametrize("key_store_id", [*NO_IDS, UNKNOWN])
-def test_find_returns_none_for_other_ids(account: Account, cluster: str, key_store_id: str) -> None:
+def test_find_returns_none_for_other_ids(account: Account, cluster: str) -> None:
     account.add_store(cluster)
-    assert key_stores.find(key_store_id) is None
+    assert [name for name in (*NO_IDS, UNKNOWN) if key_stores.find(name) is not None] == []

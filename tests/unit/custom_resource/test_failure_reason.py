@@ -35,7 +35,7 @@ def test_a_fail_states_cause_is_found_at_any_depth(levels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "sentence"),
+    ("end", "reason"),
     [
         (
             {"Status": "TIMED_OUT", "Error": "States.Timeout"},
@@ -48,8 +48,8 @@ def test_a_fail_states_cause_is_found_at_any_depth(levels: int) -> None:
         ),
     ],
 )
-def test_an_execution_without_a_cause_gets_a_reason(end: dict[str, str], sentence: str) -> None:
-    assert failure_reason.of(failed("States.TaskFailed", description(**end))) == sentence
+def test_an_execution_without_a_cause_gets_a_reason(end: dict[str, str], reason: str) -> None:
+    assert failure_reason.of(failed("States.TaskFailed", description(**end))) == reason
 
 
 def test_a_failure_without_a_cause_is_named() -> None:

@@ -87,13 +87,11 @@ def test_find_cluster_uses_the_physical_id(account: Account) -> None:
     }
 
 
-@pytest.mark.parametrize("physical_id", [*NO_IDS, None])
-def test_find_cluster_uses_the_tags_without_a_cluster_id(
-    account: Account, physical_id: str | None
-) -> None:
+def test_find_cluster_uses_the_tags_without_a_cluster_id(account: Account) -> None:
     cluster_id = account.uninitialized()
-    found = account.run(cluster_steps.find_cluster, **looked_for(physical_id))
-    assert (found["Id"], found["LastKnownId"]) == (cluster_id, cluster_id)
+    for physical_id in (*NO_IDS, None):
+        found = account.run(cluster_steps.find_cluster, **looked_for(physical_id))
+        assert (found["Id"], found["LastKnownId"]) == (cluster_id, cluster_id), physical_id
 
 
 def test_find_cluster_prefers_the_physical_id_to_the_tags(account: Account) -> None:
