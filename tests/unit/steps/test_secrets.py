@@ -268,8 +268,8 @@ def test_check_secrets_needs_only_the_ca_certificate_and_the_password(account: A
 @pytest.mark.parametrize(
     ("end", "remedy"),
     [
-        ("customer-ca-cert", "Store customerCA.crt of a client in it again"),
-        ("initial-crypto-officer-password", "Store the admin's password in it again"),
+        ("customer-ca-cert", "Store customerCA.crt of a client with the tag"),
+        ("initial-crypto-officer-password", "Store the admin's password with the tag"),
     ],
 )
 def test_check_secrets_names_a_missing_secret_and_the_remedy(
@@ -284,7 +284,8 @@ def test_check_secrets_names_a_missing_secret_and_the_remedy(
     assert message.startswith(f"CheckSecrets: The secret {name} is gone. ")
     assert remedy in message
     assert "hsm-lifecycle:stack-id" in message
-    assert message.endswith(f"set pReconcile to a new value. [{UNKNOWN}]")
+    assert message.endswith(f"set a new pReconcile. [{UNKNOWN}]")
+    assert len(f"SecretNotFoundError: {message}") <= 240  # else failure_reason cuts the remedy
 
 
 @pytest.mark.parametrize("end", ["customer-ca-cert", "initial-crypto-officer-password"])
