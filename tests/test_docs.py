@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from localaws import server
+from localaws.admin_api import AWS_EVENTS, AdminApi
+from localaws.core.faults import KINDS
 from rehearsal.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[1]
@@ -167,3 +171,28 @@ def test_paths_are_found_in_code_spans_and_both_kinds_of_code_blocks() -> None:
         "scripts/prose.py `scripts/a.py` [a](b)\n\n    make test TESTS=tests/b\n```\ndocs/*.md\n```"
     )
     assert list(paths_in(text)) == ["scripts/a.py", "tests/b", "docs/*.md"]
+
+
+def rows(heading: str) -> str:
+    """The first cells of the table under a heading of docs/development.md."""
+    text = (ROOT / "docs" / "development.md").read_text()
+    section = text.split(f"### {heading}\n")[1].split("\n#")[0]
+    return "\n".join(re.findall(r"^\| (`.*?) \|", section, re.MULTILINE))
+
+
+def test_the_start_arguments_of_the_local_aws_are_documented() -> None:
+    found = set(re.findall(r"(--[\w-]+)", rows("Start arguments")))
+    options = {option for action in server.parser()._actions for option in action.option_strings}
+    assert found == options - {"-h", "--help"}
+
+
+def test_the_admin_api_is_documented() -> None:
+    found = re.findall(r"`(GET|POST) (/[\w-]+)`", rows("Admin API"))
+    emulator: Any = None  # not used until a request
+    assert set(found) == set(AdminApi(emulator, "").routes)
+
+
+def test_every_fault_and_aws_event_is_documented() -> None:
+    assert set(re.findall(r'`\{"(\w+)"', rows("Faults"))) == set(KINDS)
+    found = re.findall(r'`(?:\{")?(\w+)(?=`|": \{)', rows("AWS events"))
+    assert sorted(found) == sorted(AWS_EVENTS)
