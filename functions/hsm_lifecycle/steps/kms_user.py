@@ -25,8 +25,8 @@ def create_password(event: Event) -> dict[str, Any]:
     )
     if secret and secret["IsDeleted"]:
         raise TransientError(
-            f"The secret {name} is still being deleted. If it does not disappear: aws"
-            f" secretsmanager delete-secret --force-delete-without-recovery --secret-id {name}"
+            f"The secret {name} is still being deleted. If it remains: aws secretsmanager"
+            f" delete-secret --force-delete-without-recovery --secret-id {name}"
         )
     if secret is None:
         tags = [{"Key": ownership.STACK_TAG, "Value": event["StackId"]}]
