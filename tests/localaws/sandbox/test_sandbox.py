@@ -54,7 +54,8 @@ def test_what_a_script_writes_stays_in_the_sandbox(sandbox: Sandbox) -> None:
     name = str(uuid.uuid4())
     paths = [f"{directory.rstrip('/')}/{name}" for directory in (*DIRECTORIES, sys.prefix)]
     sandbox.run("\n".join(f"echo {path} > {path}" for path in paths))
-    assert [path for path in paths if Path(path).exists()] == []
+    # Unlike Path.exists, it returns False in a directory that an ordinary user may not read.
+    assert [path for path in paths if os.path.exists(path)] == []
     # An overlay lets an ordinary user not write everywhere.
     may_fail = set() if os.geteuid() == 0 else {f"/usr/share/{name}", f"{sys.prefix}/{name}"}
     written = sandbox.run(f"cat {' '.join(paths)}").stdout.splitlines()
