@@ -79,7 +79,7 @@ def test_exit_leaves_no_process_and_no_file() -> None:
     assert not scratch.exists()
 
 
-def test_the_server_ends_when_its_parent_is_killed() -> None:
+def test_the_server_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     program = """
         import os, signal
         from localaws.client import LocalAws
@@ -90,6 +90,7 @@ def test_the_server_ends_when_its_parent_is_killed() -> None:
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         text=True,
         capture_output=True,
         check=False,
