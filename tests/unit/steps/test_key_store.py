@@ -491,8 +491,8 @@ def test_retain_key_store_logs_how_to_connect_it(
 ) -> None:
     result = account.run(key_store.retain_key_store, KeyStoreId=UNKNOWN)
     assert result == {
-        "Retained": f"Key store {UNKNOWN} was retained and is disconnected. To use its keys, connect it:"
-        f" aws kms connect-custom-key-store --custom-key-store-id {UNKNOWN}"
+        "Retained": f"Key store {UNKNOWN} was retained and is disconnected. To use its keys,"
+        f" connect it: aws kms connect-custom-key-store --custom-key-store-id {UNKNOWN}"
     }
     assert result["Retained"] in caplog.text
 

@@ -197,8 +197,8 @@ def test_claim_key_store_refuses_a_name_that_is_taken(
     with pytest.raises(ParameterError) as error:
         claim_key_store(account, cluster)
     assert str(error.value) == (
-        f"ClaimKeyStore: pKeyStoreName: a key store named store already exists ({key_store_id}, {wanted})"
-        f" and was not changed. Choose another name. [{cluster}]"
+        f"ClaimKeyStore: pKeyStoreName: a key store named store already exists"
+        f" ({key_store_id}, {wanted}) and was not changed. Choose another name. [{cluster}]"
     )
     assert read_claim() is None
     assert claim_key_store(account, cluster, "another") == {}
