@@ -145,7 +145,7 @@ class LocalAws:
             self._arguments += ["--timings", json.dumps(timings)]
         self._exit = contextlib.ExitStack()
         self._clients: dict[str, Any] = {}
-        # The templates (stacks.py) that are there with all that they name.
+        # The templates that have been uploaded with their artifacts.
         self.packaged: set[str] = set()
 
     def __enter__(self) -> Self:
