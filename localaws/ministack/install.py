@@ -12,16 +12,19 @@ from localaws.ministack import (
     execution_logs,
     gateway,
     iam,
+    iam_policies,
     instances,
     lambda_functions,
     nested_executions,
     network_interfaces,
     resources,
     security_groups,
+    service_models,
     services,
     state_machines,
     states_language,
     step_functions,
+    template_checks,
     templates,
 )
 from localaws.ministack.access import ministack
@@ -41,6 +44,7 @@ class Installed:
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
+        service_models.install()
         lambda_functions.install(emulator)
         events.install(emulator)
         executions = step_functions.install(emulator)
@@ -51,7 +55,9 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
+        template_checks.install()
         resources.install(emulator, providers, self._instances)
+        iam_policies.install()
 
     @property
     def application(self) -> Any:

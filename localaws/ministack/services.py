@@ -121,6 +121,7 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
         lambda action, params: providers.cloudhsm().call(action, params),
         with_keys_in_key_stores(providers.cloudhsm, handlers["kms"]),
     )
+    _responses._BOTOCORE_NAME["cloudhsm"] = "cloudhsmv2"
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
         "host_patterns": [r"cloudhsmv2\."],
@@ -166,7 +167,7 @@ def _injecting_faults(emulator: EmulatorState, service: str, handler: Handler) -
             with emulator.faults.during(action):
                 return await handler(method, path, headers, body, query)
         except ApiError as error:
-            return _error(service, headers, error)
+            return error_response(service, headers, error)
 
     return handle
 
@@ -180,7 +181,7 @@ def _query_action(headers: Any, body: bytes, query: Mapping[str, Any]) -> str:
     return parse_qs((body or b"").decode("utf-8", "replace")).get("Action", [""])[0]
 
 
-def _error(service: str, headers: Any, error: ApiError) -> Response:
+def error_response(service: str, headers: Any, error: ApiError) -> Response:
     """An error response in the service's protocol."""
     if error.code == "ConnectionLost":
         return _json_error(error)

@@ -134,7 +134,7 @@ def test_a_timeout_must_be_between_one_second_and_fifteen_minutes(
 ) -> None:
     resources = {"FunctionRole": role("lambda"), "Function": function("", Timeout=seconds)}
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
-    assert "Timeout" in stack.reason("Function")
+    assert "Timeout" in "".join([*stack.invalid_properties(), *stack.reasons("Function")])
 
 
 def test_a_function_with_an_existing_name_is_rejected(stack: SampleStack) -> None:

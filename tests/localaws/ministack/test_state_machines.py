@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from localaws.client import LocalAws
-from localaws.ministack.state_machines import LOG_ACTIONS, definition_errors
+from localaws.ministack.state_machine_definitions import definition_errors
+from localaws.ministack.state_machines import LOG_ACTIONS
 from tests.localaws.ministack.support import (
     Json,
     SampleStack,
@@ -78,7 +79,11 @@ def test_every_error_in_a_definition_is_found() -> None:
 def test_a_valid_definition_has_no_errors() -> None:
     states = {
         "A": {**TASK, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]},
-        "C": {"Type": "Choice", "Choices": [{"Next": "D"}], "Default": "E"},
+        "C": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "D"}],
+            "Default": "E",
+        },
         "D": {"Type": "Fail"},
         "E": {"Type": "Succeed"},
     }
