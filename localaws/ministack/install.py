@@ -62,7 +62,7 @@ class Installed:
     @property
     def application(self) -> Any:
         """The ASGI application."""
-        return ministack("app").app
+        return service_models.refusing_others(ministack("app").app)
 
     def network(self) -> dict[str, Any]:
         """The default VPC and its subnets, one in each of three zones."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from localaws.core.api_error import ApiError
 
-# Services as ministack calls them.
+# Services as requests are signed for them, which is what ministack calls them.
 SERVICES = frozenset(
     {
         "cloudformation",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -21,6 +22,7 @@ from localaws.ministack.services import error_response
 
 Response = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Response]]
+Application = Callable[[Any, Any, Any], Awaitable[None]]
 
 # The error code for a value that breaks a constraint, by service as ministack calls it.
 CODES = {
@@ -33,19 +35,45 @@ CODES = {
     "sts": "ValidationError",
 }
 DEFAULT_CODE = "ValidationException"
+# The service in the credential scope of a signature.
+CREDENTIAL = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
+# How ministack refuses the operations it lacks.
+UNKNOWN_ACTION = re.compile(rb"Unknown (?:\w+ )?action: (\w+)")
 
 _app = ministack("app")
 _responses = ministack("core.responses")
 
 
 def install() -> None:
-    """Check the requests of every service that is offered, and refuse those of the others."""
+    """Check the requests of every service that is offered."""
     handlers: dict[str, Handler] = _app.SERVICE_HANDLERS
-    for name, handler in list(handlers.items()):
-        if name in offered.SERVICES:
-            handlers[name] = _checking(name, handler)
-        else:
-            handlers[name] = _refusing(name)
+    for name in offered.SERVICES:
+        handlers[name] = _checking(name, handlers[name])
+
+
+def refusing_others(application: Application) -> Application:
+    """The ASGI application, for requests that are signed for an offered service."""
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        service = _signed_for(scope) if scope["type"] == "http" else ""
+        if not service or service in offered.SERVICES:
+            await application(scope, receive, send)
+            return
+        error = offered.not_offered(f"the service {service}")
+        sent = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        status, headers, body = error_response(service, sent, error)
+        listed = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": status, "headers": listed})
+        await send({"type": "http.response.body", "body": body})
+
+    return serve
+
+
+def _signed_for(scope: Mapping[str, Any]) -> str:
+    """The service in the credential scope of a request's signature; empty without one."""
+    authorization = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    found = CREDENTIAL.search(authorization)
+    return found[1] if found else ""
 
 
 def _checking(service: str, handler: Handler) -> Handler:
@@ -54,14 +82,12 @@ def _checking(service: str, handler: Handler) -> Handler:
             check(service, method, path, headers, body, query)
         except ApiError as error:
             return error_response(service, headers, error)
-        return await handler(method, path, headers, body, query)
-
-    return handle
-
-
-def _refusing(service: str) -> Handler:
-    async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Response:
-        return error_response(service, headers, offered.not_offered(f"the service {service}"))
+        response = await handler(method, path, headers, body, query)
+        unknown = UNKNOWN_ACTION.search(response[2]) if response[0] >= 400 else None
+        if unknown:
+            missing = offered.not_offered(f"{service}:{unknown[1].decode()}")
+            return error_response(service, headers, missing)
+        return response
 
     return handle
 
@@ -167,6 +193,13 @@ def _error(service: str, operation: str, found: Sequence[Violation]) -> ApiError
         return ApiError("SerializationException", shapes.message(found))
     if service == "ec2":
         return _ec2_error(found[0])
+    if service == "s3" and "." in found[0].path:
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+        return ApiError(
+            "MalformedXML",
+            "The XML you provided was not well-formed or did not validate against our published "
+            f"schema: {found[0]}",
+        )
     if service == "lambda" and [violation.path for violation in found] == ["runtime"]:
         return ApiError("InvalidParameterValueException", f"{found[0]} or be a valid ARN")
     return ApiError(code, shapes.message(found))

@@ -99,7 +99,7 @@ class SampleStack:
         return {
             "StackName": self.name,
             "TemplateBody": json.dumps({"Resources": resources, **sections}),
-            "Capabilities": ["CAPABILITY_IAM"],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value}
                 for key, value in (parameters or {}).items()
