@@ -61,7 +61,7 @@ class EmulatorState:
         return f"http://127.0.0.1:{self.ports.gateway}"
 
     def spawn(self, work: Callable[..., object], *arguments: Any) -> threading.Thread:
-        """Start work in a thread, in the caller's account and Region, once the clock grants its turn."""
+        """Start a thread in the caller's account and Region once the clock grants its turn."""
         context, turn = contextvars.copy_context(), self.clock.deferred_hold()
 
         def run() -> None:

@@ -119,7 +119,7 @@ class Faults:
             raise _error(fault)
 
     def lateness(self, operation: str) -> float | None:
-        """The seconds from an API call's lost response to its late effect; None if it is not late."""
+        """Seconds from an API call's lost response to its late effect; None if it is not late."""
         fault = self._take("late", lambda details: details["late"] == operation)
         return float(fault["seconds"]) if fault else None
 
@@ -153,7 +153,7 @@ class Faults:
             return self._agents.get(instance) or self._agents.get(None, "online")
 
     def second_delivery(self, request: str) -> Mapping[str, Any] | None:
-        """The fault by which this type's next custom resource request is delivered again, if any."""
+        """The fault that delivers this type's next custom resource request again, if any."""
         return self._take("deliver", lambda details: details.get("request", request) == request)
 
     def death(self, function: str, step: str, moment: str) -> bool:

@@ -1,6 +1,6 @@
 """A Lambda execution environment: runs a handler for one invocation after another.
 
-It is started with the number of a socket, on which it exchanges one JSON object a line with pool.py.
+Started with the number of a socket, on which it exchanges one JSON object a line with pool.py.
 Standard library only: a function imports from its zip and from the runtime's site-packages.
 `time.sleep` takes virtual time: the pool is asked to let it pass.
 """

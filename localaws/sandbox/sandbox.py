@@ -3,7 +3,7 @@
 A sandbox has a root directory of its own in memory (see sandbox.sh). It shows /usr, /etc and this
 Python of the machine, each under an overlay: absolute paths such as /opt/cloudhsm/bin work, what a
 script writes stays in the sandbox, and the machine's /root, /home, /tmp, /var and /opt are hidden.
-Every command runs through command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is
+Commands run through command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is
 raised, and no script ever runs on the machine itself.
 """
 

@@ -292,10 +292,8 @@ def test_an_incomplete_creation_with_a_key_is_retained_until_the_key_is_deleted(
     key = attempts.store.create_key()
     ended = attempts.create()
     assert ended["status"] == "FAILED"
-    assert (
-        f"connect-custom-key-store --custom-key-store-id {attempts.store.store()['CustomKeyStoreId']}"
-        in ended["cause"]
-    )
+    store_id = attempts.store.store()["CustomKeyStoreId"]
+    assert f"connect-custom-key-store --custom-key-store-id {store_id}" in ended["cause"]
     assert last_state(attempts.store, "create-key-store") == "KeyStoreHasKeys"
     attempts.store.connect_manually()
     attempts.store.use_key(key)

@@ -198,7 +198,8 @@ def _check_strength(what: str, certificate: x509.Certificate) -> None:
     )
     if not good:
         raise exceptions.invalid(
-            f"The key of {what} must be RSA with 2048, 3072 or 4096 bits, or on P-256, P-384 or P-521."
+            f"The key of {what} must be RSA with 2048, 3072 or 4096 bits, or on P-256, P-384 or"
+            " P-521."
         )
     if not isinstance(certificate.signature_hash_algorithm, HASHES):
         raise exceptions.invalid(

@@ -165,7 +165,7 @@ class Hsms:
             )
 
     def _deleted(self, cluster: Cluster, hsm: Hsm) -> None:
-        """List the HSM as DELETED for a while; it blocks DeleteCluster for longer (F1.28, F1.29)."""
+        """List the HSM as DELETED for a while; DeleteCluster waits longer (F1.28, F1.29)."""
         store = self._store
         store.move_hsm(cluster, hsm, "DELETED")
         store.ec2.delete_eni(hsm.eni_id)

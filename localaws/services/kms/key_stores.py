@@ -191,7 +191,7 @@ class KeyStores:
             raise ApiError("CustomKeyStoreNameInUseException", f"The name '{name}' is in use.")
 
     def _require_unused(self, cluster_id: str) -> str:
-        """The cluster's certificate; an error if a key store uses it or a related cluster (F4.10)."""
+        """The cluster's certificate; an error if a key store uses it or a relative (F4.10)."""
         cluster = self._store.find_cluster(cluster_id)
         if cluster is None:
             raise _no_cluster(cluster_id)

@@ -57,7 +57,8 @@ def errors(service: str, operation: str, **params: Any) -> list[str]:
             "CreateCluster",
             {"HsmType": "hsm2m.medium", "SubnetIds": ["subnet-1"]},
             "Value '[subnet-1]' at 'subnetIds' failed to satisfy constraint: Member must satisfy "
-            "constraint: [Member must satisfy regular expression pattern: subnet-[0-9a-fA-F]{8,17}]",
+            "constraint: [Member must satisfy regular expression pattern: "
+            "subnet-[0-9a-fA-F]{8,17}]",
         ),
         (
             "cloudhsmv2",

@@ -276,7 +276,8 @@ def test_destroying_ends_running_scripts(sandbox: Sandbox) -> None:
 
 def test_the_sandbox_ends_when_its_parent_is_killed(temporary: Path) -> None:
     program = (
-        "import os, signal; from localaws.sandbox.sandbox import Sandbox; sandbox = Sandbox('i-1', {});"
+        "import os, signal; from localaws.sandbox.sandbox import Sandbox;"
+        "sandbox = Sandbox('i-1', {});"
         "sandbox.run('setsid sleep 976543 &');"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -64,7 +64,8 @@ def test_a_request_must_not_overlap_a_running_worker(end: str) -> None:
     other = request("delete", "delete-b", start=11, end=20)
     assert violations(in_order(worker("Invoked", 9), worker(end, 10), *other)) == []
     assert violations(in_order(worker("Invoked", 9), *other, worker(end, 12))) == [
-        "cloudhsm-1-delete-cluster delete-b started while the function cloudhsm-1-cluster was running"
+        "cloudhsm-1-delete-cluster delete-b started while the function cloudhsm-1-cluster was"
+        " running"
     ]
 
 
