@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -32,6 +33,14 @@ RETRIER = frozenset(
     }
 )
 CATCHER = frozenset({"Assign", "Comment", "ErrorEquals", "Next", "Output", "ResultPath"})
+WAITS = frozenset({"Seconds", "SecondsPath", "Timestamp", "TimestampPath"})
+EXCLUSIVE = (
+    ("Cause", "CausePath"),
+    ("Error", "ErrorPath"),
+    ("HeartbeatSeconds", "HeartbeatSecondsPath"),
+    ("ItemProcessor", "Iterator"),
+    ("TimeoutSeconds", "TimeoutSecondsPath"),
+)
 # Where the payload templates of a state are, whose members named *.$ are paths.
 TEMPLATES = ("ItemSelector", "Parameters", "ResultSelector")
 
@@ -47,9 +56,23 @@ def definition_errors(definition: str) -> Iterator[str]:
         return
     if "${" in definition:
         yield "'SCHEMA_VALIDATION_FAILED: a placeholder was not substituted'"
-    yield from _schema_errors(machine)
-    if isinstance(machine, dict) and isinstance(machine.get("States", {}), dict):
+    errors = list(_schema_errors(machine))
+    yield from errors
+    # The other checks require what the schema does.
+    if not errors:
         yield from _machine_errors(machine, "/")
+        names = Counter(_names(machine))
+        for name in sorted(name for name, count in names.items() if count > 1):
+            yield f"'DUPLICATE_STATE_NAME: Duplicate State name: {name}'"
+
+
+def _names(machine: Json) -> Iterator[str]:
+    """The names of all states, which are unique in the whole state machine."""
+    for name, state in (machine.get("States") or {}).items():
+        yield name
+        nested = [state.get("ItemProcessor"), state.get("Iterator"), *state.get("Branches", [])]
+        for each in nested:
+            yield from _names(each or {})
 
 
 def _schema_errors(machine: Any) -> Iterator[str]:
@@ -123,9 +146,16 @@ def _state_errors(state: Json) -> Iterator[str]:
         if not _is_path(state[field]):
             yield f"Value of {field} is not a valid JSONPath"
     yield from _reference_errors("ResultPath", state)
-    for both in (("Error", "ErrorPath"), ("Cause", "CausePath")):
+    for both in EXCLUSIVE:
         if all(field in state for field in both):
             yield f"{' and '.join(both)} exclude each other"
+    if kind == "Wait" and len(WAITS & set(state)) != 1:
+        yield f"Exactly one of {', '.join(sorted(WAITS))} is needed"
+    if kind == "Choice" and not state.get("Choices"):
+        yield "Choices must not be empty"
+    timeout = state.get("TimeoutSeconds")
+    if timeout is not None and state.get("HeartbeatSeconds", 0) >= timeout:
+        yield "HeartbeatSeconds must be smaller than TimeoutSeconds"
     if state.get("QueryLanguage", "JSONPath") == "JSONPath":
         for field in TEMPLATES:
             yield from _template_errors(state.get(field))
