@@ -15,6 +15,7 @@ from localaws.ministack import (
     iam_policies,
     instances,
     lambda_functions,
+    lambda_limits,
     nested_executions,
     network_interfaces,
     resources,
@@ -46,6 +47,7 @@ class Installed:
         services.install(emulator, providers)
         service_models.install()
         lambda_functions.install(emulator)
+        lambda_limits.install(emulator)
         events.install(emulator)
         executions = step_functions.install(emulator)
         nested_executions.install(emulator, executions)

@@ -161,6 +161,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_resolve_key": "a key by id, ARN or alias",
     },
     "services.lambda_svc": {
+        "_create_function": "replaced: refuses old runtimes and large environments",
         "_emit_lambda_logs": "replaced: logs are written with the role's permissions",
         "_execute_function_warm": "replaced: functions run in our environments",
         "_execute_function_with_config_scope": "runs a function in its account and Region",
@@ -168,6 +169,9 @@ TABLE: dict[str, dict[str, str]] = {
         "_fetch_code_from_s3": "whether the code exists",
         "_functions": "store",
         "_get_func_record_for_ref": "a function by ARN",
+        "_update_code": "replaced: as _create_function",
+        "_update_config": "replaced: as _create_function",
+        "error_response_json": "an error as JSON",
         "invoke_async_with_retry": "replaced: retries in virtual time",
         "run_reentrant": "replaced: lends the hold on the clock",
     },
