@@ -23,6 +23,10 @@ MAX_ANCHORS = 4
 TEXT = re.compile(r"[a-zA-Z0-9+-/=\s]*")
 RSA_BITS = (2048, 3072, 4096)
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+REQUIRED_OF_CAS = {
+    "basicConstraints": x509.BasicConstraints,
+    "subjectKeyIdentifier": x509.SubjectKeyIdentifier,
+}
 HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -105,9 +109,17 @@ def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Iden
 
 
 def validate_certificates(
-    identity: Identity, signed_cert: object, trust_anchor: object, now: float
+    identity: Identity,
+    signed_cert: object,
+    trust_anchor: object,
+    now: float,
+    *,
+    rfc5280: bool = True,
 ) -> None:
-    """Apply the rules of InitializeCluster to its two certificates (F1.16, F2.4, F2.5)."""
+    """Apply the rules of InitializeCluster to its two certificates (F1.16, F2.4, F2.5).
+
+    With `rfc5280`, a CA must have the extensions that RFC 5280 requires (F2.13).
+    """
     leaves = _parse("SignedCert", signed_cert)
     if len(leaves) != 1:
         raise exceptions.invalid(f"SignedCert must be one certificate, not {len(leaves)}.")
@@ -131,7 +143,10 @@ def validate_certificates(
                 f"{what} is not issued by certificate {position + 1} of TrustAnchor: "
                 "the issuing CA comes first, the root last."
             )
-        _check_ca(f"certificate {position + 1} of TrustAnchor", issuer, below=position)
+        what = f"certificate {position + 1} of TrustAnchor"
+        _check_ca(what, issuer, below=position)
+        if rfc5280:
+            _check_rfc5280(what, issuer)
     for position, anchor in enumerate(anchors, 1):
         if (anchor.subject == anchor.issuer) != (position == len(anchors)):
             raise exceptions.invalid(
@@ -205,6 +220,14 @@ def _check_strength(what: str, certificate: x509.Certificate) -> None:
         raise exceptions.invalid(
             f"{what} must be signed with SHA-224, SHA-256, SHA-384 or SHA-512."
         )
+
+
+def _check_rfc5280(what: str, certificate: x509.Certificate) -> None:
+    """Check for the extensions that RFC 5280 requires of a CA (4.2.1.2, 4.2.1.9)."""
+    present = {type(extension.value) for extension in certificate.extensions}
+    for name, required in REQUIRED_OF_CAS.items():
+        if required not in present:
+            raise exceptions.invalid(f"{what} has no {name}, which RFC 5280 requires of a CA.")
 
 
 def _check_ca(what: str, certificate: x509.Certificate, below: int) -> None:

@@ -56,3 +56,5 @@ class Assumptions:
     quota_code: str = "CloudHsmInvalidRequestException"
     # F4.7: the API Reference lets a CONNECTED key store be renamed, the Developer Guide does not.
     rename_while_connected: bool = True
+    # F2.13: whether InitializeCluster rejects a CA without a subject key identifier.
+    trust_anchor_rfc5280: bool = True
