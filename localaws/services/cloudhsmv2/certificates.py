@@ -54,12 +54,12 @@ class RootCas:
         )
 
     def new_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
-        """A new cluster's key, with the CSR and certificates of its first HSM (F2.1)."""
+        """A new cluster's key, with the CSR and certificates of its first HSM (F2.1, F2.7)."""
         key = rsa.generate_private_key(65537, 2048)
         hardware_key = ec.generate_private_key(ec.SECP256R1())
         hardware = _name(f"HSM hardware {hsm_id}")
         subject = _name(
-            f"HSM:{hsm_id}:PARTN:1, for {'FIPS' if mode == 'FIPS' else 'NON-FIPS'} mode"
+            f"HSM:{hsm_id}:PARTN:1, for {'FIPS' if mode == 'FIPS' else 'NON-FIPS'} mode", unit="LS2"
         )
         csr = x509.CertificateSigningRequestBuilder().subject_name(subject)
         return Identity(
@@ -271,16 +271,19 @@ def _key_ids_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> b
     return authority.key_identifier in (None, subject.digest)
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
-            x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, "CA"),
-            x509.NameAttribute(NameOID.LOCALITY_NAME, "SanJose"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Marvell"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+def _name(common_name: str, unit: str | None = None) -> x509.Name:
+    """A name; with a unit, that and the common name are one RDN (F2.7)."""
+    last = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if unit:
+        last.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
+    values = {
+        NameOID.COUNTRY_NAME: "US",
+        NameOID.STATE_OR_PROVINCE_NAME: "CA",
+        NameOID.LOCALITY_NAME: "SanJose",
+        NameOID.ORGANIZATION_NAME: "Marvell",
+    }
+    rdns = [[x509.NameAttribute(oid, value)] for oid, value in values.items()]
+    return x509.Name([x509.RelativeDistinguishedName(each) for each in (*rdns, last)])
 
 
 def _certify(
