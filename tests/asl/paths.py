@@ -149,6 +149,11 @@ def results(task: str, values: str = "", **changes: Any) -> list[Outcome]:
     return outcomes
 
 
+def returns_attempt(state: str, attempt: int) -> Outcome:
+    """What a poll of the cluster returns at this attempt."""
+    return returns(**_RESULTS["DescribeCluster"] | {"State": state, "Attempts": attempt})
+
+
 def usual_outcome(task: str) -> Outcome:
     """What a task does whenever it is called, unless a path says otherwise."""
     return always(returns(**_RESULTS.get(task, {})))
@@ -704,6 +709,55 @@ _ACTIVATE_CLUSTER = [
         without="InitializeCluster",
         failure="CertificateError",
     ),
+    Path(
+        "keeps a cluster that becomes active although the activation's result was lost",
+        {
+            "DescribeCluster": [
+                *results("DescribeCluster", "INITIALIZED"),
+                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 20)),
+                *results("DescribeCluster", "ACTIVE"),
+            ],
+            "ActivateCluster": [fails("States.TaskFailed")],
+        },
+        "ActivateCluster InitVerification WaitForCluster ReportActivation",
+        output={"State": "ACTIVE"},
+        seconds=300,
+    ),
+    Path(
+        "keeps a cluster that becomes active although its activation ran out of time",
+        {
+            "DescribeCluster": "INITIALIZED INITIALIZED ACTIVE",
+            "ActivateCluster": [fails("States.TaskFailed", '{"Status": "TIMED_OUT"}')],
+        },
+        "ActivateCluster InitVerification WaitForCluster ReportActivation",
+    ),
+    Path(
+        "fails for good five minutes after a lost result",
+        {
+            "DescribeCluster": [
+                *results("DescribeCluster", "INITIALIZED"),
+                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 22)),
+            ],
+            "ActivateCluster": [fails("Runtime.ExitError")],
+        },
+        failure="Runtime.ExitError",
+        seconds=315,
+    ),
+    *[
+        Path(
+            f"fails for good two minutes after {error}",
+            {
+                "DescribeCluster": [
+                    *results("DescribeCluster", "INITIALIZED"),
+                    *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 10)),
+                ],
+                "ActivateCluster": [fails("States.TaskFailed", f"{error}: It failed. [{CLUSTER}]")],
+            },
+            failure=f"States.TaskFailed: {error}",
+            seconds=135,
+        )
+        for error in ("CommandFailed", "AgentNotOnline", "ClientTerminated")
+    ],
     Path(
         "times out if the cluster never becomes active",
         {"DescribeCluster": "INITIALIZED ..."},

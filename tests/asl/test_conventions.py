@@ -75,6 +75,7 @@ CATCHES = {
     ("run-on-client", "DescribeCommand"),
     ("run-on-client", "StartClient"),  # the client may have started
     ("run-on-client", "StopClient"),  # an earlier failure is reported first
+    ("activate-cluster", "ActivateCluster"),  # the cluster may be activated all the same
     # Refused while another HSM is created or deleted: wait, then try again (F1.31).
     ("align-hsms", "CreateHsm"),
     ("align-hsms", "DeleteHsm"),

@@ -116,18 +116,25 @@ class Commands:
 
     listed: list[dict[str, Any]] = field(default_factory=list)
     cancelled: list[tuple[str, list[str]]] = field(default_factory=list)
+    ends: bool = True  # whether a command ends once it is cancelled
+    refusal: Exception | None = None
 
     def get_paginator(self, operation: str) -> Commands:
         assert operation == "list_commands"
         return self
 
     def paginate(self, *, InstanceId: str) -> Iterator[dict[str, Any]]:
+        if self.refusal:
+            raise self.refusal
         for command in self.listed:
             if InstanceId in command["InstanceIds"]:
                 yield {"Commands": [command]}
 
     def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
         self.cancelled.append((CommandId, InstanceIds))
+        for command in self.listed:
+            if command["CommandId"] == CommandId:
+                command["Status"] = "Cancelled" if self.ends else "Cancelling"
 
 
 @dataclass

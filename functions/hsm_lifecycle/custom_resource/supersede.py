@@ -20,6 +20,7 @@ _INTERVAL = 2  # seconds between attempts
 _ATTEMPTS = 30
 _ATTEMPTS_FOR_RESPONSE = 15  # that a handle-request gets to finish its response
 _ATTEMPTS_TO_STOP_CLIENT = 10
+_ATTEMPTS_TO_END_COMMANDS = 5
 _WORKER_SECONDS = 60  # a worker goes on when its execution is stopped, but not for longer
 
 logger = logging.getLogger("hsm_lifecycle")
@@ -40,6 +41,7 @@ def supersede(request: Mapping[str, Any]) -> None:
         ]
         if not handling + working:
             time.sleep(_WORKER_SECONDS if stopped else 0)
+            _end_commands(request)
             return _stop_client()
         if request["RequestType"] != "Delete" and any(
             _name(arn).startswith("delete-") for arn in handling + working
@@ -53,13 +55,41 @@ def supersede(request: Mapping[str, Any]) -> None:
         ]:
             _stop(arn)
         if working and not stopped:
-            for instance_id in _clients(request):
-                client.cancel_commands(instance_id, _machine_names())
+            _cancel_commands(request)
             stopped = True
         time.sleep(_INTERVAL)
     raise TimeoutError(
         f"An execution of an earlier request did not stop: {(working + handling)[0]}."
     )
+
+
+def _end_commands(request: Mapping[str, Any]) -> None:
+    """Cancel what earlier requests left running on the client, and wait until it has ended.
+
+    A workflow may have failed while its command went on: after its time limit, or if its function
+    died. A client that is stopped or unreachable keeps its commands, so the wait is short.
+    """
+    if request["RequestType"] == "Create":
+        return
+    for _ in range(_ATTEMPTS_TO_END_COMMANDS):
+        running = _cancel_commands(request)
+        if not running:
+            return
+        time.sleep(_INTERVAL)
+    logger.warning("still running on the client: %s", running)
+
+
+def _cancel_commands(request: Mapping[str, Any]) -> list[str]:
+    """The commands of this stack that had not ended; a failure to cancel them is only logged."""
+    try:
+        return [
+            command
+            for instance_id in sorted(_clients(request))
+            for command in client.cancel_commands(instance_id, _machine_names())
+        ]
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("could not cancel the commands of an earlier request: %s", error)
+        return []
 
 
 def _stop_client() -> None:

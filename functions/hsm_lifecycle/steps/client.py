@@ -140,13 +140,22 @@ def describe_command(event: Event) -> dict[str, Any]:
     }
 
 
-def cancel_commands(instance_id: str, machines: Iterable[str]) -> None:
-    """Cancel the running commands of these state machines; other stacks may use the client too."""
+def cancel_commands(instance_id: str, machines: Iterable[str]) -> list[str]:
+    """Cancel the running commands of these state machines; the IDs of those that had not ended.
+
+    Other stacks may use the client too.
+    """
     prefixes = tuple(f"{_COMMENT_PREFIX}{machine}:" for machine in machines)
     ssm = aws.client("ssm", attempts=aws.ATTEMPTS)
-    for command in _list_commands(ssm, instance_id):
-        if command["Status"] in _IN_PROGRESS and command["Comment"].startswith(prefixes):
+    running = [
+        command
+        for command in _list_commands(ssm, instance_id)
+        if command["Status"] in _IN_PROGRESS and command["Comment"].startswith(prefixes)
+    ]
+    for command in running:
+        if command["Status"] != "Cancelling":
             ssm.cancel_command(CommandId=command["CommandId"], InstanceIds=[instance_id])
+    return [str(command["CommandId"]) for command in running]
 
 
 def _list_commands(ssm: Any, instance_id: str) -> Iterator[dict[str, Any]]:

@@ -82,9 +82,9 @@ def test_a_failed_update_has_the_given_physical_id(responses: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        ("TIMED_OUT", "The workflow hsm-1-handle-request did not end within its time limit."),
-        ("ABORTED", "The workflow hsm-1-handle-request was stopped by an operator."),
-        ("FAILED", "The workflow hsm-1-handle-request failed: no cause given."),
+        ("TIMED_OUT", "did not end within its time limit."),
+        ("ABORTED", "was stopped by an operator."),
+        ("FAILED", "failed: no cause given."),
     ],
 )
 def test_the_eventbridge_rule_responds_for_handle_request(
@@ -110,7 +110,9 @@ def test_the_eventbridge_rule_responds_for_handle_request(
     }
     respond(event, Context())
     assert responses.response["Status"] == "FAILED"
-    assert responses.response["Reason"] == reason
+    assert responses.response["Reason"] == (
+        f"The workflow hsm-1-handle-request {reason} Retry, in an update with a new pReconcile."
+    )
 
 
 def test_a_rejected_response_raises(responses: Endpoint) -> None:

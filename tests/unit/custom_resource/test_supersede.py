@@ -131,19 +131,42 @@ def test_commands_of_another_stack_are_not_cancelled(
     assert commands.cancelled == []
 
 
-def test_no_command_is_cancelled_if_nothing_was_running(
-    commands: Commands, responses: Endpoint
+def _late_command() -> dict[str, Any]:
+    return {
+        "CommandId": "late",
+        "Status": "InProgress",
+        "Comment": f"{COMMENT}a-child",
+        "InstanceIds": [CLIENT],
+    }
+
+
+@pytest.mark.parametrize("kind", ["Update", "Delete"])
+def test_a_command_that_outlasted_its_workflow_is_cancelled(
+    commands: Commands, states: Executions, responses: Endpoint, slept: list[float], kind: str
 ) -> None:
-    commands.listed = [
-        {
-            "CommandId": "late",
-            "Status": "InProgress",
-            "Comment": f"{COMMENT}a-child",
-            "InstanceIds": [CLIENT],
-        }
-    ]
-    take(request("Update", responses.url), Context())
-    assert commands.cancelled == []
+    commands.listed = [_late_command()]
+    take(request(kind, responses.url), Context())
+    assert commands.cancelled == [("late", [CLIENT])]
+    assert len(slept) == 1
+    assert len(states.started) == 1
+
+
+def test_a_request_waits_ten_seconds_at_most_for_a_command_to_end(
+    commands: Commands, states: Executions, responses: Endpoint, slept: list[float]
+) -> None:
+    commands.listed, commands.ends = [_late_command()], False
+    take(request("Delete", responses.url), Context())
+    assert commands.cancelled == [("late", [CLIENT])]
+    assert sum(slept) == 10
+    assert len(states.started) == 1
+
+
+def test_a_request_starts_although_commands_cannot_be_listed(
+    commands: Commands, states: Executions, responses: Endpoint
+) -> None:
+    commands.refusal = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListCommands")
+    take(request("Delete", responses.url), Context())
+    assert len(states.started) == 1
 
 
 def test_a_client_started_by_a_stopped_execution_is_stopped(
