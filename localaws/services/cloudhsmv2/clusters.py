@@ -221,7 +221,8 @@ def describe(cluster: Cluster) -> Response:
         "VpcId": cluster.vpc_id,
         "NetworkType": cluster.network_type,
         "Certificates": dict(cluster.identity.certificates) if cluster.identity else {},
-        "TagList": tag_list(cluster.tags),
+        # The model permits no empty list.
+        **({"TagList": tag_list(cluster.tags)} if cluster.tags else {}),
         "Mode": cluster.mode,
     }
     if cluster.message:

@@ -17,6 +17,7 @@ from localaws.core.jump_clock import JumpClock
 from localaws.services.cloudhsmv2.settings import Timings
 from localaws.services.ssm.interfaces import Outcome, Sandbox
 from localaws.services.ssm.provider import SsmProvider
+from tests.support.service_models import checked
 
 INSTANCE = "i-0123456789abcdef0"
 OTHER = "i-0fedcba9876543210"
@@ -107,8 +108,8 @@ class SystemsManager:
         )
 
     def call(self, action: str, **parameters: Any) -> Json:
-        """One API request."""
-        return self.provider.call(action, parameters)
+        """One API request, whose response must fit the service model."""
+        return checked("ssm", action, self.provider.call(action, parameters))
 
     def rejected(self, code: str, action: str, **parameters: Any) -> str:
         """The message of a request that fails with this code."""
@@ -165,7 +166,7 @@ def content(script: str, parameters: Json | None = None, timeout: Any = 60) -> s
     """A document that runs the script."""
     step = {
         "action": "aws:runShellScript",
-        "name": "Job",
+        "name": "RunJob",
         "inputs": {"timeoutSeconds": timeout, "runCommand": script.split("\n")},
     }
     return json.dumps({"schemaVersion": "2.2", "parameters": parameters or {}, "mainSteps": [step]})
