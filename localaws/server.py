@@ -31,7 +31,12 @@ from localaws.core.jump_clock import JumpClock
 from localaws.core.real_clock import RealClock
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import gateway, install
-from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
+from localaws.services.cloudhsmv2.settings import (
+    RESOURCE_LEVEL_IAM,
+    Assumptions,
+    Quotas,
+    Timings,
+)
 from localaws.state import EmulatorState, Ports
 
 ACCOUNT = "123456789012"
@@ -86,6 +91,12 @@ def parser() -> argparse.ArgumentParser:
         "--one-hsm-at-a-time",
         action="store_true",
         help="reject CreateHsm while another HSM of the cluster is in progress (undocumented)",
+    )
+    arguments.add_argument(
+        "--cloudhsm-resource-level-iam",
+        choices=RESOURCE_LEVEL_IAM,
+        default=Assumptions.resource_level_iam,
+        help="what CloudHSM evaluates: ARNs and tags, ARNs only, or neither (disputed, F5.3)",
     )
     arguments.add_argument(
         "--exit-on-stdin-eof",
@@ -169,7 +180,9 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         timings=arguments.timings,
         quotas=arguments.quotas,
         assumptions=Assumptions(
-            year=arguments.year, concurrent_create=not arguments.one_hsm_at_a_time
+            year=arguments.year,
+            concurrent_create=not arguments.one_hsm_at_a_time,
+            resource_level_iam=arguments.cloudhsm_resource_level_iam,
         ),
         faults=Faults(clock.pause),
         event_log=EventLog(clock),

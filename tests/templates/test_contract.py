@@ -91,6 +91,7 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "Default": "",
             "AllowedPattern": "^$|^[0-9a-f]{64}$",
         },
+        "pCloudHsmIamScope": {"Type": "String", "Default": "TAG", "AllowedValues": ["TAG", "ANY"]},
         "pReconcile": {"Type": "String", "Default": ""},
     },
     "cloudhsm-key-store.yml": {

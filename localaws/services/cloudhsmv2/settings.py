@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# F5.3: ARNs and tags of the resource (Service Authorization Reference); ARNs and the request's tags
+# only; or neither, which leaves the resource "*" (User Guide).
+RESOURCE_LEVEL_IAM = ("supported", "arns-only", "not-supported")
+
 
 @dataclass
 class Timings:
@@ -58,3 +62,5 @@ class Assumptions:
     rename_while_connected: bool = True
     # F2.13: whether InitializeCluster rejects a CA without a subject key identifier.
     trust_anchor_rfc5280: bool = True
+    # F5.3: what CloudHSM's IAM evaluates; one of RESOURCE_LEVEL_IAM.
+    resource_level_iam: str = "supported"
