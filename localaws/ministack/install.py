@@ -13,6 +13,7 @@ from localaws.ministack import (
     gateway,
     iam,
     iam_policies,
+    images,
     instances,
     lambda_functions,
     lambda_limits,
@@ -42,6 +43,7 @@ class Installed:
         security_groups.install()
         network_interfaces.install()
         describe_filters.install()
+        images.install()
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)

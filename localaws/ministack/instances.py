@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import network_interfaces
+from localaws.ministack import images, network_interfaces
 from localaws.ministack.access import ministack
 from localaws.ministack.ec2_api import (
     Action,
@@ -52,7 +52,6 @@ AGENT_ACTIONS = (
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 )
-ARM_FAMILIES = ("t4g", "m6g", "m7g", "m8g", "c6g", "c7g", "c8g", "r6g", "r7g", "r8g")
 KNOWN_FILTERS = frozenset({"instance-state-name", "instance-type", "image-id"})
 
 _ec2 = ministack("services.ec2")
@@ -138,6 +137,9 @@ class Instances:
         """Launch instances in ministack, attach them to their subnets and start them."""
         if named.get("user_data"):
             raise ApiError("InvalidParameterValue", "The local AWS does not support UserData.")
+        images.check_launch(
+            named["image_id"], named["instance_type"], named["subnet_id"], named["sg_ids"]
+        )
         launched: list[Record] = self._launch(*arguments, **named)
         for record in launched:
             self._attach(record)
@@ -158,7 +160,7 @@ class Instances:
             PublicDnsName="",
             VpcId=subnet["VpcId"],
             Placement={**record["Placement"], "AvailabilityZone": subnet["AvailabilityZone"]},
-            Architecture="arm64" if _is_arm(record) else "x86_64",
+            Architecture=images.architecture(record["InstanceType"]),
         )
         now = self._emulator.clock.now()
         with self._lock:
@@ -262,7 +264,7 @@ class Instances:
 
 
 def _is_arm(record: Record) -> bool:
-    return str(record["InstanceType"]).startswith(ARM_FAMILIES)
+    return images.architecture(record["InstanceType"]) == images.ARM
 
 
 def _incorrect_state(instance_id: str, verb: str) -> ApiError:

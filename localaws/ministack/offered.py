@@ -74,7 +74,23 @@ RESOURCE_TYPES = frozenset(
 )
 # Properties whose effect is not emulated.
 MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
-    "AWS::EC2::Instance": frozenset({"LaunchTemplate"}),
+    "AWS::EC2::Instance": frozenset(
+        {
+            "ElasticInferenceAccelerators",
+            "HostId",
+            "HostResourceGroupArn",
+            "KeyName",
+            "LaunchTemplate",
+            "LicenseSpecifications",
+            "NetworkInterfaces",
+            "PlacementGroupName",
+            "PrivateIpAddress",
+            "SecurityGroups",
+            "SsmAssociations",
+            "Tenancy",
+            "Volumes",
+        }
+    ),
     "AWS::Lambda::Function": frozenset(
         {
             "CapacityProviderConfig",

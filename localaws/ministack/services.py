@@ -33,19 +33,10 @@ Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Response]]
 Call = Callable[[str, dict[str, Any]], Any]
 
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
-IMAGES = {
-    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64": (
-        "ami-0a12c3d4e5f6a7b80"
-    ),
-    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64": (
-        "ami-0b12c3d4e5f6a7b81"
-    ),
-}
 
 _app = ministack("app")
 _router = ministack("core.router")
 _responses = ministack("core.responses")
-_parameters = ministack("services.ssm")
 
 
 class Logs:
@@ -126,7 +117,6 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
         "target_prefixes": ["BaldrApiService"],
         "host_patterns": [r"cloudhsmv2\."],
     }
-    _parameters._PUBLIC_AMI_PARAMETERS.update(IMAGES)
 
 
 def _json_service(actions: Collection[str], call: Call, fallback: Handler | None = None) -> Handler:

@@ -254,7 +254,7 @@ def test_a_condition_can_match_the_tags_of_an_instance(actor: Actor) -> None:
     ids = {}
     for value in ("mine", "yours"):
         ids[value] = ec2.run_instances(
-            ImageId="ami-00000001", MinCount=1, MaxCount=1, SubnetId=actor.aws.subnets[0]
+            ImageId="ami-0a12c3d4e5f6a7b80", MinCount=1, MaxCount=1, SubnetId=actor.aws.subnets[0]
         )["Instances"][0]["InstanceId"]
         ec2.create_tags(Resources=[ids[value]], Tags=[{"Key": "stack", "Value": value}])
     actor.aws.admin.advance(120)
