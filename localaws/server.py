@@ -99,6 +99,14 @@ def parser() -> argparse.ArgumentParser:
         help="what CloudHSM evaluates: ARNs and tags, ARNs only, or neither (disputed, F5.3)",
     )
     arguments.add_argument(
+        "--assume",
+        action="append",
+        type=_reading,
+        default=[],
+        metavar="NAME=JSON",
+        help=f"another reading of what AWS does not document; names: {_names(Assumptions)}",
+    )
+    arguments.add_argument(
         "--exit-on-stdin-eof",
         action="store_true",
         help="also end when standard input is closed, for example by a parent that was killed",
@@ -115,6 +123,13 @@ def _overrides(settings: Any) -> Callable[[str], Any]:
         return settings(**given)
 
     return parse
+
+
+def _reading(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    if name not in {field.name for field in dataclasses.fields(Assumptions)}:
+        raise argparse.ArgumentTypeError(f"unknown: {name}")
+    return name, json.loads(value)
 
 
 def _names(settings: Any) -> str:
@@ -179,10 +194,13 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         auth=not arguments.no_auth,
         timings=arguments.timings,
         quotas=arguments.quotas,
-        assumptions=Assumptions(
-            year=arguments.year,
-            concurrent_create=not arguments.one_hsm_at_a_time,
-            resource_level_iam=arguments.cloudhsm_resource_level_iam,
+        assumptions=dataclasses.replace(
+            Assumptions(
+                year=arguments.year,
+                concurrent_create=not arguments.one_hsm_at_a_time,
+                resource_level_iam=arguments.cloudhsm_resource_level_iam,
+            ),
+            **dict(arguments.assume),
         ),
         faults=Faults(clock.pause),
         event_log=EventLog(clock),

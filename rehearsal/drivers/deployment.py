@@ -31,6 +31,11 @@ class DeployError(Exception):
     """CloudFormation, the CLI or make rejected a deployment; the message is theirs."""
 
 
+def released(template: str, version: str) -> str:
+    """The path of the template as it was in a released version."""
+    return template.replace("build/rehearsal/", f"build/released/{version}/")
+
+
 @dataclass(frozen=True)
 class Package:
     """The output of `aws cloudformation package`, and the artifacts it refers to by S3 key."""

@@ -19,6 +19,7 @@ from rehearsal.scenarios import (
     rejections,
     standard,
     superseded,
+    upgrades,
 )
 
 Scenario = Callable[[StackDriver], None]
@@ -76,6 +77,7 @@ _ALL: tuple[Scenario, ...] = (
     key_stores.kmsuser_on_some_hsms,
     key_stores.client_without_cli,
     key_stores.cluster_in_use,
+    upgrades.upgrade_from_1_0_0,
 )
 
 SCENARIOS: dict[str, Scenario] = {each.__name__.replace("_", "-"): each for each in _ALL}
@@ -92,6 +94,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "hsm-type-times-out": ("--year", "2024"),
     "no-time-for-another-zone": superseded.SLOW_HSMS,
     "update-times-out": superseded.SLOW_HSMS,
+    "upgrade-from-1-0-0": upgrades.WHERE_1_0_0_WORKS,
 }
 STANDARD = "standard"
 

@@ -141,11 +141,13 @@ OUTPUTS: dict[str, dict[str, Any]] = {
         "oCsrSecretName": {"Fn::GetAtt": ["rCloudHsmCluster", "CsrSecretName"]},
         "oNextStep": {"Fn::GetAtt": ["rCloudHsmCluster", "NextStep"]},
         "oWarnings": {"Fn::GetAtt": ["rCloudHsmCluster", "Warnings"]},
+        "oTemplateVersion": {"Fn::GetAtt": ["rCloudHsmCluster", "TemplateVersion"]},
     },
     "cloudhsm-key-store.yml": {
         "oCloudHsmKeyStoreId": {"Fn::GetAtt": ["rCloudHsmKeyStore", "KeyStoreId"]},
         "oKeyStoreState": {"Fn::GetAtt": ["rCloudHsmKeyStore", "State"]},
         "oWarnings": {"Fn::GetAtt": ["rCloudHsmKeyStore", "Warnings"]},
+        "oTemplateVersion": {"Fn::GetAtt": ["rCloudHsmKeyStore", "TemplateVersion"]},
     },
 }
 

@@ -57,6 +57,20 @@ def test_attributes_do_not_leak_into_the_next_response(responses: Endpoint) -> N
     assert responses.responses[1]["Data"] == {"Warnings": "none"}
 
 
+def test_a_success_has_the_template_s_version_as_an_attribute(responses: Endpoint) -> None:
+    given = outcome("Update", responses.url, Outcome=succeeded(State="ACTIVE"))
+    given["Request"]["ResourceProperties"]["TemplateVersion"] = "1.2.3"
+    respond(given, Context())
+    assert responses.response["Data"] == {"State": "ACTIVE", "TemplateVersion": "1.2.3"}
+
+
+def test_a_failed_rollback_has_the_version_that_it_rolled_back_to(responses: Endpoint) -> None:
+    given = outcome("Update", responses.url, Failure=failed("Sad", "Not this time."))
+    given["Request"]["ResourceProperties"]["TemplateVersion"] = "1.2.3"
+    respond({**given, "Fallback": {"TemplateVersion": "unknown"}}, Context())
+    assert responses.response["Data"]["TemplateVersion"] == "1.2.3"
+
+
 def test_a_failed_creation_has_the_id_of_what_it_left(responses: Endpoint) -> None:
     cause = description(Error="HsmsUnhealthy", Cause=f"hsm-abc is DEGRADED. [{CLUSTER}]")
     respond(outcome("Create", responses.url, Failure=failed("States.TaskFailed", cause)), Context())
