@@ -85,6 +85,11 @@ def check_inline(role: str, policies: Mapping[str, Any]) -> None:
 
 def check_trust(document: Any) -> None:
     """Raise ApiError unless this is a trust policy of a permitted size."""
+    if isinstance(document, str):
+        try:
+            json.loads(document)
+        except ValueError:
+            raise ApiError("MalformedPolicyDocument", "This policy contains invalid Json") from None
     if size(document) > MAX_TRUST:
         raise ApiError("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {MAX_TRUST}", 409)
 

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from localaws.core import shapes
 from localaws.core.api_error import ApiError
 from localaws.core.shapes import Violation
-from localaws.ministack import offered
+from localaws.ministack import documented_rules, offered
 from localaws.ministack.access import ministack
 from localaws.ministack.services import error_response
 
@@ -112,7 +112,8 @@ def check(
     if shape is not None:
         found = list(shapes.violations(shape, given))
         if found:
-            raise _error(service, operation, found)
+            raise _error(service, found)
+        documented_rules.check_request(service, operation, given)
 
 
 def _input_shape(model: Any, operation: str) -> Any:
@@ -186,7 +187,7 @@ def _rest_request(
     return operation.name, shape, given
 
 
-def _error(service: str, operation: str, found: Sequence[Violation]) -> ApiError:
+def _error(service: str, found: Sequence[Violation]) -> ApiError:
     """The error of AWS for constraints that a request breaks."""
     code = CODES.get(service, DEFAULT_CODE)
     if any(violation.kind == "type" for violation in found):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from localaws.ministack import offered, resource_schemas
+from localaws.ministack import documented_rules, offered, resource_schemas
 from localaws.ministack.access import ministack
+from localaws.ministack.resource_handlers import handler_error
 from localaws.ministack.resource_schemas import Problem, Resolver
 
 Json = dict[str, Any]
@@ -254,6 +255,8 @@ def _check(kind: str, logical_id: str, properties: Any) -> None:
             f"Properties validation failed for resource {logical_id} with message:\n"
             + "\n".join(map(str, found))
         )
+    for rule in documented_rules.broken_by(kind, properties):
+        raise handler_error(rule.message, "InvalidRequest")
 
 
 def _validating_change_sets(create: Callable[[Any], Response]) -> Callable[[Any], Response]:

@@ -64,6 +64,14 @@ def client(aws: LocalAws, service: str) -> Any:
             "ValidationException",
             "at 'name' failed to satisfy constraint: Member must have length less than or equal",
         ),
+        ("secretsmanager", "create_secret", {"Name": "a b"}, "ValidationException", "Invalid name"),
+        (
+            "ssm",
+            "put_parameter",
+            {"Name": "aws-x", "Value": "v", "Type": "String"},
+            "ValidationException",
+            "can't be prefixed with",
+        ),
         (
             "ssm",
             "send_command",
@@ -124,6 +132,21 @@ def client(aws: LocalAws, service: str) -> Any:
             "InvalidParameterValue",
             "Invalid value 't9.mega' for InstanceType",
         ),
+        (
+            "ec2",
+            "create_security_group",
+            {"GroupName": "g", "Description": "two\nlines"},
+            "InvalidParameterValue",
+            "Invalid security group description",
+        ),
+        ("ec2", "create_vpc", {"CidrBlock": "10.0.0.0/8"}, "InvalidVpc.Range", "between /16 and"),
+        (
+            "iam",
+            "create_role",
+            {"RoleName": "r", "AssumeRolePolicyDocument": "{"},
+            "MalformedPolicyDocument",
+            "invalid Json",
+        ),
         ("ec2", "create_subnet", {}, "MissingParameter", "the parameter VpcId"),
         # REST
         (
@@ -151,6 +174,13 @@ def client(aws: LocalAws, service: str) -> Any:
             "ValidationException",
             "Value '50' at 'memorySize' failed to satisfy constraint: Member must have value "
             "greater than or equal to 128",
+        ),
+        (
+            "s3",
+            "put_object",
+            {"Bucket": "rehearsal-artifacts", "Key": "k" * 1025},
+            "KeyTooLongError",
+            "too long",
         ),
         (
             "s3",

@@ -104,6 +104,19 @@ def test_an_invalid_template_is_refused_before_a_stack_exists(
     assert (code, message in found) == ("ValidationError", True), found
 
 
+def test_a_parameter_that_the_template_lacks_is_refused(aws: LocalAws, stack: SampleStack) -> None:
+    code, message = error_from(
+        aws.client("cloudformation").create_stack,
+        StackName=stack.name,
+        TemplateBody=json.dumps({"Resources": {"Group": GROUP}}),
+        Parameters=[{"ParameterKey": "pDays", "ParameterValue": "1"}],
+    )
+    assert (code, message) == (
+        "ValidationError",
+        "Parameters: [pDays] do not exist in the template",
+    )
+
+
 def test_an_update_with_a_circular_dependency_changes_nothing(
     aws: LocalAws, stack: SampleStack
 ) -> None:
@@ -209,6 +222,13 @@ def test_a_value_known_only_during_deployment_is_checked_before_the_handler_is_c
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
     assert "Properties validation failed for resource It with message:" in stack.reason("It")
     assert "#/Role: string [arn:aws:logs:" in stack.reason("It")
+
+
+def test_a_rule_that_only_prose_documents_fails_the_resource(stack: SampleStack) -> None:
+    folded = {"GroupDescription": "One line.\n", "VpcId": stack.aws.vpc}
+    resources = {"It": {"Type": "AWS::EC2::SecurityGroup", "Properties": folded}}
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert "Invalid security group description" in stack.reason("It")
 
 
 def test_numbers_and_booleans_may_be_strings(stack: SampleStack) -> None:
