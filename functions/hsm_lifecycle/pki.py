@@ -217,8 +217,8 @@ def _load(pem: str, name: str) -> list[x509.Certificate]:
     for block in blocks:
         if block.group(1) != "CERTIFICATE":
             raise CertificateError(
-                f"{name} contains a {block.group(1)}. It was used for nothing: remove it from the"
-                " secret and its versions, and keep only BEGIN CERTIFICATE to END CERTIFICATE."
+                f"{name} contains a {block.group(1)}, which was not used. Remove it; keep only"
+                " BEGIN CERTIFICATE to END CERTIFICATE."
             )
     try:
         certificates = [x509.load_pem_x509_certificate(block[0].encode()) for block in blocks]

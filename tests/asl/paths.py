@@ -37,7 +37,7 @@ def always(outcome: Outcome) -> Outcome:
 
 # What a task returns unless a path says otherwise; a task that is not listed returns {}.
 _RESULTS: dict[str, dict[str, Any]] = {
-    "CheckCluster": {"IpAddresses": "10.0.1.10 10.0.2.10"},
+    "CheckCluster": {"IpAddresses": "10.0.1.10 10.0.2.10", "ClusterCertificate": "MIIB"},
     "CheckCreation": {"BackupSecrets": {}},
     "CheckKeyStoreUpdate": {
         "IsChangeable": True,
@@ -74,6 +74,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "StateMessage": "the reason",
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "10.0.1.10",
+        "ClusterCertificate": "MIIB",
         "Attempts": 1,
         "NotListed": 0,
     },
@@ -98,6 +99,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Replaced": [],
         "Deleted": [],
         "IpAddresses": "10.0.1.10",
+        "ClusterCertificate": "MIIB",
     },
     "DescribeKeyStore": {"State": "CONNECTED", "ErrorCode": "", "Seconds": 0},
     "DiagnoseConnection": {"Next": "FAIL", "Message": "USER_NOT_FOUND. kmsuser is missing."},

@@ -94,7 +94,8 @@ class RootCas:
         """The identity of another account's cluster, initialized with that account's CA."""
         new = self.new_identity(hsm_id, mode, now)
         ca_key = ec.generate_private_key(ec.SECP256R1())
-        ca = _certify(_name("customer CA"), ca_key.public_key(), _name("customer CA"), ca_key, now)
+        name = _name("customer CA")
+        ca = _certify(name, ca_key.public_key(), name, ca_key, now, is_ca=True)
         csr = x509.load_pem_x509_csr(new.certificates["ClusterCsr"].encode())
         leaf = _certify(csr.subject, new.key.public_key(), ca.subject, ca_key, now)
         return initialized(new, _pem(leaf), _pem(ca))
@@ -292,9 +293,11 @@ def _certify(
     issuer: x509.Name,
     issuer_key: ec.EllipticCurvePrivateKey,
     now: float,
+    *,
+    is_ca: bool = False,
 ) -> x509.Certificate:
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -302,8 +305,13 @@ def _certify(
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - dt.timedelta(days=1))
         .not_valid_after(moment + dt.timedelta(days=3652))
-        .sign(issuer_key, hashes.SHA256())
     )
+    if is_ca:  # as F2.13 requires
+        identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        builder = builder.add_extension(identifier, critical=False)
+        builder = builder.add_extension(constraints, critical=True)
+    return builder.sign(issuer_key, hashes.SHA256())
 
 
 def _pem(signed: x509.Certificate | x509.CertificateSigningRequest) -> str:
