@@ -32,6 +32,7 @@ CONDITION_KEYS = {
 UNTAGGED = {
     "DescribeClusterSecrets": "a secret that does not exist has no tags",
     "ReadBackupSecrets": "the stack that created the backup created its secrets",
+    "FindPasswordOfBackup": "the stack that created the backup created its secrets",
 }
 # Statements that also allow resources without the stack's tag, and why.
 IF_EXISTS = {
