@@ -24,6 +24,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from localaws import admin_api, tls
+from localaws.assumptions import take
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
@@ -31,12 +32,7 @@ from localaws.core.jump_clock import JumpClock
 from localaws.core.real_clock import RealClock
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import gateway, install
-from localaws.services.cloudhsmv2.settings import (
-    RESOURCE_LEVEL_IAM,
-    Assumptions,
-    Quotas,
-    Timings,
-)
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.state import EmulatorState, Ports
 
 ACCOUNT = "123456789012"
@@ -88,23 +84,11 @@ def parser() -> argparse.ArgumentParser:
         "--year", type=int, default=2026, help="which HSM types AWS offers to new clusters"
     )
     arguments.add_argument(
-        "--one-hsm-at-a-time",
-        action="store_true",
-        help="reject CreateHsm while another HSM of the cluster is in progress (undocumented)",
-    )
-    arguments.add_argument(
-        "--cloudhsm-resource-level-iam",
-        choices=RESOURCE_LEVEL_IAM,
-        default=Assumptions.resource_level_iam,
-        help="what CloudHSM evaluates: ARNs and tags, ARNs only, or neither (disputed, F5.3)",
-    )
-    arguments.add_argument(
         "--assume",
         action="append",
-        type=_reading,
         default=[],
-        metavar="NAME=JSON",
-        help=f"another reading of what AWS does not document; names: {_names(Assumptions)}",
+        metavar="ID=READING",
+        help='a reading of an open question about AWS; "harsher": the harsher of each',
     )
     arguments.add_argument(
         "--exit-on-stdin-eof",
@@ -125,20 +109,18 @@ def _overrides(settings: Any) -> Callable[[str], Any]:
     return parse
 
 
-def _reading(text: str) -> tuple[str, Any]:
-    name, _, value = text.partition("=")
-    if name not in {field.name for field in dataclasses.fields(Assumptions)}:
-        raise argparse.ArgumentTypeError(f"unknown: {name}")
-    return name, json.loads(value)
-
-
 def _names(settings: Any) -> str:
     return ", ".join(field.name for field in dataclasses.fields(settings))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve, and remove all files and processes at the end."""
-    arguments = parser().parse_args(argv)
+    options = parser()
+    arguments = options.parse_args(argv)
+    try:
+        arguments.assumptions = take(arguments.assume, Assumptions(year=arguments.year))
+    except ValueError as unknown:
+        options.error(str(unknown))
     home = Path(tempfile.mkdtemp(prefix="localaws-"))
     try:
         _serve(arguments, home)
@@ -194,14 +176,7 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         auth=not arguments.no_auth,
         timings=arguments.timings,
         quotas=arguments.quotas,
-        assumptions=dataclasses.replace(
-            Assumptions(
-                year=arguments.year,
-                concurrent_create=not arguments.one_hsm_at_a_time,
-                resource_level_iam=arguments.cloudhsm_resource_level_iam,
-            ),
-            **dict(arguments.assume),
-        ),
+        assumptions=arguments.assumptions,
         faults=Faults(clock.pause),
         event_log=EventLog(clock),
         decisions=DecisionLog(),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 
 # For `iam_without_resources` and `iam_without_tags`.
-NO_RESOURCES = ("--cloudhsm-resource-level-iam", "not-supported")
-NO_RESOURCE_TAGS = ("--cloudhsm-resource-level-iam", "arns-only")
+NO_RESOURCES = ("--assume", "cloudhsm-resource-level-iam=not-supported")
+NO_RESOURCE_TAGS = ("--assume", "cloudhsm-resource-level-iam=arns-only")
 # For `one_hsm_at_a_time`.
-ONE_AT_A_TIME = ("--one-hsm-at-a-time",)
+ONE_AT_A_TIME = ("--assume", "concurrent-create-hsm=refused")
 
 
 def one_hsm_at_a_time(driver: StackDriver) -> None:

@@ -6,7 +6,7 @@ from rehearsal.drivers.deployment import released
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, RETAINED_WITH_BACKUPS, StackDriver
 
 # A stack of 1.0.0 exists only where CloudHSM accepted its CA, which has no subject key identifier.
-WHERE_1_0_0_WORKS = ("--assume", "trust_anchor_rfc5280=false")
+WHERE_1_0_0_WORKS = ("--assume", "trust-anchor-rfc5280=accepted")
 
 
 def upgrade_from_1_0_0(driver: StackDriver) -> None:

@@ -276,7 +276,7 @@ READINGS: list[tuple[str, str, str, Json | None, bool]] = [
 
 @pytest.mark.parametrize("reading", RESOURCE_LEVEL_IAM)
 def test_cloudhsm_evaluates_what_the_reading_says(reading: str) -> None:
-    with LocalAws("--cloudhsm-resource-level-iam", reading) as aws:
+    with LocalAws("--assume", f"cloudhsm-resource-level-iam={reading}") as aws:
         cluster_id = cluster(aws, OWNED)
         requests: dict[str, Json] = {
             "modify_cluster": {"ClusterId": cluster_id, "HsmType": "hsm2m.medium"},
