@@ -61,10 +61,16 @@ def problems(kind: str, properties: Mapping[str, Any], region: str) -> list[Prob
         if properties.get("ServiceToken"):
             return []
         return [Problem("", "required key [ServiceToken] not found")]
-    return [
+    found = [
         Problem(*_described(error))
         for error in _validator(kind, region).iter_errors(properties)
         if error.validator in STRUCTURAL or not _has_unknown(error.instance)
+    ]
+    read_only = _schema(kind, region).schema.get("readOnlyProperties") or []
+    return found + [
+        Problem("", f"extraneous key [{name}] is not permitted")
+        for name in sorted(properties)
+        if f"/properties/{name}" in read_only
     ]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from localaws.ministack import documented_rules, offered, resource_schemas
+from localaws.ministack import documented_rules, offered, resource_schemas, template_format
 from localaws.ministack.access import ministack
 from localaws.ministack.resource_handlers import handler_error
 from localaws.ministack.resource_schemas import Problem, Resolver
@@ -18,39 +18,7 @@ from localaws.ministack.resource_schemas import Problem, Resolver
 Json = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
 
-# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html
-SECTIONS = frozenset(
-    {
-        "AWSTemplateFormatVersion",
-        "Conditions",
-        "Description",
-        "Hooks",
-        "Mappings",
-        "Metadata",
-        "Outputs",
-        "Parameters",
-        "Resources",
-        "Rules",
-        "Transform",
-    }
-)
-RESOURCE_KEYS = frozenset(
-    {
-        "Condition",
-        "CreationPolicy",
-        "DeletionPolicy",
-        "DependsOn",
-        "Metadata",
-        "Properties",
-        "Type",
-        "UpdatePolicy",
-        "UpdateReplacePolicy",
-        # Custom resources.
-        "Version",
-    }
-)
-# https://repost.aws/knowledge-center/cloudformation-template-validation has AWS's messages, and
-# https://github.com/aws/aws-cdk-cli/issues/1000 that of a change set.
+# https://github.com/aws/aws-cdk-cli/issues/1000
 FAILED_CHANGE_SET = (
     "The following hook(s)/validation failed: [AWS::EarlyValidation::PropertyValidation]. To "
     "troubleshoot Early Validation errors, use the DescribeEvents API for detailed failure "
@@ -82,7 +50,7 @@ def _install_template_checks() -> None:
     def validate_template(
         template: Json, conditions: Mapping[str, bool], params: Json | None = None
     ) -> None:
-        for problem in template_problems(template):
+        for problem in template_format.problems(template):
             raise ValueError(problem)
         active = dict(_active_resources(template, conditions))
         known = {
@@ -98,57 +66,6 @@ def _install_template_checks() -> None:
 
     for module in (_engine, _handlers, _changesets):
         module.validate_template_support = validate_template
-
-
-def template_problems(template: Mapping[str, Any]) -> Iterator[str]:
-    """The errors in a template that need no schema, in AWS's words."""
-    unknown = sorted(set(template) - SECTIONS)
-    if unknown:
-        yield f"Invalid template property or properties [{', '.join(unknown)}]"
-    resources = template.get("Resources") or {}
-    for logical_id, resource in resources.items():
-        if not isinstance(resource, dict):
-            yield f"Template format error: Resource {logical_id} must be an object"
-            return
-        for key in sorted(set(resource) - RESOURCE_KEYS):
-            yield f"Invalid template resource property '{key}'"
-    names = {*resources, *(template.get("Parameters") or {})}
-    for section in ("Resources", "Outputs"):
-        missing = sorted(_unresolved(template.get(section) or {}, names, resources))
-        if missing:
-            yield (
-                f"Template format error: Unresolved resource dependencies [{', '.join(missing)}] "
-                f"in the {section} block of the template"
-            )
-    conditions = template.get("Conditions") or {}
-    for section in ("Resources", "Outputs"):
-        for name, member in (template.get(section) or {}).items():
-            condition = member.get("Condition") if isinstance(member, dict) else None
-            if isinstance(condition, str) and condition not in conditions:
-                yield (
-                    f"Template format error: Unresolved condition dependency {condition} in the "
-                    f"{section} block of the template ({name})"
-                )
-
-
-def _unresolved(
-    section: Mapping[str, Any], names: set[str], resources: Mapping[str, Any]
-) -> set[str]:
-    """The names that a section refers to and the template does not have."""
-    referenced = {
-        name for name, _ in _engine._intrinsic_references(section) if not name.startswith("AWS::")
-    }
-    depended = {
-        name
-        for member in section.values()
-        if isinstance(member, dict)
-        for name in _list(member.get("DependsOn"))
-    }
-    return (referenced - names) | (depended - set(resources))
-
-
-def _list(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or [])
 
 
 def _active_resources(

@@ -90,6 +90,49 @@ def function(**properties: Any) -> Json:
             "Invalid template resource property 'Propertys'",
         ),
         ({"Group": GROUP}, {"Outputz": {}}, "Invalid template property or properties [Outputz]"),
+        ({"Group-1": GROUP}, {}, "Resource name Group-1 is non alphanumeric."),
+        (
+            {"Group": {}},
+            {},
+            "[/Resources/Group] Every Resources object must contain a Type member.",
+        ),
+        (
+            {"Group": {**GROUP, "Properties": {"LogGroupName": None}}},
+            {},
+            "[/Resources/Group/Properties/LogGroupName] 'null' values are not allowed in templates",
+        ),
+        (
+            {"Group": {**GROUP, "Properties": {"LogGroupName": {"Fn::If": ["No", "a", "b"]}}}},
+            {},
+            "Unresolved condition dependency No in the Resources block",
+        ),
+        (
+            {"Group": {**GROUP, "Properties": {"LogGroupName": {"Fn::Foo": "x"}}}},
+            {},
+            "Encountered unsupported function: Fn::Foo",
+        ),
+        ({"Group": {**GROUP, "DeletionPolicy": "Keep"}}, {}, "Unrecognized DeletionPolicy Keep"),
+        (
+            {"Group": GROUP},
+            {"Parameters": {"Days": {"Type": "Strng", "Default": "x"}}},
+            "Unrecognized parameter type: Strng",
+        ),
+        (
+            {"Group": GROUP},
+            {"Parameters": {"Days": {"Type": "String", "Default": "x", "Foo": "x"}}},
+            "Invalid template parameter property 'Foo'",
+        ),
+        (
+            {"Group": GROUP},
+            {"Parameters": {"Group": {"Type": "String", "Default": "x"}}},
+            "Duplicate name [Group] in the Parameters and Resources blocks",
+        ),
+        ({"Group": GROUP}, {"Outputs": {"O": {}}}, "Every Outputs object must contain a Value"),
+        (
+            {"Group": GROUP},
+            {"Conditions": {"C": {"Fn::Equals": [{"Ref": "Group"}, "x"]}}},
+            "Cannot reference resources in the Conditions block of the template",
+        ),
         (
             {"Group": {"Type": "AWS::Logs::LogGrop"}},
             {},
@@ -169,6 +212,10 @@ INVALID: list[tuple[Json, str]] = [
     (
         {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 4}},
         "It#/RetentionInDays: 4 is not a valid enum value",
+    ),
+    (
+        {"Type": "AWS::Logs::LogGroup", "Properties": {"Arn": "arn"}},
+        "It#: extraneous key [Arn] is not permitted",
     ),
     ({"Type": "AWS::SSM::Document"}, "It#: required key [Content] not found"),
     (
