@@ -75,7 +75,8 @@ def _stacks() -> Iterator[Stacks]:
         assert invariants.violations(aws.admin.event_log()) == []
 
 
-def test_a_cluster_role_cannot_tag_or_change_another_stacks_cluster(stacks: Stacks) -> None:
+def reachable(stacks: Stacks) -> list[str]:
+    """The operations that the attacker's cluster role may call on the victim's cluster."""
     role, cluster = stacks.role("rClusterRole"), {"ClusterId": stacks.cluster}
     attempts: dict[str, Json] = {
         "tag_resource": {"ResourceId": stacks.cluster, "TagList": stacks.tags()},
@@ -84,12 +85,21 @@ def test_a_cluster_role_cannot_tag_or_change_another_stacks_cluster(stacks: Stac
         "modify_cluster": {**cluster, "HsmType": "hsm2m.medium"},
         "delete_cluster": cluster,
     }
-    allowed = [
-        name for name, request in attempts.items() if role.may(f"cloudhsmv2.{name}", **request)
-    ]
-    assert allowed == []
+    return [name for name, request in attempts.items() if role.may(f"cloudhsmv2.{name}", **request)]
+
+
+def test_a_cluster_role_cannot_tag_or_change_another_stacks_cluster(stacks: Stacks) -> None:
+    assert reachable(stacks) == []
     own = {"ResourceId": stacks.own_cluster, "TagList": [{"Key": "team", "Value": "crypto"}]}
-    assert role.may("cloudhsmv2.tag_resource", **own)
+    assert stacks.role("rClusterRole").may("cloudhsmv2.tag_resource", **own)
+
+
+def test_a_cluster_role_creates_clusters_with_the_stacks_tag_only(stacks: Stacks) -> None:
+    request = {"HsmType": "hsm2m.medium", "Mode": "FIPS", "SubnetIds": stacks.aws.subnets[:1]}
+    other: Json = {"TagList": [{"Key": STACK_TAG, "Value": "none"}]}
+    role = stacks.role("rClusterRole")
+    assert not role.may("cloudhsmv2.create_cluster", **request)
+    assert not role.may("cloudhsmv2.create_cluster", **request, **other)
 
 
 def test_a_cluster_with_any_stack_tag_cannot_be_taken_over(stacks: Stacks) -> None:
@@ -118,6 +128,9 @@ def test_the_secrets_of_another_stack_cannot_be_tagged_or_read(stacks: Stacks) -
     own = f"/cloudhsm/{stacks.own_cluster}/initial-crypto-officer-password"
     assert not certificate.may("secretsmanager.tag_resource", SecretId=password, Tags=stacks.tags())
     assert not client.may("secretsmanager.get_secret_value", SecretId=password)
+    for operation in ("get_secret_value", "delete_secret"):
+        csr = {"SecretId": f"/cloudhsm/{stacks.cluster}/cluster-csr"}
+        assert not certificate.may(f"secretsmanager.{operation}", **csr)
     assert not certificate.may(
         "secretsmanager.delete_secret", SecretId=password, ForceDeleteWithoutRecovery=True
     )
@@ -172,6 +185,15 @@ def test_only_the_groups_of_the_own_cluster_and_client_can_be_changed(stacks: St
         "revoke_security_group_egress",
     }
     assert allowed(groups[stacks.own_cluster]) == {name for name, _ in attempts}
+
+
+def test_a_wider_scope_still_excludes_other_stacks_if_iam_evaluates_tags(stacks: Stacks) -> None:
+    stacks.attacker.request(pCloudHsmIamScope="ANY")
+    stacks.attacker.expect_stack("UPDATE_COMPLETE")
+    assert reachable(stacks) == []
+    request = {"SignedCert": "a", "TrustAnchor": "b"}
+    certificate = stacks.role("rCertificateRole")
+    assert not certificate.may("cloudhsmv2.initialize_cluster", ClusterId=stacks.cluster, **request)
 
 
 def test_a_key_store_role_cannot_take_over_a_secret() -> None:
