@@ -6,6 +6,7 @@ name of what is missing, so that no test passes on half an emulation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,6 +105,11 @@ MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
         }
     ),
 }
+# The resources of Task states: functions and nested executions.
+TASK = re.compile(
+    r"arn:[\w-]+:(lambda:[^:]*:[^:]*:function:.+"
+    r"|states:::lambda:invoke|states:::states:startExecution(\.sync(:2)?)?)"
+)
 # Resource types that may wait for signals.
 SIGNALLED = frozenset({"AWS::CloudFormation::WaitCondition"})
 
@@ -111,6 +117,12 @@ SIGNALLED = frozenset({"AWS::CloudFormation::WaitCondition"})
 def not_offered(name: str) -> ApiError:
     """The error for something that the local AWS lacks."""
     return ApiError("NotImplemented", f"The local AWS does not offer {name}.", 501)
+
+
+def check_task(resource: str) -> None:
+    """Raise ApiError for a Task state that the local AWS cannot run."""
+    if not TASK.fullmatch(resource):
+        raise not_offered(f"the task {resource}")
 
 
 def check_resources(resources: Mapping[str, Any]) -> None:

@@ -61,18 +61,23 @@ def definition_errors(definition: str) -> Iterator[str]:
     # The other checks require what the schema does.
     if not errors:
         yield from _machine_errors(machine, "/")
-        names = Counter(_names(machine))
+        names = Counter(name for name, _ in _all_states(machine))
         for name in sorted(name for name, count in names.items() if count > 1):
             yield f"'DUPLICATE_STATE_NAME: Duplicate State name: {name}'"
 
 
-def _names(machine: Json) -> Iterator[str]:
-    """The names of all states, which are unique in the whole state machine."""
+def task_resources(machine: Json) -> list[str]:
+    """The resources of all Task states of a valid definition."""
+    return [state["Resource"] for _, state in _all_states(machine) if "Resource" in state]
+
+
+def _all_states(machine: Json) -> Iterator[tuple[str, Json]]:
+    """The states with their names, which are unique in the whole state machine."""
     for name, state in (machine.get("States") or {}).items():
-        yield name
+        yield name, state
         nested = [state.get("ItemProcessor"), state.get("Iterator"), *state.get("Branches", [])]
         for each in nested:
-            yield from _names(each or {})
+            yield from _all_states(each or {})
 
 
 def _schema_errors(machine: Any) -> Iterator[str]:

@@ -7,13 +7,15 @@ runs each task with the role; ministack does not.
 from __future__ import annotations
 
 import contextvars
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
+from localaws.ministack import offered
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows, role_allows_all, role_trusts
-from localaws.ministack.state_machine_definitions import definition_errors
+from localaws.ministack.state_machine_definitions import definition_errors, task_resources
 from localaws.ministack.step_functions import demand_running, error_of
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ def check(
     if errors:
         problem = f"Invalid State Machine Definition: {', '.join(errors)}"
         raise ApiError("InvalidDefinition", problem)
+    for resource in task_resources(json.loads(definition)):
+        offered.check_task(resource)
     if not emulator.auth:
         return
     region, account = _responses.get_region(), _responses.get_account_id()

@@ -310,11 +310,17 @@ def test_start_execution_without_sync_continues_at_once(aws: LocalAws, stack: Sa
         ),
     ],
 )
-def test_an_unsupported_integration_fails(stack: SampleStack, resource: str, given: Json) -> None:
-    create(stack, {"Task": task(Resource=resource, Parameters=given)})
-    execution = stack.run("Machine")
-    assert execution["status"] == "FAILED"
-    assert "does not support" in execution["cause"]
+def test_a_task_that_is_not_offered_is_refused_by_name(
+    stack: SampleStack, resource: str, given: Json
+) -> None:
+    resources = {
+        "FunctionRole": role("lambda"),
+        "Function": function("def handler(e, c): pass"),
+        "MachineRole": role("states", everything=True),
+        "Machine": machine({"Task": task(Resource=resource, Parameters=given)}),
+    }
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert f"The local AWS does not offer the task {resource}" in stack.reason("Machine")
 
 
 # --- Quotas ---
