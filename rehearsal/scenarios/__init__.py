@@ -48,6 +48,7 @@ _ALL: tuple[Scenario, ...] = (
     in_place_updates.hsm_type_times_out,
     backups.restored_from_backup,
     backups.restored_from_shared_backup,
+    backups.restored_with_wrong_secrets,
     drift.hsm_drift,
     drift.secrets_deleted,
     drift.cluster_deleted,

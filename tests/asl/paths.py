@@ -338,9 +338,20 @@ _CREATE_CLUSTER = [
             "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
             "DescribeCluster": "CREATE_IN_PROGRESS ACTIVE",
         },
-        "CheckBackupSecrets CreateCluster AdoptSecrets AdmitClient AlignHsms",
+        "CheckBackupSecrets CreateCluster AdoptSecrets AdmitClient AlignHsms CheckAdminLogin"
+        " ReportCluster",
         without="CreateSecrets CreateFirstHsm IssueCertificate ActivateCluster",
         properties={"BackupId": BACKUP},
+    ),
+    Path(
+        "does not test the admin's password without the CLI",
+        {
+            "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
+            "DescribeCluster": "ACTIVE",
+        },
+        "AlignHsms ReportCluster",
+        without="CheckAdminLogin",
+        properties={"BackupId": BACKUP, "ClientPackage": {"Name": "cloudhsm-client"}},
     ),
     Path(
         "creates nothing if a check fails",

@@ -122,6 +122,7 @@ RENAMED_PARAMETERS = {
     "PasswordSecret": {"$.PasswordSecretName"},
     "PhysicalResourceId": {"$.KeyStore.Id"},
     "Report": {"$.Output"},
+    "SourceSecret": {"$.Checked.BackupSecrets.Password"},
     "StateMachineArn": {"$.LifecycleArn"},
 }
 

@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--username", required=True)
         one.add_argument("--role", required=True, choices=("admin", "crypto-user"))
         one.add_argument("--password", required=True)
+    quorum = nouns.add_parser("quorum").add_subparsers(dest="kind", required=True)
+    token_sign = quorum.add_parser("token-sign").add_subparsers(dest="verb", required=True)
+    token_sign.add_parser("list")
     return parser
 
 
@@ -51,6 +54,8 @@ def _run(options: argparse.Namespace) -> Json:
             return _send("activate", {"password": options.password})
         case "user", "list":
             return _send("user-list", {})
+        case "quorum", "list":
+            return _send("quorum-token-list", _login())
         case _:
             parameters = {
                 "new_username": options.username,

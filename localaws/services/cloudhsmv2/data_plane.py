@@ -10,6 +10,7 @@ Every operation takes `ip` (an HSM's address), `ca` (the text of the client's cu
     user-create           login, new_username, new_password, role
     user-change-password  login, new_username, new_password, role
     user-delete           login, new_username, role
+    quorum-token-list     login (F3.30)
 
 where login is `login_role` ("admin" or "crypto-user": CLOUDHSM_ROLE), `username` and `password`
 (the two halves of CLOUDHSM_PIN).
@@ -43,6 +44,7 @@ class DataPlane:
             "user-create": self._user_create,
             "user-change-password": self._user_change_password,
             "user-delete": self._user_delete,
+            "quorum-token-list": self._quorum_token_list,
         }
 
     def run(self, operation: str, params: Params) -> Response:
@@ -149,6 +151,11 @@ class DataPlane:
             hsm.users.pop(name, None)
         self._store.record(cluster.id, "user-delete", user=name, role=role)
         return {"username": name, "role": role}
+
+    def _quorum_token_list(self, cluster: Cluster, params: Params) -> object:
+        """`quorum token-sign list`: no quorum is modelled, so there are no tokens (F3.30)."""
+        self._log_in(cluster, params, ROLES)
+        return {"tokens": []}
 
     def _log_in(self, cluster: Cluster, params: Params, roles: tuple[str, ...]) -> str:
         """Log in with CLOUDHSM_ROLE and CLOUDHSM_PIN; the event log has every attempt."""
