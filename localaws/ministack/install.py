@@ -20,6 +20,7 @@ from localaws.ministack import (
     nested_executions,
     network_interfaces,
     resources,
+    secret_versions,
     security_groups,
     service_models,
     services,
@@ -47,6 +48,7 @@ class Installed:
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
+        secret_versions.install(emulator.clock)
         service_models.install()
         lambda_functions.install(emulator)
         lambda_limits.install(emulator)

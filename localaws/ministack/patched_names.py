@@ -181,6 +181,8 @@ TABLE: dict[str, dict[str, str]] = {
         "_buckets": "store",
     },
     "services.secretsmanager": {
+        "_list_secret_version_ids": "replaced: hides versions without a label unless asked for",
+        "time": "replaced: virtual time",
         "_resolve": "a secret by name or ARN",
         "_secrets": "store",
     },

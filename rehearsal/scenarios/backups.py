@@ -160,7 +160,7 @@ def restored_with_wrong_secrets(driver: StackDriver) -> None:
     with driver.step("Create with a wrong password: one login"):
         secrets.put_secret_value(SecretId="shared/ca", SecretString=shared["TrustAnchor"])
         _expect_refused(
-            driver, names, "pBackupAdminPasswordSecretName", "shared/admin", "of the backup's time"
+            driver, names, "pBackupAdminPasswordSecretName", "shared/admin", "the HSMs refuse"
         )
         driver.expect("refused logins", len(driver.events("LoginRefused")), 1)
 

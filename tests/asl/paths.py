@@ -80,9 +80,8 @@ _RESULTS: dict[str, dict[str, Any]] = {
     },
     "DescribeCommand": {
         "Id": "c-1",
-        "Job": "InstallPackage",
         "Status": "Success",
-        "Message": "the output",
+        "Summary": "InstallPackage on i-1 ended with status Failed: the output",
     },
     "DescribeFirstHsm": {
         "State": "ACTIVE",
@@ -864,15 +863,15 @@ _RUN_ON_CLIENT = [
     ),
     Path(
         "fails if the document fails",
-        {"DescribeCommand": results("DescribeCommand", "Running Failed", Message="the stderr")},
+        {"DescribeCommand": results("DescribeCommand", "Running Failed", Summary="Why it failed.")},
         without="StopClient",
-        failure=f"CommandFailed: InstallPackage on {CLIENT} ended with status Failed: the stderr ",
+        failure="CommandFailed: Why it failed. ",
     ),
     Path(
         "stops a client again whose document failed",
         {"DescribeClient": "stopped running", "DescribeCommand": "TimedOut"},
         "StartClient SendCommand StopClient",
-        failure="CommandFailed: … ended with status TimedOut",
+        failure="CommandFailed: InstallPackage",
     ),
     *[
         Path(

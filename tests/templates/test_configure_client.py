@@ -117,17 +117,18 @@ def test_it_names_the_secret_and_leaves_the_client_unchanged(client: Client) -> 
         (make_ca(NOW, name="issuer").pem, WRONG_CA),
         (make_ca(NOW, name="other").pem, WRONG_CA),
         (ISSUER.pem, WRONG_CA),
-        (bundle + key, "it contains more than PEM certificates"),
-        (key + bundle, "it contains more than PEM certificates"),
+        (bundle + key, "it is not only PEM certificates"),
+        (key + bundle, "it is not only PEM certificates"),
         (bundle.replace("-----END", f"{key}-----END", 1), "it does not contain a PEM certificate"),
         (bundle + "-----BEGIN CERTIFICATE-----", "it does not contain a PEM certificate"),
-        ("junk", "it contains more than PEM certificates, or none"),
+        ("junk", "it is not only PEM certificates"),
         ("", "it does not contain a PEM certificate"),
-        ("None", "it contains more than PEM certificates, or none"),
+        ("None", "it is not only PEM certificates"),
     ]
     for text, message in refused:
         last = client.run(text)
         assert f"ecret {SECRET}: {message}" in last
+        assert len(f"CommandFailed: ConfigureClient: {last} [cluster-2example3id]") <= 240
         assert client.installed() == "the one before"
     assert list((client.root / "tmp").iterdir()) == []
 

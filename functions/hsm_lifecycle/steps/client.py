@@ -18,6 +18,8 @@ _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
 # stack event has no room for either.
 _AGENT_SUFFIX = re.compile(r"failed to run commands: exit status \d+\s*$")
 _DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")
+# A sentence of our scripts about a parameter or a secret: a stack event has no room for more.
+_SENTENCE = re.compile(r"(p[A-Z]\w+|Secret /?[\w/+=.@-]+): .*$", re.MULTILINE)
 _IN_PROGRESS = ("Pending", "InProgress", "Delayed", "Cancelling")
 _COMMENT_PREFIX = "hsm-lifecycle "
 # Marks an instance that was found stopped, from its start until it is stopped again.
@@ -119,7 +121,10 @@ def send_command(event: Event) -> dict[str, Any]:
 
 
 def describe_command(event: Event) -> dict[str, Any]:
-    """Describe a command: Running, Success, or how it failed and the end of its output."""
+    """Describe a command: Running, Success, or how it failed and the end of its output.
+
+    Summary is the reason for a stack event.
+    """
     try:
         invocation = aws.client("ssm").get_command_invocation(
             CommandId=event["CommandId"], InstanceId=event["InstanceId"]
@@ -132,11 +137,16 @@ def describe_command(event: Event) -> dict[str, Any]:
     output = invocation["StandardErrorContent"] or invocation["StandardOutputContent"]
     message = _AGENT_SUFFIX.sub("", output).strip()
     document = _DOCUMENT.search(invocation["DocumentName"])
+    job = document.group(1) if document else invocation["DocumentName"]
+    message = message[-_MAX_MESSAGE:] or invocation["StatusDetails"]
+    sentence = _SENTENCE.search(message)
     return {
         "Id": event["CommandId"],
-        "Job": document.group(1) if document else invocation["DocumentName"],
         "Status": "Running" if status in _IN_PROGRESS else status,
-        "Message": message[-_MAX_MESSAGE:] or invocation["StatusDetails"],
+        "Message": message,
+        "Summary": f"{job}: {sentence.group()}"
+        if sentence
+        else f"{job} on {event['InstanceId']} ended with status {status}: {message}",
     }
 
 

@@ -59,9 +59,10 @@ def _check_subnets(subnet_ids: tuple[str, ...]) -> None:
 
 
 def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
-    """The secrets' names of the backup's cluster, and when the backup was made.
+    """The secrets' names of the backup's cluster. ParameterError: it cannot be restored.
 
-    ParameterError: it cannot be restored.
+    BackupTime tells which version of the password to use; empty for the current one of a secret
+    that pBackupAdminPasswordSecretName names.
     """
     backup = _find_backup(wanted)
     if backup is None:
@@ -83,7 +84,9 @@ def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
     return {
         "CaCertificate": wanted.backup_ca_cert_secret_name or names.ca_certificate,
         "Password": wanted.backup_admin_password_secret_name or names.password,
-        "BackupTime": backup["CreateTimestamp"].isoformat(),
+        "BackupTime": ""
+        if wanted.backup_admin_password_secret_name
+        else backup["CreateTimestamp"].isoformat(),
     }
 
 

@@ -95,8 +95,8 @@ def delete_secrets(event: Event) -> dict[str, Any]:
 def _read_backup_secrets(event: Event) -> tuple[str, str]:
     """The CA certificates and the admin's login of the backup's cluster.
 
-    The login is the one that the secret had when the backup was made: a later password is unknown
-    to the restored HSMs. ParameterError: a secret does not have what its parameter says.
+    The login is the one that the secret had at BackupTime: a later password is unknown to the
+    restored HSMs. ParameterError: a secret does not have what its parameter says.
     """
     names = event["BackupSecrets"]
     with _naming("pBackupCaCertSecretName"):
@@ -104,7 +104,12 @@ def _read_backup_secrets(event: Event) -> tuple[str, str]:
         ca_certificates = pki.ca_certificates(secret_store.read(name), f"the secret {name}")
     with _naming("pBackupAdminPasswordSecretName"):
         name = names["Password"]
-        login = secret_store.read_at(name, datetime.fromisoformat(names["BackupTime"]))
+        moment = names["BackupTime"]
+        login = (
+            secret_store.read_at(name, datetime.fromisoformat(moment))
+            if moment
+            else secret_store.read(name)
+        )
         if problem := credentials.problem(login):
             raise ParameterError(f"the secret {name} {problem}. Store {credentials.EXPECTED}.")
     return ca_certificates, login

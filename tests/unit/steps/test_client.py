@@ -496,6 +496,20 @@ def test_describe_command_returns_short_output_whole(
 ) -> None:
     result = ended(account, run_command, instance, exit=1, stderr="Is the password right?\n")
     assert result["Message"].startswith("Is the password right?")
+    assert result["Summary"] == f"job on {instance} ended with status Failed: {result['Message']}"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["pClientInstanceId: cloudhsm-cli is not installed.", "Secret /a/b-1: it has no password."],
+)
+def test_describe_command_returns_a_sentence_about_a_parameter_or_secret_alone(
+    account: Account, run_command: RunCommand, instance: str, sentence: str
+) -> None:
+    said = f"cloud-init status: exit code 1.\n{sentence}\n"
+    result = ended(account, run_command, instance, exit=1, stderr=said)
+    assert result["Summary"].endswith(f"job: {sentence}")
+    assert instance not in result["Summary"]
 
 
 def test_describe_command_returns_the_status_without_output(

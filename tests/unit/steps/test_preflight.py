@@ -146,8 +146,11 @@ def test_check_creation_returns_the_secrets_named_by_parameters(account: Account
     names = {"CaCertificate": "old/ca", "Password": source.password}
     assert names.items() <= result["BackupSecrets"].items()
     result = checked(account, backup["BackupId"], BackupAdminPasswordSecretName="old/admin")
-    names = {"CaCertificate": source.ca_certificate, "Password": "old/admin"}
-    assert names.items() <= result["BackupSecrets"].items()
+    assert result["BackupSecrets"] == {
+        "CaCertificate": source.ca_certificate,
+        "Password": "old/admin",
+        "BackupTime": "",
+    }
 
 
 def test_check_creation_finds_a_shared_backup_by_arn(account: Account) -> None:

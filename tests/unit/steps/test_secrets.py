@@ -313,6 +313,16 @@ def test_adopt_secrets_takes_the_current_password_of_a_younger_secret(
     assert account.text(secret_store.names(SYSTEM, cluster_id).password) == NEW_LOGIN
 
 
+def test_adopt_secrets_takes_the_current_password_of_a_secret_named_by_the_operator(
+    account: Account,
+) -> None:
+    cluster_id, event = restored(account)
+    account.put("/old/password", NEW_LOGIN)
+    event["BackupSecrets"] = {**backup_secrets(), "BackupTime": ""}
+    account.run(secrets.adopt_secrets, **event)
+    assert account.text(secret_store.names(SYSTEM, cluster_id).password) == NEW_LOGIN
+
+
 def date_versions(
     account: Account, monkeypatch: pytest.MonkeyPatch, dates: dict[str, datetime], later: datetime
 ) -> None:

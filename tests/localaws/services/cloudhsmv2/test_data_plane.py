@@ -349,6 +349,14 @@ def test_a_locked_admin_cannot_log_in_with_the_right_password(
     rejected(cloudhsm, cluster_id, "user-create", "Login failed", **target)
 
 
+def test_the_list_of_quorum_tokens_takes_one_login(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    assert cloudhsm.as_admin(cluster_id, "quorum-token-list")["data"] == {"tokens": []}
+    with pytest.raises(ApiError) as error:
+        cloudhsm.as_admin(cluster_id, "quorum-token-list", password="Wrong0Password")
+    assert error.value.code == "LoginFailed"
+    assert cloudhsm.events(cluster_id)[-2:] == ["Login", "LoginRefused"]
+
+
 def test_a_successful_login_resets_the_failed_logins(cloudhsm: CloudHsm, cluster_id: str) -> None:
     cloudhsm.add_user(cluster_id, "worker", "Password1")
     for _, password in itertools.product(range(3), ["wrong"] * 4 + ["Password1"]):
