@@ -149,10 +149,11 @@ ROWS = (
         "Which EC2 permissions does CloudHSM require of the caller beyond those of its reference?",
         "Two for DeleteCluster and two Describe actions are granted; ec2:CreateTags and"
         " ec2:DetachNetworkInterface are not.",
-        {"required": None, "not-required": None},
+        {"required": True, "not-required": False},
         "required",
-        "F5.4",
+        "F5.10",
         "The stack event names a denied action",
+        setting="demands_disputed_ec2_actions",
     ),
     Assumption(
         "iam-propagation",
@@ -189,6 +190,17 @@ ROWS = (
         "not-updated",
         "F6.39",
         "Outputs after a rolled back update",
+    ),
+    Assumption(
+        "rollback-order",
+        "Does the rollback of an upgrade restore functions before the custom resource that they"
+        " handle, so that the previous version handles the rollback, or afterwards?",
+        "Either version restores the stack.",
+        {"dependencies-first": False, "custom-resources-first": True},
+        "custom-resources-first",
+        "F6.48",
+        "The request function's log after a failed upgrade",
+        setting="custom_resources_roll_back_first",
     ),
     Assumption(
         "parent-stops-children",

@@ -67,8 +67,32 @@ def install(emulator: EmulatorState) -> None:
         return check_and_handle
 
     _states._create_state_machine = checking(_states._create_state_machine)
-    _states._update_state_machine = checking(_states._update_state_machine)
+    _states._update_state_machine = checking(_delayed(emulator, _states._update_state_machine))
     _install_tasks(emulator)
+
+
+def _delayed(
+    emulator: EmulatorState, update: Callable[[Record], Response]
+) -> Callable[[Record], Response]:
+    """UpdateStateMachine is eventually consistent: executions that start immediately afterwards
+    use the previous definition (F6.47).
+    """
+
+    def update_later(params: Record) -> Response:
+        machine = _states._state_machines.get(params.get("stateMachineArn")) or {}
+        previous = machine.get("definition")
+        response = update(params)
+        if machine.get("definition") != previous:
+            updated, machine["definition"] = machine["definition"], previous
+
+            def take_effect() -> None:
+                emulator.clock.sleep(emulator.timings.state_machine_update)
+                machine["definition"] = updated
+
+            emulator.spawn(take_effect)
+        return response
+
+    return update_later
 
 
 def check(

@@ -79,6 +79,9 @@ _ALL: tuple[Scenario, ...] = (
     key_stores.client_without_cli,
     key_stores.cluster_in_use,
     upgrades.upgrade_from_1_0_0,
+    upgrades.upgrade_rolled_back,
+    upgrades.upgrade_rolled_back_by_new_version,
+    upgrades.upgrade_with_key_store,
 )
 
 SCENARIOS: dict[str, Scenario] = {each.__name__.replace("_", "-"): each for each in _ALL}
@@ -96,6 +99,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "no-time-for-another-zone": superseded.SLOW_HSMS,
     "update-times-out": superseded.SLOW_HSMS,
     "upgrade-from-1-0-0": upgrades.WHERE_1_0_0_WORKS,
+    "upgrade-rolled-back": upgrades.WHERE_1_0_0_WORKS,
+    "upgrade-rolled-back-by-new-version": upgrades.NEW_VERSION_ROLLS_BACK,
+    "upgrade-with-key-store": upgrades.WHERE_1_0_0_WORKS,
 }
 STANDARD = "standard"
 

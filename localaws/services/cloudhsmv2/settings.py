@@ -32,6 +32,8 @@ class Timings:
     disconnect: float = 97
     instance_running: float = 38
     ssm_online: float = 71
+    # F6.47: how long an updated state machine still starts with its previous definition.
+    state_machine_update: float = 5
     # Run Command itself; scripts take no virtual time.
     run_command: float = 3
 
@@ -64,3 +66,7 @@ class Assumptions:
     trust_anchor_rfc5280: bool = True
     # F5.3: what CloudHSM's IAM evaluates; one of RESOURCE_LEVEL_IAM.
     resource_level_iam: str = "supported"
+    # F6.48: whether the rollback of an update restores custom resources before what they depend on.
+    custom_resources_roll_back_first: bool = False
+    # F5.10: whether CloudHSM demands the EC2 actions that only the User Guide lists.
+    demands_disputed_ec2_actions: bool = True

@@ -177,13 +177,27 @@ def test_an_update_to_an_invalid_definition_is_rejected(aws: LocalAws, stack: Sa
     assert stack.update(changed) == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_a_state_machine_is_updated_in_place(stack: SampleStack) -> None:
+def test_a_state_machine_is_updated_in_place(aws: LocalAws, stack: SampleStack) -> None:
     stack.create({"MachineRole": role("states"), "Machine": machine(PASS)})
     before = stack.physical_id("Machine")
     changed = {"Pass": {"Type": "Pass", "Result": 2, "End": True}}
     stack.update({"MachineRole": role("states"), "Machine": machine(changed)})
     assert stack.physical_id("Machine") == before
+    aws.admin.advance(6)
     assert stack.run("Machine")["output"] == "2"
+
+
+def test_executions_use_the_previous_definition_for_some_seconds_after_an_update(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    stack.create({"MachineRole": role("states"), "Machine": machine(PASS)})
+    aws.admin.pause()
+    for result in (2, 3):
+        changed = {"Pass": {"Type": "Pass", "Result": result, "End": True}}
+        stack.update({"MachineRole": role("states"), "Machine": machine(changed)})
+    assert stack.run("Machine")["output"] == "{}"
+    aws.admin.advance(6)
+    assert stack.run("Machine")["output"] == "3"
 
 
 def test_a_definition_in_s3_can_have_substitutions(aws: LocalAws, stack: SampleStack) -> None:
