@@ -70,3 +70,6 @@ class Assumptions:
     custom_resources_roll_back_first: bool = False
     # F5.10: whether CloudHSM demands the EC2 actions that only the User Guide lists.
     demands_disputed_ec2_actions: bool = True
+    # F3.23: whether cloudhsm-cli logs in for every command when CLOUDHSM_ROLE and CLOUDHSM_PIN are
+    # set, also for those that need no login. The default is the harsher one.
+    every_command_logs_in: bool = True
