@@ -13,8 +13,8 @@ class DnfError(Exception):
     """The message of a failure."""
 
 
-# Both own /opt/cloudhsm. Whether the real packages conflict is not documented; if they do, only a swap
-# replaces one by the other.
+# Both own /opt/cloudhsm. Whether the real packages conflict is not documented; if they do, only a
+# swap replaces one by the other.
 CONFLICTING = frozenset({"cloudhsm-cli", "cloudhsm-client"})
 
 
