@@ -16,8 +16,8 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
-# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands and 10 for the
-# client are 166 s, and the rest is for requests to AWS.
+# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands and 10 for
+# the client are 166 s, and the rest is for requests to AWS.
 _INTERVAL = 2  # seconds between attempts
 _ATTEMPTS = 18
 _ATTEMPTS_FOR_RESPONSE = 12  # that a handle-request gets to finish its response

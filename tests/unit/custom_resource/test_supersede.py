@@ -174,7 +174,7 @@ def test_a_command_that_outlasted_its_workflow_is_cancelled(
     commands.listed = [_late_command()]
     take(request(kind, responses.url), Context())
     assert commands.cancelled == [("late", [CLIENT])]
-    assert len(slept) == 1
+    assert slept == [2, 2]  # between two lists of executions, and for the command
     assert len(states.started) == 1
 
 
@@ -184,7 +184,7 @@ def test_a_request_waits_ten_seconds_at_most_for_a_command_to_end(
     commands.listed, commands.ends = [_late_command()], False
     take(request("Delete", responses.url), Context())
     assert commands.cancelled == [("late", [CLIENT])]
-    assert sum(slept) == 10
+    assert sum(slept[1:]) == 10
     assert len(states.started) == 1
 
 
