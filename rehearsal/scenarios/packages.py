@@ -73,7 +73,7 @@ def custom_package(driver: StackDriver) -> None:
         driver.fault(download="missing", skip=1)
         driver.request(pClientPkgUrl=url, pClientPkgSha256=_sha256(arm))
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        driver.expect_reason("compatible architecture", "left unchanged")
+        driver.expect_reason("compatible architecture", "pClientPkgUrl", "unchanged")
         _expect_cli(driver, "5.17.2")
 
     with driver.step("A package of something else"), driver.expect_no_changes():

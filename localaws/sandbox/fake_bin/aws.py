@@ -29,7 +29,7 @@ class CliError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """`aws secretsmanager get-secret-value --region REGION --secret-id ID [--version-id ID]` OUTPUT.
+    """`aws secretsmanager get-secret-value --region REGION --secret-id ID [--version-id V]` OUTPUT.
 
     OUTPUT is `--output json` or `--query SecretString --output text`.
     """
