@@ -27,7 +27,7 @@ def one_hsm_at_a_time(driver: StackDriver) -> None:
 def iam_without_resources(driver: StackDriver) -> None:
     """CloudHSM's IAM knows no ARNs and no tags: denied by default, pCloudHsmIamScope=ANY works."""
     with driver.step("Create: scoped by tag, so CreateCluster is denied"):
-        driver.request()
+        driver.request(pCloudHsmIamScope="TAG")
         driver.expect_stack("ROLLBACK_COMPLETE")
         driver.expect_reason("CreateCluster", "AccessDenied", "set pCloudHsmIamScope=ANY")
         driver.expect_retained("stack hsm")
@@ -38,7 +38,7 @@ def iam_without_resources(driver: StackDriver) -> None:
 def iam_without_tags(driver: StackDriver) -> None:
     """CloudHSM's IAM knows no tags of clusters: denied after CreateCluster, yet deleted."""
     with driver.step("Create: scoped by tag, so CreateHsm is denied"):
-        driver.request()
+        driver.request(pCloudHsmIamScope="TAG")
         driver.expect_stack("ROLLBACK_COMPLETE")
         driver.expect_reason(
             "CreateFirstHsm", "AccessDenied", "set pCloudHsmIamScope=ANY", "[cluster-"
