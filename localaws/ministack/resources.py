@@ -120,6 +120,8 @@ def _function(emulator: EmulatorState, original: Handlers) -> Handlers:
     def update(name: str, old: Props, new: Props, stack_name: str, logical_id: str) -> Created:
         check(new, "update-block")
         updated: Created = original_update(name, old, new, stack_name, logical_id)
+        if old != new:
+            emulator.clock.sleep(emulator.timings.function_update)
         return updated
 
     def delete(name: str, props: Props) -> None:

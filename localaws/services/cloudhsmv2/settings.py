@@ -32,6 +32,8 @@ class Timings:
     disconnect: float = 97
     instance_running: float = 38
     ssm_online: float = 71
+    # An update of a Lambda function's code or configuration by CloudFormation.
+    function_update: float = 7
     # F6.47: how long an updated state machine still starts with its previous definition.
     state_machine_update: float = 5
     # Run Command itself; scripts take no virtual time.
