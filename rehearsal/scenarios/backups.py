@@ -40,15 +40,7 @@ def restored_from_backup(driver: StackDriver) -> None:
         users = [user["username"] for user in driver.cluster()["Users"]]
 
     with driver.step("Change the admin's password, after that backup"):
-        admin = json.loads(secrets[1])
-        later = {**admin, "password": LATER_PASSWORD}
-        run_on_client(
-            driver,
-            f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
-            f"{CLI} user change-password --username {admin['username']} --role admin"
-            f" --password {LATER_PASSWORD}",
-        )
-        store_secret(driver, "initial-crypto-officer-password", json.dumps(later))
+        _change_admin_password(driver, json.loads(secrets[1]))
 
     with driver.step("Restore the latest backup"):
         backups = driver.aws.client("cloudhsmv2").describe_backups(
@@ -87,6 +79,17 @@ def restored_from_backup(driver: StackDriver) -> None:
             for name in RETAINED_WITH_BACKUPS
         ]
         driver.expect_retained(*retained, RETAINED_BY_KMS)
+
+
+def _change_admin_password(driver: StackDriver, admin: dict[str, str]) -> None:
+    run_on_client(
+        driver,
+        f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
+        f"{CLI} user change-password --username {admin['username']} --role admin"
+        f" --password {LATER_PASSWORD}",
+    )
+    later = {**admin, "password": LATER_PASSWORD}
+    store_secret(driver, "initial-crypto-officer-password", json.dumps(later))
 
 
 def restored_from_shared_backup(driver: StackDriver) -> None:

@@ -868,7 +868,7 @@ _RUN_ON_CLIENT = [
     Path(
         "fails with the error of the document",
         {"DescribeCommand": results("DescribeCommand", "Failed", Error="LoginRefused")},
-        failure=f"LoginRefused: InstallPackage on {CLIENT} ended with status Failed: the output ",
+        failure="LoginRefused: InstallPackage on i-1 ended with status Failed: the output",
     ),
     Path(
         "fails if the client is terminated",

@@ -365,7 +365,7 @@ def test_a_locked_admin_cannot_log_in_with_the_right_password(
 
 
 def test_the_list_of_quorum_tokens_takes_one_login(cloudhsm: CloudHsm, cluster_id: str) -> None:
-    assert cloudhsm.as_admin(cluster_id, "quorum-token-list")["data"] == {"tokens": []}
+    assert cloudhsm.as_admin(cluster_id, "quorum-token-list") == {"tokens": []}
     with pytest.raises(ApiError) as error:
         cloudhsm.as_admin(cluster_id, "quorum-token-list", password="Wrong0Password")
     assert error.value.code == "LoginFailed"
