@@ -258,7 +258,7 @@ class Path:
     through: str = ""  # states in this order, with or without others in between
     _: KW_ONLY
     without: str = ""  # states that must not be entered
-    properties: Mapping[str, str] = field(default_factory=dict)  # of the request, if not usual
+    properties: Mapping[str, Any] = field(default_factory=dict)  # of the request, if not usual
     input_fields: Mapping[str, Any] = field(default_factory=dict)  # of the input, if not usual
     failure: str = ""  # "Error: cause", where " … " stands for any text
     times_out: bool = False
