@@ -24,7 +24,6 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from localaws import admin_api, tls
-from localaws.assumptions import take
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
@@ -84,11 +83,9 @@ def parser() -> argparse.ArgumentParser:
         "--year", type=int, default=2026, help="which HSM types AWS offers to new clusters"
     )
     arguments.add_argument(
-        "--assume",
-        action="append",
-        default=[],
-        metavar="ID=READING",
-        help='a reading of an open question about AWS; "harsher": the harsher of each',
+        "--one-hsm-at-a-time",
+        action="store_true",
+        help="reject CreateHsm while another HSM of the cluster is in progress (undocumented)",
     )
     arguments.add_argument(
         "--exit-on-stdin-eof",
@@ -115,12 +112,7 @@ def _names(settings: Any) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve, and remove all files and processes at the end."""
-    options = parser()
-    arguments = options.parse_args(argv)
-    try:
-        arguments.assumptions = take(arguments.assume, Assumptions(year=arguments.year))
-    except ValueError as unknown:
-        options.error(str(unknown))
+    arguments = parser().parse_args(argv)
     home = Path(tempfile.mkdtemp(prefix="localaws-"))
     try:
         _serve(arguments, home)
@@ -176,7 +168,9 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         auth=not arguments.no_auth,
         timings=arguments.timings,
         quotas=arguments.quotas,
-        assumptions=arguments.assumptions,
+        assumptions=Assumptions(
+            year=arguments.year, concurrent_create=not arguments.one_hsm_at_a_time
+        ),
         faults=Faults(clock.pause),
         event_log=EventLog(clock),
         decisions=DecisionLog(),

@@ -12,22 +12,16 @@ from localaws.ministack import (
     execution_logs,
     gateway,
     iam,
-    iam_policies,
-    images,
     instances,
     lambda_functions,
-    lambda_limits,
     nested_executions,
     network_interfaces,
     resources,
-    secret_versions,
     security_groups,
-    service_models,
     services,
     state_machines,
     states_language,
     step_functions,
-    template_checks,
     templates,
 )
 from localaws.ministack.access import ministack
@@ -44,14 +38,10 @@ class Installed:
         security_groups.install()
         network_interfaces.install()
         describe_filters.install()
-        images.install()
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
-        secret_versions.install(emulator.clock)
-        service_models.install()
         lambda_functions.install(emulator)
-        lambda_limits.install(emulator)
         events.install(emulator)
         executions = step_functions.install(emulator)
         nested_executions.install(emulator, executions)
@@ -61,14 +51,12 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
-        template_checks.install()
         resources.install(emulator, providers, self._instances)
-        iam_policies.install()
 
     @property
     def application(self) -> Any:
         """The ASGI application."""
-        return service_models.refusing_others(ministack("app").app)
+        return ministack("app").app
 
     def network(self) -> dict[str, Any]:
         """The default VPC and its subnets, one in each of three zones."""

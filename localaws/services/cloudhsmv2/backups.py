@@ -218,8 +218,7 @@ def describe(backup: Backup) -> Response:
         "NeverExpires": False,
         "HsmType": backup.hsm_type,
         "Mode": backup.mode,
-        # The model permits no empty list.
-        **({"TagList": tag_list(backup.tags)} if backup.tags else {}),
+        "TagList": tag_list(backup.tags),
     }
     if backup.deletion:
         described["DeleteTimestamp"] = backup.deletion.due

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import http.server
+import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localaws.sandbox.sandbox import HERE, PATH, CannotIsolateError, Sandbox, why_not_isolated
-from localaws.services.ssm.interfaces import Outcome
 
 BASH = "#!/bin/bash\nset -euo pipefail\n"
 DIRECTORIES = (
@@ -97,9 +99,7 @@ def test_the_environment_is_that_of_the_ssm_agent(
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     sandbox.environment["AWS_ACCESS_KEY_ID"] = "the instance's"
     names = {line.partition("=")[0] for line in sandbox.run("env").stdout.splitlines()}
-    # With the descriptor on which the fake sleep asks for virtual time.
-    expected = {"AWS_SSM_INSTANCE_ID", "LANG", "LOCALAWS_SLEEP", "PATH"}
-    assert names <= expected | {"PWD", "OLDPWD", "SHLVL", "_"}
+    assert names <= {"AWS_SSM_INSTANCE_ID", "LANG", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
 
 
 def test_the_sandbox_identifies_as_amazon_linux_2023(sandbox: Sandbox) -> None:
@@ -132,6 +132,70 @@ def test_scripts_can_run_concurrently(sandbox: Sandbox) -> None:
     first = sandbox.start(BASH + "until [ -e /tmp/go ]; do :; done; echo went")
     assert sandbox.run("touch /tmp/go").exit_code == 0
     assert first.wait(10).stdout == "went\n"
+
+
+def test_the_aws_cli_is_the_real_one(sandbox: Sandbox) -> None:
+    assert sandbox.run("aws --version").stdout.startswith("aws-cli/1.")
+
+
+@pytest.fixture(name="secrets_manager")
+def _secrets_manager() -> Iterator[tuple[str, list[str]]]:
+    credentials: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            credentials.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"SecretString": "sesame"}).encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", credentials
+    server.shutdown()
+    server.server_close()
+
+
+def test_only_the_cli_knows_region_endpoint_and_credentials(
+    make_sandbox: Callable[..., Sandbox], secrets_manager: tuple[str, list[str]]
+) -> None:
+    endpoint, credentials = secrets_manager
+    sandbox = make_sandbox(
+        AWS_ENDPOINT_URL=endpoint,
+        AWS_REGION="eu-north-1",
+        AWS_DEFAULT_REGION="eu-north-1",
+        AWS_ACCESS_KEY_ID="AKIAINSTANCE",
+        AWS_SECRET_ACCESS_KEY="it's $ecret",
+    )
+    ask = "aws secretsmanager get-secret-value --secret-id x --query SecretString --output text"
+    assert sandbox.run(f'{ask}; echo "${{AWS_ACCESS_KEY_ID-none}}"').stdout == "sesame\nnone\n"
+    assert sandbox.run(f"{ask} --region eu-west-3").stdout == "sesame\n"
+    assert "AKIAINSTANCE/" in credentials[0]
+    assert ["/eu-north-1/" in credentials[0], "/eu-west-3/" in credentials[1]] == [True, True]
+
+
+def test_each_call_of_the_cli_has_its_own_environment_directory_and_exit_code(
+    make_sandbox: Callable[..., Sandbox], secrets_manager: tuple[str, list[str]]
+) -> None:
+    endpoint, credentials = secrets_manager
+    sandbox = make_sandbox(
+        AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="B"
+    )
+    sandbox.write("/opt/secret", "sesame")
+    ask = "aws secretsmanager put-secret-value --secret-id x --secret-string file://secret"
+    asked = sandbox.run(
+        BASH + f"set +e; export AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1\n{ask}; echo $?\n"
+        f"cd /opt; {ask} > /dev/null; echo $?\n"
+        f"export AWS_REGION=eu-west-2 AWS_DEFAULT_REGION=eu-west-2; {ask} > /dev/null; echo $?\n"
+        "aws secretsmanager 2> /dev/null; echo $?\n"
+    )
+    assert asked.stdout == "255\n0\n0\n2\n"
+    assert "Unable to load paramfile" in asked.stderr
+    assert ["/eu-west-1/" in credentials[0], "/eu-west-2/" in credentials[1]] == [True, True]
 
 
 def test_a_fake_command_has_the_streams_the_directory_and_the_umask_of_its_caller(
@@ -167,37 +231,17 @@ def test_a_command_that_is_not_installed_is_not_found(sandbox: Sandbox) -> None:
 
 
 def test_a_script_that_times_out_is_killed_with_its_children(sandbox: Sandbox) -> None:
-    endless = "tail -f /dev/null"
+    endless = "sleep 1000"
     start = time.monotonic()
     outcome = sandbox.run(BASH + f"echo begun; {endless} & {endless}", timeout=0.5)
     assert outcome.exit_code < 0
     assert outcome.stdout == "begun\n"
     assert time.monotonic() - start < 30
-    assert sandbox.run("ps -C tail").exit_code == 1
-
-
-def test_a_script_sleeps_in_virtual_time(make_sandbox: Callable[..., Sandbox]) -> None:
-    slept: list[float] = []
-    sandbox = make_sandbox("i-3", sleep=slept.append)
-    outcome = sandbox.run(BASH + "sleep 2.5; echo begun; sleep 0; sleep 30 | cat; echo done")
-    assert outcome == Outcome(0, "begun\ndone\n", "")
-    assert slept == [1, 1, 0.5, *[1] * 30]
-
-
-def test_a_sleeping_script_can_be_killed(make_sandbox: Callable[..., Sandbox]) -> None:
-    def kill(seconds: float) -> None:
-        slept.append(seconds)
-        script.kill()
-        time.sleep(0.5)
-
-    slept: list[float] = []
-    script = make_sandbox("i-3", sleep=kill).start(BASH + "sleep 30; echo done")
-    assert script.wait(10).stdout == ""
-    assert slept == [1]
+    assert sandbox.run("ps -C sleep").exit_code == 1
 
 
 def test_a_killed_script_does_not_continue(sandbox: Sandbox) -> None:
-    script = sandbox.start(BASH + "tail -f /dev/null; echo on > /opt/note")
+    script = sandbox.start(BASH + "sleep 1000; echo on > /opt/note")
     script.kill()
     assert script.wait(10).exit_code < 0
     script.kill()
@@ -205,7 +249,7 @@ def test_a_killed_script_does_not_continue(sandbox: Sandbox) -> None:
 
 
 def test_halting_kills_processes_and_retains_files(sandbox: Sandbox) -> None:
-    script = sandbox.start(BASH + "touch /opt/begun; tail -f /dev/null")
+    script = sandbox.start(BASH + "touch /opt/begun; sleep 1000")
     while sandbox.run("test -e /opt/begun").exit_code:
         pass
     sandbox.halt()
@@ -222,8 +266,8 @@ def test_destroying_removes_processes_and_files(temporary: Path) -> None:
 
 
 def test_destroying_ends_running_scripts(sandbox: Sandbox) -> None:
-    script = sandbox.start(BASH + "echo begun; tail -f /dev/null")
-    while "tail" not in sandbox.run("ps -e").stdout:
+    script = sandbox.start(BASH + "echo begun; sleep 1000")
+    while "sleep" not in sandbox.run("ps -e").stdout:
         pass
     sandbox.destroy()
     outcome = script.wait(10)
