@@ -59,8 +59,11 @@ class ExistingCluster:
         return str(next(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE"))
 
     def user(self, name: str) -> Json:
-        """A user as `cloudhsm-cli user list` shows it."""
-        users = self.cloudhsm_cli("user-list")["data"]["users"]
+        """A user as `cloudhsm-cli user list` shows it, without a login."""
+        listed = self.aws.admin.data_plane(
+            "user-list", ip=self.hsm_ip(), ca=self.ca_certificate, instance_id=self.client
+        )
+        users = listed["data"]["users"]
         return dict(next(user for user in users if user["username"] == name))
 
     def add_hsm(self) -> None:

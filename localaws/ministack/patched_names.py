@@ -123,6 +123,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_ensure_defaults_initialized": "creates the default network",
         "_error": "an error in EC2's XML",
         "_instances": "store",
+        "_instance_xml": "replaced: with the state's reason",
         "_launch_instances_internal": "replaced: an instance starts slowly and has a sandbox",
         "_network_interfaces": "store",
         "_new_sg_id": "an id in ministack's format",

@@ -5,8 +5,8 @@ Every operation takes `ip` (an HSM's address), `ca` (the text of the client's cu
 "data": ...}`; an ApiError's message is the `data` of `{"error_code": 1, ...}`.
 
     activate              password
-    user-list             no login needed (F3.12)
-    hsm-info              no login needed
+    user-list             no login needed (F3.12), but see F3.23
+    hsm-info              no login needed, but see F3.23
     user-create           login, new_username, new_password, role
     user-change-password  login, new_username, new_password, role
     user-delete           login, new_username, role
@@ -28,6 +28,7 @@ from localaws.services.cloudhsmv2.parameters import Params, Response
 from localaws.services.cloudhsmv2.store import Store
 
 ROLES = ("admin", "crypto-user")
+NEED_NO_LOGIN = ("activate", "user-list", "hsm-info")
 
 
 class DataPlane:
@@ -49,8 +50,14 @@ class DataPlane:
         """Connect to the cluster and run one command of cloudhsm-cli."""
         if operation not in self._operations:
             raise _rejected(f"Unknown command {operation}")
-        data = self._operations[operation](self._connect(params), params)
-        return {"error_code": 0, "data": data}
+        cluster = self._connect(params)
+        if (
+            operation in NEED_NO_LOGIN
+            and "login_role" in params
+            and self._store.assumptions.every_command_logs_in
+        ):
+            self._log_in(cluster, params, ROLES)
+        return {"error_code": 0, "data": self._operations[operation](cluster, params)}
 
     def _connect(self, params: Params) -> Cluster:
         """Reach an ACTIVE HSM (F3.21) and trust the cluster's certificate (F2.8, F2.12)."""

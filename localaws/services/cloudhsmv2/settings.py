@@ -64,3 +64,6 @@ class Assumptions:
     trust_anchor_rfc5280: bool = True
     # F5.3: what CloudHSM's IAM evaluates; one of RESOURCE_LEVEL_IAM.
     resource_level_iam: str = "supported"
+    # F3.23: whether cloudhsm-cli logs in for every command when CLOUDHSM_ROLE and CLOUDHSM_PIN are
+    # set, also for those that need no login. The default is the harsher one.
+    every_command_logs_in: bool = True

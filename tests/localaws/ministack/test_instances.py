@@ -167,6 +167,28 @@ def test_stopping_takes_29_seconds_and_starting_38(client: Client) -> None:
     assert moments["running"] - moments["pending"] == 38
 
 
+def test_an_injected_fault_makes_a_started_instance_fall_back_to_stopped(client: Client) -> None:
+    client.create()
+    launched = client.described()["LaunchTime"]
+    client.ec2.stop_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(60)
+    reason = client.described()["StateReason"]
+    assert reason["Code"] == "Client.UserInitiatedShutdown"
+    client.aws.admin.fault(start="stopped", reason="Client.InternalError")
+    client.ec2.start_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(100)
+    assert client.described()["StateReason"] == {
+        "Code": "Client.InternalError",
+        "Message": "Client.InternalError: Client error on launch",
+    }
+    assert client.described()["LaunchTime"] > launched
+    assert client.agent() is None
+    client.ec2.start_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(100)
+    assert client.state() == "running"
+    assert "StateReason" not in client.described()
+
+
 def test_the_agent_is_online_again_after_a_restart(client: Client) -> None:
     client.create()
     client.aws.admin.advance(100)

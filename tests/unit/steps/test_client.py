@@ -172,6 +172,7 @@ class RunCommand:
         self.clock = clock
         self.faults = Faults()
         self.instances = dict.fromkeys(instance_ids, clock.now())
+        self.runs: dict[str, tuple[float, float]] = {}
         self.model = provider.SsmProvider(
             clock,
             self,
@@ -190,6 +191,9 @@ class RunCommand:
 
     def launched_at(self, instance_id: str) -> float | None:
         return self.instances[instance_id]
+
+    def last_run(self, instance_id: str) -> tuple[float, float] | None:
+        return self.runs.get(instance_id)
 
     def sandbox(self, instance_id: str) -> Any:
         return self

@@ -73,6 +73,7 @@ class Instances:
 
     def __init__(self, clock: JumpClock) -> None:
         self.launched: dict[str, float | None] = {INSTANCE: clock.now()}
+        self.runs: dict[str, tuple[float, float]] = {}
         self.sandboxes: dict[str, Sandbox] = {}
         self.stub = StubSandbox(clock)
 
@@ -81,6 +82,9 @@ class Instances:
 
     def launched_at(self, instance_id: str) -> float | None:
         return self.launched[instance_id]
+
+    def last_run(self, instance_id: str) -> tuple[float, float] | None:
+        return self.runs.get(instance_id)
 
     def sandbox(self, instance_id: str) -> Sandbox:
         return self.sandboxes.get(instance_id, self.stub)
