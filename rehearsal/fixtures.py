@@ -92,6 +92,15 @@ class ExistingCluster:
             SecretId=self.admin_secret, SecretString=_credentials(password)
         )
 
+    def with_new_client(self, name: str) -> ExistingCluster:
+        """The same cluster with another client, on which the CLI is installed."""
+        self.aws.admin.pause()
+        client = _launch_client(self.aws, name, self.describe()["SecurityGroup"])
+        self.aws.admin.advance(OPERATION_SECONDS)
+        _install(self.aws, client, f"{name}-install", CLI_PACKAGE)
+        self.aws.admin.resume()
+        return replace(self, client=client)
+
     def restore(self) -> ExistingCluster:
         """Restore the newest backup to another cluster, with the same certificate and users."""
         aws = self.aws

@@ -27,6 +27,7 @@ _DENIED_CODES = frozenset(
 _TRANSIENT_CODES = _DENIED_CODES | frozenset(
     {
         "CloudHsmInternalFailureException",
+        "CloudHsmServiceException",  # "an error occurred": a 400 without details (F1.5)
         "InternalError",
         "InternalFailure",
         "InternalServerError",

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws
-from hsm_lifecycle.errors import SecretNotFoundError
+from hsm_lifecycle.errors import SecretNotFoundError, TransientError
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,18 @@ def create(name: str, value: str | None, tags: dict[str, str]) -> None:
     try:
         aws.client("secretsmanager").create_secret(Name=name, Tags=tag_list, **content)
     except ClientError as error:
+        if aws.error_code(error) == "InvalidRequestException":
+            raise still_being_deleted(name) from error
         if aws.error_code(error) != "ResourceExistsException":
             raise
+
+
+def still_being_deleted(name: str) -> TransientError:
+    """The error of a secret whose name is taken by a deleted one, for a while (F6.44)."""
+    return TransientError(
+        f"The secret {name} is still being deleted. If it remains: aws secretsmanager"
+        f" delete-secret --force-delete-without-recovery --secret-id {name}"
+    )
 
 
 def delete(name: str) -> None:

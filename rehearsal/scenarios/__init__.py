@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import (
+    admin_login,
     assumptions,
     backups,
     clients,
@@ -29,6 +30,7 @@ _ALL: tuple[Scenario, ...] = (
     create_failures.quota_exhausted,
     create_failures.quota_nearly_exhausted,
     create_failures.activation_fails,
+    create_failures.activation_retried,
     create_failures.activation_lost,
     create_failures.create_times_out,
     create_failures.create_delivered_twice,
@@ -39,6 +41,8 @@ _ALL: tuple[Scenario, ...] = (
     external_pki.external_pki_abandoned,
     clients.client_replaced,
     clients.client_stopped,
+    clients.client_stops_again,
+    clients.cloud_init_failed,
     clients.client_terminated,
     clients.client_never_online,
     packages.package_swapped,
@@ -73,7 +77,10 @@ _ALL: tuple[Scenario, ...] = (
     key_stores.key_store_moved,
     key_stores.key_store_retained,
     key_stores.key_store_not_owned,
-    key_stores.stale_admin_password,
+    admin_login.stale_admin_password,
+    admin_login.stale_admin_password_on_new_clients,
+    admin_login.admin_login_fails_for_unknown_reasons,
+    admin_login.hsms_busy,
     key_stores.kmsuser_on_some_hsms,
     key_stores.client_without_cli,
     key_stores.cluster_in_use,

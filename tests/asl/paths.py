@@ -67,7 +67,12 @@ _RESULTS: dict[str, dict[str, Any]] = {
     "DeleteHsm": {"Next": "DELETE", "Created": [], "Replaced": [], "Deleted": []},
     "DeleteKeyStore": {"IsRetained": False},
     "DescribeAgent": {"PingStatus": "Online", "Attempts": 1},
-    "DescribeClient": {"State": "running"},
+    "CheckLogin": {"VersionId": "v-1"},
+    "DescribeClient": {
+        "State": "running",
+        "Reason": "Client.InternalError: Client error on launch",
+        "LaunchTime": "2026-11-23T12:00:00+00:00",
+    },
     "DescribeCluster": {
         "Id": CLUSTER,
         "State": "ACTIVE",
@@ -82,6 +87,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Id": "c-1",
         "Job": "InstallPackage",
         "Status": "Success",
+        "Error": "CommandFailed",
         "Message": "the output",
     },
     "DescribeFirstHsm": {
@@ -841,6 +847,20 @@ _RUN_ON_CLIENT = [
         "WaitForClient StartClient SendCommand StopClient ReportCommand",
     ),
     Path(
+        "fails at once if a started client stops again",
+        {"DescribeClient": "stopped pending stopped"},
+        "StartClient WaitForClient RecordStartFailure StopClient ClientFailed",
+        without="SendCommand",
+        failure=f"ClientStopped: The client instance {CLIENT} was started and stopped again:"
+        " Client.InternalError: Client error on launch. … KMS key",
+        seconds=30,
+    ),
+    Path(
+        "fails with the error of the document",
+        {"DescribeCommand": results("DescribeCommand", "Failed", Error="LoginRefused")},
+        failure=f"LoginRefused: InstallPackage on {CLIENT} ended with status Failed: the output ",
+    ),
+    Path(
         "fails if the client is terminated",
         {"DescribeClient": "terminated"},
         failure=f"ClientTerminated: The client instance {CLIENT} is terminated. … pClientAmiId",
@@ -965,8 +985,35 @@ _CREATE_KMS_USER = [
     Path(
         "creates kmsuser on every HSM",
         {},
-        "CheckCluster CreatePassword ConfigureClient CreateKmsUser",
+        "CheckCluster CreatePassword ConfigureClient CheckLogin CreateKmsUser RecordLogin",
         output={"ClusterId": CLUSTER},
+    ),
+    Path(
+        "records a login that failed, and reports it",
+        {"CreateKmsUser": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")]},
+        "CheckLogin CreateKmsUser RecordLogin KmsUserFailed",
+        failure="States.TaskFailed: It failed.",
+        passes={
+            "RecordLogin": [
+                {
+                    "VersionId": "v-1",
+                    "Outcome": {"Error": "States.TaskFailed", "Cause": f"It failed. [{CLUSTER}]"},
+                }
+            ]
+        },
+    ),
+    Path(
+        "goes on if a successful login cannot be recorded",
+        {"RecordLogin": [fails("RefusedError")]},
+        output={"ClusterId": CLUSTER},
+    ),
+    Path(
+        "reports a login that failed although it cannot be recorded",
+        {
+            "CreateKmsUser": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")],
+            "RecordLogin": [fails("RefusedError")],
+        },
+        failure="States.TaskFailed: It failed.",
     ),
 ]
 

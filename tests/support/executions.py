@@ -23,6 +23,7 @@ class Execution:
     status: str = "RUNNING"
     attempts_to_stop: int = 0
     attempts_left: int | None = None  # None: runs until it is stopped
+    unlisted: int = 0  # ListExecutions omits it so many times (F6.37)
     input: str = ""
 
     @property
@@ -75,6 +76,9 @@ class Executions:
         assert statusFilter == "RUNNING"
         for execution in self.running:
             if execution.machine == stateMachineArn and execution.status == "RUNNING":
+                if execution.unlisted:
+                    execution.unlisted -= 1
+                    continue
                 yield {"executions": [{"executionArn": execution.arn}]}
 
     def stop_execution(self, *, executionArn: str, error: str, cause: str) -> None:

@@ -26,7 +26,18 @@ def created_id(failure: Failure) -> str | None:
     return match.group(1) if match else None
 
 
+def error_of(failure: Failure) -> str:
+    """The name of the error that began the failure; empty if it was cut or never reported."""
+    return _unwrap(failure)[0]
+
+
 def _innermost(failure: Failure) -> str:
+    """The error and its message."""
+    error, cause = _unwrap(failure)
+    return f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
+
+
+def _unwrap(failure: Failure) -> tuple[str, str]:
     """The error and its message, unwrapped from all nested executions.
 
     A failed startExecution.sync:2 is caught as {"Error": "States.TaskFailed", "Cause":
@@ -48,8 +59,8 @@ def _innermost(failure: Failure) -> str:
         execution = detail
         error, cause = detail.get("Error") or "", detail.get("Cause") or ""
     if execution and (not cause or error.startswith(_SERVICE_ERRORS)):
-        return _lost(execution, error, cause)
-    return f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
+        return "", _lost(execution, error, cause)
+    return error, cause
 
 
 def _parse(cause: str) -> dict[str, Any] | None:

@@ -16,47 +16,65 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
+# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands and 10 for
+# the client are 166 s, and the rest is for requests to AWS.
 _INTERVAL = 2  # seconds between attempts
-_ATTEMPTS = 30
-_ATTEMPTS_FOR_RESPONSE = 15  # that a handle-request gets to finish its response
+_ATTEMPTS = 18
+_ATTEMPTS_FOR_RESPONSE = 12  # that a handle-request gets to finish its response
 _ATTEMPTS_TO_STOP_CLIENT = 10
 _ATTEMPTS_TO_END_COMMANDS = 5
-_WORKER_SECONDS = 60  # a worker goes on when its execution is stopped, but not for longer
+_WORKER_SECONDS = 52  # a worker goes on when its execution is stopped, for 50 s at most
+_MAX_PAUSES = 2
 
 logger = logging.getLogger("hsm_lifecycle")
 
 
-def supersede(request: Mapping[str, Any]) -> None:
+def supersede(request: Mapping[str, Any], name: str) -> bool:
     """Stop all executions of this stack's state machines, and wait until nothing is running.
+
+    False: meanwhile another delivery of the same event has started the execution of this name.
 
     Stopping a parent reaches its children late and only as best effort, so each is stopped
     directly. A handle-request without a running lifecycle is only sending its response, and ends
-    by itself. SupersededError: the stack is being deleted, which only a Delete may interrupt.
+    by itself. ListExecutions is eventually consistent (F6.37), so nothing is running only if it
+    lists nothing twice, the second time after a pause for the workers of stopped executions.
+    SupersededError: the stack is being deleted, which only a Delete may interrupt.
     """
-    stopped = False
+    stopped: set[str] = set()
+    was_empty, pauses = False, 0
     for attempt in range(_ATTEMPTS):
         handling = _running(os.environ["HANDLE_REQUEST"])
         working = [
             arn for machine in json.loads(os.environ["MACHINES"]) for arn in _running(machine)
         ]
         if not handling + working:
-            time.sleep(_WORKER_SECONDS if stopped else 0)
-            _end_commands(request)
-            return _stop_client()
+            if was_empty:
+                _end_commands(request)
+                _stop_client()
+                return True
+            was_empty = True
+            pauses += bool(stopped)
+            time.sleep(_WORKER_SECONDS if stopped else _INTERVAL)
+            continue
+        if pauses == _MAX_PAUSES:
+            break
+        was_empty = False
+        names = {_name(arn) for arn in working}
+        if name in names | {_name(arn) for arn in handling}:
+            return False
         if request["RequestType"] != "Delete" and any(
             _name(arn).startswith("delete-") for arn in handling + working
         ):
             raise SupersededError(
                 "This stack is being deleted, so it cannot be created or updated."
             )
-        names = {_name(arn) for arn in working}
         for arn in working + [
             arn for arn in handling if _name(arn) in names or attempt > _ATTEMPTS_FOR_RESPONSE
         ]:
             _stop(arn)
-        if working and not stopped:
+        if set(working) - stopped:
             _cancel_commands(request)
-            stopped = True
+            stopped |= set(working)
         time.sleep(_INTERVAL)
     raise TimeoutError(
         f"An execution of an earlier request did not stop: {(working + handling)[0]}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -19,6 +20,9 @@ _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
 _AGENT_SUFFIX = re.compile(r"failed to run commands: exit status \d+\s*$")
 _DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")
 _IN_PROGRESS = ("Pending", "InProgress", "Delayed", "Cancelling")
+# Exit codes of scripts that log in to the HSMs: refused, or failed for a reason that may be that.
+_LOGIN_ERRORS = {3: "LoginRefused", 4: "LoginFailed"}
+_KILLED = range(128, 256)  # exit codes of a script that a signal ended
 _COMMENT_PREFIX = "hsm-lifecycle "
 # Marks an instance that was found stopped, from its start until it is stopped again.
 _STARTED_BY = "hsm-lifecycle:started-by"
@@ -27,11 +31,16 @@ _STARTED_BY = "hsm-lifecycle:started-by"
 def describe_client(event: Event) -> dict[str, Any]:
     """Describe the instance; one that EC2 no longer knows is terminated."""
     try:
-        return {"State": _describe_instance(event["InstanceId"])["State"]["Name"]}
+        instance = _describe_instance(event["InstanceId"])
     except ClientError as error:
         if aws.error_code(error) != "InvalidInstanceID.NotFound":
             raise
-        return {"State": "terminated"}
+        return {"State": "terminated", "Reason": "EC2 no longer knows it", "LaunchTime": ""}
+    return {
+        "State": instance["State"]["Name"],
+        "Reason": instance.get("StateReason", {}).get("Message") or "EC2 gives no reason",
+        "LaunchTime": instance["LaunchTime"].isoformat(),
+    }
 
 
 def start_client(event: Event) -> dict[str, Any]:
@@ -92,14 +101,18 @@ def _stop(instance: Mapping[str, Any]) -> None:
 
 
 def describe_agent(event: Event) -> dict[str, Any]:
-    """Describe the SSM agent; Absent until it registers."""
+    """Describe the SSM agent: Absent until it registers, Stale until it is online after a start.
+
+    Agents report every five minutes, so Online may be older than the last start (F6.26).
+    """
     agents = aws.client("ssm").describe_instance_information(
         Filters=[{"Key": "InstanceIds", "Values": [event["InstanceId"]]}]
     )["InstanceInformationList"]
-    return {
-        "PingStatus": agents[0]["PingStatus"] if agents else "Absent",
-        "Attempts": event["Attempts"] + 1,
-    }
+    status = agents[0]["PingStatus"] if agents else "Absent"
+    launched = datetime.fromisoformat(event["LaunchTime"])
+    if status == "Online" and agents[0]["LastPingDateTime"] < launched:
+        status = "Stale"
+    return {"PingStatus": status, "Attempts": event["Attempts"] + 1}
 
 
 def send_command(event: Event) -> dict[str, Any]:
@@ -136,8 +149,16 @@ def describe_command(event: Event) -> dict[str, Any]:
         "Id": event["CommandId"],
         "Job": document.group(1) if document else invocation["DocumentName"],
         "Status": "Running" if status in _IN_PROGRESS else status,
+        "Error": _error(status, invocation["ResponseCode"]),
         "Message": message[-_MAX_MESSAGE:] or invocation["StatusDetails"],
     }
+
+
+def _error(status: str, exit_code: int) -> str:
+    """The name of the workflow's error, if the command has failed."""
+    if status != "Failed" or exit_code in _KILLED or exit_code < 0:
+        return "CommandInterrupted"
+    return _LOGIN_ERRORS.get(exit_code, "CommandFailed")
 
 
 def cancel_commands(instance_id: str, machines: Iterable[str]) -> list[str]:

@@ -13,8 +13,7 @@ class DnfError(Exception):
     """The message of a failure."""
 
 
-# Both own /opt/cloudhsm. Whether the real packages conflict is not documented; if they do, only a swap
-# replaces one by the other.
+# F3.24: whether they do is open. If they do, only a swap replaces one by the other.
 CONFLICTING = frozenset({"cloudhsm-cli", "cloudhsm-client"})
 
 

@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import errors
-from hsm_lifecycle.custom_resource.request import take
+from hsm_lifecycle.custom_resource.request import execution_name, take
+from hsm_lifecycle.custom_resource.supersede import supersede
 from tests.support.custom_resource import (
     ALIGN,
     CLIENT,
@@ -29,11 +30,48 @@ from tests.support.response_endpoint import Endpoint
 from tests.templates.template import TEMPLATES
 
 
-def test_a_request_does_not_wait_if_nothing_is_running(
+def test_a_request_lists_executions_twice_if_nothing_is_running(
     responses: Endpoint, slept: list[float]
 ) -> None:
     take(request("Update", responses.url), Context())
-    assert slept == []
+    assert slept == [2]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_execution_that_is_listed_late_is_stopped(
+    states: Executions, responses: Endpoint, slept: list[float], known: bool
+) -> None:
+    # ListExecutions is eventually consistent (F6.37).
+    if known:
+        states.add(UPDATE, EARLIER)
+    late = states.add(ALIGN, "a-child", unlisted=2 if known else 1)
+    take(request("Update", responses.url), Context())
+    assert late.status == "ABORTED"
+    assert len(states.started) == 1
+    # Its worker goes on as well.
+    assert slept[-1] > 50
+
+
+def test_a_request_fails_if_executions_keep_being_listed_late(
+    states: Executions, responses: Endpoint, slept: list[float]
+) -> None:
+    for unlisted in range(8):
+        states.add(ALIGN, f"child-{unlisted}", unlisted=2 * unlisted)
+    take(request("Update", responses.url), Context())
+    assert states.started == []
+    assert "did not stop" in responses.response["Reason"]
+    assert sum(slept) < 170
+
+
+def test_an_event_delivered_twice_at_once_does_not_stop_its_own_execution(
+    states: Executions, responses: Endpoint
+) -> None:
+    given = request("Create", responses.url)
+    name = execution_name(given)
+    states.add(HANDLE_REQUEST, name, unlisted=1)
+    states.add(CREATE, name, unlisted=1)
+    assert not supersede(given, name)
+    assert states.stopped == []
 
 
 def test_all_executions_of_a_cancelled_update_are_stopped(
@@ -71,7 +109,8 @@ def test_superseding_fits_into_the_functions_timeout(
     responses: Endpoint,
     slept: list[float],
 ) -> None:
-    states.add(UPDATE, EARLIER, attempts_to_stop=29)
+    states.add(UPDATE, EARLIER, attempts_to_stop=16)
+    states.add(ALIGN, "a-child", unlisted=18)
     instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
     take(request("Update", responses.url), Context())
     assert len(states.started) == 1
@@ -147,7 +186,7 @@ def test_a_command_that_outlasted_its_workflow_is_cancelled(
     commands.listed = [_late_command()]
     take(request(kind, responses.url), Context())
     assert commands.cancelled == [("late", [CLIENT])]
-    assert len(slept) == 1
+    assert slept == [2, 2]  # between two lists of executions, and for the command
     assert len(states.started) == 1
 
 
@@ -157,7 +196,7 @@ def test_a_request_waits_ten_seconds_at_most_for_a_command_to_end(
     commands.listed, commands.ends = [_late_command()], False
     take(request("Delete", responses.url), Context())
     assert commands.cancelled == [("late", [CLIENT])]
-    assert sum(slept) == 10
+    assert sum(slept[1:]) == 10
     assert len(states.started) == 1
 
 
@@ -190,7 +229,7 @@ def test_a_client_started_by_an_earlier_execution_is_stopped(
     instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["running"]}
     take(request("Delete", responses.url), Context())
     assert instances.stopped == [CLIENT]
-    assert slept == []
+    assert slept == [2]
 
 
 def test_a_request_starts_although_the_client_cannot_be_stopped(

@@ -156,6 +156,15 @@ def test_the_admin_password_is_not_returned_or_logged(
     assert login["password"] not in f"{result} {caplog.text}"
 
 
+def test_create_secrets_is_retried_while_a_deleted_secret_lingers(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"operation": "CreateSecret", "code": "InvalidRequestException"})
+    with pytest.raises(TransientError, match=r"initial-crypto-officer-password is still being del"):
+        account.run(secrets.create_secrets, **of(cluster_id))
+    account.run(secrets.create_secrets, **of(cluster_id))
+    assert account.secret_names() == all_names(cluster_id)
+
+
 def test_create_secrets_refuses_another_stacks_cluster(account: Account) -> None:
     cluster_id = account.uninitialized(OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
