@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -19,33 +18,8 @@ from tests.support.account import (
     STACK_ID,
     TIMINGS,
     Account,
-    Json,
 )
-
-UNKNOWN = "cluster-aaaaaaaaaaa"
-
-# Physical IDs that CloudFormation or crhelper generates, and other invalid cluster IDs.
-NO_IDS = (
-    "",
-    "rCloudHsmCluster",
-    "cluster-rCloudHsmCluster-1QX8Z2L9V5K3N",
-    "2026/01/31/[$LATEST]0123456789abcdef",
-    "cluster-short",
-    "cluster-" + "a" * 17,
-    "cluster-aaaaaaaaaa1",
-    "xcluster-aaaaaaaaaaa",
-)
-
-
-def of_stack(**more: Any) -> Json:
-    """The event of a step of this stack."""
-    return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
-
-
-def of_cluster(cluster_id: str, **more: Any) -> Json:
-    """The event of a step on a cluster."""
-    return {"ClusterId": cluster_id, "StackId": STACK_ID, **more}
-
+from tests.support.step_events import NO_IDS, UNKNOWN, of_cluster, of_stack
 
 # ---- find, find_by_tags, require_owned
 

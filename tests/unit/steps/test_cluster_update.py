@@ -25,38 +25,12 @@ from tests.support.account import (
     Account,
     Json,
 )
-
-UNKNOWN = "cluster-aaaaaaaaaaa"
-
-
-def of_stack(**more: Any) -> Json:
-    """The event of a step of this stack."""
-    return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
-
-
-def of_cluster(cluster_id: str, **more: Any) -> Json:
-    """The event of a step on a cluster."""
-    return {"ClusterId": cluster_id, "StackId": STACK_ID, **more}
+from tests.support.step_events import UNKNOWN, make_store, of_cluster, of_stack
 
 
 def created(account: Account, **overrides: Any) -> Json:
     event = of_stack(ResourceProperties=account.properties(**overrides))
     return account.run(cluster_steps.create_cluster, **event)
-
-
-def make_store(account: Account, cluster_id: str, state: str) -> str:
-    """A key store on the cluster in a connection state."""
-    if state == "CONNECTED":
-        return account.add_connected_store(cluster_id)
-    store_id = account.add_store(cluster_id)
-    if state != "DISCONNECTED":
-        account.kms.connect_custom_key_store(CustomKeyStoreId=store_id)
-    if state in ("FAILED", "DISCONNECTING"):
-        account.wait(TIMINGS.connect)
-    if state == "DISCONNECTING":
-        account.kms.disconnect_custom_key_store(CustomKeyStoreId=store_id)
-    assert account.store(store_id)["ConnectionState"] == state
-    return store_id
 
 
 # ---- check_update

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -26,13 +25,7 @@ from tests.support.account import (
     Json,
     raise_as_boto3,
 )
-
-
-def moment(seconds: float = 0) -> str:
-    """A time in the format of state machines, some seconds after the start."""
-    begin = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
-    at = begin + datetime.timedelta(seconds=seconds)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
+from tests.support.step_events import moment
 
 
 def action_of(result: Json) -> str:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -25,22 +24,7 @@ from tests.support.account import (
     Json,
 )
 from tests.support.drawn_cluster import CLUSTER_ID, drawn_cluster
-
-UNKNOWN = "cluster-aaaaaaaaaaa"
-
-NO_CAPACITY = {
-    "operation": "CreateHsm",
-    "code": "CloudHsmInvalidRequestException",
-    "message": "There is no capacity.",
-}
-
-
-def moment(seconds: float = 0) -> str:
-    """A time in the format of state machines, some seconds after the start."""
-    begin = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
-    at = begin + datetime.timedelta(seconds=seconds)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z"
-
+from tests.support.step_events import NO_CAPACITY, UNKNOWN, moment
 
 # ---- describe_hsms
 

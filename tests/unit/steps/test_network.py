@@ -12,8 +12,8 @@ from hsm_lifecycle.errors import (
 )
 from hsm_lifecycle.steps import network
 from tests.support.account import OTHER_STACK_ID, STACK_ID, TIMINGS, Account, Json
+from tests.support.step_events import UNKNOWN
 
-UNKNOWN = "cluster-aaaaaaaaaaa"
 PORTS = {"IpProtocol": "tcp", "FromPort": 2223, "ToPort": 2225}
 
 

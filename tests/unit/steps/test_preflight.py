@@ -11,20 +11,13 @@ from hsm_lifecycle.errors import (
 )
 from hsm_lifecycle.steps import preflight
 from tests.support.account import (
-    LOGICAL_ID,
-    STACK_ID,
     SYSTEM,
     TIMINGS,
     ZONES,
     Account,
     Json,
 )
-
-
-def of_stack(**more: Any) -> Json:
-    """The event of a step of this stack."""
-    return {"StackId": STACK_ID, "LogicalResourceId": LOGICAL_ID, **more}
-
+from tests.support.step_events import of_stack
 
 # ---- check_creation
 

@@ -17,8 +17,7 @@ from hsm_lifecycle.errors import (
 )
 from hsm_lifecycle.steps import secrets
 from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, Account, Json
-
-UNKNOWN = "cluster-aaaaaaaaaaa"
+from tests.support.step_events import UNKNOWN
 
 
 def of(cluster_id: str, **more: Any) -> Json:
