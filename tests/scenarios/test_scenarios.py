@@ -9,8 +9,8 @@ from rehearsal.scenarios import SCENARIOS, STANDARD
 from tests.support.timings import QUICK
 
 # Processor seconds of the server, its functions and scripts, which depend less on other tests than
-# real seconds. Four times the slowest scenario's (15), since processors differ.
-MAX_PROCESSOR_SECONDS = 60
+# real seconds. Three times the slowest scenario's (15), since processors differ.
+MAX_PROCESSOR_SECONDS = 45
 # Scenarios about timeouts run with AWS's own timings, or with one of them.
 REAL_TIMINGS = {
     "create-times-out": QUICK.keys(),
