@@ -68,7 +68,7 @@ class Script:
 class Sandbox:
     """One instance's file system and processes.
 
-    `environment` is for the AWS CLI and the fake commands: on AWS they learn Region, endpoint and
+    `environment` is for the fake commands: on AWS, the real ones learn Region, endpoint and
     credentials from the instance, so that a script finds none of it in its own environment.
     """
 

@@ -19,6 +19,6 @@ def main(name: str, arguments: list[str]) -> int:
 if __name__ == "__main__":
     # fake_bin is a package of its own here: nothing else of this repository is in the sandbox.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    # The packages jq and awscli; the standard library comes first.
+    # The packages jq and botocore; the standard library comes first.
     sys.path.append(os.environ["LOCALAWS_SITE_PACKAGES"])
     sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,12 +1,88 @@
-"""aws: the real AWS CLI, version 1."""
+"""aws: the only operation that scripts use, with the exit codes of AWS CLI version 2.
+
+A stub: Amazon Linux has version 2, which is not on PyPI, and starting version 1 takes more
+processor time than everything else that a script does.
+"""
 
 from __future__ import annotations
 
-import importlib
+import json
+import os
 import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from .usage import unsupported
+
+# https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-returncodes.html
+CONFIGURATION_ERROR, SERVICE_ERROR, OTHER_ERROR = 253, 254, 255
+OUTPUTS = (["--output", "json"], ["--query", "SecretString", "--output", "text"])
+
+
+class CliError(Exception):
+    """An exit code and the message on standard error."""
 
 
 def main(arguments: list[str]) -> int:
-    """`aws SERVICE OPERATION [OPTION...]`."""
-    sys.argv = ["aws", *arguments]
-    return int(importlib.import_module("awscli.clidriver").main())
+    """`aws secretsmanager get-secret-value --region REGION --secret-id ID OUTPUT`.
+
+    OUTPUT is `--output json` or `--query SecretString --output text`.
+    """
+    match arguments[:2], arguments[2:]:
+        case (
+            ["secretsmanager", "get-secret-value"],
+            ["--region", region, "--secret-id", secret_id, *output],
+        ) if output in OUTPUTS:
+            return _print_secret(region, secret_id, "json" in output)
+    return unsupported("aws", arguments)
+
+
+def _print_secret(region: str, secret_id: str, as_json: bool) -> int:
+    try:
+        secret = _get_secret_value(region, secret_id)
+    except CliError as error:
+        code, message = error.args
+        print(f"\n{message}", file=sys.stderr)
+        return int(code)
+    print(json.dumps(secret, indent=4) if as_json else secret["SecretString"])
+    return 0
+
+
+def _get_secret_value(region: str, secret_id: str) -> Any:
+    try:
+        with urllib.request.urlopen(_signed_request(region, secret_id)) as response:
+            return json.load(response)
+    except urllib.error.HTTPError as error:
+        body = json.load(error)
+        code = body["__type"].rpartition("#")[2]
+        reason = body.get("message") or body.get("Message")
+        raise CliError(
+            SERVICE_ERROR,
+            f"An error occurred ({code}) when calling the GetSecretValue operation: {reason}",
+        ) from error
+    except OSError as error:
+        raise CliError(OTHER_ERROR, f"Could not connect to the endpoint URL: {error}") from error
+
+
+def _signed_request(region: str, secret_id: str) -> urllib.request.Request:
+    key_id = os.environ.get("AWS_ACCESS_KEY_ID")
+    secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not key_id or not secret_key:
+        raise CliError(CONFIGURATION_ERROR, "Unable to locate credentials.")
+    request = AWSRequest(
+        "POST",
+        os.environ["AWS_ENDPOINT_URL"],
+        {
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "secretsmanager.GetSecretValue",
+        },
+        json.dumps({"SecretId": secret_id}),
+    )
+    credentials = Credentials(key_id, secret_key, os.environ.get("AWS_SESSION_TOKEN"))
+    SigV4Auth(credentials, "secretsmanager", region).add_auth(request)
+    return urllib.request.Request(request.url, request.data.encode(), dict(request.headers))

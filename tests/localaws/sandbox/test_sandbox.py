@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -132,70 +129,6 @@ def test_scripts_can_run_concurrently(sandbox: Sandbox) -> None:
     first = sandbox.start(BASH + "until [ -e /tmp/go ]; do :; done; echo went")
     assert sandbox.run("touch /tmp/go").exit_code == 0
     assert first.wait(10).stdout == "went\n"
-
-
-def test_the_aws_cli_is_the_real_one(sandbox: Sandbox) -> None:
-    assert sandbox.run("aws --version").stdout.startswith("aws-cli/1.")
-
-
-@pytest.fixture(name="secrets_manager")
-def _secrets_manager() -> Iterator[tuple[str, list[str]]]:
-    credentials: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            credentials.append(self.headers["Authorization"])
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps({"SecretString": "sesame"}).encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", credentials
-    server.shutdown()
-    server.server_close()
-
-
-def test_only_the_cli_knows_region_endpoint_and_credentials(
-    make_sandbox: Callable[..., Sandbox], secrets_manager: tuple[str, list[str]]
-) -> None:
-    endpoint, credentials = secrets_manager
-    sandbox = make_sandbox(
-        AWS_ENDPOINT_URL=endpoint,
-        AWS_REGION="eu-north-1",
-        AWS_DEFAULT_REGION="eu-north-1",
-        AWS_ACCESS_KEY_ID="AKIAINSTANCE",
-        AWS_SECRET_ACCESS_KEY="it's $ecret",
-    )
-    ask = "aws secretsmanager get-secret-value --secret-id x --query SecretString --output text"
-    assert sandbox.run(f'{ask}; echo "${{AWS_ACCESS_KEY_ID-none}}"').stdout == "sesame\nnone\n"
-    assert sandbox.run(f"{ask} --region eu-west-3").stdout == "sesame\n"
-    assert "AKIAINSTANCE/" in credentials[0]
-    assert ["/eu-north-1/" in credentials[0], "/eu-west-3/" in credentials[1]] == [True, True]
-
-
-def test_each_call_of_the_cli_has_its_own_environment_directory_and_exit_code(
-    make_sandbox: Callable[..., Sandbox], secrets_manager: tuple[str, list[str]]
-) -> None:
-    endpoint, credentials = secrets_manager
-    sandbox = make_sandbox(
-        AWS_ENDPOINT_URL=endpoint, AWS_ACCESS_KEY_ID="A", AWS_SECRET_ACCESS_KEY="B"
-    )
-    sandbox.write("/opt/secret", "sesame")
-    ask = "aws secretsmanager put-secret-value --secret-id x --secret-string file://secret"
-    asked = sandbox.run(
-        BASH + f"set +e; export AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1\n{ask}; echo $?\n"
-        f"cd /opt; {ask} > /dev/null; echo $?\n"
-        f"export AWS_REGION=eu-west-2 AWS_DEFAULT_REGION=eu-west-2; {ask} > /dev/null; echo $?\n"
-        "aws secretsmanager 2> /dev/null; echo $?\n"
-    )
-    assert asked.stdout == "255\n0\n0\n2\n"
-    assert "Unable to load paramfile" in asked.stderr
-    assert ["/eu-west-1/" in credentials[0], "/eu-west-2/" in credentials[1]] == [True, True]
 
 
 def test_a_fake_command_has_the_streams_the_directory_and_the_umask_of_its_caller(
