@@ -29,7 +29,13 @@ ZIP := build/functions.zip
 SOURCES := scripts/build_package.py $(shell find functions/hsm_lifecycle -name __pycache__ -prune -o -type d -print -o -name '*.py' -print)
 REHEARSAL_ZIP := build/rehearsal/build/functions.zip
 REHEARSAL := $(REHEARSAL_ZIP) build/rehearsal/templates build/rehearsal/statemachines
-INGREDIENTS = $(ENVIRONMENT) $(if $(filter build/rehearsal/%,$(TEMPLATE)),$(REHEARSAL),$(ZIP))
+# Released versions, frozen in tests/fixtures/released and built for this machine, to test upgrades.
+RELEASES := $(notdir $(wildcard tests/fixtures/released/*))
+RELEASED_WHEELS := $(RELEASES:%=$(VENV)/wheels/released/%)
+RELEASED_ZIPS := $(RELEASES:%=build/released/%/build/functions.zip)
+RELEASED_LINKS := $(RELEASES:%=build/released/%/templates) $(RELEASES:%=build/released/%/statemachines)
+BUILT := $(ZIP) $(REHEARSAL) $(RELEASED_ZIPS) $(RELEASED_LINKS)
+INGREDIENTS = $(ENVIRONMENT) $(if $(filter build/re%,$(TEMPLATE)),$(filter-out $(ZIP),$(BUILT)),$(ZIP))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -41,7 +47,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: $(ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) ## install all dependencies into .venv; the only task that needs a network
+setup: $(ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) $(RELEASED_WHEELS) ## install all dependencies into .venv; the only task that needs a network
 
 .PHONY: format
 format: $(ENVIRONMENT) ## format Python files and state machines and apply ruff's fixes
@@ -58,11 +64,11 @@ SELECTED := $(patsubst %/,%,$(or $(TESTS),tests))
 PROCESSES ?= $(if $(findstring ::,$(SELECTED)),0,$(if $(filter $(LONG_TESTS),$(SELECTED)),3,0))
 
 .PHONY: test
-test: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run all tests, or TESTS= (paths); PROCESSES= overrides 3 for long, 0 for short ones
+test: $(ENVIRONMENT) $(BUILT) ## run all tests, or TESTS= (paths); PROCESSES= overrides 3 for long, 0 for short ones
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal $(TESTS)
 
 .PHONY: rehearse
-rehearse: $(ENVIRONMENT) $(REHEARSAL) ## run a scenario in a local AWS and show it live; SCENARIO=
+rehearse: $(ENVIRONMENT) $(BUILT) ## run a scenario in a local AWS and show it live; SCENARIO=
 	$(BIN)/python -m rehearsal run --scenario $(SCENARIO)
 
 .PHONY: serve
@@ -81,7 +87,7 @@ check-docs: $(ENVIRONMENT) ## fail if `make docs` would change a document
 check: lint check-docs test ## run lint, check-docs and test, as CI does
 
 .PHONY: build
-build: $(ZIP) $(REHEARSAL) ## build the zips for Lambda and for tests, reproducibly
+build: $(BUILT) ## build the zips for Lambda and for tests, reproducibly
 
 .PHONY: package
 package: needs-BUCKET $(INGREDIENTS) ## upload artifacts and write deployable templates; BUCKET=, optionally TEMPLATE=
@@ -98,7 +104,7 @@ destroy: needs-STACK $(ENVIRONMENT) ## delete a stack and wait for completion; S
 	$(AWS) cloudformation wait stack-delete-complete --stack-name $(STACK)
 
 .PHONY: bench
-bench: $(ENVIRONMENT) $(ZIP) $(REHEARSAL) ## run the tests in one process and list the slowest; optionally TESTS=
+bench: $(ENVIRONMENT) $(BUILT) ## run the tests in one process and list the slowest; optionally TESTS=
 	$(BIN)/python -m pytest --durations 25 $(TESTS)
 
 .PHONY: clean
@@ -126,6 +132,10 @@ $(LOCAL_WHEELS): functions/requirements.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly
 	$(FETCH) -d $@.partly && mv $@.partly $@
 
+$(RELEASED_WHEELS): $(VENV)/wheels/released/%: tests/fixtures/released/%/functions/requirements.txt | $(ENVIRONMENT)
+	@rm -rf $@ $@.partly
+	$(FETCH) -d $@.partly && mv $@.partly $@
+
 # --- Build results
 
 $(ZIP): $(LAMBDA_WHEELS) $(SOURCES)
@@ -136,6 +146,12 @@ $(REHEARSAL_ZIP): $(LOCAL_WHEELS) $(SOURCES)
 
 build/rehearsal/templates build/rehearsal/statemachines:
 	@mkdir -p $(@D) && ln -sfn ../../$(@F) $@
+
+$(RELEASED_ZIPS): build/released/%/build/functions.zip: $(VENV)/wheels/released/% tests/fixtures/released/%/SHA256SUMS scripts/build_package.py
+	$(BIN)/python -m scripts.build_package --sources tests/fixtures/released/$*/functions/hsm_lifecycle $< $@
+
+$(RELEASED_LINKS): build/released/%:
+	@mkdir -p $(@D) && ln -sfn ../../../tests/fixtures/released/$* $@
 
 # Written to a temporary file and moved, because rehearsals may package concurrently.
 define package

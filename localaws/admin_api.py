@@ -139,10 +139,19 @@ class AdminApi:
             return getattr(self._cloudhsm("NoCluster"), event)(**details)
 
     def _data_plane(self, request: Json) -> Json:
+        fault = self._emulator.faults.cli_failure(str(request.get("command", "")))
+        injected = fault and {
+            "data": str(fault.get("data", "The HSM returned an error.")),
+            "error_code": int(fault.get("error_code", 1)),
+            "exit_code": int(fault.get("exit", 1)),
+        }
+        if fault and fault.get("when") != "after":
+            return {"injected": injected}
         with self._emulator.clock.busy():
             model = self._cloudhsm("Unreachable")
             with scope(self._account, self._emulator.region):
-                return model.data_plane(request["operation"], request["parameters"])
+                response = model.data_plane(request["operation"], request["parameters"])
+        return {"injected": injected} if injected else response
 
     def _cloudhsm(self, error: str) -> CloudHsmProvider:
         """The provider, which the first request to CloudHSM creates."""

@@ -24,6 +24,7 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
 from localaws import admin_api, tls
+from localaws.assumptions import take
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
@@ -83,9 +84,11 @@ def parser() -> argparse.ArgumentParser:
         "--year", type=int, default=2026, help="which HSM types AWS offers to new clusters"
     )
     arguments.add_argument(
-        "--one-hsm-at-a-time",
-        action="store_true",
-        help="reject CreateHsm while another HSM of the cluster is in progress (undocumented)",
+        "--assume",
+        action="append",
+        default=[],
+        metavar="ID=READING",
+        help='a reading of an open question about AWS; "harsher": the harsher of each',
     )
     arguments.add_argument(
         "--exit-on-stdin-eof",
@@ -112,7 +115,12 @@ def _names(settings: Any) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve, and remove all files and processes at the end."""
-    arguments = parser().parse_args(argv)
+    options = parser()
+    arguments = options.parse_args(argv)
+    try:
+        arguments.assumptions = take(arguments.assume, Assumptions(year=arguments.year))
+    except ValueError as unknown:
+        options.error(str(unknown))
     home = Path(tempfile.mkdtemp(prefix="localaws-"))
     try:
         _serve(arguments, home)
@@ -168,9 +176,7 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         auth=not arguments.no_auth,
         timings=arguments.timings,
         quotas=arguments.quotas,
-        assumptions=Assumptions(
-            year=arguments.year, concurrent_create=not arguments.one_hsm_at_a_time
-        ),
+        assumptions=arguments.assumptions,
         faults=Faults(clock.pause),
         event_log=EventLog(clock),
         decisions=DecisionLog(),

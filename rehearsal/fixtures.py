@@ -59,8 +59,11 @@ class ExistingCluster:
         return str(next(hsm["EniIp"] for hsm in hsms if hsm["State"] == "ACTIVE"))
 
     def user(self, name: str) -> Json:
-        """A user as `cloudhsm-cli user list` shows it."""
-        users = self.cloudhsm_cli("user-list")["data"]["users"]
+        """A user as `cloudhsm-cli user list` shows it, without a login."""
+        listed = self.aws.admin.data_plane(
+            "user-list", ip=self.hsm_ip(), ca=self.ca_certificate, instance_id=self.client
+        )
+        users = listed["data"]["users"]
         return dict(next(user for user in users if user["username"] == name))
 
     def add_hsm(self) -> None:
@@ -88,6 +91,15 @@ class ExistingCluster:
         self.aws.client("secretsmanager").put_secret_value(
             SecretId=self.admin_secret, SecretString=_credentials(password)
         )
+
+    def with_new_client(self, name: str) -> ExistingCluster:
+        """The same cluster with another client, on which the CLI is installed."""
+        self.aws.admin.pause()
+        client = _launch_client(self.aws, name, self.describe()["SecurityGroup"])
+        self.aws.admin.advance(OPERATION_SECONDS)
+        _install(self.aws, client, f"{name}-install", CLI_PACKAGE)
+        self.aws.admin.resume()
+        return replace(self, client=client)
 
     def restore(self) -> ExistingCluster:
         """Restore the newest backup to another cluster, with the same certificate and users."""

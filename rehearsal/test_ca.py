@@ -13,6 +13,18 @@ from cryptography.x509.oid import NameOID
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 AS_CA = x509.BasicConstraints(ca=True, path_length=None)
+MAY_SIGN = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+KEY_IDENTIFIERS = (x509.SubjectKeyIdentifier, x509.AuthorityKeyIdentifier)
 
 
 @dataclass
@@ -41,12 +53,16 @@ def make_ca(
     name: str = "customer CA",
     key: Key | None = None,
     issuer: Ca | None = None,
-    extensions: Sequence[x509.ExtensionType] = (AS_CA,),
+    extensions: Sequence[x509.ExtensionType] = (AS_CA, MAY_SIGN),
+    key_identifiers: bool = True,
     starts: float = -1,
     lasts: float = 3652,
     algorithm: hashes.HashAlgorithm | None = None,
 ) -> Ca:
-    """Create a CA, self-signed without an issuer; `starts` and `lasts` are days from `now`."""
+    """Create a CA, self-signed without an issuer; `starts` and `lasts` are days from `now`.
+
+    By default it conforms to RFC 5280; `key_identifiers` adds those that `extensions` lacks.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = _name(name)
     certificate = _certify(
@@ -55,7 +71,10 @@ def make_ca(
         key.public_key(),
         issuer.certificate.subject if issuer else subject,
         issuer.key if issuer else key,
-        extensions,
+        [
+            *extensions,
+            *(_key_identifiers(extensions, key.public_key(), issuer) if key_identifiers else ()),
+        ],
         starts,
         lasts,
         algorithm or hashes.SHA256(),
@@ -74,6 +93,7 @@ def sign(
     lasts: float = 3652,
     algorithm: hashes.HashAlgorithm | None = None,
     pss: bool = False,
+    key_identifiers: bool = True,
 ) -> str:
     """Issue the certificate for a CSR; with `key`, for that key instead of the CSR's."""
     request = x509.load_pem_x509_csr(csr.encode())
@@ -86,7 +106,7 @@ def sign(
             public_key,
             ca.certificate.subject,
             ca.key,
-            (),
+            _key_identifiers((), public_key, ca) if key_identifiers else (),
             starts,
             lasts,
             algorithm or hashes.SHA256(),
@@ -98,6 +118,28 @@ def sign(
 def pem(certificate: x509.Certificate) -> str:
     """The certificate in PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _key_identifiers(
+    extensions: Sequence[x509.ExtensionType],
+    key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
+    issuer: Ca | None,
+) -> list[x509.ExtensionType]:
+    """The key identifiers of RFC 5280 (4.2.1.1, 4.2.1.2) that are not among the extensions."""
+    missing: list[x509.ExtensionType] = [x509.SubjectKeyIdentifier.from_public_key(key)]
+    if issuer:
+        try:
+            of_issuer = issuer.certificate.extensions.get_extension_for_class(
+                x509.SubjectKeyIdentifier
+            ).value
+        except x509.ExtensionNotFound:
+            pass
+        else:
+            missing.append(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(of_issuer)
+            )
+    given = {type(extension) for extension in extensions}
+    return [extension for extension in missing if type(extension) not in given]
 
 
 def _name(common_name: str) -> x509.Name:
@@ -127,7 +169,8 @@ def _certify(
         .not_valid_after(moment + dt.timedelta(days=lasts))
     )
     for extension in extensions:
-        builder = builder.add_extension(extension, critical=True)
+        critical = not isinstance(extension, KEY_IDENTIFIERS)
+        builder = builder.add_extension(extension, critical=critical)
     return builder.sign(
         issuer_key,
         algorithm,  # type: ignore[arg-type]  # the stub lists fewer algorithms

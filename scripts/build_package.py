@@ -1,4 +1,4 @@
-"""Builds the Lambda zip: the sources and the unpacked wheels of functions/requirements.txt.
+"""Builds a Lambda zip: a package's sources and unpacked wheels.
 
 Builds are reproducible with the same zlib: entries are sorted, have fixed times and modes, and
 exclude what an installer writes (RECORD, byte code).
@@ -91,9 +91,12 @@ def main(arguments: list[str] | None = None) -> None:
         "wheels", type=Path, help="directory with the wheels for the target platform"
     )
     parser.add_argument("target", type=Path, help="the zip to write")
+    parser.add_argument(
+        "--sources", type=Path, default=SOURCES, help="the package (default: %(default)s)"
+    )
     given = parser.parse_args(arguments)
     try:
-        build(SOURCES, given.wheels, given.target)
+        build(given.sources, given.wheels, given.target)
     except PackageError as problem:
         sys.exit(str(problem))
 

@@ -40,6 +40,7 @@ EFFECTS: dict[str, dict[str, str]] = {
         "pClientPkg": "Replaces the package on the client and configures it.",
         "pClientPkgUrl": "Installs that package after verifying its checksum.",
         "pClientPkgSha256": "Same as `pClientPkgUrl`.",
+        "pCloudHsmIamScope": "Changes permissions only.",
         "pReconcile": "Compares cluster, HSMs, client and tags with the stack and repairs drift.",
     },
     "cloudhsm-key-store.yml": {

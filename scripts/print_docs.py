@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from scripts import (
+    describe_assumptions,
     describe_errors,
     describe_failures,
     describe_permissions,
@@ -28,6 +29,7 @@ def blocks() -> dict[Path, dict[str, str]]:
         Path("README.md"): {
             "parameters": describe_templates.parameters(found, machines, Source.read()),
             "outputs": describe_templates.outputs(found),
+            "assumptions": describe_assumptions.assumptions(),
             "which parameter may change": describe_updates.updates(
                 found, describe_updates.PROPERTIES.read_text()
             ),

@@ -38,7 +38,8 @@ make_ca() {
   fi
   openssl req -new -key "$ca.key" -subj "/CN=CloudHSM $1 CA" |
     openssl x509 -req -sha384 "${issued[@]}" -days "$days" -set_serial "0x$(openssl rand -hex 16)" -out "$ca.pem" \
-      -extfile <(printf '%s\n' "basicConstraints=critical,CA:TRUE${3-}" keyUsage=critical,keyCertSign,cRLSign)
+      -extfile <(printf '%s\n' "basicConstraints=critical,CA:TRUE${3-}" keyUsage=critical,keyCertSign,cRLSign \
+        subjectKeyIdentifier=hash authorityKeyIdentifier=keyid) # as RFC 5280 requires
 }
 
 openssl req -noout -verify -in "$request"
@@ -53,6 +54,7 @@ if [ "$shape" = chain ]; then
   make_ca issuer root ,pathlen:0
 fi
 openssl x509 -req -sha384 -in "$request" -CA "$signer.pem" -CAkey "$signer.key" -days "$days" \
-  -set_serial "0x$(openssl rand -hex 16)" -out "$directory/cluster-cert.pem"
+  -set_serial "0x$(openssl rand -hex 16)" -out "$directory/cluster-cert.pem" \
+  -extfile <(printf '%s\n' subjectKeyIdentifier=hash authorityKeyIdentifier=keyid)
 cat "${bundle[@]}" > "$directory/customer-ca-cert.pem"
-openssl verify -CAfile "$directory/root.pem" -untrusted "$directory/customer-ca-cert.pem" "$directory/cluster-cert.pem"
+openssl verify -x509_strict -CAfile "$directory/root.pem" -untrusted "$directory/customer-ca-cert.pem" "$directory/cluster-cert.pem"

@@ -16,7 +16,12 @@ from tests.support.admin_api import AdminApiStub
 
 ROOT = Path(__file__).resolve().parent.parent
 # What these tests deploy or examine.
-BUILT = ("build/functions.zip", "build/rehearsal/build/functions.zip", "build/rehearsal/templates")
+BUILT = (
+    "build/functions.zip",
+    "build/rehearsal/build/functions.zip",
+    "build/rehearsal/templates",
+    "build/released/1.0.0/build/functions.zip",
+)
 NEED_BUILT = ("tests/iam/", "tests/rehearsal/drivers/", "tests/scenarios/", "tests/scripts/")
 _ADDRESSES = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _NAMES = ("socket.getaddrinfo", "socket.gethostbyname")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 from typing import Any
 
 import boto3
@@ -14,12 +16,18 @@ from hsm_lifecycle.errors import RefusedError, TransientError
 ATTEMPTS = 5  # of requests that are safe to repeat
 # Access denied is transient because IAM is eventually consistent: a new role does not work
 # everywhere in its first minute. https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html
-_TRANSIENT_CODES = frozenset(
+_DENIED_CODES = frozenset(
     {
         "AccessDenied",
         "AccessDeniedException",
         "CloudHsmAccessDeniedException",
+        "UnauthorizedOperation",
+    }
+)
+_TRANSIENT_CODES = _DENIED_CODES | frozenset(
+    {
         "CloudHsmInternalFailureException",
+        "CloudHsmServiceException",  # "an error occurred": a 400 without details (F1.5)
         "InternalError",
         "InternalFailure",
         "InternalServerError",
@@ -31,7 +39,17 @@ _TRANSIENT_CODES = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
-        "UnauthorizedOperation",
+    }
+)
+# The operations that pCloudHsmIamScope=TAG allows by tag, which AWS may not support (F5.3).
+SCOPED_OPERATIONS = frozenset(
+    {
+        "CreateCluster",
+        "CreateHsm",
+        "InitializeCluster",
+        "ModifyCluster",
+        "TagResource",
+        "UntagResource",
     }
 )
 
@@ -56,12 +74,25 @@ def to_workflow_error(error: Exception) -> Exception:
     if isinstance(error, ClientError):
         code, status = error_code(error), error.response["ResponseMetadata"]["HTTPStatusCode"]
         message = f"{error.operation_name}: {code}: {error.response['Error'].get('Message', '')}"
+        if _is_denied_by_scope(error):
+            message += ". If no SCP denies it, set pCloudHsmIamScope=ANY (docs/operations.md)."
         return TransientError(message) if is_transient(code, status) else RefusedError(message)
     if isinstance(error, ParamValidationError):
         return RefusedError(f"boto3 of this Lambda runtime is too old for this request: {error}")
     if isinstance(error, BotoCoreError):
         return TransientError(f"{type(error).__name__}: {error}")
     return error
+
+
+def _is_denied_by_scope(error: ClientError) -> bool:
+    """Whether a wider pCloudHsmIamScope may help: the denial is not of a dependent action."""
+    denied = re.search(r"not authorized to perform: ([a-z0-9-]+):", error_message(error))
+    return (
+        os.environ.get("CLOUDHSM_IAM_SCOPE") == "TAG"
+        and error.operation_name in SCOPED_OPERATIONS
+        and error_code(error) in _DENIED_CODES
+        and (denied is None or denied[1] == "cloudhsm")
+    )
 
 
 def parameter_error(parameter: str, error: ClientError) -> Exception:
@@ -82,4 +113,4 @@ def error_code(error: ClientError) -> str:
 
 def error_message(error: ClientError) -> str:
     """The service's error message."""
-    return str(error.response["Error"]["Message"])
+    return str(error.response["Error"].get("Message", ""))

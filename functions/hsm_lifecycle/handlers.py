@@ -6,6 +6,7 @@ from hsm_lifecycle.custom_resource.request import take as request
 from hsm_lifecycle.custom_resource.response import respond as response
 from hsm_lifecycle.dispatch import worker
 from hsm_lifecycle.steps import (
+    admin_login,
     certificates,
     cluster_update,
     first_hsm,
@@ -71,6 +72,8 @@ key_store = worker(
     key_store_steps.check_cluster,
     kms_user.create_password,
     kms_user.drop_password,
+    admin_login.check_login,
+    admin_login.record_login,
     key_store_ownership.claim_key_store,
     key_store_steps.create_key_store,
     key_store_ownership.complete_claim,

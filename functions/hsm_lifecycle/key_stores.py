@@ -8,9 +8,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, secret_store
+from hsm_lifecycle import aws, pki, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import ParameterError, RefusedError
+from hsm_lifecycle.errors import (
+    CertificateError,
+    ParameterError,
+    RefusedError,
+    SecretNotFoundError,
+)
 
 _KEY_STORE_ID = re.compile(r"cks-[0-9a-f]{8,60}")
 _MAX_TRUST_ANCHOR_CHARACTERS = 5000  # F4.1
@@ -61,14 +66,21 @@ def needing_hsms(cluster_id: str) -> dict[str, Any] | None:
 
 
 def trust_anchor(event: Event) -> str:
-    """The CA certificate that the stack names. ParameterError: it is too long for KMS."""
-    certificate = secret_store.read(event["CloudHsmCustCaCertSecretName"])
-    if len(certificate) > _MAX_TRUST_ANCHOR_CHARACTERS:
+    """The CA certificates that the stack names.
+
+    ParameterError: they are missing, something else, or too long for KMS.
+    """
+    name = event["CloudHsmCustCaCertSecretName"]
+    try:
+        certificates = pki.ca_certificates(secret_store.read(name), f"the secret {name}")
+    except (CertificateError, SecretNotFoundError) as error:
+        raise ParameterError(f"pCloudHsmCustCaCertSecretName: {error}") from error
+    if len(certificates) > _MAX_TRUST_ANCHOR_CHARACTERS:
         raise ParameterError(
-            f"pCloudHsmCustCaCertSecretName: the certificates have {len(certificate)} characters;"
+            f"pCloudHsmCustCaCertSecretName: the certificates have {len(certificates)} characters;"
             f" KMS allows {_MAX_TRUST_ANCHOR_CHARACTERS}."
         )
-    return certificate
+    return certificates
 
 
 def request(operation: str, **arguments: Any) -> Any:

@@ -75,6 +75,11 @@ def not_owned() -> NotOwnedError:
     )
 
 
+def certificate_of(cluster: dict[str, Any]) -> str:
+    """The cluster's certificate as PEM; empty before it is initialized."""
+    return str((cluster.get("Certificates") or {}).get("ClusterCertificate") or "")
+
+
 def tags_of(cluster: dict[str, Any]) -> dict[str, str]:
     """The cluster's tags."""
     return {tag["Key"]: tag["Value"] for tag in cluster.get("TagList") or []}

@@ -1,4 +1,7 @@
-"""Sign a cluster's certificate, and check certificates before AWS does. Pure: no AWS calls."""
+"""Sign a cluster's certificate, and check certificates before AWS does. Pure: no AWS calls.
+
+The certificates in a secret are parsed before they are used; no other text leaves the secret.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ _MAX_CERTIFICATES, _MAX_CHARACTERS = 4, 16384  # of the CA bundle
 _RSA_SIZES = (2048, 3072, 4096)
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _HASHES = ("sha224", "sha256", "sha384", "sha512")
-_API_PATTERN = re.compile(r"[a-zA-Z0-9+-/=\s]*")  # InitializeCluster's, for both strings (F1.16)
 _DAYS = 3652  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
 _BACKDATED = datetime.timedelta(days=1)  # tolerates clock skew (F2.9)
+_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _CA_KEY_USAGE = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -45,19 +48,19 @@ def sign(request_pem: str, cluster_id: str) -> tuple[str, str]:
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{cluster_id} CA")])
     ca = (
-        _builder(subject, subject, key.public_key())
+        _builder(subject, subject, key.public_key(), key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_CA_KEY_USAGE, critical=True)
         .sign(key, hashes.SHA256())
     )
-    certificate = _builder(request.subject, subject, request.public_key()).sign(
+    certificate = _builder(request.subject, subject, request.public_key(), key.public_key()).sign(
         key, hashes.SHA256()
     )
     return _pem(certificate), _pem(ca)
 
 
-def check(certificate_pem: str, ca_pem: str, request_pem: str) -> None:
-    """Raise CertificateError unless InitializeCluster can use the two.
+def check(certificate_pem: str, ca_pem: str, request_pem: str) -> tuple[str, str]:
+    """Raise CertificateError unless InitializeCluster can use the two; they are returned parsed.
 
     The CA's side is one self-signed root, or a bundle from the issuer to the root (F2.4, F2.5):
     https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
@@ -86,6 +89,35 @@ def check(certificate_pem: str, ca_pem: str, request_pem: str) -> None:
     for one, name in ((certificate, _CERTIFICATE), *((a, _CA_CERTIFICATE) for a in authorities)):
         _check_hash(one, name)
         _check_dates(one, name)
+    return _pem(certificate), "".join(map(_pem, authorities))
+
+
+def ca_certificates(pem: str, name: str) -> str:
+    """The certificates in a secret's text, and nothing else. CertificateError: other text."""
+    return "".join(map(_pem, _load(pem, name)))
+
+
+def check_trust(ca_pem: str, cluster_certificate: str, name: str) -> None:
+    """Raise CertificateError unless these CAs, in the secret `name`, issued the certificate.
+
+    The CAs are checked as they would be for InitializeCluster, which a cluster that exists has
+    passed: only whether they are its CAs is open (F2.12).
+    """
+    certificate = x509.load_pem_x509_certificate(cluster_certificate.encode())
+    authorities = _load(ca_pem, name)
+    for subject, issuer in zip([certificate, *authorities], authorities, strict=False):
+        if not _is_issued_by(subject, issuer):
+            raise CertificateError(
+                f"{name} does not contain the CA of the cluster's certificate"
+                f" ({certificate.issuer.rfc4514_string()[:40]})."
+            )
+    if not _is_issued_by(authorities[-1], authorities[-1]):
+        raise CertificateError(f"The last certificate of {name} is not self-signed.")
+
+
+def body(cluster_certificate: str) -> str:
+    """A PEM certificate without its first and last line, in one line; empty if there is none."""
+    return "".join(cluster_certificate.split("-----")[2].split()) if cluster_certificate else ""
 
 
 def _check_chain(certificate: x509.Certificate, authorities: list[x509.Certificate]) -> None:
@@ -128,6 +160,12 @@ def _check_authority(authority: x509.Certificate, below: int) -> None:
         usage = None
     if usage and not usage.key_cert_sign:
         raise CertificateError(f"{name} may not sign certificates: key usage lacks keyCertSign.")
+    try:
+        authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    except x509.ExtensionNotFound:
+        raise CertificateError(
+            f"{name} has no subject key identifier, which RFC 5280 requires of a CA."
+        ) from None
     key = authority.public_key()
     if not (isinstance(key, rsa.RSAPublicKey) and key.key_size in _RSA_SIZES) and not (
         isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in _CURVES
@@ -159,19 +197,36 @@ def _check_dates(certificate: x509.Certificate, name: str) -> None:
 
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the issuer's key signed the certificate and its key identifier, if any, agrees."""
     try:
         certificate.verify_directly_issued_by(issuer)
+        authority = certificate.extensions.get_extension_for_class(
+            x509.AuthorityKeyIdentifier
+        ).value
+        subject = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return True
+    except x509.ExtensionNotFound:
+        return True
+    return authority.key_identifier in (None, subject.digest)
 
 
 def _load(pem: str, name: str) -> list[x509.Certificate]:
+    """The certificates of a text that contains nothing else."""
+    blocks = list(_BLOCK.finditer(pem))
+    for block in blocks:
+        if block.group(1) != "CERTIFICATE":
+            raise CertificateError(
+                f"{name} contains a {block.group(1)}, which was not used. Remove it; keep only"
+                " BEGIN CERTIFICATE to END CERTIFICATE."
+            )
     try:
-        certificates = x509.load_pem_x509_certificates(pem.encode())
+        certificates = [x509.load_pem_x509_certificate(block[0].encode()) for block in blocks]
     except ValueError as error:
         raise CertificateError(f"{name} is not a PEM certificate.") from error
-    if not _API_PATTERN.fullmatch(pem):
+    if not certificates:
+        raise CertificateError(f"{name} is not a PEM certificate.")
+    if _BLOCK.sub("", pem).strip():
         raise CertificateError(
             f"{name} has text outside the PEM block, which CloudHSM rejects. Keep only the lines"
             " from BEGIN CERTIFICATE to END CERTIFICATE."
@@ -179,7 +234,10 @@ def _load(pem: str, name: str) -> list[x509.Certificate]:
     return certificates
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Any, issuer_key: Any
+) -> x509.CertificateBuilder:
+    """With the key identifiers that RFC 5280 requires (4.2.1.1, 4.2.1.2)."""
     begin = datetime.datetime.now(datetime.UTC) - _BACKDATED
     return (
         x509.CertificateBuilder()
@@ -189,6 +247,10 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.Certificat
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
         .not_valid_after(begin + datetime.timedelta(days=_DAYS))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
+        )
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws
-from hsm_lifecycle.errors import SecretNotFoundError
+from hsm_lifecycle.errors import SecretNotFoundError, TransientError
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,42 @@ def read(name: str) -> str:
     return str(text)
 
 
+def read_at(name: str, moment: datetime) -> str:
+    """The value that the secret had then, or its current one if it is younger or lost that value.
+
+    Secrets Manager may delete a version without a staging label at any time:
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecretVersionIds.html
+    """
+    current = read(name)
+    older = [
+        (version["CreatedDate"], version["VersionId"])
+        for version in _versions(name)
+        if version["CreatedDate"] <= moment
+    ]
+    if not older:
+        return current
+    try:
+        found = aws.client("secretsmanager").get_secret_value(
+            SecretId=name, VersionId=max(older)[1]
+        )
+    except ClientError as error:
+        if aws.error_code(error) != "ResourceNotFoundException":
+            raise
+        return current
+    return str(found.get("SecretString") or current)
+
+
+def _versions(name: str) -> Iterator[dict[str, Any]]:
+    """The secret's versions, with those that have no staging label."""
+    request: dict[str, Any] = {"SecretId": name, "IncludeDeprecated": True}
+    while True:  # boto3 has no paginator for it
+        page = aws.client("secretsmanager").list_secret_version_ids(**request)
+        yield from page["Versions"]
+        if not page.get("NextToken"):
+            return
+        request["NextToken"] = page["NextToken"]
+
+
 def write(name: str, value: str) -> None:
     """Set the value of a secret, unless it already has it."""
     try:
@@ -77,8 +116,18 @@ def create(name: str, value: str | None, tags: dict[str, str]) -> None:
     try:
         aws.client("secretsmanager").create_secret(Name=name, Tags=tag_list, **content)
     except ClientError as error:
+        if aws.error_code(error) == "InvalidRequestException":
+            raise still_being_deleted(name) from error
         if aws.error_code(error) != "ResourceExistsException":
             raise
+
+
+def still_being_deleted(name: str) -> TransientError:
+    """The error of a secret whose name is taken by a deleted one, for a while (F6.44)."""
+    return TransientError(
+        f"The secret {name} is still being deleted. If it remains: aws secretsmanager"
+        f" delete-secret --force-delete-without-recovery --secret-id {name}"
+    )
 
 
 def delete(name: str) -> None:

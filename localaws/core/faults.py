@@ -18,6 +18,13 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
         A key store's connection ends as FAILED with this code.
     {"script": "activate", "exit": 1, "stderr": "..."}
         A script fails: of an SSM document whose name contains this text.
+    {"cli": "user list", "exit": 1, "error_code": 1, "data": "...", "when": "before"}
+        A run of cloudhsm-cli on a client whose arguments begin with this text fails before its
+        effect; with "after", its response is lost. Exit code and error_code are 1 by default.
+    {"cloud_init": 1}
+        `cloud-init status` ends with this exit code in the next script: 1 or 2.
+    {"start": "stopped", "reason": "Client.InternalError"}
+        The next instance that is started falls back to stopped instead of running.
     {"download": "corrupt"}
         The next script's downloads are truncated, or "missing".
     {"agent": "offline", "instance": "i-..."}
@@ -50,6 +57,9 @@ KINDS: dict[str, frozenset[str]] = {
     "modify": frozenset(),
     "connect": frozenset(),
     "script": frozenset({"exit", "stderr"}),
+    "cli": frozenset({"exit", "error_code", "data", "when"}),
+    "cloud_init": frozenset(),
+    "start": frozenset({"reason"}),
     "download": frozenset(),
     "agent": frozenset({"instance"}),
     "deliver": frozenset({"request", "after"}),
@@ -60,6 +70,8 @@ CHOICES: dict[str, frozenset[object]] = {
     "die": frozenset({"before", "after"}),
     "hsm": frozenset({"DEGRADED"}),
     "modify": frozenset({"ROLLBACK"}),
+    "cloud_init": frozenset({1, 2}),
+    "start": frozenset({"stopped"}),
     "download": frozenset({"corrupt", "missing"}),
     "agent": frozenset({"offline", "never", "online"}),
     "deliver": frozenset({"twice"}),
@@ -141,6 +153,20 @@ class Faults:
         """Exit code and stderr of the document's next script, if it is to fail."""
         fault = self._take("script", lambda details: details["script"] in document)
         return (int(fault.get("exit", 1)), str(fault.get("stderr", ""))) if fault else None
+
+    def cli_failure(self, command: str) -> Mapping[str, Any] | None:
+        """The fault of the next run of this command of cloudhsm-cli, if it is to fail."""
+        return self._take("cli", lambda details: command.startswith(details["cli"]))
+
+    def cloud_init(self) -> int:
+        """The exit code of `cloud-init status` in the next script."""
+        fault = self._take("cloud_init")
+        return int(fault["cloud_init"]) if fault else 0
+
+    def start_failure(self) -> str | None:
+        """The reason's code if the next instance that is started falls back to stopped."""
+        fault = self._take("start")
+        return str(fault.get("reason", "Client.InternalError")) if fault else None
 
     def download(self) -> str | None:
         """The fault of the next script's downloads ("corrupt" or "missing"), if any."""

@@ -165,21 +165,37 @@ _GROUP_RULE_ACTIONS = frozenset(
 )
 
 
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
+_KINDS_BY_PREFIX = {
+    "eni": "network-interface",
+    "i": "instance",
+    "sg": "security-group",
+    "subnet": "subnet",
+    "vol": "volume",
+    "vpc": "vpc",
+}
+
+
 def _ec2(operation: str, params: Params, scope: Scope) -> list[str]:
-    def each(field_name: str, kind: str) -> list[str]:
+    def each_value(field_name: str) -> list[str]:
         return [
-            scope.arn("ec2", f"{kind}/{value}")
+            str(value)
             for key, value in sorted(params.items())
             if key == field_name or key.startswith(f"{field_name}.")
         ]
+
+    def each(field_name: str, kind: str) -> list[str]:
+        return [scope.arn("ec2", f"{kind}/{value}") for value in each_value(field_name)]
 
     if operation.startswith(("Describe", "Get", "Search")):
         return ["*"]
     if operation in ("StartInstances", "StopInstances", "RebootInstances", "TerminateInstances"):
         return each("InstanceId", "instance") or ["*"]
     if operation in ("CreateTags", "DeleteTags"):
-        # Our roles tag instances only.
-        return each("ResourceId", "instance")
+        return [
+            scope.arn("ec2", f"{_KINDS_BY_PREFIX.get(value.partition('-')[0], '*')}/{value}")
+            for value in each_value("ResourceId")
+        ]
     if operation in _GROUP_RULE_ACTIONS:
         return each("GroupId", "security-group") or ["*"]
     if operation == "CreateSecurityGroup":

@@ -172,6 +172,8 @@ class Operations:
         stack.setdefault("_resources", {}).update(incomplete)
         operation["created"] = [*operation.get("created", []), *incomplete]
         if operation.get("is_update"):
+            if self._emulator.assumptions.custom_resources_roll_back_first:
+                reason = reason or _custom_resources_first(stack, operation)
             await self._roll_back(stack_name, stack_id, stack, operation, reason)
             return
         _ensure_template(stack, operation)
@@ -302,6 +304,22 @@ class Operations:
         stack["StackStatus"], stack["StackStatusReason"] = status, reason
         name, stack_id = stack["StackName"], stack["StackId"]
         self.add_event(stack_id, name, name, STACK, status, reason, stack_id)
+
+
+def _custom_resources_first(stack: Stack, operation: dict[str, Any]) -> str:
+    """Let the rollback restore custom resources first, also one that failed; its reason."""
+    created, resources, reason = operation.get("created", []), stack["_resources"], ""
+    failed = operation.get("failed_update")
+    if failed and failed[1].startswith("Custom::") and failed[3] is not None:
+        logical_id, _, _, applied, _, _ = failed
+        resources[logical_id] = {**resources[logical_id], "Properties": applied}
+        created, operation["failed_update"] = [*created, logical_id], None
+        if not operation.get("cancelled"):
+            reason = f"The following resource(s) failed to update: [{logical_id}]. "
+    operation["created"] = sorted(
+        created, key=lambda each: not resources[each]["ResourceType"].startswith("Custom::")
+    )
+    return reason
 
 
 def _failed_to_delete(logical_ids: list[str]) -> str:

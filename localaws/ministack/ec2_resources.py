@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
 from localaws.core.clock import Clock
+from localaws.ministack import images
 from localaws.ministack.access import ministack
 from localaws.ministack.instances import Instances
 from localaws.ministack.resource_handlers import Created, Handlers, Props, handler_error
@@ -44,6 +45,8 @@ RULE_REPLACED_BY = (
     "ToPort",
 )
 
+DEFAULT_TYPE = "m1.small"
+
 _provisioners = ministack("services.cloudformation.provisioners")
 _ec2 = ministack("services.ec2")
 
@@ -73,6 +76,7 @@ def _instance(instances: Instances) -> Handlers:
 
     def update(instance_id: str, old: Props, new: Props, stack_name: str) -> Created:
         record = _ec2._instances[instance_id]
+        _check_launch(new)
         groups = references(new.get("SecurityGroupIds") or [])
         record["SecurityGroups"] = groups
         instances.set_security_groups(instance_id, groups)
@@ -102,17 +106,12 @@ def _launch(props: Props) -> Props:
         profile, error = _ec2._resolve_iam_instance_profile(iam_name=props["IamInstanceProfile"])
         if error or not profile:
             raise handler_error(f"Invalid IAM Instance Profile name {props['IamInstanceProfile']}")
-    subnet = props.get("SubnetId", _ec2._DEFAULT_SUBNET_ID)
-    if subnet not in _ec2._subnets:
-        raise handler_error(f"The subnet ID '{subnet}' does not exist", "NotFound")
-    for group in props.get("SecurityGroupIds") or []:
-        if group not in _ec2._security_groups:
-            raise handler_error(f"The security group '{group}' does not exist", "NotFound")
+    _check_launch(props)
     try:
         launched: list[Props] = _ec2._launch_instances_internal(
             image_id=props["ImageId"],
-            instance_type=props.get("InstanceType", "m1.small"),
-            subnet_id=subnet,
+            instance_type=props.get("InstanceType", DEFAULT_TYPE),
+            subnet_id=props.get("SubnetId", _ec2._DEFAULT_SUBNET_ID),
             count=1,
             user_data=props.get("UserData", ""),
             sg_ids=list(props.get("SecurityGroupIds") or []),
@@ -121,6 +120,20 @@ def _launch(props: Props) -> Props:
     except ApiError as error:
         raise handler_error(error.message) from error
     return launched[0]
+
+
+def _check_launch(props: Props) -> None:
+    try:
+        images.check_launch(
+            props["ImageId"],
+            props.get("InstanceType", DEFAULT_TYPE),
+            props.get("SubnetId", _ec2._DEFAULT_SUBNET_ID),
+            props.get("SecurityGroupIds") or [],
+        )
+    except ApiError as error:
+        code = "NotFound" if error.code.endswith("NotFound") else "InvalidRequest"
+        problem = f"{error.message} (Service: Ec2, Status Code: {error.status})"
+        raise handler_error(problem, code) from error
 
 
 def _instance_attributes(record: Props) -> dict[str, Any]:

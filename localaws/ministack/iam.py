@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
@@ -105,6 +106,9 @@ def _enforcing_all(emulator: EmulatorState, enforce: Callable[..., Any]) -> Call
             _caller.set(access_key)
             _requested.set(action)
         for permission in required:
+            context = dict(service_context or {})
+            if permission.action.startswith("cloudhsm:") and not _knows_resources(emulator):
+                permission, context = replace(permission, resource="*", context={}), {}
             tags = _resource_tags(emulator, permission.resource)
             decide = functools.partial(
                 enforce,
@@ -113,7 +117,7 @@ def _enforcing_all(emulator: EmulatorState, enforce: Callable[..., Any]) -> Call
                 permission.action.partition(":")[0],
                 region,
                 permission.resource,
-                {**(service_context or {}), **tags, **permission.context},
+                {**context, **tags, **permission.context},
             )
             denial = _decide(emulator, permission, decide)
             if denial is not None:
@@ -215,6 +219,11 @@ def _scope(region: str, account: str) -> authorization.Scope:
     return authorization.Scope(region, account, secret_arn)
 
 
+def _knows_resources(emulator: EmulatorState) -> bool:
+    """Whether CloudHSM evaluates ARNs and tags (F5.3)."""
+    return emulator.assumptions.resource_level_iam != "not-supported"
+
+
 def _resource_tags(emulator: EmulatorState, arn: str) -> dict[str, str]:
     """Condition keys for the tags of a resource that ministack does not look up."""
     parts = arn.split(":", 5)
@@ -222,10 +231,12 @@ def _resource_tags(emulator: EmulatorState, arn: str) -> dict[str, str]:
         return {}
     service, resource = parts[2], parts[5]
     if service == "cloudhsm":
+        if emulator.assumptions.resource_level_iam == "arns-only":
+            return {}
         provider = emulator.hsms.get((parts[4], parts[3]))
         tags = provider.tags_of(resource.partition("/")[2]) if provider else {}
         return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
-    if service == "ec2" and resource.startswith("instance/"):
+    if service == "ec2" and resource.startswith(("instance/", "security-group/")):
         listed = ministack("services.ec2")._tags.get(resource.partition("/")[2], [])
         return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in listed}
     if service == "secretsmanager":

@@ -12,16 +12,22 @@ from localaws.ministack import (
     execution_logs,
     gateway,
     iam,
+    iam_policies,
+    images,
     instances,
     lambda_functions,
+    lambda_limits,
     nested_executions,
     network_interfaces,
     resources,
+    secret_versions,
     security_groups,
+    service_models,
     services,
     state_machines,
     states_language,
     step_functions,
+    template_checks,
     templates,
 )
 from localaws.ministack.access import ministack
@@ -38,10 +44,14 @@ class Installed:
         security_groups.install()
         network_interfaces.install()
         describe_filters.install()
+        images.install()
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
+        secret_versions.install(emulator.clock)
+        service_models.install()
         lambda_functions.install(emulator)
+        lambda_limits.install(emulator)
         events.install(emulator)
         executions = step_functions.install(emulator)
         nested_executions.install(emulator, executions)
@@ -51,12 +61,14 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
+        template_checks.install()
         resources.install(emulator, providers, self._instances)
+        iam_policies.install()
 
     @property
     def application(self) -> Any:
         """The ASGI application."""
-        return ministack("app").app
+        return service_models.refusing_others(ministack("app").app)
 
     def network(self) -> dict[str, Any]:
         """The default VPC and its subnets, one in each of three zones."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import network_interfaces
+from localaws.ministack import images, network_interfaces
 from localaws.ministack.access import ministack
 from localaws.ministack.ec2_api import (
     Action,
@@ -24,7 +24,8 @@ from localaws.ministack.ec2_api import (
     reject_unknown_filters,
     reporting_errors,
 )
-from localaws.ministack.iam import role_allows_all, role_trusts
+from localaws.ministack.iam import CallerPermissions, role_allows_all, role_trusts
+from localaws.ministack.virtual_time import now_iso
 from localaws.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ CODES = {
 }
 # Virtual seconds.
 STOPPING = 29.0
+FALLING_BACK = 7.0
 TERMINATING = 23.0
 # "An instance is visible for about an hour after it was terminated."
 TERMINATED_VISIBLE = 3600.0
@@ -52,7 +54,13 @@ AGENT_ACTIONS = (
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 )
-ARM_FAMILIES = ("t4g", "m6g", "m7g", "m8g", "c6g", "c7g", "c8g", "r6g", "r7g", "r8g")
+# The account's default key for volumes.
+VOLUME_KEY = "11111111-2222-3333-4444-555555555555"
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_StateReason.html
+REASONS = {
+    "Client.InternalError": "Client error on launch",
+    "Client.UserInitiatedShutdown": "User initiated shutdown",
+}
 KNOWN_FILTERS = frozenset({"instance-state-name", "instance-type", "image-id"})
 
 _ec2 = ministack("services.ec2")
@@ -68,6 +76,7 @@ class Instance:
     sandbox: Sandbox
     interface: str
     launched_at: float | None
+    last_run: tuple[float, float] | None = None
     terminated_at: float | None = None
     # Counts state changes; a pending transition is dropped if a later change was requested.
     transitions: int = 0
@@ -95,6 +104,10 @@ class Instances:
     def launched_at(self, instance_id: str) -> float | None:
         """The virtual time of the last start; None while it is stopping or stopped."""
         return self._instances[instance_id].launched_at
+
+    def last_run(self, instance_id: str) -> tuple[float, float] | None:
+        """When the instance was last started and stopped; None if it was never stopped."""
+        return self._instances[instance_id].last_run
 
     def sandbox(self, instance_id: str) -> Sandbox:
         """The instance's sandbox, with current credentials of its role."""
@@ -138,6 +151,9 @@ class Instances:
         """Launch instances in ministack, attach them to their subnets and start them."""
         if named.get("user_data"):
             raise ApiError("InvalidParameterValue", "The local AWS does not support UserData.")
+        images.check_launch(
+            named["image_id"], named["instance_type"], named["subnet_id"], named["sg_ids"]
+        )
         launched: list[Record] = self._launch(*arguments, **named)
         for record in launched:
             self._attach(record)
@@ -146,7 +162,7 @@ class Instances:
     def _attach(self, record: Record) -> None:
         instance_id, subnet = record["InstanceId"], _ec2._subnets[record["SubnetId"]]
         groups = [group["GroupId"] for group in record["SecurityGroups"]]
-        sandbox = Sandbox(instance_id, self._environment(record))
+        sandbox = Sandbox(instance_id, self._environment(record), self._emulator.clock.sleep)
         interface = network_interfaces.attach(
             self._emulator.clock, subnet, groups, "", instance=instance_id
         )
@@ -158,7 +174,8 @@ class Instances:
             PublicDnsName="",
             VpcId=subnet["VpcId"],
             Placement={**record["Placement"], "AvailabilityZone": subnet["AvailabilityZone"]},
-            Architecture="arm64" if _is_arm(record) else "x86_64",
+            Architecture=images.architecture(record["InstanceType"]),
+            LaunchTime=now_iso(self._emulator.clock),
         )
         now = self._emulator.clock.now()
         with self._lock:
@@ -179,18 +196,22 @@ class Instances:
             "no_proxy": "*",
         }
 
-    def _set_state(self, instance_id: str, state: str) -> None:
-        _ec2._instances[instance_id]["State"] = {"Code": CODES[state], "Name": state}
+    def _set_state(self, instance_id: str, state: str, reason: str = "") -> None:
+        record = _ec2._instances[instance_id]
+        record["State"] = {"Code": CODES[state], "Name": state}
+        record["StateReason"] = reason
         self._emulator.event_log.record("ec2", instance_id, state)
 
-    def _set_state_later(self, instance_id: str, seconds: float, state: str) -> None:
+    def _set_state_later(
+        self, instance_id: str, seconds: float, state: str, reason: str = ""
+    ) -> None:
         instance = self._instances[instance_id]
         instance.transitions += 1
 
         def change(transition: int) -> None:
             self._emulator.clock.sleep(seconds)
             if instance.transitions == transition:
-                self._set_state(instance_id, state)
+                self._set_state(instance_id, state, reason)
                 if state == "terminated":
                     instance.terminated_at = self._emulator.clock.now()
                     _ec2._network_interfaces.pop(instance.interface, None)
@@ -202,16 +223,43 @@ class Instances:
         record = _ec2._instances.get(instance_id)
         return str(record["State"]["Name"]) if record else "terminated"
 
-    def start(self, instance_id: str) -> None:
-        """StartInstances for one instance."""
+    def start(self, instance_id: str, failure: str | None = None) -> None:
+        """StartInstances for one instance; with a failure, it falls back to stopped."""
         state = self.state(instance_id)
         if state in ("pending", "running"):
             return
         if state != "stopped":
             raise _incorrect_state(instance_id, "started")
-        self._instances[instance_id].launched_at = self._emulator.clock.now()
+        failure = failure or self._emulator.faults.start_failure()
+        self._instances[instance_id].launched_at = None if failure else self._emulator.clock.now()
+        _ec2._instances[instance_id]["LaunchTime"] = now_iso(self._emulator.clock)
         self._set_state(instance_id, "pending")
-        self._set_state_later(instance_id, self._emulator.timings.instance_running, "running")
+        if failure:
+            self._set_state_later(instance_id, FALLING_BACK, "stopped", failure)
+        else:
+            self._set_state_later(instance_id, self._emulator.timings.instance_running, "running")
+
+    def request_start(self, instance_id: str) -> None:
+        """StartInstances by the caller of the current request.
+
+        EC2 creates a grant on the key of the volumes with the caller's permissions. Without
+        kms:CreateGrant the call succeeds, and the instance falls back to stopped:
+        https://repost.aws/knowledge-center/kms-iam-ec2-permission. We take the harsher case that
+        the account encrypts all volumes with a customer managed key by default.
+        """
+        region, account = _responses.get_region(), _responses.get_account_id()
+        key = f"arn:aws:kms:{region}:{account}:key/{VOLUME_KEY}"
+        context = {
+            "kms:GrantIsForAWSResource": "true",
+            "kms:ViaService": f"ec2.{region}.amazonaws.com",
+        }
+        failure = None
+        if self.state(instance_id) == "stopped":
+            try:
+                CallerPermissions(self._emulator).authorize("kms:CreateGrant", key, context)
+            except ApiError:
+                failure = "Client.InternalError"
+        self.start(instance_id, failure)
 
     def stop(self, instance_id: str) -> None:
         """StopInstances for one instance: processes end, files remain."""
@@ -221,10 +269,12 @@ class Instances:
         if state != "running":
             raise _incorrect_state(instance_id, "stopped")
         instance = self._instances[instance_id]
+        if instance.launched_at is not None:
+            instance.last_run = instance.launched_at, self._emulator.clock.now()
         instance.launched_at = None
         instance.sandbox.halt()
-        self._set_state(instance_id, "stopping")
-        self._set_state_later(instance_id, STOPPING, "stopped")
+        self._set_state(instance_id, "stopping", "Client.UserInitiatedShutdown")
+        self._set_state_later(instance_id, STOPPING, "stopped", "Client.UserInitiatedShutdown")
 
     def terminate(self, instance_id: str) -> None:
         """TerminateInstances for one instance; its interface is deleted once it is terminated."""
@@ -262,7 +312,7 @@ class Instances:
 
 
 def _is_arm(record: Record) -> bool:
-    return str(record["InstanceType"]).startswith(ARM_FAMILIES)
+    return images.architecture(record["InstanceType"]) == images.ARM
 
 
 def _incorrect_state(instance_id: str, verb: str) -> ApiError:
@@ -277,9 +327,10 @@ def install(emulator: EmulatorState) -> Instances:
     instances = Instances(emulator)
     _ec2._launch_instances_internal = instances.launch
     _ec2._cleanup_terminated = instances.remove_terminated
+    _ec2._instance_xml = _with_state_reason(_ec2._instance_xml)
     actions = _ec2._ACTION_MAP
     for verb, change in (
-        ("Start", instances.start),
+        ("Start", instances.request_start),
         ("Stop", instances.stop),
         ("Terminate", instances.terminate),
     ):
@@ -315,6 +366,18 @@ def _state_change(instances: Instances, verb: str, change: Callable[[str], None]
         return response
 
     return handle
+
+
+def _with_state_reason(to_xml: Callable[[Record], str]) -> Callable[[Record], str]:
+    def with_state_reason(record: Record) -> str:
+        code = record.get("StateReason")
+        if not code:
+            return to_xml(record)
+        message = f"{code}: {REASONS.get(code, 'no details')}"
+        reason = f"<stateReason><code>{code}</code><message>{message}</message></stateReason>"
+        return f"{to_xml(record).rstrip().removesuffix('</item>')}{reason}</item>"
+
+    return with_state_reason
 
 
 def _state_xml(state: str) -> str:

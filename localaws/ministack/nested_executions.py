@@ -36,14 +36,8 @@ def install(emulator: EmulatorState, executions: Executions) -> None:
         arn = _start(executions, params)
         return {"ExecutionArn": arn, "StartDate": _described(arn)["StartDate"]}
 
-    def reject(resource: str, *arguments: Any) -> Any:
-        raise error_of("States.Runtime", f"The local AWS does not support {resource}.")
-
     _states._invoke_nested_start_execution_sync = start_and_wait
     _states._invoke_nested_start_execution = start
-    _states._invoke_aws_sdk_integration = reject
-    _states._invoke_with_callback = reject
-    _states._invoke_activity = reject
 
 
 def _start(executions: Executions, params: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import ec2_resources, state_machines
+from localaws.ministack import ec2_resources, lambda_limits, state_machines
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_trusts
 from localaws.ministack.instances import Instances
@@ -91,7 +91,12 @@ def _function(emulator: EmulatorState, original: Handlers) -> Handlers:
         original[operation] for operation in ("create", "update", "delete")
     )
 
-    def check(props: Props) -> None:
+    def check(props: Props, block: str) -> None:
+        try:
+            lambda_limits.check(props, emulator.clock.now(), block)
+        except ApiError as error:
+            problem = f"{error.message} (Service: Lambda, Status Code: 400)"
+            raise handler_error(problem, "InvalidRequest") from error
         code = props.get("Code") or {}
         bucket, key = code.get("S3Bucket"), code.get("S3Key")
         if "ZipFile" not in code and not (
@@ -108,13 +113,15 @@ def _function(emulator: EmulatorState, original: Handlers) -> Handlers:
             )
 
     def create(logical_id: str, props: Props, stack_name: str) -> Created:
-        check(props)
+        check(props, "create-block")
         created: Created = original_create(logical_id, props, stack_name)
         return created
 
     def update(name: str, old: Props, new: Props, stack_name: str, logical_id: str) -> Created:
-        check(new)
+        check(new, "update-block")
         updated: Created = original_update(name, old, new, stack_name, logical_id)
+        if old != new:
+            emulator.clock.sleep(emulator.timings.function_update)
         return updated
 
     def delete(name: str, props: Props) -> None:

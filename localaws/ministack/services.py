@@ -33,19 +33,10 @@ Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Response]]
 Call = Callable[[str, dict[str, Any]], Any]
 
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
-IMAGES = {
-    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64": (
-        "ami-0a12c3d4e5f6a7b80"
-    ),
-    "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-arm64": (
-        "ami-0b12c3d4e5f6a7b81"
-    ),
-}
 
 _app = ministack("app")
 _router = ministack("core.router")
 _responses = ministack("core.responses")
-_parameters = ministack("services.ssm")
 
 
 class Logs:
@@ -121,11 +112,11 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
         lambda action, params: providers.cloudhsm().call(action, params),
         with_keys_in_key_stores(providers.cloudhsm, handlers["kms"]),
     )
+    _responses._BOTOCORE_NAME["cloudhsm"] = "cloudhsmv2"
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
         "host_patterns": [r"cloudhsmv2\."],
     }
-    _parameters._PUBLIC_AMI_PARAMETERS.update(IMAGES)
 
 
 def _json_service(actions: Collection[str], call: Call, fallback: Handler | None = None) -> Handler:
@@ -166,7 +157,7 @@ def _injecting_faults(emulator: EmulatorState, service: str, handler: Handler) -
             with emulator.faults.during(action):
                 return await handler(method, path, headers, body, query)
         except ApiError as error:
-            return _error(service, headers, error)
+            return error_response(service, headers, error)
 
     return handle
 
@@ -180,7 +171,7 @@ def _query_action(headers: Any, body: bytes, query: Mapping[str, Any]) -> str:
     return parse_qs((body or b"").decode("utf-8", "replace")).get("Action", [""])[0]
 
 
-def _error(service: str, headers: Any, error: ApiError) -> Response:
+def error_response(service: str, headers: Any, error: ApiError) -> Response:
     """An error response in the service's protocol."""
     if error.code == "ConnectionLost":
         return _json_error(error)

@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
+from localaws.ministack import offered
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows, role_allows_all, role_trusts
+from localaws.ministack.state_machine_definitions import definition_errors, task_resources
 from localaws.ministack.step_functions import demand_running, error_of
 
 if TYPE_CHECKING:
@@ -36,7 +38,6 @@ LOG_ACTIONS = (
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
 )
-TERMINAL = frozenset({"Succeed", "Fail"})
 
 _states = ministack("services.stepfunctions")
 _responses = ministack("core.responses")
@@ -66,8 +67,32 @@ def install(emulator: EmulatorState) -> None:
         return check_and_handle
 
     _states._create_state_machine = checking(_states._create_state_machine)
-    _states._update_state_machine = checking(_states._update_state_machine)
+    _states._update_state_machine = checking(_delayed(emulator, _states._update_state_machine))
     _install_tasks(emulator)
+
+
+def _delayed(
+    emulator: EmulatorState, update: Callable[[Record], Response]
+) -> Callable[[Record], Response]:
+    """UpdateStateMachine is eventually consistent: executions that start immediately afterwards
+    use the previous definition (F6.47).
+    """
+
+    def update_later(params: Record) -> Response:
+        machine = _states._state_machines.get(params.get("stateMachineArn")) or {}
+        previous = machine.get("definition")
+        response = update(params)
+        if machine.get("definition") != previous:
+            updated, machine["definition"] = machine["definition"], previous
+
+            def take_effect() -> None:
+                emulator.clock.sleep(emulator.timings.state_machine_update)
+                machine["definition"] = updated
+
+            emulator.spawn(take_effect)
+        return response
+
+    return update_later
 
 
 def check(
@@ -80,7 +105,10 @@ def check(
     """Raise ApiError if AWS would reject this state machine."""
     errors = list(definition_errors(definition))
     if errors:
-        raise ApiError("InvalidDefinition", f"Invalid State Machine Definition: {errors[0]}")
+        problem = f"Invalid State Machine Definition: {', '.join(errors)}"
+        raise ApiError("InvalidDefinition", problem)
+    for resource in task_resources(json.loads(definition)):
+        offered.check_task(resource)
     if not emulator.auth:
         return
     region, account = _responses.get_region(), _responses.get_account_id()
@@ -133,64 +161,6 @@ def destinations(logging: Mapping[str, Any]) -> list[str]:
         for each in listed
     ]
     return [group.get("logGroupArn") or group.get("LogGroupArn") or "" for group in groups]
-
-
-# --- Definitions ---
-
-
-def definition_errors(definition: str) -> Iterator[str]:
-    """The errors in a definition, in AWS's words where these are known."""
-    try:
-        machine = json.loads(definition)
-    except ValueError as error:
-        yield f"'INVALID_JSON_DESCRIPTION: {error}'"
-        return
-    if "${" in definition:
-        yield "'SCHEMA_VALIDATION_FAILED: a placeholder was not substituted'"
-    yield from _machine_errors(machine, "/")
-
-
-def _machine_errors(machine: Mapping[str, Any], where: str) -> Iterator[str]:
-    states = machine.get("States") or {}
-    if not states:
-        yield f"'SCHEMA_VALIDATION_FAILED: There are no states at {where}'"
-        return
-    targets = {machine.get("StartAt")}
-    for name, state in states.items():
-        path = f"{where}States/{name}"
-        leaving = list(_next_states(state))
-        targets.update(leaving)
-        for target in leaving:
-            if target not in states:
-                yield f"'MISSING_TRANSITION_TARGET: Missing 'Next' target: {target} at {path}'"
-        kind = state.get("Type")
-        ends = bool(state.get("End"))
-        if kind not in TERMINAL and kind != "Choice" and ends == ("Next" in state):
-            yield f"'SCHEMA_VALIDATION_FAILED: Exactly one of Next and End is needed at {path}'"
-        if kind == "Task" and not str(state.get("Resource", "")).startswith("arn:"):
-            yield f"'SCHEMA_VALIDATION_FAILED: Value is not a valid resource ARN at {path}'"
-        for catcher in [*state.get("Retry", []), *state.get("Catch", [])]:
-            if "States.ALL" in catcher["ErrorEquals"] and len(catcher["ErrorEquals"]) > 1:
-                yield f"'SCHEMA_VALIDATION_FAILED: States.ALL must appear alone at {path}'"
-        for number, branch in enumerate(state.get("Branches", [])):
-            yield from _machine_errors(branch, f"{path}/Branches[{number}]/")
-        if kind == "Map":
-            yield from _machine_errors(
-                state.get("ItemProcessor") or state.get("Iterator") or {}, path
-            )
-    if machine.get("StartAt") not in states:
-        yield f"'MISSING_TRANSITION_TARGET: Missing 'StartAt' target at {where}'"
-    for name in states:
-        if name not in targets:
-            yield f"'MISSING_TRANSITION_TARGET: State \"{name}\" is not reachable.'"
-
-
-def _next_states(state: Mapping[str, Any]) -> Iterator[str]:
-    for part in (state, *state.get("Choices", []), *state.get("Catch", [])):
-        if "Next" in part:
-            yield part["Next"]
-    if "Default" in state:
-        yield state["Default"]
 
 
 # --- Tasks ---

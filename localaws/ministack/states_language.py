@@ -8,7 +8,7 @@ operator it evaluates to false, which we report as unsupported.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from localaws.ministack.access import ministack
@@ -91,10 +91,24 @@ def install(emulator: EmulatorState) -> None:
             raise error_of("States.IntrinsicFailure", f"{node[1]}: {problem}") from problem
 
     _states._resolve_path = resolve
+    _states._fail_state_error = _naming_no_error(_states._fail_state_error)
     _states._evaluate_rule = rule_holds
     _states._apply_result_path_raw = put_result
     _states._exec_intrinsic = execute
     _states._error_matches = _matches
+
+
+def _naming_no_error(evaluate: Callable[..., tuple[str, str]]) -> Callable[..., tuple[str, str]]:
+    """The error and cause of a Fail state: both are optional, and AWS makes up neither.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-fail.html
+    """
+
+    def error_and_cause(state: Mapping[str, Any], *arguments: Any) -> tuple[str, str]:
+        error, cause = evaluate(state, *arguments)
+        return (error if {"Error", "ErrorPath"} & set(state) else ""), cause
+
+    return error_and_cause
 
 
 def _unsupported(feature: str) -> Exception:

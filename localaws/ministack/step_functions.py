@@ -81,7 +81,9 @@ class Executions:
             return _error_response("InvalidName", f"Invalid Name: '{name}'")
         if len(text.encode()) > MAX_DATA:
             return _error_response(
-                "InvalidExecutionInput", "The input exceeds the maximum number of characters."
+                "ValidationException",
+                "1 validation error detected: Value at 'input' failed to satisfy constraint: "
+                f"Member must have size less than or equal to {MAX_DATA} bytes in UTF-8 encoding",
             )
         machine = _states._resolve_state_machine_arn(params.get("stateMachineArn", ""))
         if machine and name:
@@ -163,6 +165,8 @@ class Executions:
         """Fail an execution that is still running."""
         if record["status"] == "RUNNING":
             self._fail(record, error, (cause or "")[:MAX_CAUSE])
+            # Only an execution that succeeds has an output.
+            record["output"] = None
 
     def add_event(
         self, record: dict[str, Any], kind: str, details: Mapping[str, Any] | None = None
@@ -170,6 +174,9 @@ class Executions:
         """Add to the history of a running execution, within the quotas."""
         if record["status"] != "RUNNING" and not kind.startswith("Execution"):
             return None
+        if kind == "ExecutionFailed":
+            # Without an Error or Cause in a Fail state there is none.
+            details = {key: _without_empty(each) for key, each in (details or {}).items()}
         if kind.endswith("StateEntered"):
             self._enter_state(record, details or {})
         _check_size(kind, details or {})
@@ -240,6 +247,10 @@ def _check_size(kind: str, details: Mapping[str, Any]) -> None:
                         f"The state/task returned a result with a size exceeding the maximum "
                         f"number of bytes service limit ({kind}).",
                     )
+
+
+def _without_empty(details: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in details.items() if value}
 
 
 def _error_response(code: str, message: str) -> Response:

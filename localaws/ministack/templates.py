@@ -35,11 +35,14 @@ def install(emulator: EmulatorState) -> None:
     resolve_parameters = engine._resolve_parameters
     engine.CfnLoader = in_c(engine.CfnLoader)
 
-    def resolve(template: dict[str, Any], *arguments: Any, **named: Any) -> Any:
+    def resolve(
+        template: dict[str, Any], given: list[dict[str, Any]], *arguments: Any, **named: Any
+    ) -> Any:
         for section in ("Parameters", "Conditions", "Rules"):
             if template.get(section):
                 template[section] = _with_text_booleans(template[section])
-        values = resolve_parameters(template, *arguments, **named)
+        _demand_known(template.get("Parameters") or {}, given)
+        values = resolve_parameters(template, given, *arguments, **named)
         for name, value in values.items():
             _demand_existing(name, value)
         return values
@@ -63,6 +66,12 @@ def _with_text_booleans(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_text_booleans(each) for each in value]
     return ("true" if value else "false") if isinstance(value, bool) else value
+
+
+def _demand_known(parameters: Mapping[str, Any], given: list[dict[str, Any]]) -> None:
+    unknown = sorted({each["Key"] for each in given} - set(parameters))
+    if unknown:
+        raise ValueError(f"Parameters: [{', '.join(unknown)}] do not exist in the template")
 
 
 def _demand_existing(name: str, value: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ COMMAND = "/run/localaws/sandbox/command.sh"
 NOT_INSTALLED = frozenset({"jq"})
 # Always there, even if the machine lacks it.
 INSTALLED = frozenset(
-    {"aws", "cloud-init", "curl", "dnf", "rpm", "sha256sum", "systemctl", "uname"}
+    {"aws", "cloud-init", "curl", "dnf", "rpm", "sha256sum", "sleep", "systemctl", "uname"}
 )
 # A script's interpreter cannot be a script.
 SHELLS = frozenset({"bash", "dash", "sh"})

@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import select
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -40,24 +43,54 @@ class Script:
     """A script running in a sandbox."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], stdout: IO[bytes], stderr: IO[bytes]
+        self,
+        process: subprocess.Popen[bytes],
+        outputs: tuple[IO[bytes], IO[bytes]],
+        sleeps: socket.socket,
+        sleep: Callable[[float], object],
     ) -> None:
         self._process = process
-        self._outputs = (stdout, stderr)
+        self._outputs = outputs
+        self._sleeps = sleeps
+        self._sleep = sleep
 
     def wait(self, timeout: float | None = None) -> Outcome:
-        """Wait for the end; kill the script's processes after `timeout` real seconds."""
+        """Wait for the end; kill the script's processes after `timeout` real seconds.
+
+        What the script sleeps passes in the calling thread, as virtual time.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        process = os.pidfd_open(self._process.pid)
+        watched = [process, self._sleeps.fileno()]
         try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._process.wait()
+            while self._process.poll() is None:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                ready, _, _ = select.select(watched, [], [], left)
+                if not ready:
+                    self.kill()
+                elif process not in ready:
+                    seconds = self._sleeps.recv(64)
+                    if seconds:
+                        self._pass_time(float(seconds))
+                    else:  # closed by the script, which is ending
+                        watched = [process]
+        finally:
+            os.close(process)
+            self._sleeps.close()
         texts = []
         for output in self._outputs:
             with output:
                 output.seek(0)
                 texts.append(output.read().decode(errors="replace"))
         return Outcome(self._process.returncode, *texts)
+
+    def _pass_time(self, seconds: float) -> None:
+        """Let virtual seconds pass, in steps of one so that the script can be killed meanwhile."""
+        while seconds > 0 and self._process.poll() is None:
+            self._sleep(min(1.0, seconds))
+            seconds -= 1
+        if self._process.poll() is None:
+            self._sleeps.send(b"\n")
 
     def kill(self) -> None:
         """Kill the script's process group."""
@@ -70,11 +103,18 @@ class Sandbox:
 
     `environment` is for the fake commands: on AWS, the real ones learn Region, endpoint and
     credentials from the instance, so that a script finds none of it in its own environment.
+    `sleep` lets virtual seconds pass; by default none pass when a script sleeps.
     """
 
-    def __init__(self, instance_id: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        instance_id: str,
+        environment: Mapping[str, str],
+        sleep: Callable[[float], object] = lambda seconds: None,
+    ) -> None:
         self.instance_id = instance_id
         self.environment = dict(environment)
+        self._sleep = sleep
         self._numbers = itertools.count(1)
         self._written = ""
         unshare = shutil.which("unshare")
@@ -119,6 +159,7 @@ class Sandbox:
         self._write_settings()
         # Script.wait closes them; they have no name, so nothing is left behind.
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
+        sleeps, of_script = socket.socketpair()
         process = subprocess.Popen(
             self._entering(["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path]),
             cwd="/",
@@ -129,11 +170,14 @@ class Sandbox:
                 "PATH": PATH,
                 "LANG": "C.UTF-8",
                 "AWS_SSM_INSTANCE_ID": self.instance_id,
+                "LOCALAWS_SLEEP": str(of_script.fileno()),
                 **(environment or {}),
             },
+            pass_fds=[of_script.fileno()],
             start_new_session=True,
         )
-        return Script(process, stdout, stderr)
+        of_script.close()
+        return Script(process, (stdout, stderr), sleeps, self._sleep)
 
     def run(
         self, script: str, environment: Mapping[str, str] | None = None, timeout: float = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,19 @@ BUILT = (
     "build/rehearsal/templates",
     "build/rehearsal/statemachines",
 )
+# A released version's template, with its own zip and state machines.
+RELEASED = re.compile(r"build/released/[^/]+")
 # Stack events that mark the start of a request.
 STARTS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 
 
 class DeployError(Exception):
     """CloudFormation, the CLI or make rejected a deployment; the message is theirs."""
+
+
+def released(template: str, version: str) -> str:
+    """The path of the template as it was in a released version."""
+    return template.replace("build/rehearsal/", f"build/released/{version}/")
 
 
 @dataclass(frozen=True)
@@ -57,17 +65,20 @@ def package(aws: LocalAws, template: str) -> str:
     return url
 
 
-def _build(aws: LocalAws) -> None:
-    """Have make rebuild what the templates refer to; `functions/` may have changed."""
+def _build(aws: LocalAws, template: str) -> None:
+    """Have make rebuild what the template refers to; `functions/` may have changed."""
+    released = RELEASED.match(template)
+    directory = released[0] if released else "build/rehearsal"
+    targets = [name.replace("build/rehearsal", directory) for name in BUILT]
     # make may only use this interpreter's environment if it created it.
     venv = [f"VENV={sys.prefix}"] if Path(sys.prefix, "installed").exists() else []
-    done = aws.run("make", "-s", *BUILT, *venv)
+    done = aws.run("make", "-s", *targets, *venv)
     if done.returncode:
         raise DeployError((done.stderr or done.stdout).strip())
 
 
 def _package(aws: LocalAws, template: str) -> Package:
-    _build(aws)
+    _build(aws, template)
     target = aws.scratch / Path(template).name
     done = aws.run(
         "aws",

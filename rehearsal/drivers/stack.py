@@ -255,6 +255,7 @@ class StackDriver:
                 for event in self.admin.event_log()
                 if event["service"] in ("cloudhsm", "kms", "ec2")
                 and event["subject"].startswith(prefixes)
+                and not event["event"].endswith(" refused")
             ]
 
         before = events()

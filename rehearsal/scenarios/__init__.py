@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import (
+    admin_login,
     assumptions,
     backups,
     clients,
@@ -19,6 +20,7 @@ from rehearsal.scenarios import (
     rejections,
     standard,
     superseded,
+    upgrades,
 )
 
 Scenario = Callable[[StackDriver], None]
@@ -28,6 +30,7 @@ _ALL: tuple[Scenario, ...] = (
     create_failures.quota_exhausted,
     create_failures.quota_nearly_exhausted,
     create_failures.activation_fails,
+    create_failures.activation_lost,
     create_failures.create_times_out,
     create_failures.create_delivered_twice,
     superseded.update_cancelled,
@@ -37,6 +40,8 @@ _ALL: tuple[Scenario, ...] = (
     external_pki.external_pki_abandoned,
     clients.client_replaced,
     clients.client_stopped,
+    clients.client_stops_again,
+    clients.cloud_init_failed,
     clients.client_terminated,
     clients.client_never_online,
     packages.package_swapped,
@@ -46,6 +51,7 @@ _ALL: tuple[Scenario, ...] = (
     in_place_updates.hsm_type_times_out,
     backups.restored_from_backup,
     backups.restored_from_shared_backup,
+    backups.restored_with_wrong_secrets,
     drift.hsm_drift,
     drift.secrets_deleted,
     drift.cluster_deleted,
@@ -55,6 +61,8 @@ _ALL: tuple[Scenario, ...] = (
     degraded.no_time_for_another_zone,
     degraded.hsms_degraded,
     assumptions.one_hsm_at_a_time,
+    assumptions.iam_without_resources,
+    assumptions.iam_without_tags,
     rejections.create_rejected,
     rejections.update_rejected,
     superseded.update_times_out,
@@ -69,10 +77,17 @@ _ALL: tuple[Scenario, ...] = (
     key_stores.key_store_moved,
     key_stores.key_store_retained,
     key_stores.key_store_not_owned,
-    key_stores.stale_admin_password,
+    admin_login.stale_admin_password,
+    admin_login.stale_admin_password_on_new_clients,
+    admin_login.admin_login_fails_for_unknown_reasons,
+    admin_login.hsms_busy,
     key_stores.kmsuser_on_some_hsms,
     key_stores.client_without_cli,
     key_stores.cluster_in_use,
+    upgrades.upgrade_from_1_0_0,
+    upgrades.upgrade_rolled_back,
+    upgrades.upgrade_rolled_back_by_new_version,
+    upgrades.upgrade_with_key_store,
 )
 
 SCENARIOS: dict[str, Scenario] = {each.__name__.replace("_", "-"): each for each in _ALL}
@@ -81,12 +96,18 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "quota-exhausted": create_failures.NO_HSM,
     "quota-nearly-exhausted": create_failures.ONE_HSM,
     "create-times-out": create_failures.SLOW_INITIALIZATION,
+    "iam-without-resources": assumptions.NO_RESOURCES,
+    "iam-without-tags": assumptions.NO_RESOURCE_TAGS,
     "one-hsm-at-a-time": assumptions.ONE_AT_A_TIME,
     "package-swapped": ("--year", "2024"),
     "hsm-type-changed": ("--year", "2024"),
     "hsm-type-times-out": ("--year", "2024"),
     "no-time-for-another-zone": superseded.SLOW_HSMS,
     "update-times-out": superseded.SLOW_HSMS,
+    "upgrade-from-1-0-0": upgrades.WHERE_1_0_0_WORKS,
+    "upgrade-rolled-back": upgrades.WHERE_1_0_0_WORKS,
+    "upgrade-rolled-back-by-new-version": upgrades.NEW_VERSION_ROLLS_BACK,
+    "upgrade-with-key-store": upgrades.WHERE_1_0_0_WORKS,
 }
 STANDARD = "standard"
 

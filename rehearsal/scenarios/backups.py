@@ -5,10 +5,19 @@ from __future__ import annotations
 import json
 
 from rehearsal.drivers.key_store import RETAINED_BY_KMS, on_stack_cluster
-from rehearsal.drivers.operator import create_crypto_user, expect_cli_works, read_secret
+from rehearsal.drivers.operator import (
+    CLI,
+    create_crypto_user,
+    expect_cli_works,
+    read_secret,
+    run_on_client,
+    store_secret,
+)
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
+from rehearsal.test_ca import make_ca
 
 DAY = 86400  # virtual seconds
+LATER_PASSWORD = "Later0Admin0Password"
 SHARED_PASSWORD = "Admin0Of0Another0Account"
 RETAINED_SECRETS = ("customer-ca-cert", "initial-crypto-officer-password")
 
@@ -30,6 +39,9 @@ def restored_from_backup(driver: StackDriver) -> None:
         driver.admin.advance(DAY)
         users = [user["username"] for user in driver.cluster()["Users"]]
 
+    with driver.step("Change the admin's password, after that backup"):
+        _change_admin_password(driver, json.loads(secrets[1]))
+
     with driver.step("Restore the latest backup"):
         backups = driver.aws.client("cloudhsmv2").describe_backups(
             Filters={"clusterIds": [original["ClusterId"]], "states": ["READY"]},
@@ -44,6 +56,7 @@ def restored_from_backup(driver: StackDriver) -> None:
         copied = [read_secret(restored, kind) for kind in RETAINED_SECRETS]
         driver.expect("secrets", copied, secrets)
         driver.expect("initializations", len(driver.events("InitializeCluster")), 1)
+        driver.expect("refused logins", driver.events("LoginRefused"), [])
         expect_cli_works(restored)
 
     with driver.step("Move the key store, and delete the original"):
@@ -66,6 +79,17 @@ def restored_from_backup(driver: StackDriver) -> None:
             for name in RETAINED_WITH_BACKUPS
         ]
         driver.expect_retained(*retained, RETAINED_BY_KMS)
+
+
+def _change_admin_password(driver: StackDriver, admin: dict[str, str]) -> None:
+    run_on_client(
+        driver,
+        f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
+        f"{CLI} user change-password --username {admin['username']} --role admin"
+        f" --password {LATER_PASSWORD}",
+    )
+    later = {**admin, "password": LATER_PASSWORD}
+    store_secret(driver, "initial-crypto-officer-password", json.dumps(later))
 
 
 def restored_from_shared_backup(driver: StackDriver) -> None:
@@ -108,6 +132,59 @@ def restored_from_shared_backup(driver: StackDriver) -> None:
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
 
     driver.delete_step(*RETAINED_WITH_BACKUPS, backup, "secret shared/ca", "secret shared/admin")
+
+
+def restored_with_wrong_secrets(driver: StackDriver) -> None:
+    """A restore with another cluster's CA, junk, or a wrong password names parameter and secret."""
+    driver.aws.client("cloudhsmv2").describe_backups()
+    shared = driver.admin.aws_event("share_backup", admin_password=SHARED_PASSWORD)
+    backup, secrets = _backup(driver, shared["BackupArn"]), driver.aws.client("secretsmanager")
+    secrets.create_secret(Name="shared/ca", SecretString=shared["TrustAnchor"])
+    secrets.create_secret(Name="shared/admin", SecretString="junk")
+    names = {
+        "pBackupId": shared["BackupArn"],
+        "pBackupCaCertSecretName": "shared/ca",
+        "pBackupAdminPasswordSecretName": "shared/admin",
+    }
+    retained = (backup, "secret shared/ca", "secret shared/admin")
+
+    with driver.step("Create with a password secret that is no JSON"):
+        _expect_refused(driver, names, "pBackupAdminPasswordSecretName", "shared/admin is not JSON")
+        driver.expect_retained(*retained)
+
+    password = json.dumps({"username": "admin", "password": "Wrong0Password"})
+    secrets.put_secret_value(SecretId="shared/admin", SecretString=password)
+    with driver.step("Create with another cluster's CA"):
+        other = make_ca(driver.admin.clock()["now"]).pem
+        secrets.put_secret_value(SecretId="shared/ca", SecretString=other)
+        _expect_refused(driver, names, "pBackupCaCertSecretName", "shared/ca does not contain the")
+        driver.expect("HSMs", driver.events("CreateHsm"), [])
+
+    with driver.step("Create with a wrong password: one login"):
+        secrets.put_secret_value(SecretId="shared/ca", SecretString=shared["TrustAnchor"])
+        _expect_refused(
+            driver, names, "pBackupAdminPasswordSecretName", "shared/admin", "the HSMs refuse"
+        )
+        driver.expect("refused logins", len(driver.events("LoginRefused")), 1)
+
+    with driver.step("Create with the right secrets"):
+        password = json.dumps({"username": "admin", "password": SHARED_PASSWORD})
+        secrets.put_secret_value(SecretId="shared/admin", SecretString=password)
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+
+
+def _expect_refused(driver: StackDriver, names: dict[str, str], *reason: str) -> None:
+    driver.request(**names)
+    driver.expect_stack("ROLLBACK_COMPLETE")
+    driver.expect_reason(*reason)
+    driver.delete()
+    driver.expect_stack("DELETE_COMPLETE")
 
 
 def _backup(driver: StackDriver, arn: str) -> str:

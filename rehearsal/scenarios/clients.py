@@ -107,6 +107,46 @@ def client_stopped(driver: StackDriver) -> None:
     driver.expect("starts of the client", _starts(driver, client), starts)
 
 
+def client_stops_again(driver: StackDriver) -> None:
+    """A started client falls back to stopped: the update fails at once, with EC2's reason."""
+    with driver.step("Create: 1 HSM per subnet, and stop the client"):
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        client = _client(driver)["InstanceId"]
+        driver.aws.client("ec2").stop_instances(InstanceIds=[client])
+        driver.admin.advance(INSTANCE_SECONDS)
+
+    with driver.step("Scale up to 2 HSMs per subnet: EC2 cannot use the volume's key"):
+        driver.fault(start="stopped", reason="Client.InternalError")
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason(client, "Client.InternalError: Client error on launch", "KMS key")
+        # One at its launch, one by the update, two by the rollback.
+        driver.expect("starts of the client", _starts(driver, client), 4)
+        _expect_stopped_again(driver, client)
+
+    with driver.step("Scale up to 2 HSMs per subnet"):
+        driver.request(pReconcile="again")
+        driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+        _expect_stopped_again(driver, client)
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
+
+
+def cloud_init_failed(driver: StackDriver) -> None:
+    """cloud-init of a hardened image reports errors: the scripts say so and go on."""
+    with driver.step("Create: a module of cloud-init failed"):
+        driver.fault(cloud_init=1, times=3)
+        driver.fault(cloud_init=2, times=3)
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        _expect_client(driver)
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
+
+
 def client_terminated(driver: StackDriver) -> None:
     """The client was terminated: updates fail early until a new image replaces it."""
     with driver.step("Create: 1 HSM per subnet, and terminate the client"):

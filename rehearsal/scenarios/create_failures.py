@@ -45,6 +45,42 @@ def activation_fails(driver: StackDriver) -> None:
     driver.delete_step(*RETAINED_BY_CLOUDHSM)
 
 
+def activation_lost(driver: StackDriver) -> None:
+    """The activation's result is lost, or unknown until the time limit: the cluster is kept."""
+    # The commands are: install, install again once initialized, configure, activate.
+    with driver.step("Create: the function dies after the activation"):
+        driver.fault(operation="SendCommand", skip=3, pause=True)
+        driver.start()
+        with driver.while_paused():
+            driver.fault({"lambda": "client", "step": "DescribeCommand", "times": 7})
+        driver.wait()
+        _expect_activated(driver)
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
+
+    with driver.step("Create: the activation outlasts its time limit"):
+        first = driver.admin.inventory()["cloudhsm"]["clusters"][0]["ClusterId"]
+        driver.fault(operation="SendCommand", skip=3, pause=True)
+        driver.start()
+        with driver.while_paused():
+            driver.fault(operation="GetCommandInvocation", code="InvocationDoesNotExist", times=84)
+        driver.wait()
+        _expect_activated(driver)
+
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        retained = [name.format(cluster=first) for name in RETAINED_WITH_BACKUPS]
+        driver.expect_retained(*RETAINED_WITH_BACKUPS, *retained)
+
+
+def _expect_activated(driver: StackDriver) -> None:
+    driver.expect_stack("CREATE_COMPLETE")
+    cluster = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+    activations = [e for e in driver.events("activate") if e["subject"] == cluster["ClusterId"]]
+    driver.expect("activations", len(activations), 1)
+
+
 def create_times_out(driver: StackDriver) -> None:
     """Initialization takes over an hour: the workflow times out; deletion waits, then deletes."""
     with driver.step("Create: initialization does not end in time"):

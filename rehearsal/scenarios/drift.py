@@ -130,7 +130,7 @@ def security_group_in_use(driver: StackDriver) -> None:
     with driver.step("Delete: the security group is in use"):
         ec2 = driver.aws.client("ec2")
         application = ec2.create_security_group(
-            GroupName="application", Description="An application's", VpcId=driver.aws.vpc
+            GroupName="application", Description="Of an application", VpcId=driver.aws.vpc
         )["GroupId"]
         rule = {**PORTS, "UserIdGroupPairs": [{"GroupId": group}]}
         ec2.authorize_security_group_egress(GroupId=application, IpPermissions=[rule])

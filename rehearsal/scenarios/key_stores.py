@@ -10,7 +10,6 @@ from rehearsal.drivers.key_store import (
 )
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 from rehearsal.fixtures import (
-    ADMIN_PASSWORD,
     OPERATION_SECONDS,
     SDK3_PACKAGE,
     ExistingCluster,
@@ -18,7 +17,6 @@ from rehearsal.fixtures import (
 )
 
 OTHER_PASSWORD = "Kmsuser0Password0Of0Others"
-STALE_PASSWORD = "Stale0Password"
 # More keys than a page of ListKeys with Limit=40 leaves room for.
 OTHER_KEYS = 40
 
@@ -260,30 +258,6 @@ def _create_outside_stack(store: KeyStoreDriver, cluster: ExistingCluster) -> st
     )
     store.connect_manually()
     return str(created["CustomKeyStoreId"])
-
-
-def stale_admin_password(driver: StackDriver) -> None:
-    """The admin's secret holds a stale password: one login attempt, and the reason names it."""
-    store, cluster = on_existing_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
-    with store.step("Create with a stale password, twice"):
-        cluster.store_admin_password(STALE_PASSWORD)
-        for _ in range(2):
-            store.request()
-            store.expect_stack("ROLLBACK_COMPLETE")
-            store.expect_reason("CreateKmsUser", "Login failed", cluster.admin_secret)
-            store.expect("refused logins", store.refused_logins("admin"), 1)
-            store.expect("locked", cluster.user("admin")["locked"], "false")
-            store.delete()
-            store.expect_retained()
-
-    with store.step("Create with the current password"):
-        cluster.store_admin_password(ADMIN_PASSWORD)
-        store.request()
-        store.expect_stack("CREATE_COMPLETE")
-        store.expect_store("CONNECTED")
-        store.expect("refused logins", store.refused_logins("admin"), 1)
-
-    store.delete_step(RETAINED_BY_KMS)
 
 
 def kmsuser_on_some_hsms(driver: StackDriver) -> None:

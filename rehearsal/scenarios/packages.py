@@ -66,6 +66,24 @@ def custom_package(driver: StackDriver) -> None:
         driver.expect_reason("SHA-256", "(pClientPkgSha256)", "nothing was installed")
         _expect_cli(driver, "5.17.2")
 
+    with driver.step("A package that cannot be installed"), driver.expect_no_changes():
+        arm = CUSTOM_CONTENT.format("5.19.0").replace("x86_64", "aarch64")
+        url = _upload(driver, "5.19.0-arm", arm)
+        # The rollback could not download the old package.
+        driver.fault(download="missing", skip=1)
+        driver.request(pClientPkgUrl=url, pClientPkgSha256=_sha256(arm))
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("compatible architecture", "pClientPkgUrl", "unchanged")
+        _expect_cli(driver, "5.17.2")
+
+    with driver.step("A package of something else"), driver.expect_no_changes():
+        jq = "rpm jq 1.7.1 1.amzn2023 x86_64\n"
+        url = _upload(driver, "jq", jq)
+        driver.request(pClientPkgUrl=url, pClientPkgSha256=_sha256(jq))
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("is not a cloudhsm-cli package", "pClientPkgUrl")
+        _expect_cli(driver, "5.17.2")
+
     with driver.step("The newer version with its checksum"), driver.expect_no_changes():
         checksum = _sha256(CUSTOM_CONTENT.format("5.19.0"))
         driver.request(pClientPkgUrl=newer, pClientPkgSha256=checksum)
@@ -79,7 +97,7 @@ def _sha256(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _upload(driver: StackDriver, version: str) -> str:
+def _upload(driver: StackDriver, version: str, content: str = "") -> str:
     """Upload a package to a public bucket; returns its URL."""
     s3, name = driver.aws.client("s3"), f"cloudhsm-cli-{version}.rpm"
     public_read = {
@@ -94,7 +112,9 @@ def _upload(driver: StackDriver, version: str) -> str:
     s3.put_bucket_policy(
         Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [public_read]})
     )
-    s3.put_object(Bucket=BUCKET, Key=name, Body=CUSTOM_CONTENT.format(version).encode())
+    s3.put_object(
+        Bucket=BUCKET, Key=name, Body=(content or CUSTOM_CONTENT.format(version)).encode()
+    )
     return f"https://{BUCKET}.s3.{driver.aws.region}.amazonaws.com/{name}"
 
 

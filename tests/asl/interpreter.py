@@ -19,7 +19,7 @@ from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
-from localaws.ministack import state_machines, states_language, step_functions
+from localaws.ministack import state_machine_definitions, states_language, step_functions
 from localaws.ministack.access import ministack
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.state import EmulatorState, Ports
@@ -159,7 +159,7 @@ def main() -> None:
     problems, machines = {}, {}
     for stem, text in json.loads(sys.stdin.readline()).items():
         filled = definition(text)
-        problems[stem] = list(state_machines.definition_errors(filled))
+        problems[stem] = list(state_machine_definitions.definition_errors(filled))
         created = _states._create_state_machine(
             {"name": stem, "definition": filled, "roleArn": f"arn:aws:iam::{ACCOUNT}:role/any"}
         )

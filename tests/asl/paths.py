@@ -37,7 +37,7 @@ def always(outcome: Outcome) -> Outcome:
 
 # What a task returns unless a path says otherwise; a task that is not listed returns {}.
 _RESULTS: dict[str, dict[str, Any]] = {
-    "CheckCluster": {"IpAddresses": "10.0.1.10 10.0.2.10"},
+    "CheckCluster": {"IpAddresses": "10.0.1.10 10.0.2.10", "ClusterCertificate": "MIIB"},
     "CheckCreation": {"BackupSecrets": {}},
     "CheckKeyStoreUpdate": {
         "IsChangeable": True,
@@ -67,21 +67,27 @@ _RESULTS: dict[str, dict[str, Any]] = {
     "DeleteHsm": {"Next": "DELETE", "Created": [], "Replaced": [], "Deleted": []},
     "DeleteKeyStore": {"IsRetained": False},
     "DescribeAgent": {"PingStatus": "Online", "Attempts": 1},
-    "DescribeClient": {"State": "running"},
+    "CheckLogin": {"VersionId": "v-1"},
+    "DescribeClient": {
+        "State": "running",
+        "Reason": "Client.InternalError: Client error on launch",
+        "LaunchTime": "2026-11-23T12:00:00+00:00",
+    },
     "DescribeCluster": {
         "Id": CLUSTER,
         "State": "ACTIVE",
         "StateMessage": "the reason",
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "10.0.1.10",
+        "ClusterCertificate": "MIIB",
         "Attempts": 1,
         "NotListed": 0,
     },
     "DescribeCommand": {
         "Id": "c-1",
-        "Job": "InstallPackage",
         "Status": "Success",
-        "Message": "the output",
+        "Error": "CommandFailed",
+        "Summary": "InstallPackage on i-1 ended with status Failed: the output",
     },
     "DescribeFirstHsm": {
         "State": "ACTIVE",
@@ -98,6 +104,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Replaced": [],
         "Deleted": [],
         "IpAddresses": "10.0.1.10",
+        "ClusterCertificate": "MIIB",
     },
     "DescribeKeyStore": {"State": "CONNECTED", "ErrorCode": "", "Seconds": 0},
     "DiagnoseConnection": {"Next": "FAIL", "Message": "USER_NOT_FOUND. kmsuser is missing."},
@@ -147,6 +154,11 @@ def results(task: str, values: str = "", **changes: Any) -> list[Outcome]:
             result["Id"] = ""
         outcomes.append(returns(**result | changes))
     return outcomes
+
+
+def returns_attempt(state: str, attempt: int) -> Outcome:
+    """What a poll of the cluster returns at this attempt."""
+    return returns(**_RESULTS["DescribeCluster"] | {"State": state, "Attempts": attempt})
 
 
 def usual_outcome(task: str) -> Outcome:
@@ -246,7 +258,7 @@ class Path:
     through: str = ""  # states in this order, with or without others in between
     _: KW_ONLY
     without: str = ""  # states that must not be entered
-    properties: Mapping[str, str] = field(default_factory=dict)  # of the request, if not usual
+    properties: Mapping[str, Any] = field(default_factory=dict)  # of the request, if not usual
     input_fields: Mapping[str, Any] = field(default_factory=dict)  # of the input, if not usual
     failure: str = ""  # "Error: cause", where " … " stands for any text
     times_out: bool = False
@@ -331,9 +343,20 @@ _CREATE_CLUSTER = [
             "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
             "DescribeCluster": "CREATE_IN_PROGRESS ACTIVE",
         },
-        "CheckBackupSecrets CreateCluster AdoptSecrets AdmitClient AlignHsms",
+        "CheckBackupSecrets CreateCluster AdoptSecrets AdmitClient AlignHsms CheckAdminLogin"
+        " ReportCluster",
         without="CreateSecrets CreateFirstHsm IssueCertificate ActivateCluster",
         properties={"BackupId": BACKUP},
+    ),
+    Path(
+        "does not test the admin's password without the CLI",
+        {
+            "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
+            "DescribeCluster": "ACTIVE",
+        },
+        "AlignHsms ReportCluster",
+        without="CheckAdminLogin",
+        properties={"BackupId": BACKUP, "ClientPackage": {"Name": "cloudhsm-client"}},
     ),
     Path(
         "creates nothing if a check fails",
@@ -705,6 +728,55 @@ _ACTIVATE_CLUSTER = [
         failure="CertificateError",
     ),
     Path(
+        "keeps a cluster that becomes active although the activation's result was lost",
+        {
+            "DescribeCluster": [
+                *results("DescribeCluster", "INITIALIZED"),
+                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 20)),
+                *results("DescribeCluster", "ACTIVE"),
+            ],
+            "ActivateCluster": [fails("States.TaskFailed")],
+        },
+        "ActivateCluster InitVerification WaitForCluster ReportActivation",
+        output={"State": "ACTIVE"},
+        seconds=300,
+    ),
+    Path(
+        "keeps a cluster that becomes active although its activation ran out of time",
+        {
+            "DescribeCluster": "INITIALIZED INITIALIZED ACTIVE",
+            "ActivateCluster": [fails("States.TaskFailed", '{"Status": "TIMED_OUT"}')],
+        },
+        "ActivateCluster InitVerification WaitForCluster ReportActivation",
+    ),
+    Path(
+        "fails for good five minutes after a lost result",
+        {
+            "DescribeCluster": [
+                *results("DescribeCluster", "INITIALIZED"),
+                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 22)),
+            ],
+            "ActivateCluster": [fails("Runtime.ExitError")],
+        },
+        failure="Runtime.ExitError",
+        seconds=315,
+    ),
+    *[
+        Path(
+            f"fails for good two minutes after {error}",
+            {
+                "DescribeCluster": [
+                    *results("DescribeCluster", "INITIALIZED"),
+                    *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 10)),
+                ],
+                "ActivateCluster": [fails("States.TaskFailed", f"{error}: It failed. [{CLUSTER}]")],
+            },
+            failure=f"States.TaskFailed: {error}",
+            seconds=135,
+        )
+        for error in ("CommandFailed", "AgentNotOnline", "ClientTerminated")
+    ],
+    Path(
         "times out if the cluster never becomes active",
         {"DescribeCluster": "INITIALIZED ..."},
         "ActivateCluster WaitForCluster",
@@ -785,6 +857,20 @@ _RUN_ON_CLIENT = [
         "WaitForClient StartClient SendCommand StopClient ReportCommand",
     ),
     Path(
+        "fails at once if a started client stops again",
+        {"DescribeClient": "stopped pending stopped"},
+        "StartClient WaitForClient RecordStartFailure StopClient ClientFailed",
+        without="SendCommand",
+        failure=f"ClientStopped: The client instance {CLIENT} was started and stopped again:"
+        " Client.InternalError: Client error on launch. … KMS key",
+        seconds=30,
+    ),
+    Path(
+        "fails with the error of the document",
+        {"DescribeCommand": results("DescribeCommand", "Failed", Error="LoginRefused")},
+        failure="LoginRefused: InstallPackage on i-1 ended with status Failed: the output",
+    ),
+    Path(
         "fails if the client is terminated",
         {"DescribeClient": "terminated"},
         failure=f"ClientTerminated: The client instance {CLIENT} is terminated. … pClientAmiId",
@@ -797,15 +883,15 @@ _RUN_ON_CLIENT = [
     ),
     Path(
         "fails if the document fails",
-        {"DescribeCommand": results("DescribeCommand", "Running Failed", Message="the stderr")},
+        {"DescribeCommand": results("DescribeCommand", "Running Failed", Summary="Why it failed.")},
         without="StopClient",
-        failure=f"CommandFailed: InstallPackage on {CLIENT} ended with status Failed: the stderr ",
+        failure="CommandFailed: Why it failed. ",
     ),
     Path(
         "stops a client again whose document failed",
         {"DescribeClient": "stopped running", "DescribeCommand": "TimedOut"},
         "StartClient SendCommand StopClient",
-        failure="CommandFailed: … ended with status TimedOut",
+        failure="CommandFailed: InstallPackage",
     ),
     *[
         Path(
@@ -909,8 +995,35 @@ _CREATE_KMS_USER = [
     Path(
         "creates kmsuser on every HSM",
         {},
-        "CheckCluster CreatePassword ConfigureClient CreateKmsUser",
+        "CheckCluster CreatePassword ConfigureClient CheckLogin CreateKmsUser RecordLogin",
         output={"ClusterId": CLUSTER},
+    ),
+    Path(
+        "records a login that failed, and reports it",
+        {"CreateKmsUser": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")]},
+        "CheckLogin CreateKmsUser RecordLogin KmsUserFailed",
+        failure="States.TaskFailed: It failed.",
+        passes={
+            "RecordLogin": [
+                {
+                    "VersionId": "v-1",
+                    "Outcome": {"Error": "States.TaskFailed", "Cause": f"It failed. [{CLUSTER}]"},
+                }
+            ]
+        },
+    ),
+    Path(
+        "goes on if a successful login cannot be recorded",
+        {"RecordLogin": [fails("RefusedError")]},
+        output={"ClusterId": CLUSTER},
+    ),
+    Path(
+        "reports a login that failed although it cannot be recorded",
+        {
+            "CreateKmsUser": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")],
+            "RecordLogin": [fails("RefusedError")],
+        },
+        failure="States.TaskFailed: It failed.",
     ),
 ]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 AUTHORIZATION = "https://docs.aws.amazon.com/service-authorization/latest/reference"
+USER_GUIDE = "https://docs.aws.amazon.com/cloudhsm/latest/userguide/identity-access-management.html"
 AGENT = "amazon-ssm-agent"
 
 
@@ -22,10 +23,7 @@ class DependentActions:
 
 
 DEPENDENT_ACTIONS = (
-    # CloudHSM creates its security group and network interfaces with the caller's permissions. The
-    # example policies of its user guide allow four more actions (ec2:CreateTags,
-    # ec2:DescribeNetworkInterfaceAttribute, ec2:DescribeVpcs, ec2:DetachNetworkInterface), which
-    # the reference never listed and clusters do not need.
+    # CloudHSM creates its security group and network interfaces with the caller's permissions.
     DependentActions(
         "cloudhsm:CreateCluster",
         (
@@ -67,6 +65,20 @@ DEPENDENT_ACTIONS = (
         ("ec2:DeleteNetworkInterface", "ec2:DeleteSecurityGroup"),
         f"{AUTHORIZATION}/list_awscloudhsm.html",
     ),
+    DependentActions(
+        "cloudhsm:ModifyCluster",
+        ("ec2:DescribeSubnets",),
+        f"{AUTHORIZATION}/list_awscloudhsm.html",
+    ),
+    # Not in the reference, but in the example policies of the user guide. They also allow
+    # ec2:CreateTags and ec2:DetachNetworkInterface, which are not granted (F5.10).
+    DependentActions("cloudhsm:CreateCluster", ("ec2:DescribeVpcs",), USER_GUIDE),
+    DependentActions(
+        "cloudhsm:CreateHsm",
+        ("ec2:DescribeNetworkInterfaceAttribute", "ec2:DescribeVpcs"),
+        USER_GUIDE,
+    ),
+    DependentActions("cloudhsm:DeleteHsm", ("ec2:DescribeNetworkInterfaceAttribute",), USER_GUIDE),
     DependentActions(
         "kms:CreateCustomKeyStore",
         ("cloudhsm:DescribeClusters", "iam:CreateServiceLinkedRole"),

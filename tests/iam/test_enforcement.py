@@ -7,22 +7,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from localaws.client import LocalAws
+from localaws.services.cloudhsmv2.settings import RESOURCE_LEVEL_IAM
+from tests.iam.roles import ACCOUNT, TRUST_ACCOUNT, Role
 
 Json = dict[str, Any]
 
-ACCOUNT = "123456789012"
-DENIALS = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "CloudHsmAccessDeniedException",
-    "UnauthorizedOperation",
-}
 STACK = "hsm-lifecycle:stack-id"
 OWNED, OTHER = [{"Key": STACK, "Value": "owned"}], [{"Key": STACK, "Value": "other"}]
 IF_OWNED = {"StringEquals": {f"aws:ResourceTag/{STACK}": "owned"}}
@@ -54,26 +46,9 @@ def may(aws: LocalAws, statements: list[Json], call: str, **request: Any) -> boo
     """Whether a role with this policy is authorized, whatever the service then responds."""
     name = f"try-{next(_numbers)}"
     iam, policy = aws.client("iam"), {"Version": "2012-10-17", "Statement": statements}
-    trust = {"Effect": "Allow", "Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST_ACCOUNT)
     iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=json.dumps(policy))
-    session = aws.client("sts").assume_role(RoleArn=role, RoleSessionName=name)["Credentials"]
-    service, _, operation = call.partition(".")
-    client = boto3.client(
-        service,
-        endpoint_url=aws.endpoint,
-        region_name=aws.region,
-        aws_access_key_id=session["AccessKeyId"],
-        aws_secret_access_key=session["SecretAccessKey"],
-        aws_session_token=session["SessionToken"],
-        config=Config(proxies={}, retries={"total_max_attempts": 1}),
-    )
-    try:
-        getattr(client, operation)(**request)
-    except ClientError as error:
-        return error.response["Error"]["Code"] not in DENIALS
-    return True
+    return Role(aws, name).may(call, **request)
 
 
 READ = "secretsmanager:GetSecretValue"
@@ -282,3 +257,46 @@ def test_create_cluster_requires_the_request_tag_of_the_condition(
     assert may(aws, policy, "cloudhsmv2.create_cluster", **tagged) == allowed
     # TagResource is required, too.
     assert not may(aws, [policy[0], policy[2]], "cloudhsmv2.create_cluster", **tagged)
+
+
+READINGS: list[tuple[str, str, str, Json | None, bool]] = [
+    # Reading, call, resource, condition, allowed.
+    ("supported", "modify_cluster", "cluster/*", IF_OWNED, True),
+    ("supported", "modify_cluster", "cluster/cluster-22222222222", None, False),
+    ("arns-only", "modify_cluster", "cluster/*", None, True),
+    ("arns-only", "modify_cluster", "cluster/*", IF_OWNED, False),
+    ("arns-only", "tag_resource", "cluster/*", IF_TAGGED, True),
+    ("not-supported", "modify_cluster", "cluster/*", None, False),
+    ("not-supported", "modify_cluster", "*", None, True),
+    ("not-supported", "modify_cluster", "*", IF_OWNED, False),
+    ("not-supported", "tag_resource", "*", None, True),
+    ("not-supported", "tag_resource", "*", IF_TAGGED, False),
+]
+
+
+@pytest.mark.parametrize("reading", RESOURCE_LEVEL_IAM)
+def test_cloudhsm_evaluates_what_the_reading_says(reading: str) -> None:
+    with LocalAws("--assume", f"cloudhsm-resource-level-iam={reading}") as aws:
+        cluster_id = cluster(aws, OWNED)
+        requests: dict[str, Json] = {
+            "modify_cluster": {"ClusterId": cluster_id, "HsmType": "hsm2m.medium"},
+            "tag_resource": {"ResourceId": cluster_id, "TagList": OWNED},
+        }
+        cases = [case[1:] for case in READINGS if case[0] == reading]
+        found = [
+            may(
+                aws,
+                [
+                    allow(
+                        "cloudhsm:ModifyCluster cloudhsm:TagResource",
+                        resource if resource == "*" else arn("cloudhsm", resource),
+                        condition=condition,
+                    ),
+                    allow("ec2:*", "*"),
+                ],
+                f"cloudhsmv2.{operation}",
+                **requests[operation],
+            )
+            for operation, resource, condition, _ in cases
+        ]
+    assert found == [allowed for *_, allowed in cases] != []

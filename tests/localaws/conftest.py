@@ -17,9 +17,13 @@ from tests.support.admin_api import AdminApiStub
 def _make_sandbox(admin: AdminApiStub) -> Iterator[Callable[..., Sandbox]]:
     sandboxes: list[Sandbox] = []
 
-    def make(instance_id: str = "i-0123456789abcdef0", **environment: str) -> Sandbox:
+    def make(
+        instance_id: str = "i-0123456789abcdef0",
+        sleep: Callable[[float], object] = lambda seconds: None,
+        **environment: str,
+    ) -> Sandbox:
         settings = {"LOCALAWS_ADMIN_URL": admin.url, **environment}
-        sandboxes.append(Sandbox(instance_id, settings))
+        sandboxes.append(Sandbox(instance_id, settings, sleep))
         return sandboxes[-1]
 
     yield make

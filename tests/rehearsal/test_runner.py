@@ -107,7 +107,7 @@ def test_unknown_commands_and_scenarios_are_rejected(capsys: pytest.CaptureFixtu
 @with_test_scenarios
 def test_a_passed_scenario_ends_with_its_summary_and_diagram() -> None:
     on = console()
-    assert rehearse_one(on, "passes", None, show=True)
+    assert rehearse_one(on, "passes", None, (), show=True)
     assert "passes: A log group is created and deleted." in printed(on)
     assert printed(on).count(" passed ") == 2
     assert "build/rehearsal-passes.svg" in printed(on)
@@ -146,7 +146,7 @@ def test_the_exit_code_is_the_outcome(name: str, code: int) -> None:
 @with_test_scenarios
 def test_rehearse_all_prints_a_line_for_each_scenario_and_fails_if_one_fails() -> None:
     on = console()
-    assert not rehearse_all(on, None)
+    assert not rehearse_all(on, None, ())
     lines = printed(on).splitlines()
     assert lines[0].startswith("passes ")
     assert lines[0].endswith("  passed")

@@ -23,6 +23,7 @@ class Execution:
     status: str = "RUNNING"
     attempts_to_stop: int = 0
     attempts_left: int | None = None  # None: runs until it is stopped
+    unlisted: int = 0  # ListExecutions omits it so many times (F6.37)
     input: str = ""
 
     @property
@@ -75,6 +76,9 @@ class Executions:
         assert statusFilter == "RUNNING"
         for execution in self.running:
             if execution.machine == stateMachineArn and execution.status == "RUNNING":
+                if execution.unlisted:
+                    execution.unlisted -= 1
+                    continue
                 yield {"executions": [{"executionArn": execution.arn}]}
 
     def stop_execution(self, *, executionArn: str, error: str, cause: str) -> None:
@@ -116,18 +120,25 @@ class Commands:
 
     listed: list[dict[str, Any]] = field(default_factory=list)
     cancelled: list[tuple[str, list[str]]] = field(default_factory=list)
+    ends: bool = True  # whether a command ends once it is cancelled
+    refusal: Exception | None = None
 
     def get_paginator(self, operation: str) -> Commands:
         assert operation == "list_commands"
         return self
 
     def paginate(self, *, InstanceId: str) -> Iterator[dict[str, Any]]:
+        if self.refusal:
+            raise self.refusal
         for command in self.listed:
             if InstanceId in command["InstanceIds"]:
                 yield {"Commands": [command]}
 
     def cancel_command(self, *, CommandId: str, InstanceIds: list[str]) -> None:
         self.cancelled.append((CommandId, InstanceIds))
+        for command in self.listed:
+            if command["CommandId"] == CommandId:
+                command["Status"] = "Cancelled" if self.ends else "Cancelling"
 
 
 @dataclass

@@ -91,6 +91,7 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "Default": "",
             "AllowedPattern": "^$|^[0-9a-f]{64}$",
         },
+        "pCloudHsmIamScope": {"Type": "String", "Default": "TAG", "AllowedValues": ["TAG", "ANY"]},
         "pReconcile": {"Type": "String", "Default": ""},
     },
     "cloudhsm-key-store.yml": {
@@ -140,11 +141,13 @@ OUTPUTS: dict[str, dict[str, Any]] = {
         "oCsrSecretName": {"Fn::GetAtt": ["rCloudHsmCluster", "CsrSecretName"]},
         "oNextStep": {"Fn::GetAtt": ["rCloudHsmCluster", "NextStep"]},
         "oWarnings": {"Fn::GetAtt": ["rCloudHsmCluster", "Warnings"]},
+        "oTemplateVersion": {"Fn::GetAtt": ["rCloudHsmCluster", "TemplateVersion"]},
     },
     "cloudhsm-key-store.yml": {
         "oCloudHsmKeyStoreId": {"Fn::GetAtt": ["rCloudHsmKeyStore", "KeyStoreId"]},
         "oKeyStoreState": {"Fn::GetAtt": ["rCloudHsmKeyStore", "State"]},
         "oWarnings": {"Fn::GetAtt": ["rCloudHsmKeyStore", "Warnings"]},
+        "oTemplateVersion": {"Fn::GetAtt": ["rCloudHsmKeyStore", "TemplateVersion"]},
     },
 }
 

@@ -82,12 +82,14 @@ def is_anchored(pattern: str) -> bool:
     return all(re.fullmatch(r"\^.*(?<!\\)\$|\^\$", part) for part in alternatives(pattern))
 
 
-def test_a_document_is_a_command_of_schema_2_2_that_updates_in_place() -> None:
+def test_a_document_is_a_command_of_schema_2_2_that_is_replaced_when_it_changes() -> None:
+    # UpdateMethod NewVersion would fail the rollback of an upgrade: SSM refuses content that an
+    # earlier version has (F6.20).
     wrong = [
         label
         for label, document in DOCUMENTS
         if document["DocumentType"] != "Command"
-        or document["UpdateMethod"] != "NewVersion"
+        or "UpdateMethod" in document
         or "Name" in document
         or document["Content"]["schemaVersion"] != "2.2"
         or not document["Content"]["description"].endswith(".")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
+from hsm_lifecycle import aws
+from hsm_lifecycle.ownership import STACK_TAG
 from tests.templates.template import (
     TEMPLATES,
     Statement,
@@ -19,15 +22,34 @@ from tests.templates.template import (
 CONDITION_KEYS = {
     r"aws:RequestTag/hsm-lifecycle:[a-z-]+": "a request may carry another tag or none",
     r"aws:ResourceTag/hsm-lifecycle:[a-z-]+": "the account contains resources of other stacks",
+    r"aws:ResourceTag/aws:cloudformation:stack-id": "other stacks created security groups",
     r"aws:TagKeys": "a request may set other tags",
     r"iam:AWSServiceName": "a service-linked role can be created for any service",
+    r"kms:GrantIsForAWSResource": "a principal may create grants for others too",
+    r"kms:ViaService": "other services, and the principal itself, may call KMS",
     r"aws:SourceAccount": "the service acts for other accounts too",
     r"aws:SourceArn": "the service acts for other resources too",
 }
+# Statements whose condition has a set operator, with a Null condition on the same key: a set
+# operator is true if the key is absent.
+SET_OPERATORS = ("RecordAdminLogins",)
 # Statements about the resources of any cluster without a condition on the stack's tag, and why.
 UNTAGGED = {
     "DescribeClusterSecrets": "a secret that does not exist has no tags",
     "ReadBackupSecrets": "the stack that created the backup created its secrets",
+    "FindPasswordOfBackup": "the stack that created the backup created its secrets",
+}
+# Statements that also allow resources without the stack's tag, and why.
+IF_EXISTS = {
+    "ChangeOwnedCluster": "pCloudHsmIamScope=ANY: AWS may not evaluate tags",
+    "CreateCluster": "pCloudHsmIamScope=ANY: AWS may not evaluate tags",
+    "InitializeOwnedCluster": "pCloudHsmIamScope=ANY: AWS may not evaluate tags",
+    "DeleteOwnedCluster": "a rollback must leave nothing behind if AWS does not evaluate tags",
+    "CreateClusterSecrets": "a new secret has no tags",
+    "CreateKmsUserPassword": "a new secret has no tags",
+    "ManageClusterSecurityGroup": "CloudHSM creates the group without tags",
+    "TagClusterSecurityGroup": "CloudHSM creates the group without tags",
+    "TagNewCluster": "a new cluster has no tags",
 }
 _STACK_TAG = re.compile(r"aws:(Request|Resource)Tag/hsm-lifecycle:stack-id")
 _EXPLAINED_STAR = re.compile(r"'\*' # \S.* https://\S+$")
@@ -41,6 +63,11 @@ STATEMENTS: list[tuple[str, Statement]] = [
 
 def statements_of(template: Template, role: str) -> list[Statement]:
     return [statement for name, statement in template.role_statements() if name == role]
+
+
+def conditions_of(statement: Statement) -> list[dict[str, Any]]:
+    """The Condition of a statement in each branch of !If."""
+    return branches(statement.get("Condition", {}))
 
 
 def test_every_statement_has_a_sid_of_at_least_two_words() -> None:
@@ -75,9 +102,10 @@ def test_conditions_use_keys_that_can_be_false_without_set_operators_or_wildcard
     wrong = [
         (label, operator, key)
         for label, statement in STATEMENTS
-        for operator, conditions in statement.get("Condition", {}).items()
+        for condition in conditions_of(statement)
+        for operator, conditions in condition.items()
         for key, value in conditions.items()
-        if ":" in operator
+        if (":" in operator and not label.endswith(SET_OPERATORS))
         or not any(re.fullmatch(pattern, key) for pattern in CONDITION_KEYS)
         or "*" in str(value)
     ]
@@ -91,10 +119,69 @@ def test_resources_of_any_cluster_are_restricted_to_those_with_the_stacks_tag() 
         if re.search(r"cluster[-/]\*", str(statement["Resource"]))
         and not any(
             _STACK_TAG.fullmatch(key) and value == {"Ref": "AWS::StackId"}
-            for key, value in statement.get("Condition", {}).get("StringEquals", {}).items()
+            for condition in conditions_of(statement)[:1]
+            for key, value in condition.get("StringEquals", {}).items()
         )
     }
     assert unrestricted == set(UNTAGGED)
+
+
+def test_a_statement_allows_untagged_resources_only_for_a_reason() -> None:
+    found = {
+        statement["Sid"]
+        for _, statement in STATEMENTS
+        for condition in conditions_of(statement)
+        if "StringEqualsIfExists" in condition
+    }
+    assert found == set(IF_EXISTS)
+
+
+def test_no_statement_can_add_the_stacks_tag_to_a_resource_of_another_stack() -> None:
+    wrong = [
+        label
+        for label, statement in STATEMENTS
+        if not label.endswith(SET_OPERATORS)  # another tag only
+        and any(
+            re.search(r":(Tag|Create)(Resource|Tags)$", a) for a in as_list(statement["Action"])
+        )
+        and "instance/" not in str(statement["Resource"])
+        and any(
+            {"Ref": "AWS::StackId"}
+            not in (
+                condition.get(operator, {}).get(f"aws:ResourceTag/{STACK_TAG}")
+                for operator in ("StringEquals", "StringEqualsIfExists")
+            )
+            for condition in conditions_of(statement)
+        )
+    ]
+    assert wrong == []
+
+
+def test_the_error_about_the_scope_covers_the_actions_that_the_scope_restricts() -> None:
+    scoped = {
+        action.removeprefix("cloudhsm:")
+        for _, statement in STATEMENTS
+        if "cScopesByTag" in str(statement)
+        for action in as_list(statement["Action"])
+    }
+    assert scoped == aws.SCOPED_OPERATIONS
+
+
+def test_the_functions_with_scoped_actions_know_the_scope() -> None:
+    found = {
+        logical_id.removesuffix("Function")
+        for template in TEMPLATES
+        for logical_id, function in template.of_type("AWS::Lambda::Function").items()
+        if function.get("Environment", {}).get("Variables", {}).get("CLOUDHSM_IAM_SCOPE")
+        == {"Ref": "pCloudHsmIamScope"}
+    }
+    expected = {
+        role.removesuffix("Role")
+        for template in TEMPLATES
+        for role, statement in template.role_statements()
+        if "cScopesByTag" in str(statement)
+    }
+    assert found == expected != set()
 
 
 def test_arns_name_the_partition_and_the_account_of_the_stack() -> None:

@@ -15,7 +15,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, dispatch
+from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.errors import RefusedError, TransientError
 from tests.support import step_source
 from tests.templates.template import TEMPLATES
@@ -25,6 +26,7 @@ TRANSIENT = [
     "AccessDeniedException",
     "CloudHsmAccessDeniedException",
     "CloudHsmInternalFailureException",
+    "CloudHsmServiceException",
     "InternalError",
     "InternalFailure",
     "InternalServerError",
@@ -41,7 +43,6 @@ REFUSED = [
     "CloudHsmInvalidRequestException",
     "CloudHsmResourceLimitExceededException",
     "CloudHsmResourceNotFoundException",
-    "CloudHsmServiceException",
     "CloudHsmTagException",
     "CustomKeyStoreHasCMKsException",
     "InvalidGroup.NotFound",
@@ -120,6 +121,67 @@ def test_other_errors_are_unchanged(error: Exception) -> None:
 def test_an_error_without_message_is_accepted() -> None:
     result: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPStatusCode": 400}}
     assert str(aws.to_workflow_error(ClientError(result, "CreateHsm"))) == "CreateHsm: Odd: "
+
+
+# ---- denials that pCloudHsmIamScope may explain
+
+
+DENIED = "User: arn:aws:sts::123456789012:assumed-role/r is not authorized to perform: "
+
+
+@pytest.mark.parametrize(
+    ("scope", "operation", "code", "message", "named"),
+    [
+        ("TAG", "CreateHsm", "AccessDeniedException", f"{DENIED}cloudhsm:CreateHsm on", True),
+        ("TAG", "TagResource", "CloudHsmAccessDeniedException", "", True),
+        ("TAG", "CreateCluster", "CloudHsmAccessDeniedException", f"{DENIED}cloudhsm:TagR", True),
+        # A dependent action is not scoped by tag, and neither are these two.
+        ("TAG", "CreateHsm", "CloudHsmAccessDeniedException", f"{DENIED}ec2:DescribeVpcs", False),
+        ("TAG", "DeleteHsm", "AccessDeniedException", f"{DENIED}cloudhsm:DeleteHsm on", False),
+        ("TAG", "DeleteCluster", "AccessDeniedException", f"{DENIED}cloudhsm:Delete", False),
+        ("TAG", "CreateHsm", "CloudHsmInvalidRequestException", "", False),
+        ("ANY", "CreateHsm", "AccessDeniedException", f"{DENIED}cloudhsm:CreateHsm on", False),
+        (None, "TagResource", "AccessDeniedException", "", False),
+    ],
+)
+def test_a_denied_scoped_operation_names_the_parameter(
+    monkeypatch: pytest.MonkeyPatch,
+    scope: str | None,
+    operation: str,
+    code: str,
+    message: str,
+    named: bool,
+) -> None:
+    monkeypatch.delenv("CLOUDHSM_IAM_SCOPE", raising=False)
+    if scope:
+        monkeypatch.setenv("CLOUDHSM_IAM_SCOPE", scope)
+    result: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": 400},
+    }
+    text = str(aws.to_workflow_error(ClientError(result, operation)))
+    assert text.startswith(f"{operation}: {code}: {message}")
+    assert text.endswith("set pCloudHsmIamScope=ANY (docs/operations.md).") == named
+
+
+def test_the_stack_event_names_the_parameter_and_the_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CLOUDHSM_IAM_SCOPE", "TAG")
+    denied = (
+        f"{DENIED}cloudhsm:CreateHsm on resource: arn:aws:cloudhsm:us-east-1:123456789012:cluster/"
+        "cluster-22222222222222ab because no identity-based policy allows the action"
+    )
+    cause = aws.to_workflow_error(error("CloudHsmAccessDeniedException", message=denied))
+    event = {"ClusterId": "cluster-22222222222222ab"}
+    message = dispatch.failure_message("CreateFirstHsm", cause, event)
+    reason = failure_reason.of({"Error": "TransientError", "Cause": message})
+    assert reason.startswith(
+        "TransientError: CreateFirstHsm: CreateHsm: CloudHsmAccessDeniedException: "
+    )
+    assert reason.endswith(
+        "set pCloudHsmIamScope=ANY (docs/operations.md). [cluster-22222222222222ab]"
+    )
 
 
 # ---- clients

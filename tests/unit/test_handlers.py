@@ -152,10 +152,13 @@ def test_every_error_that_a_machine_matches_exists() -> None:
 # ---- environment
 
 
-def test_only_the_request_function_has_environment_variables_and_reads_them_all() -> None:
+def test_functions_have_the_environment_variables_that_they_read() -> None:
     read: set[str] = set()
     for name, tree in step_source.MODULES.items():
-        if not name.startswith("custom_resource."):
+        if name == "aws":
+            assert ast.unparse(tree).count("os.environ") == 1
+            assert "os.environ.get('CLOUDHSM_IAM_SCOPE')" in ast.unparse(tree)
+        elif not name.startswith("custom_resource."):
             assert "os.environ" not in ast.unparse(tree), name
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
@@ -169,7 +172,12 @@ def test_only_the_request_function_has_environment_variables_and_reads_them_all(
         for template in TEMPLATES
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
     }
-    assert given == {name: read if name == "rRequestFunction" else set() for name in given}
+    variables = {
+        "rRequestFunction": read,
+        "rClusterFunction": {"CLOUDHSM_IAM_SCOPE"},
+        "rCertificateFunction": {"CLOUDHSM_IAM_SCOPE"},
+    }
+    assert given == {name: variables.get(name, set()) for name in given}
 
 
 def test_the_request_function_knows_every_attribute_of_an_output() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -138,6 +140,7 @@ def test_check_accepts_a_ca_self_signed_with_pss(
             not_valid_after=template.not_valid_after_utc,
         )
         .add_extension(AS_CA, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256(), rsa_padding=pss)
     )
     ca = Ca(key, certificate)
@@ -202,12 +205,12 @@ def test_check_names_the_secret_without_a_certificate(request_: Request, text: s
 
 def test_check_refuses_a_request_or_key_as_certificate(request_: Request) -> None:
     ca = make_ca(NOW)
-    refuse(request_, request_.pem, ca.pem, "^cluster-cert is not a PEM certificate")
+    refuse(request_, request_.pem, ca.pem, "^cluster-cert contains a CERTIFICATE REQUEST")
     refuse(
         request_,
         request_.signed_by(ca),
         ca.key_pem,
-        "^customer-ca-cert is not a PEM certificate",
+        "^customer-ca-cert contains a PRIVATE KEY",
     )
 
 
@@ -331,9 +334,44 @@ def test_check_refuses_a_ca_without_ca_extensions(
 def test_check_refuses_a_ca_without_extensions(
     request_: Request,
 ) -> None:
-    ca = make_ca(NOW, extensions=[])
-    with pytest.raises(CertificateError, match="has no basic constraints"):
-        pki.check(request_.signed_by(ca), ca.pem, request_.pem)
+    ca = make_ca(NOW, extensions=[], key_identifiers=False)
+    refuse(request_, request_.signed_by(ca), ca.pem, "has no basic constraints")
+
+
+def test_check_refuses_a_ca_without_subject_key_identifier(request_: Request) -> None:
+    ca = make_ca(NOW, key_identifiers=False)
+    refuse(
+        request_,
+        request_.signed_by(ca),
+        ca.pem,
+        r"^customer-ca-cert \(CN=customer CA\) has no subject key identifier",
+    )
+
+
+def test_check_refuses_a_certificate_with_another_cas_key_identifier(request_: Request) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    ca = make_ca(NOW, key=key)
+    renamed = make_ca(NOW, key=key, extensions=[AS_CA, x509.SubjectKeyIdentifier(b"another")])
+    refuse(request_, request_.signed_by(ca), renamed.pem, "^cluster-cert was not signed by")
+
+
+@pytest.mark.parametrize("label", ["PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY"])
+def test_check_names_a_private_key_next_to_the_certificate(request_: Request, label: str) -> None:
+    ca = make_ca(NOW)
+    key = ca.key_pem.replace("PRIVATE KEY", label)
+    for text in (ca.pem + key, key + ca.pem):
+        with pytest.raises(CertificateError, match=f"^customer-ca-cert contains a {label},") as e:
+            pki.check(request_.signed_by(ca), text, request_.pem)
+        assert "MI" not in str(e.value)
+
+
+def test_check_returns_the_certificates_alone(request_: Request) -> None:
+    issuer, root = chain(2)
+    certificate = request_.signed_by(issuer)
+    checked = pki.check(
+        f"\n\n{certificate}\n", bundle(issuer, root).replace("\n", "\r\n"), request_.pem
+    )
+    assert checked == (certificate, bundle(issuer, root))
 
 
 def test_check_refuses_more_cas_than_the_path_length_allows(request_: Request) -> None:
@@ -373,7 +411,9 @@ def test_check_refuses_other_key_types(request_: Request) -> None:
             serial_number=1,
             not_valid_before=template.not_valid_before_utc,
             not_valid_after=template.not_valid_after_utc,
-        ).add_extension(AS_CA, critical=True)
+        )
+        for extension in (AS_CA, x509.SubjectKeyIdentifier.from_public_key(public_key)):
+            builder = builder.add_extension(extension, critical=False)
         made.append(test_ca.pem(builder.sign(key, None)))
     refuse(request_, made[1], made[0], "has an unsupported key")
 
@@ -441,6 +481,57 @@ def test_sign_limits_the_ca_to_end_entity_certificates(request_: Request, quick_
 def test_sign_generates_a_key_that_cloudhsm_accepts(request_: Request) -> None:
     certificate, ca = pki.sign(request_.pem, CLUSTER_ID)
     accept(request_, certificate, ca)
+
+
+def test_openssl_accepts_the_certificates_strictly(
+    request_: Request, quick_keys: None, tmp_path: Path
+) -> None:
+    for name, pem in zip(("certificate", "ca"), pki.sign(request_.pem, CLUSTER_ID), strict=True):
+        (tmp_path / name).write_text(pem)
+    verify = ["openssl", "verify", "-x509_strict", "-CAfile", "ca", "certificate"]
+    done = subprocess.run(verify, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("certificate: OK\n", "")
+
+
+def test_sign_keeps_a_subject_with_several_values_in_one_rdn(
+    rsa_keys: Callable[[int], rsa.RSAPrivateKey], quick_keys: None
+) -> None:
+    """As hsm2m.medium's: the unit LS2 and the HSM's name are one RDN (F2.7)."""
+    parts = [
+        x509.NameAttribute(x509.NameOID.ORGANIZATIONAL_UNIT_NAME, "LS2"),
+        x509.NameAttribute(x509.NameOID.COMMON_NAME, "HSM:1:PARTN:1, for FIPS mode"),
+    ]
+    key, name = rsa_keys(2048), x509.Name([x509.RelativeDistinguishedName(parts)])
+    signed = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    request = Request(key, signed.public_bytes(serialization.Encoding.PEM).decode())
+    certificate, ca = pki.sign(request.pem, CLUSTER_ID)
+    accept(request, certificate, ca)
+    subject = x509.load_pem_x509_certificate(certificate.encode()).subject
+    assert (subject, len(subject.rdns)) == (signed.subject, 1)
+
+
+# ---- check_trust
+
+
+def test_check_trust_accepts_the_cas_of_the_certificate(request_: Request) -> None:
+    issuer, root = chain(2)
+    pki.check_trust(bundle(issuer, root), request_.signed_by(issuer), "a secret")
+
+
+def test_check_trust_refuses_other_cas(request_: Request) -> None:
+    issuer, root = chain(2)
+    certificate = request_.signed_by(issuer)
+    not_its_ca = "^a secret does not contain the CA of the cluster's certificate"
+    for text, message in (
+        (make_ca(NOW).pem, not_its_ca),
+        (make_ca(NOW, name="CA 0").pem, not_its_ca),
+        (bundle(root, issuer), not_its_ca),
+        (issuer.pem, "^The last certificate of a secret is not self-signed"),
+        (bundle(issuer, root) + issuer.key_pem, "^a secret contains a PRIVATE KEY"),
+        ("junk", "^a secret is not a PEM certificate"),
+    ):
+        with pytest.raises(CertificateError, match=message):
+            pki.check_trust(text, certificate, "a secret")
 
 
 def test_sign_uses_a_new_ca_each_time(request_: Request, quick_keys: None) -> None:

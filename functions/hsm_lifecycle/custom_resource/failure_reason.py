@@ -9,6 +9,10 @@ from typing import Any
 
 Failure = Mapping[str, Any]  # {"Error": ..., "Cause": ...} as a Catch gives it
 _MAX_CHARACTERS = 240  # crhelper keeps only the end of a longer reason
+_DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")  # the name that CloudFormation generates
+# Of functions that died and of Step Functions itself, without a word about step or resource.
+_SERVICE_ERRORS = ("Lambda.", "Runtime.", "Sandbox.", "States.")
+_RETRY = "Retry, in an update with a new pReconcile."
 
 
 def of(failure: Failure) -> str:
@@ -22,7 +26,18 @@ def created_id(failure: Failure) -> str | None:
     return match.group(1) if match else None
 
 
+def error_of(failure: Failure) -> str:
+    """The name of the error that began the failure; empty if it was cut or never reported."""
+    return _unwrap(failure)[0]
+
+
 def _innermost(failure: Failure) -> str:
+    """The error and its message."""
+    error, cause = _unwrap(failure)
+    return f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
+
+
+def _unwrap(failure: Failure) -> tuple[str, str]:
     """The error and its message, unwrapped from all nested executions.
 
     A failed startExecution.sync:2 is caught as {"Error": "States.TaskFailed", "Cause":
@@ -31,6 +46,7 @@ def _innermost(failure: Failure) -> str:
     as JSON>}. A child that timed out or was stopped has no Cause.
     """
     error, cause = failure.get("Error") or "", failure.get("Cause") or ""
+    execution: Mapping[str, Any] = {}
     while True:
         detail = _parse(cause)
         if detail is None:
@@ -40,12 +56,11 @@ def _innermost(failure: Failure) -> str:
             break
         if "ExecutionArn" not in detail:
             break
-        machine = detail["ExecutionArn"].split(":")[6]
-        error, cause = (
-            detail.get("Error") or "",
-            detail.get("Cause") or _without_cause(machine, detail),
-        )
-    return f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
+        execution = detail
+        error, cause = detail.get("Error") or "", detail.get("Cause") or ""
+    if execution and (not cause or error.startswith(_SERVICE_ERRORS)):
+        return "", _lost(execution, error, cause)
+    return error, cause
 
 
 def _parse(cause: str) -> dict[str, Any] | None:
@@ -62,15 +77,21 @@ def _parse(cause: str) -> dict[str, Any] | None:
         return None
 
 
-def _without_cause(machine: str, execution: Mapping[str, Any]) -> str:
-    """The reason of an execution that ended without a cause."""
-    return {
-        "TIMED_OUT": f"The workflow {machine} did not end within its time limit.",
-        "ABORTED": f"The workflow {machine} was stopped by an operator.",
-    }.get(
-        str(execution.get("Status")),
-        f"The workflow {machine} failed: {execution.get('Error') or 'no cause given'}.",
-    )
+def _lost(execution: Mapping[str, Any], error: str, cause: str) -> str:
+    """The reason of an execution that ended without a message of ours."""
+    given = execution.get("Input") or {}
+    request = (_parse(given) or {}) if isinstance(given, str) else given
+    workflow = f"The workflow {execution['ExecutionArn'].split(':')[6]}"
+    if job := _DOCUMENT.search(str(request.get("DocumentName"))):
+        workflow += f" ({job.group(1)} on {request.get('InstanceId')})"
+    end = {
+        "TIMED_OUT": "did not end within its time limit.",
+        "ABORTED": "was stopped by an operator.",
+    }.get(str(execution.get("Status")))
+    if end is None:
+        end = f"failed: {error or 'no cause given'}{f' ({cause})' if cause else ''}."
+    id_ = request.get("KeyStoreId") or request.get("ClusterId")
+    return f"{workflow} {end} {_RETRY}{f' [{id_}]' if id_ else ''}"
 
 
 def _shorten(text: str) -> str:

@@ -19,6 +19,8 @@ from hsm_lifecycle.custom_resource.supersede import supersede
 
 Request = Mapping[str, Any]
 _DELIVERY_ATTEMPTS = 5
+# Updated state machines still start with their previous definition "for a few seconds" (F6.47).
+_SECONDS_TO_UPDATE_MACHINES = 10
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -30,6 +32,7 @@ def take(request: Request, context: Any) -> None:
         name = execution_name(request)
         if not _execution_exists(name):  # Lambda may deliver an event twice
             supersede(request)
+            time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
             _start_execution(name, request, fallback)
     except Exception as error:
         failure = {"Error": type(error).__name__, "Cause": str(error)}
@@ -37,6 +40,12 @@ def take(request: Request, context: Any) -> None:
             with contextlib.suppress(OSError):
                 return deliver({**request, **fallback, "Failure": failure}, context)
             time.sleep(2**attempt)
+
+
+def _is_new_version(request: Request) -> bool:
+    """Whether CloudFormation may just have updated the state machines."""
+    old, new = request.get("OldResourceProperties"), request["ResourceProperties"]
+    return old is not None and old.get("TemplateVersion") != new.get("TemplateVersion")
 
 
 def _is_rollback(request: Request) -> bool:

@@ -91,17 +91,24 @@ def _result(event: Mapping[str, Any], _context: Any) -> str | None:
     """
     physical_id: str | None = event.get("PhysicalResourceId")
     failure = event.get("Failure")
+    version = _template_version(event["ResourceProperties"])
     if failure and "Fallback" in event:
         warning = (
             "Rollback incomplete. Set pReconcile to a new value to retry. Cause:"
             f" {failure_reason.of(failure)}"
         )
         logger.warning("%s", warning)
-        helper().Data.update({**event["Fallback"], "Warnings": warning})
+        helper().Data.update({**event["Fallback"], **version, "Warnings": warning})
         return physical_id
     if failure:
         helper().PhysicalResourceId = physical_id or failure_reason.created_id(failure) or ""
         raise RuntimeError(failure_reason.of(failure))
     report = event["Outcome"]["Report"] or {}
-    helper().Data.update(report.get("Data") or {})
+    if data := report.get("Data"):
+        helper().Data.update({**data, **version})
     return physical_id or report.get("PhysicalResourceId")
+
+
+def _template_version(properties: Mapping[str, Any]) -> dict[str, str]:
+    """The attribute for oTemplateVersion; templates before 1.1.0 have neither."""
+    return {name: properties[name] for name in ("TemplateVersion",) if name in properties}

@@ -16,11 +16,15 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
+# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands and 10 for
+# the client are 166 s, and the rest is for requests to AWS.
 _INTERVAL = 2  # seconds between attempts
-_ATTEMPTS = 30
-_ATTEMPTS_FOR_RESPONSE = 15  # that a handle-request gets to finish its response
+_ATTEMPTS = 18
+_ATTEMPTS_FOR_RESPONSE = 12  # that a handle-request gets to finish its response
 _ATTEMPTS_TO_STOP_CLIENT = 10
-_WORKER_SECONDS = 60  # a worker goes on when its execution is stopped, but not for longer
+_ATTEMPTS_TO_END_COMMANDS = 5
+_WORKER_SECONDS = 52  # a worker goes on when its execution is stopped, for 50 s at most
+_MAX_PAUSES = 2
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -30,17 +34,28 @@ def supersede(request: Mapping[str, Any]) -> None:
 
     Stopping a parent reaches its children late and only as best effort, so each is stopped
     directly. A handle-request without a running lifecycle is only sending its response, and ends
-    by itself. SupersededError: the stack is being deleted, which only a Delete may interrupt.
+    by itself. ListExecutions is eventually consistent (F6.37), so nothing is running only if it
+    lists nothing twice, the second time after a pause for the workers of stopped executions.
+    SupersededError: the stack is being deleted, which only a Delete may interrupt.
     """
-    stopped = False
+    stopped: set[str] = set()
+    was_empty, pauses = False, 0
     for attempt in range(_ATTEMPTS):
         handling = _running(os.environ["HANDLE_REQUEST"])
         working = [
             arn for machine in json.loads(os.environ["MACHINES"]) for arn in _running(machine)
         ]
         if not handling + working:
-            time.sleep(_WORKER_SECONDS if stopped else 0)
-            return _stop_client()
+            if was_empty:
+                _end_commands(request)
+                return _stop_client()
+            was_empty = True
+            pauses += bool(stopped)
+            time.sleep(_WORKER_SECONDS if stopped else _INTERVAL)
+            continue
+        if pauses == _MAX_PAUSES:
+            break
+        was_empty = False
         if request["RequestType"] != "Delete" and any(
             _name(arn).startswith("delete-") for arn in handling + working
         ):
@@ -52,14 +67,42 @@ def supersede(request: Mapping[str, Any]) -> None:
             arn for arn in handling if _name(arn) in names or attempt > _ATTEMPTS_FOR_RESPONSE
         ]:
             _stop(arn)
-        if working and not stopped:
-            for instance_id in _clients(request):
-                client.cancel_commands(instance_id, _machine_names())
-            stopped = True
+        if set(working) - stopped:
+            _cancel_commands(request)
+            stopped |= set(working)
         time.sleep(_INTERVAL)
     raise TimeoutError(
         f"An execution of an earlier request did not stop: {(working + handling)[0]}."
     )
+
+
+def _end_commands(request: Mapping[str, Any]) -> None:
+    """Cancel what earlier requests left running on the client, and wait until it has ended.
+
+    A workflow may have failed while its command went on: after its time limit, or if its function
+    died. A client that is stopped or unreachable keeps its commands, so the wait is short.
+    """
+    if request["RequestType"] == "Create":
+        return
+    for _ in range(_ATTEMPTS_TO_END_COMMANDS):
+        running = _cancel_commands(request)
+        if not running:
+            return
+        time.sleep(_INTERVAL)
+    logger.warning("still running on the client: %s", running)
+
+
+def _cancel_commands(request: Mapping[str, Any]) -> list[str]:
+    """The commands of this stack that had not ended; a failure to cancel them is only logged."""
+    try:
+        return [
+            command
+            for instance_id in sorted(_clients(request))
+            for command in client.cancel_commands(instance_id, _machine_names())
+        ]
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("could not cancel the commands of an earlier request: %s", error)
+        return []
 
 
 def _stop_client() -> None:

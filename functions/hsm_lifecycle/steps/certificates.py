@@ -50,16 +50,19 @@ def initialize_cluster(event: Event) -> dict[str, Any]:
     if cluster["State"] != "UNINITIALIZED":
         return {}
     names = secret_store.names(event["System"], event["ClusterId"])
+    # Checked again, because the secrets may have changed since CheckCertificates.
+    certificate, ca_certificates = _check(names, _csr_of(cluster))
     aws.client("cloudhsmv2").initialize_cluster(
-        ClusterId=event["ClusterId"],
-        SignedCert=secret_store.read(names.certificate),
-        TrustAnchor=secret_store.read(names.ca_certificate),
+        ClusterId=event["ClusterId"], SignedCert=certificate, TrustAnchor=ca_certificates
     )
     return {}
 
 
-def _check(names: secret_store.Names, csr: str) -> None:
-    pki.check(secret_store.read(names.certificate), secret_store.read(names.ca_certificate), csr)
+def _check(names: secret_store.Names, csr: str) -> tuple[str, str]:
+    """The two certificates, parsed. CertificateError: InitializeCluster cannot use them."""
+    return pki.check(
+        secret_store.read(names.certificate), secret_store.read(names.ca_certificate), csr
+    )
 
 
 def _csr_of(cluster: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -18,7 +19,12 @@ _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
 # stack event has no room for either.
 _AGENT_SUFFIX = re.compile(r"failed to run commands: exit status \d+\s*$")
 _DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")
+# A sentence of our scripts about a parameter or a secret: a stack event has no room for more.
+_SENTENCE = re.compile(r"(p[A-Z]\w+|Secret /?[\w/+=.@-]+): .*$", re.MULTILINE)
 _IN_PROGRESS = ("Pending", "InProgress", "Delayed", "Cancelling")
+# Exit codes of scripts that log in to the HSMs: refused, or failed for a reason that may be that.
+_LOGIN_ERRORS = {3: "LoginRefused", 4: "LoginFailed"}
+_KILLED = range(128, 256)  # exit codes of a script that a signal ended
 _COMMENT_PREFIX = "hsm-lifecycle "
 # Marks an instance that was found stopped, from its start until it is stopped again.
 _STARTED_BY = "hsm-lifecycle:started-by"
@@ -27,11 +33,16 @@ _STARTED_BY = "hsm-lifecycle:started-by"
 def describe_client(event: Event) -> dict[str, Any]:
     """Describe the instance; one that EC2 no longer knows is terminated."""
     try:
-        return {"State": _describe_instance(event["InstanceId"])["State"]["Name"]}
+        instance = _describe_instance(event["InstanceId"])
     except ClientError as error:
         if aws.error_code(error) != "InvalidInstanceID.NotFound":
             raise
-        return {"State": "terminated"}
+        return {"State": "terminated", "Reason": "EC2 no longer knows it", "LaunchTime": ""}
+    return {
+        "State": instance["State"]["Name"],
+        "Reason": instance.get("StateReason", {}).get("Message") or "EC2 gives no reason",
+        "LaunchTime": instance["LaunchTime"].isoformat(),
+    }
 
 
 def start_client(event: Event) -> dict[str, Any]:
@@ -92,14 +103,18 @@ def _stop(instance: Mapping[str, Any]) -> None:
 
 
 def describe_agent(event: Event) -> dict[str, Any]:
-    """Describe the SSM agent; Absent until it registers."""
+    """Describe the SSM agent: Absent until it registers, Stale until it is online after a start.
+
+    Agents report every five minutes, so Online may be older than the last start (F6.26).
+    """
     agents = aws.client("ssm").describe_instance_information(
         Filters=[{"Key": "InstanceIds", "Values": [event["InstanceId"]]}]
     )["InstanceInformationList"]
-    return {
-        "PingStatus": agents[0]["PingStatus"] if agents else "Absent",
-        "Attempts": event["Attempts"] + 1,
-    }
+    status = agents[0]["PingStatus"] if agents else "Absent"
+    launched = datetime.fromisoformat(event["LaunchTime"])
+    if status == "Online" and agents[0]["LastPingDateTime"] < launched:
+        status = "Stale"
+    return {"PingStatus": status, "Attempts": event["Attempts"] + 1}
 
 
 def send_command(event: Event) -> dict[str, Any]:
@@ -119,7 +134,10 @@ def send_command(event: Event) -> dict[str, Any]:
 
 
 def describe_command(event: Event) -> dict[str, Any]:
-    """Describe a command: Running, Success, or how it failed and the end of its output."""
+    """Describe a command: Running, Success, or how it failed and the end of its output.
+
+    Summary is the reason for a stack event.
+    """
     try:
         invocation = aws.client("ssm").get_command_invocation(
             CommandId=event["CommandId"], InstanceId=event["InstanceId"]
@@ -132,21 +150,43 @@ def describe_command(event: Event) -> dict[str, Any]:
     output = invocation["StandardErrorContent"] or invocation["StandardOutputContent"]
     message = _AGENT_SUFFIX.sub("", output).strip()
     document = _DOCUMENT.search(invocation["DocumentName"])
+    job = document.group(1) if document else invocation["DocumentName"]
+    message = message[-_MAX_MESSAGE:] or invocation["StatusDetails"]
+    sentence = _SENTENCE.search(message)
     return {
         "Id": event["CommandId"],
-        "Job": document.group(1) if document else invocation["DocumentName"],
         "Status": "Running" if status in _IN_PROGRESS else status,
-        "Message": message[-_MAX_MESSAGE:] or invocation["StatusDetails"],
+        "Error": _error(status, invocation["ResponseCode"]),
+        "Message": message,
+        "Summary": f"{job}: {sentence.group()}"
+        if sentence
+        else f"{job} on {event['InstanceId']} ended with status {status}: {message}",
     }
 
 
-def cancel_commands(instance_id: str, machines: Iterable[str]) -> None:
-    """Cancel the running commands of these state machines; other stacks may use the client too."""
+def _error(status: str, exit_code: int) -> str:
+    """The name of the workflow's error, if the command has failed."""
+    if status != "Failed" or exit_code in _KILLED or exit_code < 0:
+        return "CommandInterrupted"
+    return _LOGIN_ERRORS.get(exit_code, "CommandFailed")
+
+
+def cancel_commands(instance_id: str, machines: Iterable[str]) -> list[str]:
+    """Cancel the running commands of these state machines; the IDs of those that had not ended.
+
+    Other stacks may use the client too.
+    """
     prefixes = tuple(f"{_COMMENT_PREFIX}{machine}:" for machine in machines)
     ssm = aws.client("ssm", attempts=aws.ATTEMPTS)
-    for command in _list_commands(ssm, instance_id):
-        if command["Status"] in _IN_PROGRESS and command["Comment"].startswith(prefixes):
+    running = [
+        command
+        for command in _list_commands(ssm, instance_id)
+        if command["Status"] in _IN_PROGRESS and command["Comment"].startswith(prefixes)
+    ]
+    for command in running:
+        if command["Status"] != "Cancelling":
             ssm.cancel_command(CommandId=command["CommandId"], InstanceIds=[instance_id])
+    return [str(command["CommandId"]) for command in running]
 
 
 def _list_commands(ssm: Any, instance_id: str) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, key_stores, ownership, secret_store
+from hsm_lifecycle import aws, deadlines, key_stores, ownership, pki, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterInUseError, ClusterNotDeletedError
 from hsm_lifecycle.properties import NONE, ClusterProperties
@@ -89,6 +89,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "StateMessage": message,
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
+        "ClusterCertificate": pki.body(ownership.certificate_of(cluster)),
         "Attempts": event.get("Attempts", 0) + 1,
         "NotListed": not_listed,
     }

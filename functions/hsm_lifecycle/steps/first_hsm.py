@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, deadlines, hsm_plan, ownership
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import HsmNotCreatedError
+from hsm_lifecycle.errors import HsmNotCreatedError, TransientError
 from hsm_lifecycle.properties import ClusterProperties
 from hsm_lifecycle.steps import hsms
 
@@ -16,15 +16,17 @@ from hsm_lifecycle.steps import hsms
 # workflow's 3300 s.
 _SECONDS_TO_START_AGAIN = 1200
 _ATTEMPTS_NOT_LISTED = 3
+_UNEXPLAINED = "CloudHsmServiceException"
 
 
 def create_first_hsm(event: Event) -> dict[str, Any]:
     """Create the first HSM in the first untried subnet where AWS can.
 
-    HsmNotCreatedError: all subnets were tried, or no time is left to try another.
+    HsmNotCreatedError: all subnets were tried, or no time is left to try another. TransientError:
+    the same, but AWS gave no reason in one of them.
     """
     cluster, tried = ownership.require_owned(event), list(event["FirstHsm"]["Tried"])
-    reason = event["FirstHsm"]["Message"]
+    reason, is_unexplained = event["FirstHsm"]["Message"], False
     if not hsm_plan.listed(cluster):
         elapsed = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
         for zone in _zones_in_order(event, cluster):
@@ -36,15 +38,21 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
                 break
             except ClientError as error:
                 code = aws.error_code(error)
-                if aws.is_transient(code, error.response["ResponseMetadata"]["HTTPStatusCode"]):
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                # It may be about this zone, so the others are tried before it is retried.
+                is_unexplained |= code == _UNEXPLAINED
+                if aws.is_transient(code, status) and (code != _UNEXPLAINED or status >= 500):
                     raise
                 reason = f"{code} in {zone}: {aws.error_message(error)}"
         else:
             untried = set(cluster["SubnetMapping"]) - set(tried)
-            raise HsmNotCreatedError(
+            message = (
                 f"No working HSM in {', '.join(tried)}"
                 f"{', and no time is left for other zones' if untried else ''}. {reason}"
             )
+            if is_unexplained:
+                raise TransientError(message)
+            raise HsmNotCreatedError(message)
     return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": reason, "NotListed": 0}
 
 

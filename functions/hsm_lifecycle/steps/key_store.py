@@ -7,9 +7,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, secret_store
+from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import ClusterInUseError, ClusterNotFoundError, ParameterError
+from hsm_lifecycle.errors import (
+    CertificateError,
+    ClusterInUseError,
+    ClusterNotFoundError,
+    ParameterError,
+)
 from hsm_lifecycle.properties import NONE
 from hsm_lifecycle.steps.key_store_ownership import save_claim
 
@@ -85,8 +90,24 @@ def check_cluster(event: Event) -> dict[str, Any]:
                 f" {store['CustomKeyStoreId']} ({store['CustomKeyStoreName']},"
                 f" {store['ConnectionState']}). Choose a cluster without one."
             )
-    key_stores.trust_anchor(event)
-    return {"IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active))}
+    certificate = ownership.certificate_of(cluster)
+    _check_ca(event, certificate)
+    return {
+        "IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active)),
+        "ClusterCertificate": pki.body(certificate),
+    }
+
+
+def _check_ca(event: Event, cluster_certificate: str) -> None:
+    """ParameterError: the CA certificate is missing or another cluster's."""
+    ca_certificates = key_stores.trust_anchor(event)
+    if not cluster_certificate:
+        return
+    name = event["CloudHsmCustCaCertSecretName"]
+    try:
+        pki.check_trust(ca_certificates, cluster_certificate, f"the secret {name}")
+    except CertificateError as error:
+        raise ParameterError(f"pCloudHsmCustCaCertSecretName: {error}") from error
 
 
 def create_key_store(event: Event) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _created_by_this_stack(event: Event, store: dict[str, Any]) -> bool:
             TrustAnchorCertificate=key_stores.trust_anchor(event),
             KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
         )
-    except SecretNotFoundError:
+    except (ParameterError, SecretNotFoundError):
         return False
     except ClientError as error:
         workflow_error = aws.to_workflow_error(error)

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, key_stores, ownership, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import ParameterError, RefusedError, TransientError
+from hsm_lifecycle.errors import ParameterError, RefusedError
 
 _PASSWORD_LENGTH = 32  # 7 to 32 letters and digits (F4.15)
 
@@ -24,13 +24,15 @@ def create_password(event: Event) -> dict[str, Any]:
         secrets.choice(string.ascii_letters + string.digits) for _ in range(_PASSWORD_LENGTH)
     )
     if secret and secret["IsDeleted"]:
-        raise TransientError(
-            f"The secret {name} is still being deleted. If it remains: aws secretsmanager"
-            f" delete-secret --force-delete-without-recovery --secret-id {name}"
-        )
+        raise secret_store.still_being_deleted(name)
     if secret is None:
         tags = [{"Key": ownership.STACK_TAG, "Value": event["StackId"]}]
-        secretsmanager.create_secret(Name=name, SecretString=password, Tags=tags)
+        try:
+            secretsmanager.create_secret(Name=name, SecretString=password, Tags=tags)
+        except ClientError as error:
+            if aws.error_code(error) != "InvalidRequestException":
+                raise
+            raise secret_store.still_being_deleted(name) from error
     elif not secret["IsOwned"]:
         raise RefusedError(
             f"The secret {name} exists without this stack's tag {ownership.STACK_TAG}. If it is not"

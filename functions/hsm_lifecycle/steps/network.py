@@ -21,7 +21,9 @@ def admit_client(event: Event) -> dict[str, Any]:
     """Allow traffic from the client to the cluster, and revoke it for a replaced client."""
     cluster_group = ownership.require_owned(event)["SecurityGroup"]
     client_group, ec2 = event["ClientSecurityGroupId"], aws.client("ec2")
-    _revoke_replaced_clients(ec2, cluster_group, client_group)
+    group = ec2.describe_security_groups(GroupIds=[cluster_group])["SecurityGroups"][0]
+    _tag(ec2, group, event["StackId"])
+    _revoke_replaced_clients(ec2, group, client_group)
     _ignoring(
         _ALREADY_ALLOWED,
         ec2.authorize_security_group_ingress,
@@ -60,16 +62,23 @@ def revoke_client(event: Event) -> dict[str, Any]:
     return {}
 
 
-def _revoke_replaced_clients(ec2: Any, cluster_group: str, client_group: str) -> None:
+def _tag(ec2: Any, group: dict[str, Any], stack_id: str) -> None:
+    """Add the stack's tag, so that no role of another stack may change the group."""
+    if {"Key": ownership.STACK_TAG, "Value": stack_id} not in (group.get("Tags") or []):
+        ec2.create_tags(
+            Resources=[group["GroupId"]], Tags=ownership.tag_list({ownership.STACK_TAG: stack_id})
+        )
+
+
+def _revoke_replaced_clients(ec2: Any, group: dict[str, Any], client_group: str) -> None:
     """Revoke the rules of earlier clients, recognized by the rule's description."""
-    groups = ec2.describe_security_groups(GroupIds=[cluster_group])["SecurityGroups"]
-    rules = groups[0]["IpPermissions"]
-    for pair in (pair for rule in rules for pair in rule.get("UserIdGroupPairs") or []):
+    pairs = [pair for rule in group["IpPermissions"] for pair in rule.get("UserIdGroupPairs") or []]
+    for pair in pairs:
         if pair.get("Description") == _DESCRIPTION and pair["GroupId"] != client_group:
             _ignoring(
                 _ALREADY_REVOKED,
                 ec2.revoke_security_group_ingress,
-                GroupId=cluster_group,
+                GroupId=group["GroupId"],
                 IpPermissions=_permissions(pair["GroupId"]),
             )
 

@@ -59,7 +59,11 @@ def _check_subnets(subnet_ids: tuple[str, ...]) -> None:
 
 
 def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
-    """The secrets' names of the backup's cluster. ParameterError: it cannot be restored."""
+    """The secrets' names of the backup's cluster. ParameterError: it cannot be restored.
+
+    BackupTime tells which version of the password to use; empty for the current one of a secret
+    that pBackupAdminPasswordSecretName names.
+    """
     backup = _find_backup(wanted)
     if backup is None:
         raise ParameterError(
@@ -80,6 +84,9 @@ def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
     return {
         "CaCertificate": wanted.backup_ca_cert_secret_name or names.ca_certificate,
         "Password": wanted.backup_admin_password_secret_name or names.password,
+        "BackupTime": ""
+        if wanted.backup_admin_password_secret_name
+        else backup["CreateTimestamp"].isoformat(),
     }
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import string
+from collections.abc import Iterator
 from dataclasses import astuple
+from datetime import datetime
 from typing import Any
 
-from hsm_lifecycle import ownership, secret_store
+from hsm_lifecycle import credentials, ownership, pki, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import ParameterError, SecretNotFoundError
+from hsm_lifecycle.errors import CertificateError, ParameterError, SecretNotFoundError
 
 ADMIN = "admin"
 # The longest that an HSM accepts. Letters and digits only: ':' separates user name and password.
@@ -32,29 +35,32 @@ def create_secrets(event: Event) -> dict[str, Any]:
 
 def check_backup_secrets(event: Event) -> dict[str, Any]:
     """Refuse to restore a backup whose CA certificate or admin password is not in a secret."""
-    for parameter, name in _backup_secrets(event):
-        try:
-            secret_store.read(name)
-        except SecretNotFoundError as error:
-            raise ParameterError(
-                f"{parameter}: a restored cluster keeps its CA certificate and passwords, but the"
-                f" secret {name} does not exist or has no text value. Name a secret that does."
-            ) from error
+    _read_backup_secrets(event)
     return {}
 
 
 def adopt_secrets(event: Event) -> dict[str, Any]:
-    """Copy the CA certificate and admin password of the backup's cluster to the restored one's."""
-    ownership.require_owned(event)
+    """Copy the CA certificate and admin password of the backup's cluster to the restored one's.
+
+    ParameterError: the CA certificate is of another cluster.
+    """
+    cluster = ownership.require_owned(event)
     names = secret_store.names(event["System"], event["ClusterId"])
-    (_, ca_certificate), (_, password) = _backup_secrets(event)
-    _create(event, names.ca_certificate, secret_store.read(ca_certificate))
-    _create(event, names.password, secret_store.read(password))
+    ca_certificates, password = _read_backup_secrets(event)
+    if certificate := ownership.certificate_of(cluster):
+        parameter, name = "pBackupCaCertSecretName", event["BackupSecrets"]["CaCertificate"]
+        with _naming(parameter):
+            pki.check_trust(ca_certificates, certificate, f"the secret {name}")
+    _create(event, names.ca_certificate, ca_certificates)
+    _create(event, names.password, password)
     return {}
 
 
 def check_secrets(event: Event) -> dict[str, Any]:
-    """Raise if an active cluster lost its CA certificate or admin password: AWS has no copy."""
+    """Raise if an active cluster lost its CA certificate or admin password: AWS has no copy.
+
+    CertificateError: the CA certificate is of another cluster, so no client could connect.
+    """
     names = secret_store.names(event["System"], event["ClusterId"])
     for name, content in (
         (names.ca_certificate, "customerCA.crt of a client"),
@@ -66,6 +72,10 @@ def check_secrets(event: Event) -> dict[str, Any]:
                 f"The secret {name} is gone. Store {content} with the tag"
                 f" {ownership.STACK_TAG}, then set a new pReconcile."
             )
+    cluster = ownership.find(event["ClusterId"])
+    if cluster and (certificate := ownership.certificate_of(cluster)):
+        ca_certificates = secret_store.read(names.ca_certificate)
+        pki.check_trust(ca_certificates, certificate, f"The secret {names.ca_certificate}")
     return {}
 
 
@@ -82,13 +92,41 @@ def delete_secrets(event: Event) -> dict[str, Any]:
     return {}
 
 
-def _backup_secrets(event: Event) -> tuple[tuple[str, str], tuple[str, str]]:
-    """The secrets of the backup's cluster, each with the parameter that overrides its name."""
+def _read_backup_secrets(event: Event) -> tuple[str, str]:
+    """The CA certificates and the admin's login of the backup's cluster.
+
+    The login is the one that the secret had at BackupTime: a later password is unknown to the
+    restored HSMs. ParameterError: a secret does not have what its parameter says.
+    """
     names = event["BackupSecrets"]
-    return (
-        ("pBackupCaCertSecretName", names["CaCertificate"]),
-        ("pBackupAdminPasswordSecretName", names["Password"]),
-    )
+    with _naming("pBackupCaCertSecretName"):
+        name = names["CaCertificate"]
+        ca_certificates = pki.ca_certificates(secret_store.read(name), f"the secret {name}")
+    with _naming("pBackupAdminPasswordSecretName"):
+        name = names["Password"]
+        moment = names["BackupTime"]
+        login = (
+            secret_store.read_at(name, datetime.fromisoformat(moment))
+            if moment
+            else secret_store.read(name)
+        )
+        if problem := credentials.problem(login):
+            raise ParameterError(f"the secret {name} {problem}. Store {credentials.EXPECTED}.")
+    return ca_certificates, login
+
+
+@contextlib.contextmanager
+def _naming(parameter: str) -> Iterator[None]:
+    """Make errors about a secret's content name the parameter with the secret's name."""
+    try:
+        yield
+    except SecretNotFoundError as error:
+        raise ParameterError(
+            f"{parameter}: a restored cluster keeps its CA certificate and passwords. {error} Name"
+            " a secret that has it."
+        ) from error
+    except (CertificateError, ParameterError) as error:
+        raise ParameterError(f"{parameter}: {error}") from error
 
 
 def _create(event: Event, name: str, value: str | None) -> None:

@@ -29,22 +29,28 @@ class CliError(Exception):
 
 
 def main(arguments: list[str]) -> int:
-    """`aws secretsmanager get-secret-value --region REGION --secret-id ID OUTPUT`.
+    """`aws secretsmanager get-secret-value --region REGION --secret-id ID [--version-id V]` OUTPUT.
 
     OUTPUT is `--output json` or `--query SecretString --output text`.
     """
     match arguments[:2], arguments[2:]:
         case (
             ["secretsmanager", "get-secret-value"],
+            ["--region", region, "--secret-id", secret_id, "--version-id", version_id, *output],
+        ) if output in OUTPUTS:
+            wanted = {"SecretId": secret_id, "VersionId": version_id}
+            return _print_secret(region, wanted, "json" in output)
+        case (
+            ["secretsmanager", "get-secret-value"],
             ["--region", region, "--secret-id", secret_id, *output],
         ) if output in OUTPUTS:
-            return _print_secret(region, secret_id, "json" in output)
+            return _print_secret(region, {"SecretId": secret_id}, "json" in output)
     return unsupported("aws", arguments)
 
 
-def _print_secret(region: str, secret_id: str, as_json: bool) -> int:
+def _print_secret(region: str, wanted: dict[str, str], as_json: bool) -> int:
     try:
-        secret = _get_secret_value(region, secret_id)
+        secret = _get_secret_value(region, wanted)
     except CliError as error:
         code, message = error.args
         print(f"\n{message}", file=sys.stderr)
@@ -53,9 +59,9 @@ def _print_secret(region: str, secret_id: str, as_json: bool) -> int:
     return 0
 
 
-def _get_secret_value(region: str, secret_id: str) -> Any:
+def _get_secret_value(region: str, wanted: dict[str, str]) -> Any:
     try:
-        with urllib.request.urlopen(_signed_request(region, secret_id)) as response:
+        with urllib.request.urlopen(_signed_request(region, wanted)) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         body = json.load(error)
@@ -69,7 +75,7 @@ def _get_secret_value(region: str, secret_id: str) -> Any:
         raise CliError(OTHER_ERROR, f"Could not connect to the endpoint URL: {error}") from error
 
 
-def _signed_request(region: str, secret_id: str) -> urllib.request.Request:
+def _signed_request(region: str, wanted: dict[str, str]) -> urllib.request.Request:
     key_id = os.environ.get("AWS_ACCESS_KEY_ID")
     secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret_key:
@@ -81,7 +87,7 @@ def _signed_request(region: str, secret_id: str) -> urllib.request.Request:
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": "secretsmanager.GetSecretValue",
         },
-        json.dumps({"SecretId": secret_id}),
+        json.dumps(wanted),
     )
     credentials = Credentials(key_id, secret_key, os.environ.get("AWS_SESSION_TOKEN"))
     SigV4Auth(credentials, "secretsmanager", region).add_auth(request)

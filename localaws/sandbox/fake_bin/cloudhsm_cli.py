@@ -15,18 +15,25 @@ CONFIGURATION = "/opt/cloudhsm/etc/cloudhsm-cli.cfg"
 
 
 class CommandError(Exception):
-    """The `data` of an output with an error_code."""
+    """The `data` of an output with an error_code, and the exit code."""
+
+    def __init__(self, data: str, error_code: int = 1, exit_code: int = 1) -> None:
+        super().__init__(data)
+        self.error_code = error_code
+        self.exit_code = exit_code
 
 
 def main(arguments: list[str]) -> int:
     """`cluster activate`, `user list`, `user create` or `user change-password`."""
     options = _parser().parse_args(arguments)
+    exit_code = 0
     try:
         output = _run(options)
     except CommandError as error:
-        output = {"error_code": 1, "data": str(error)}
+        output = {"error_code": error.error_code, "data": str(error)}
+        exit_code = error.exit_code
     print(json.dumps(output, indent=2))
-    return 1 if output["error_code"] else 0
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,44 +49,59 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--username", required=True)
         one.add_argument("--role", required=True, choices=("admin", "crypto-user"))
         one.add_argument("--password", required=True)
+    quorum = nouns.add_parser("quorum").add_subparsers(dest="kind", required=True)
+    token_sign = quorum.add_parser("token-sign").add_subparsers(dest="verb", required=True)
+    token_sign.add_parser("list")
     return parser
 
 
 def _run(options: argparse.Namespace) -> Json:
+    command, login = f"{options.noun} {options.verb}", _login()
     match options.noun, options.verb:
         case "cluster", "activate":
-            return _send("activate", {"password": options.password})
+            return _send(command, "activate", {**login, "password": options.password})
         case "user", "list":
-            return _send("user-list", {})
+            return _send(command, "user-list", login)
+        case "quorum", "list":
+            return _send(command, "quorum-token-list", login)
         case _:
+            if not login:
+                raise CommandError(
+                    "This command needs a login: set the variables CLOUDHSM_ROLE and CLOUDHSM_PIN"
+                )
             parameters = {
                 "new_username": options.username,
                 "role": options.role,
                 "new_password": options.password,
             }
-            return _send(f"user-{options.verb}", {**_login(), **parameters})
+            return _send(command, f"user-{options.verb}", {**login, **parameters})
 
 
 def _login() -> dict[str, str]:
-    """F3.15: role and user:password, split at the first colon."""
+    """F3.15: role and user:password, split at the first colon; empty without both variables."""
     role, pin = os.environ.get("CLOUDHSM_ROLE"), os.environ.get("CLOUDHSM_PIN", "")
     username, colon, password = pin.partition(":")
     if not role or not colon:
-        raise CommandError(
-            "This command needs a login: set the variables CLOUDHSM_ROLE and CLOUDHSM_PIN"
-        )
+        return {}
     return {"login_role": role, "username": username, "password": password}
 
 
-def _send(operation: str, parameters: dict[str, str]) -> Json:
+def _send(command: str, operation: str, parameters: dict[str, str]) -> Json:
     """Send a request to the first HSM that is reachable."""
     addresses, ca = _configuration()
     failure = "no HSM is configured"
     for address in addresses:
         client = {"ip": address, "ca": ca, "instance_id": os.environ["EC2_INSTANCE_ID"]}
         response = post(
-            "/data-plane", {"operation": operation, "parameters": {**parameters, **client}}
+            "/data-plane",
+            {
+                "operation": operation,
+                "parameters": {**parameters, **client},
+                "command": command,
+            },
         )
+        if "injected" in response:
+            raise CommandError(**response["injected"])  # type: ignore[arg-type]  # of any JSON
         if "error" not in response:
             return response
         failure = f"{response['message']}"

@@ -1,4 +1,4 @@
-"""dnf: installs packages by name from Amazon's repositories or from files, and removes them."""
+"""dnf: installs, reinstalls, swaps and removes packages, from files or by name."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ class DnfError(Exception):
     """The message of a failure."""
 
 
+# Both own /opt/cloudhsm. Whether the real packages conflict is not documented; if they do, only a
+# swap replaces one by the other.
+CONFLICTING = frozenset({"cloudhsm-cli", "cloudhsm-client"})
+
+
 def main(arguments: list[str]) -> int:
-    """`dnf {install|remove} -y [-q] PACKAGE`."""
+    """`dnf {install|reinstall|remove} -y [-q] PACKAGE`, `dnf swap -y [-q] NAME PACKAGE`."""
     parser = argparse.ArgumentParser("dnf", allow_abbrev=False)
-    parser.add_argument("verb", choices=("install", "remove"))
+    parser.add_argument("verb", choices=("install", "reinstall", "remove", "swap"))
     # There is no terminal on which to confirm.
     parser.add_argument("-y", action="store_true", required=True)
     parser.add_argument("-q", action="store_true", dest="quiet")
-    parser.add_argument("package")
+    parser.add_argument("packages", nargs="+")
     options = parser.parse_args(arguments)
+    if len(options.packages) != (2 if options.verb == "swap" else 1):
+        parser.error(f"{options.verb}: wrong number of packages")
     try:
-        output = (_install if options.verb == "install" else _remove)(options.package)
+        output = _run(options.verb, *options.packages)
     except DnfError as error:
         print(error, file=sys.stderr)
         return 1
@@ -32,7 +39,29 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _install(name: str) -> str:
+def _run(verb: str, *names: str) -> str:
+    if verb == "remove":
+        return _remove(names[0])
+    package = _find(names[-1])
+    installed = packages.installed()
+    if verb == "reinstall" and installed.get(package.name) != package:
+        raise DnfError(f"Installed package {package} not available.")
+    if verb == "swap" and names[0] not in installed:
+        raise DnfError(f"No match for argument: {names[0]}\nError: No packages marked for removal.")
+    removed = names[0] if verb == "swap" else ""
+    for other in CONFLICTING & {*installed} - {package.name, removed}:
+        if package.name in CONFLICTING:
+            raise DnfError(f"Error: \n Problem: package {package} conflicts with {other}")
+    if verb == "install" and installed.get(package.name) == package:
+        return f"Package {package} is already installed.\nNothing to do.\nComplete!"
+    if removed:
+        packages.remove(removed)
+    packages.install(package)
+    return f"Installed:\n  {package}\n\nComplete!"
+
+
+def _find(name: str) -> Package:
+    """The package, checked before anything is changed."""
     try:
         package = packages.read(name) if "/" in name else packages.repository().get(name)
     except packages.NotAPackageError as error:
@@ -47,10 +76,7 @@ def _install(name: str) -> str:
             "Error: \n Problem: conflicting requests\n"
             f"  - package {package} from @commandline does not have a compatible architecture"
         )
-    if packages.installed().get(package.name) == package:
-        return f"Package {package} is already installed.\nNothing to do.\nComplete!"
-    packages.install(package)
-    return f"Installed:\n  {package}\n\nComplete!"
+    return package
 
 
 def _remove(name: str) -> str:

@@ -10,17 +10,19 @@ from .usage import unsupported
 
 
 def main(arguments: list[str]) -> int:
-    """`jq {-r|-e} FILTER`, of JSON on standard input."""
+    """`jq {-r|-e} [--arg NAME VALUE] FILTER`, of JSON on standard input."""
     match arguments:
+        case ["-r" | "-e" as option, "--arg", name, value, expression]:
+            return _filter(option, expression, {name: value})
         case ["-r" | "-e" as option, expression] if not expression.startswith("-"):
-            return _filter(option, expression)
+            return _filter(option, expression, {})
     return unsupported("jq", arguments)
 
 
-def _filter(option: str, expression: str) -> int:
+def _filter(option: str, expression: str, variables: dict[str, str]) -> int:
     jq = importlib.import_module("jq")
     try:
-        program = jq.compile(expression)
+        program = jq.compile(expression, args=variables)
     except ValueError as error:
         print(f"jq: error: {error}\njq: 1 compile error", file=sys.stderr)
         return 3

@@ -109,9 +109,6 @@ def installed() -> dict[str, Package]:
 
 def install(package: Package) -> None:
     """Add a package's files and register it."""
-    if package.name == "cloudhsm-client":
-        # SDK 3 replaces SDK 5: both use the same directory.
-        remove("cloudhsm-cli")
     for command in COMMANDS.get(package.name, ()):
         os.makedirs(os.path.dirname(command), exist_ok=True)
         if not os.path.lexists(command):

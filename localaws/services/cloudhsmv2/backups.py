@@ -218,7 +218,8 @@ def describe(backup: Backup) -> Response:
         "NeverExpires": False,
         "HsmType": backup.hsm_type,
         "Mode": backup.mode,
-        "TagList": tag_list(backup.tags),
+        # The model permits no empty list.
+        **({"TagList": tag_list(backup.tags)} if backup.tags else {}),
     }
     if backup.deletion:
         described["DeleteTimestamp"] = backup.deletion.due

@@ -23,6 +23,10 @@ MAX_ANCHORS = 4
 TEXT = re.compile(r"[a-zA-Z0-9+-/=\s]*")
 RSA_BITS = (2048, 3072, 4096)
 CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+REQUIRED_OF_CAS = {
+    "basicConstraints": x509.BasicConstraints,
+    "subjectKeyIdentifier": x509.SubjectKeyIdentifier,
+}
 HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
@@ -50,12 +54,12 @@ class RootCas:
         )
 
     def new_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
-        """A new cluster's key, with the CSR and certificates of its first HSM (F2.1)."""
+        """A new cluster's key, with the CSR and certificates of its first HSM (F2.1, F2.7)."""
         key = rsa.generate_private_key(65537, 2048)
         hardware_key = ec.generate_private_key(ec.SECP256R1())
         hardware = _name(f"HSM hardware {hsm_id}")
         subject = _name(
-            f"HSM:{hsm_id}:PARTN:1, for {'FIPS' if mode == 'FIPS' else 'NON-FIPS'} mode"
+            f"HSM:{hsm_id}:PARTN:1, for {'FIPS' if mode == 'FIPS' else 'NON-FIPS'} mode", unit="LS2"
         )
         csr = x509.CertificateSigningRequestBuilder().subject_name(subject)
         return Identity(
@@ -90,7 +94,8 @@ class RootCas:
         """The identity of another account's cluster, initialized with that account's CA."""
         new = self.new_identity(hsm_id, mode, now)
         ca_key = ec.generate_private_key(ec.SECP256R1())
-        ca = _certify(_name("customer CA"), ca_key.public_key(), _name("customer CA"), ca_key, now)
+        name = _name("customer CA")
+        ca = _certify(name, ca_key.public_key(), name, ca_key, now, is_ca=True)
         csr = x509.load_pem_x509_csr(new.certificates["ClusterCsr"].encode())
         leaf = _certify(csr.subject, new.key.public_key(), ca.subject, ca_key, now)
         return initialized(new, _pem(leaf), _pem(ca))
@@ -105,9 +110,17 @@ def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Iden
 
 
 def validate_certificates(
-    identity: Identity, signed_cert: object, trust_anchor: object, now: float
+    identity: Identity,
+    signed_cert: object,
+    trust_anchor: object,
+    now: float,
+    *,
+    rfc5280: bool = True,
 ) -> None:
-    """Apply the rules of InitializeCluster to its two certificates (F1.16, F2.4, F2.5)."""
+    """Apply the rules of InitializeCluster to its two certificates (F1.16, F2.4, F2.5).
+
+    With `rfc5280`, a CA must have the extensions that RFC 5280 requires (F2.13).
+    """
     leaves = _parse("SignedCert", signed_cert)
     if len(leaves) != 1:
         raise exceptions.invalid(f"SignedCert must be one certificate, not {len(leaves)}.")
@@ -131,7 +144,10 @@ def validate_certificates(
                 f"{what} is not issued by certificate {position + 1} of TrustAnchor: "
                 "the issuing CA comes first, the root last."
             )
-        _check_ca(f"certificate {position + 1} of TrustAnchor", issuer, below=position)
+        what = f"certificate {position + 1} of TrustAnchor"
+        _check_ca(what, issuer, below=position)
+        if rfc5280:
+            _check_rfc5280(what, issuer)
     for position, anchor in enumerate(anchors, 1):
         if (anchor.subject == anchor.issuer) != (position == len(anchors)):
             raise exceptions.invalid(
@@ -207,6 +223,14 @@ def _check_strength(what: str, certificate: x509.Certificate) -> None:
         )
 
 
+def _check_rfc5280(what: str, certificate: x509.Certificate) -> None:
+    """Check for the extensions that RFC 5280 requires of a CA (4.2.1.2, 4.2.1.9)."""
+    present = {type(extension.value) for extension in certificate.extensions}
+    for name, required in REQUIRED_OF_CAS.items():
+        if required not in present:
+            raise exceptions.invalid(f"{what} has no {name}, which RFC 5280 requires of a CA.")
+
+
 def _check_ca(what: str, certificate: x509.Certificate, below: int) -> None:
     """Check that the extensions, if there are any, allow a CA (F2.5)."""
     extensions = certificate.extensions
@@ -248,16 +272,19 @@ def _key_ids_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> b
     return authority.key_identifier in (None, subject.digest)
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
-            x509.NameAttribute(NameOID.STATE_OR_PROVINCE_NAME, "CA"),
-            x509.NameAttribute(NameOID.LOCALITY_NAME, "SanJose"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Marvell"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+def _name(common_name: str, unit: str | None = None) -> x509.Name:
+    """A name; with a unit, that and the common name are one RDN (F2.7)."""
+    last = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if unit:
+        last.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
+    values = {
+        NameOID.COUNTRY_NAME: "US",
+        NameOID.STATE_OR_PROVINCE_NAME: "CA",
+        NameOID.LOCALITY_NAME: "SanJose",
+        NameOID.ORGANIZATION_NAME: "Marvell",
+    }
+    rdns = [[x509.NameAttribute(oid, value)] for oid, value in values.items()]
+    return x509.Name([x509.RelativeDistinguishedName(each) for each in (*rdns, last)])
 
 
 def _certify(
@@ -266,9 +293,11 @@ def _certify(
     issuer: x509.Name,
     issuer_key: ec.EllipticCurvePrivateKey,
     now: float,
+    *,
+    is_ca: bool = False,
 ) -> x509.Certificate:
     moment = dt.datetime.fromtimestamp(now, dt.UTC)
-    return (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
@@ -276,8 +305,13 @@ def _certify(
         .serial_number(x509.random_serial_number())
         .not_valid_before(moment - dt.timedelta(days=1))
         .not_valid_after(moment + dt.timedelta(days=3652))
-        .sign(issuer_key, hashes.SHA256())
     )
+    if is_ca:  # as F2.13 requires
+        identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        builder = builder.add_extension(identifier, critical=False)
+        builder = builder.add_extension(constraints, critical=True)
+    return builder.sign(issuer_key, hashes.SHA256())
 
 
 def _pem(signed: x509.Certificate | x509.CertificateSigningRequest) -> str:

@@ -91,7 +91,11 @@ class Clusters:
             raise exceptions.invalid(f"Cluster '{cluster.id}' has no ACTIVE HSM and so no CSR yet.")
         signed_cert, trust_anchor = params.get("SignedCert"), params.get("TrustAnchor")
         certificates.validate_certificates(
-            cluster.identity, signed_cert, trust_anchor, store.scheduler.now()
+            cluster.identity,
+            signed_cert,
+            trust_anchor,
+            store.scheduler.now(),
+            rfc5280=store.assumptions.trust_anchor_rfc5280,
         )
         identity = certificates.initialized(cluster.identity, str(signed_cert), str(trust_anchor))
         store.record(cluster.id, "InitializeCluster")
@@ -217,7 +221,8 @@ def describe(cluster: Cluster) -> Response:
         "VpcId": cluster.vpc_id,
         "NetworkType": cluster.network_type,
         "Certificates": dict(cluster.identity.certificates) if cluster.identity else {},
-        "TagList": tag_list(cluster.tags),
+        # The model permits no empty list.
+        **({"TagList": tag_list(cluster.tags)} if cluster.tags else {}),
         "Mode": cluster.mode,
     }
     if cluster.message:

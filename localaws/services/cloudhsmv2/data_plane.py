@@ -5,11 +5,12 @@ Every operation takes `ip` (an HSM's address), `ca` (the text of the client's cu
 "data": ...}`; an ApiError's message is the `data` of `{"error_code": 1, ...}`.
 
     activate              password
-    user-list             no login needed (F3.12)
-    hsm-info              no login needed
+    user-list             no login needed (F3.12), but see F3.23
+    hsm-info              no login needed, but see F3.23
     user-create           login, new_username, new_password, role
     user-change-password  login, new_username, new_password, role
     user-delete           login, new_username, role
+    quorum-token-list     login (F3.30)
 
 where login is `login_role` ("admin" or "crypto-user": CLOUDHSM_ROLE), `username` and `password`
 (the two halves of CLOUDHSM_PIN).
@@ -28,6 +29,7 @@ from localaws.services.cloudhsmv2.parameters import Params, Response
 from localaws.services.cloudhsmv2.store import Store
 
 ROLES = ("admin", "crypto-user")
+NEED_NO_LOGIN = ("activate", "user-list", "hsm-info")
 
 
 class DataPlane:
@@ -43,14 +45,21 @@ class DataPlane:
             "user-create": self._user_create,
             "user-change-password": self._user_change_password,
             "user-delete": self._user_delete,
+            "quorum-token-list": self._quorum_token_list,
         }
 
     def run(self, operation: str, params: Params) -> Response:
         """Connect to the cluster and run one command of cloudhsm-cli."""
         if operation not in self._operations:
             raise _rejected(f"Unknown command {operation}")
-        data = self._operations[operation](self._connect(params), params)
-        return {"error_code": 0, "data": data}
+        cluster = self._connect(params)
+        if (
+            operation in NEED_NO_LOGIN
+            and "login_role" in params
+            and self._store.assumptions.every_command_logs_in
+        ):
+            self._log_in(cluster, params, ROLES)
+        return {"error_code": 0, "data": self._operations[operation](cluster, params)}
 
     def _connect(self, params: Params) -> Cluster:
         """Reach an ACTIVE HSM (F3.21) and trust the cluster's certificate (F2.8, F2.12)."""
@@ -149,6 +158,11 @@ class DataPlane:
             hsm.users.pop(name, None)
         self._store.record(cluster.id, "user-delete", user=name, role=role)
         return {"username": name, "role": role}
+
+    def _quorum_token_list(self, cluster: Cluster, params: Params) -> object:
+        """`quorum token-sign list`: no quorum is modelled, so there are no tokens (F3.30)."""
+        self._log_in(cluster, params, ROLES)
+        return {"tokens": []}
 
     def _log_in(self, cluster: Cluster, params: Params, roles: tuple[str, ...]) -> str:
         """Log in with CLOUDHSM_ROLE and CLOUDHSM_PIN; the event log has every attempt."""

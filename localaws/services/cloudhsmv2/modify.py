@@ -5,7 +5,7 @@ A change of the HSM type takes half an hour per HSM; AWS rolls it back if it fai
 
 from __future__ import annotations
 
-from localaws.services.cloudhsmv2 import exceptions, ids
+from localaws.services.cloudhsmv2 import exceptions, ids, permissions
 from localaws.services.cloudhsmv2.backups import DAY, Backups
 from localaws.services.cloudhsmv2.clusters import HSM_TYPE, describe
 from localaws.services.cloudhsmv2.hsms import Hsms
@@ -42,6 +42,7 @@ class Modifications:
         days = None if policy is None else retention_days(policy)
         if hsm_type is not None:
             self._check_type_change(cluster, hsm_type)
+        permissions.check_modify_cluster(self._store)
         self._store.record(cluster.id, "ModifyCluster")
         if days is not None:
             cluster.retention_days = days

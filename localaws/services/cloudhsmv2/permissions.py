@@ -1,4 +1,4 @@
-"""Permissions that AWS requires of the caller beyond the action itself (F5.2, F5.4-F5.6)."""
+"""Permissions that AWS requires of the caller beyond the action itself (F5.2, F5.4-F5.6, F5.10)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_create_cluster(
                 "aws:TagKeys": list(tags),
             },
         )
-    _check_security_group(store, vpc_id)
+    _check_security_group(store, vpc_id, "security-group/*")
     _check(store, "ec2:DescribeSubnets", "*")
     store.iam.ensure_service_linked_role(CLOUDHSM)
 
@@ -47,9 +47,10 @@ def check_create_cluster(
 @_denied_as("CloudHsmAccessDeniedException")
 def check_create_hsm(store: Store, cluster: Cluster, subnet_id: str) -> None:
     """CreateHsm: the security group again, and the network interface."""
-    _check_security_group(store, cluster.vpc_id)
+    _check_security_group(store, cluster.vpc_id, f"security-group/{cluster.security_group}")
     _check(store, "ec2:DescribeSubnets", "*")
     _check(store, "ec2:DescribeNetworkInterfaces", "*")
+    _check_disputed(store, "ec2:DescribeNetworkInterfaceAttribute")
     for resource in (
         "network-interface/*",
         f"subnet/{subnet_id}",
@@ -62,11 +63,18 @@ def check_create_hsm(store: Store, cluster: Cluster, subnet_id: str) -> None:
 @_denied_as("CloudHsmAccessDeniedException")
 def check_delete_hsm(store: Store, hsm: Hsm) -> None:
     """DeleteHsm: the network interface."""
+    _check_disputed(store, "ec2:DescribeNetworkInterfaceAttribute")
     _check(
         store,
         "ec2:DeleteNetworkInterface",
         store.arn("ec2", f"network-interface/{hsm.eni_id}"),
     )
+
+
+@_denied_as("CloudHsmAccessDeniedException")
+def check_modify_cluster(store: Store) -> None:
+    """ModifyCluster: the subnets."""
+    _check(store, "ec2:DescribeSubnets", "*")
 
 
 @_denied_as("CloudHsmAccessDeniedException")
@@ -93,7 +101,9 @@ def check_create_key(store: Store) -> None:
     _check(store, "cloudhsm:DescribeClusters", "*")
 
 
-def _check_security_group(store: Store, vpc_id: str) -> None:
+def _check_security_group(store: Store, vpc_id: str, group: str) -> None:
+    """The cluster's group, which CloudHSM creates and gives its rules."""
+    _check_disputed(store, "ec2:DescribeVpcs")
     _check(store, "ec2:DescribeSecurityGroups", "*")
     for resource in ("security-group/*", f"vpc/{vpc_id}"):
         _check(store, "ec2:CreateSecurityGroup", store.arn("ec2", resource))
@@ -102,7 +112,13 @@ def _check_security_group(store: Store, vpc_id: str) -> None:
         "ec2:AuthorizeSecurityGroupEgress",
         "ec2:RevokeSecurityGroupEgress",
     ):
-        _check(store, action, store.arn("ec2", "security-group/*"))
+        _check(store, action, store.arn("ec2", group))
+
+
+def _check_disputed(store: Store, action: str) -> None:
+    """An action that only the User Guide's example policy lists (F5.10)."""
+    if store.assumptions.demands_disputed_ec2_actions:
+        _check(store, action, "*")
 
 
 def _check(

@@ -277,7 +277,9 @@ class CloudHsmProvider:
         if action in self._operations:
             return self._operations[action]
         if action in CLOUDHSM_ACTIONS:
-            raise ApiError("CloudHsmServiceException", f"{action} is not modelled.")
+            raise ApiError(
+                "NotImplemented", f"The local AWS does not offer cloudhsm:{action}.", 501
+            )
         raise ApiError("UnknownOperationException", f"There is no operation {action}.")
 
     def _record_failure(self, event: str, action: str, params: Params, error: ApiError) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# F5.3: ARNs and tags of the resource (Service Authorization Reference); ARNs and the request's tags
+# only; or neither, which leaves the resource "*" (User Guide).
+RESOURCE_LEVEL_IAM = ("supported", "arns-only", "not-supported")
+
 
 @dataclass
 class Timings:
@@ -28,6 +32,10 @@ class Timings:
     disconnect: float = 97
     instance_running: float = 38
     ssm_online: float = 71
+    # An update of a Lambda function's code or configuration by CloudFormation.
+    function_update: float = 7
+    # F6.47: how long an updated state machine still starts with its previous definition.
+    state_machine_update: float = 5
     # Run Command itself; scripts take no virtual time.
     run_command: float = 3
 
@@ -56,3 +64,14 @@ class Assumptions:
     quota_code: str = "CloudHsmInvalidRequestException"
     # F4.7: the API Reference lets a CONNECTED key store be renamed, the Developer Guide does not.
     rename_while_connected: bool = True
+    # F2.13: whether InitializeCluster rejects a CA without a subject key identifier.
+    trust_anchor_rfc5280: bool = True
+    # F5.3: what CloudHSM's IAM evaluates; one of RESOURCE_LEVEL_IAM.
+    resource_level_iam: str = "supported"
+    # F6.48: whether the rollback of an update restores custom resources before what they depend on.
+    custom_resources_roll_back_first: bool = False
+    # F5.10: whether CloudHSM demands the EC2 actions that only the User Guide lists.
+    demands_disputed_ec2_actions: bool = True
+    # F3.23: whether cloudhsm-cli logs in for every command when CLOUDHSM_ROLE and CLOUDHSM_PIN are
+    # set, also for those that need no login. The default is the harsher one.
+    every_command_logs_in: bool = True

@@ -110,6 +110,7 @@ class Executor:
                 script,
                 {
                     "AWS_SSM_REGION_NAME": self._region,
+                    "LOCALAWS_CLOUD_INIT": str(self._faults.cloud_init()),
                     "LOCALAWS_DOWNLOAD": self._faults.download() or "",
                 },
             )

@@ -56,5 +56,8 @@ class Instances(Protocol):
     def launched_at(self, instance_id: str) -> float | None:
         """The virtual time of the last start; None if the instance is stopping or stopped."""
 
+    def last_run(self, instance_id: str) -> tuple[float, float] | None:
+        """When the instance was last started and stopped; None if it was never stopped."""
+
     def sandbox(self, instance_id: str) -> Sandbox:
         """The instance's file system and processes."""

@@ -86,6 +86,20 @@ def test_a_download_fault_applies_once() -> None:
     assert [faults.download() for _ in range(2)] == ["corrupt", None]
 
 
+def test_a_fault_of_the_cli_matches_the_beginning_of_the_command() -> None:
+    faults = Faults()
+    faults.inject({"cli": "user", "exit": 0, "error_code": 1, "times": 2})
+    assert faults.cli_failure("cluster activate") is None
+    assert [bool(faults.cli_failure("user list")) for _ in range(3)] == [True, True, False]
+
+
+def test_cloud_init_and_starts_fail_once_by_default() -> None:
+    faults = Faults()
+    faults.inject([{"cloud_init": 2}, {"start": "stopped"}, {"start": "stopped", "reason": "X"}])
+    assert [faults.cloud_init() for _ in range(2)] == [2, 0]
+    assert [faults.start_failure() for _ in range(3)] == ["Client.InternalError", "X", None]
+
+
 def test_an_agent_fault_lasts_until_it_is_replaced() -> None:
     faults = Faults()
     assert faults.agent("i-1") == "online"
@@ -119,6 +133,8 @@ def test_a_function_dies_at_its_step_and_moment() -> None:
 INVALID_FAULTS: dict[str, list[dict[str, Any]]] = {
     "unknown kind of fault": [{}, {"hms": "DEGRADED"}],
     "hsm must be one of": [{"hsm": "GONE"}],
+    "cloud_init must be one of": [{"cloud_init": 3}],
+    "start must be one of": [{"start": "running"}],
     "cannot have exit": [{"hsm": "DEGRADED", "exit": 1}],
     "give code or pause": [{"operation": "CreateHsm"}],
     "when must be one of": [{"operation": "CreateHsm", "code": "X", "when": "later"}],

@@ -99,7 +99,7 @@ class SampleStack:
         return {
             "StackName": self.name,
             "TemplateBody": json.dumps({"Resources": resources, **sections}),
-            "Capabilities": ["CAPABILITY_IAM"],
+            "Capabilities": ["CAPABILITY_NAMED_IAM"],
             "Parameters": [
                 {"ParameterKey": key, "ParameterValue": value}
                 for key, value in (parameters or {}).items()
@@ -157,7 +157,20 @@ class SampleStack:
 
     def reason(self, logical_id: str) -> str:
         """Why a resource last failed."""
-        return [reason for _, status, reason in self.events(logical_id) if "FAILED" in status][-1]
+        return self.reasons(logical_id)[-1]
+
+    def reasons(self, logical_id: str) -> list[str]:
+        """Why a resource failed each time, earliest first."""
+        return [reason for _, status, reason in self.events(logical_id) if "FAILED" in status]
+
+    def invalid_properties(self) -> list[str]:
+        """What the validation before the last operation found, with the logical ids."""
+        found = self._cloudformation.describe_events(StackName=self.id)["OperationEvents"]
+        return [
+            f"{event['LogicalResourceId']}{event['ValidationStatusReason']}"
+            for event in found
+            if event["EventType"] == "VALIDATION_ERROR"
+        ]
 
     # --- Functions, executions and logs ---
 

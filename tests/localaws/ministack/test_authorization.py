@@ -142,12 +142,14 @@ def test_keys_of_removed_tags_become_a_condition_key() -> None:
     assert found.context == {"aws:TagKeys": ["a"]}
 
 
-def test_create_and_delete_tags_are_authorized_on_the_instance_with_its_tags() -> None:
-    params = {"ResourceId.1": "i-1", "Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
+def test_create_and_delete_tags_are_authorized_on_each_resource_with_the_tags() -> None:
+    params = {"Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
     context = {"aws:RequestTag/a": "x", "aws:RequestTag/b": "", "aws:TagKeys": ["a", "b"]}
+    ids = {"ResourceId.1": "i-1", "ResourceId.2": "sg-1"}
     for action in ("ec2:CreateTags", "ec2:DeleteTags"):
-        assert required_permissions(action, params, SCOPE) == [
-            Permission(action, f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/i-1", context)
+        assert required_permissions(action, {**params, **ids}, SCOPE) == [
+            Permission(action, f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}", context)
+            for resource in ("instance/i-1", "security-group/sg-1")
         ]
 
 

@@ -260,6 +260,31 @@ def test_a_failed_update_is_rolled_back_by_another_update(custom: CustomResource
     assert back["OldResourceProperties"] == update["ResourceProperties"]
 
 
+@pytest.mark.parametrize(
+    ("order", "by_new_version"),
+    [("dependencies-first", False), ("custom-resources-first", True)],
+)
+def test_either_version_of_a_function_handles_the_rollback_s_request(
+    order: str, by_new_version: bool
+) -> None:
+    # Which one does is open (F6.48).
+    with LocalAws("--assume", f"rollback-order={order}") as aws:
+        stack = SampleStack(aws)
+        custom = CustomResourceStack(stack)
+        custom.create(Size="1")
+        resources = custom.resources(
+            {"Example": {"Size": "2", "Update": {"Response": {"Status": "FAILED", "Reason": "no"}}}}
+        )
+        function = resources["Function"]["Properties"]
+        function["Code"]["ZipFile"] = CODE.replace("print(", "print('new', ")
+        assert stack.update(resources) == "UPDATE_ROLLBACK_COMPLETE"
+        assert "failed to update: [Example]" in str(stack.events(stack.name))
+        [*_, back] = [
+            line for line in stack.logs(f"/aws/lambda/{custom.function_name}") if "{" in line
+        ]
+        assert back.startswith("new {") == by_new_version
+
+
 def test_a_failed_rollback_ends_in_update_rollback_failed_which_breaks_an_invariant(
     aws: LocalAws, custom: CustomResourceStack
 ) -> None:

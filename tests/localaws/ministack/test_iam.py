@@ -254,7 +254,7 @@ def test_a_condition_can_match_the_tags_of_an_instance(actor: Actor) -> None:
     ids = {}
     for value in ("mine", "yours"):
         ids[value] = ec2.run_instances(
-            ImageId="ami-00000001", MinCount=1, MaxCount=1, SubnetId=actor.aws.subnets[0]
+            ImageId="ami-0a12c3d4e5f6a7b80", MinCount=1, MaxCount=1, SubnetId=actor.aws.subnets[0]
         )["Instances"][0]["InstanceId"]
         ec2.create_tags(Resources=[ids[value]], Tags=[{"Key": "stack", "Value": value}])
     actor.aws.admin.advance(120)
@@ -323,3 +323,31 @@ def test_a_trust_policy_can_require_source_account_and_source_arn(stack: SampleS
         "ArnLike": {"aws:SourceArn": arn},
     }
     assert stack.create(resources) == "CREATE_COMPLETE"
+
+
+def test_starting_an_instance_needs_a_grant_on_the_key_of_its_volumes(
+    actor: Actor, aws: LocalAws
+) -> None:
+    # https://repost.aws/knowledge-center/kms-iam-ec2-permission
+    through_ec2 = {
+        "Bool": {"kms:GrantIsForAWSResource": "true"},
+        "StringEquals": {"kms:ViaService": f"ec2.{aws.region}.amazonaws.com"},
+    }
+    start = allow("Start", "ec2:StartInstances")
+    ec2 = aws.client("ec2")
+    launched = ec2.run_instances(
+        ImageId="ami-0a12c3d4e5f6a7b80", MinCount=1, MaxCount=1, SubnetId=aws.subnets[0]
+    )
+    instance = launched["Instances"][0]["InstanceId"]
+    states = []
+    for statements in ([start], [start, allow("Grant", "kms:CreateGrant", **through_ec2)]):
+        actor.may(*statements)
+        ec2.stop_instances(InstanceIds=[instance])
+        aws.admin.advance(60)
+        actor.client("ec2").start_instances(InstanceIds=[instance])
+        aws.admin.advance(60)
+        described = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"]
+        reason = described[0].get("StateReason", {}).get("Code")
+        states.append((described[0]["State"]["Name"], reason))
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert states == [("stopped", "Client.InternalError"), ("running", None)]

@@ -167,6 +167,28 @@ def test_stopping_takes_29_seconds_and_starting_38(client: Client) -> None:
     assert moments["running"] - moments["pending"] == 38
 
 
+def test_an_injected_fault_makes_a_started_instance_fall_back_to_stopped(client: Client) -> None:
+    client.create()
+    launched = client.described()["LaunchTime"]
+    client.ec2.stop_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(60)
+    reason = client.described()["StateReason"]
+    assert reason["Code"] == "Client.UserInitiatedShutdown"
+    client.aws.admin.fault(start="stopped", reason="Client.InternalError")
+    client.ec2.start_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(100)
+    assert client.described()["StateReason"] == {
+        "Code": "Client.InternalError",
+        "Message": "Client.InternalError: Client error on launch",
+    }
+    assert client.described()["LaunchTime"] > launched
+    assert client.agent() is None
+    client.ec2.start_instances(InstanceIds=[client.id])
+    client.aws.admin.advance(100)
+    assert client.state() == "running"
+    assert "StateReason" not in client.described()
+
+
 def test_the_agent_is_online_again_after_a_restart(client: Client) -> None:
     client.create()
     client.aws.admin.advance(100)
@@ -305,6 +327,9 @@ def test_each_architecture_has_an_image(
         ({"SecurityGroupIds": ["sg-0abc"]}, "does not exist"),
         ({"IamInstanceProfile": "missing"}, "Invalid IAM Instance Profile"),
         ({"UserData": "IyEvYmluL3NoCg=="}, "does not support UserData"),
+        ({"ImageId": "ami-00000000"}, "The image id '[ami-00000000]' does not exist"),
+        ({"InstanceType": "t9.mega"}, "Invalid value 't9.mega' for InstanceType."),
+        ({"InstanceType": "t4g.small"}, "The architecture 'arm64' of the specified instance type"),
     ],
 )
 def test_an_instance_with_invalid_properties_is_rejected(
@@ -312,6 +337,39 @@ def test_an_instance_with_invalid_properties_is_rejected(
 ) -> None:
     assert client.create(**properties) == "ROLLBACK_COMPLETE"
     assert words in client.stack.reason("Client")
+
+
+def launch(client: Client, **properties: Any) -> tuple[str, str]:
+    """The error of RunInstances."""
+    given = {
+        "ImageId": client.aws.client("ssm").get_parameter(Name=f"{IMAGE}x86_64")["Parameter"][
+            "Value"
+        ],
+        "InstanceType": "t3a.small",
+        "SubnetId": client.aws.subnets[0],
+        **properties,
+    }
+    return error_from(client.ec2.run_instances, MinCount=1, MaxCount=1, **given)
+
+
+def test_the_api_refuses_a_launch_that_cannot_work(client: Client) -> None:
+    vpc = client.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    group = client.ec2.create_security_group(GroupName="far", Description="d", VpcId=vpc)["GroupId"]
+    assert launch(client, ImageId="ami-00000000")[0] == "InvalidAMIID.NotFound"
+    assert launch(client, InstanceType="t9.mega")[0] == "InvalidParameterValue"
+    assert "does not match the architecture" in launch(client, InstanceType="t4g.small")[1]
+    assert "different networks" in launch(client, SecurityGroupIds=[group])[1]
+    assert launch(client, SubnetId="subnet-0abc")[0] == "InvalidSubnetID.NotFound"
+    client.ec2.delete_security_group(GroupId=group)
+    client.ec2.delete_vpc(VpcId=vpc)
+
+
+def test_a_type_that_does_not_exist_fails_an_update_before_the_instance_is_stopped(
+    client: Client,
+) -> None:
+    client.create()
+    assert client.update(InstanceType="t9.mega") == "UPDATE_ROLLBACK_COMPLETE"
+    assert client.described()["State"]["Name"] == "running"
 
 
 def test_an_instance_profile_requires_an_existing_role(stack: SampleStack) -> None:

@@ -11,6 +11,7 @@ from tests.localaws.ministack.support import (
     Json,
     SampleStack,
     elapsed,
+    error_from,
     function,
     machine,
     role,
@@ -134,7 +135,37 @@ def test_a_timeout_must_be_between_one_second_and_fifteen_minutes(
 ) -> None:
     resources = {"FunctionRole": role("lambda"), "Function": function("", Timeout=seconds)}
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
-    assert "Timeout" in stack.reason("Function")
+    assert "Timeout" in "".join([*stack.invalid_properties(), *stack.reasons("Function")])
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        ({"Runtime": "python2.7"}, "The runtime parameter of python2.7 is no longer supported"),
+        (
+            {"Environment": {"Variables": {"AWS_REGION": "eu-west-1"}}},
+            "Reserved keys used in this request: AWS_REGION",
+        ),
+        ({"Environment": {"Variables": {"TEXT": "x" * 4096}}}, "exceeded the 4KB limit"),
+    ],
+)
+def test_a_function_that_lambda_would_refuse_is_rejected(
+    stack: SampleStack, properties: Json, problem: str
+) -> None:
+    resources = {"FunctionRole": role("lambda"), "Function": function("", **properties)}
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert problem in stack.reason("Function")
+
+
+def test_the_api_refuses_runtimes_that_lambda_no_longer_supports(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    create(stack, "def handler(e, c): pass")
+    name, client = stack.physical_id("Function"), aws.client("lambda")
+    code, _ = error_from(
+        client.update_function_configuration, FunctionName=name, Runtime="nodejs12.x"
+    )
+    assert code == "InvalidParameterValueException"
 
 
 def test_a_function_with_an_existing_name_is_rejected(stack: SampleStack) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from localaws.client import LocalAws
 from tests.localaws.ministack.support import Json, SampleStack, error_from, unique_name
 
@@ -62,6 +64,30 @@ def test_update_method_new_version_updates_a_document_in_place(
     assert stack.update(document("two", UpdateMethod="NewVersion")) == "UPDATE_COMPLETE"
     assert stack.physical_id("Document") == before
     assert stored(aws, before) == ("2", content("two"))
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("Replace", "UPDATE_ROLLBACK_COMPLETE"), ("NewVersion", "UPDATE_ROLLBACK_FAILED")],
+)
+def test_a_document_s_previous_content_is_restored_only_if_it_was_replaced(
+    aws: LocalAws, stack: SampleStack, method: str, status: str
+) -> None:
+    taken = unique_name("/group")
+    aws.client("logs").create_log_group(logGroupName=taken)
+    stack.create(document(UpdateMethod=method))
+    before = stack.physical_id("Document")
+    group = {
+        "Type": "AWS::Logs::LogGroup",
+        "DependsOn": "Document",
+        "Properties": {"LogGroupName": taken},
+    }
+    assert stack.update({**document("two", UpdateMethod=method), "Group": group}) == status
+    assert stack.physical_id("Document") == before
+    if status.endswith("COMPLETE"):
+        assert stored(aws, before) == ("1", content("one"))
+    else:
+        assert "DuplicateDocumentContent" in stack.reason("Document")
 
 
 def test_a_document_with_an_explicit_name_cannot_be_replaced(stack: SampleStack) -> None:

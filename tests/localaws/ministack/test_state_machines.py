@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from localaws.client import LocalAws
-from localaws.ministack.state_machines import LOG_ACTIONS, definition_errors
+from localaws.ministack.state_machine_definitions import definition_errors
+from localaws.ministack.state_machines import LOG_ACTIONS
 from tests.localaws.ministack.support import (
     Json,
     SampleStack,
@@ -46,7 +47,10 @@ def logging(**more: Any) -> Json:
 
 # --- Definitions ---
 
-TASK = {"Type": "Task", "Resource": "arn:aws:lambda:r:a:function:f", "End": True}
+CATCH: Json = {"ErrorEquals": ["States.ALL"], "Next": "A"}
+RETRY: Json = {"ErrorEquals": ["States.ALL"]}
+TASK: Json = {"Type": "Task", "Resource": "arn:aws:lambda:r:a:function:f", "End": True}
+SAME = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
 BRANCH = {"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "Y"}}}
 NO_ITEMS = {"Type": "Map", "ItemProcessor": {"StartAt": "X", "States": {}}, "End": True}
 # Invalid states by the error that AWS reports.
@@ -62,6 +66,30 @@ INVALID: list[tuple[str, Json]] = [
     ("not substituted", {"A": {**TASK, "Resource": "arn:${Missing}"}}),
     ("Missing 'Next' target: Y", {"A": {"Type": "Parallel", "Branches": [BRANCH], "End": True}}),
     ("no states", {"A": NO_ITEMS}),
+    ("'Banana' is not one of ['Pass', 'Task',", {"A": {"Type": "Banana", "End": True}}),
+    (
+        'The field "Colour" is not supported by Step Functions at /States/A/Colour',
+        {"A": {"Type": "Pass", "Colour": "red", "End": True}},
+    ),
+    ("is not a valid Reference Path", {"A": {"Type": "Pass", "ResultPath": "x", "End": True}}),
+    ("is not a valid Reference Path", {"A": {"Type": "Pass", "ResultPath": "$.a[*]", "End": True}}),
+    ("is not a valid Reference Path", {"A": {**TASK, "Catch": [{**CATCH, "ResultPath": "$.."}]}}),
+    (
+        "InputPath is not a valid JSONPath",
+        {"A": {"Type": "Pass", "InputPath": "$.a.", "End": True}},
+    ),
+    ("must be a valid JSONPath or", {"A": {**TASK, "Parameters": {"In": [{"B.$": "C"}]}}}),
+    ('The field "Delay" is not supported', {"A": {**TASK, "Retry": [{**RETRY, "Delay": 1}]}}),
+    ("BackoffRate must be greater", {"A": {**TASK, "Retry": [{**RETRY, "BackoffRate": 0.5}]}}),
+    ("IntervalSeconds must be", {"A": {**TASK, "Retry": [{**RETRY, "IntervalSeconds": 0}]}}),
+    ("ErrorEquals must not be empty", {"A": {**TASK, "Retry": [{"ErrorEquals": []}]}}),
+    ("'5' is not of type 'number'", {"A": {"Type": "Wait", "Seconds": "5", "End": True}}),
+    ("Only one of", {"A": {"Type": "Choice", "Choices": [{"Variable": "$.x", "Next": "A"}]}}),
+    ("Exactly one of Seconds, SecondsPath", {"A": {"Type": "Wait", "End": True}}),
+    ("Choices must not be empty", {"A": {"Type": "Choice", "Choices": []}}),
+    ("must be smaller", {"A": {**TASK, "TimeoutSeconds": 5, "HeartbeatSeconds": 5}}),
+    ("Duplicate State name: A", {"A": {"Type": "Parallel", "Branches": [SAME], "End": True}}),
+    ("Error and ErrorPath exclude", {"A": {"Type": "Fail", "Error": "x", "ErrorPath": "$.x"}}),
 ]
 
 
@@ -78,9 +106,40 @@ def test_every_error_in_a_definition_is_found() -> None:
 def test_a_valid_definition_has_no_errors() -> None:
     states = {
         "A": {**TASK, "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "C"}]},
-        "C": {"Type": "Choice", "Choices": [{"Next": "D"}], "Default": "E"},
+        "C": {
+            "Type": "Choice",
+            "Choices": [{"Variable": "$.x", "IsPresent": True, "Next": "D"}],
+            "Default": "E",
+        },
         "D": {"Type": "Fail"},
         "E": {"Type": "Succeed"},
+    }
+    assert list(definition_errors(json.dumps({"StartAt": "A", "States": states}))) == []
+
+
+def test_every_kind_of_state_and_path_is_valid() -> None:
+    parameters = {"a.$": "$.x[0].y", "b.$": "$$.Execution.Id", "c.$": "States.Format('{}', $.x)"}
+    branch = {"StartAt": "X", "States": {"X": {"Type": "Pass", "End": True}}}
+    item = {"StartAt": "Y", "States": {"Y": {"Type": "Pass", "End": True}}}
+    states = {
+        "A": {"Type": "Pass", "Parameters": parameters, "ResultPath": "$.a['b c'][1]", "Next": "B"},
+        "B": {"Type": "Wait", "SecondsPath": "$.seconds", "Next": "C"},
+        "C": {"Type": "Parallel", "Branches": [branch], "ResultPath": None, "Next": "D"},
+        "D": {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": item, "Next": "E"},
+        "E": {
+            **TASK,
+            "Retry": [
+                {
+                    **RETRY,
+                    "IntervalSeconds": 1,
+                    "BackoffRate": 1.5,
+                    "MaxAttempts": 3,
+                    "MaxDelaySeconds": 60,
+                    "JitterStrategy": "FULL",
+                }
+            ],
+            "TimeoutSeconds": 10,
+        },
     }
     assert list(definition_errors(json.dumps({"StartAt": "A", "States": states}))) == []
 
@@ -118,13 +177,27 @@ def test_an_update_to_an_invalid_definition_is_rejected(aws: LocalAws, stack: Sa
     assert stack.update(changed) == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_a_state_machine_is_updated_in_place(stack: SampleStack) -> None:
+def test_a_state_machine_is_updated_in_place(aws: LocalAws, stack: SampleStack) -> None:
     stack.create({"MachineRole": role("states"), "Machine": machine(PASS)})
     before = stack.physical_id("Machine")
     changed = {"Pass": {"Type": "Pass", "Result": 2, "End": True}}
     stack.update({"MachineRole": role("states"), "Machine": machine(changed)})
     assert stack.physical_id("Machine") == before
+    aws.admin.advance(6)
     assert stack.run("Machine")["output"] == "2"
+
+
+def test_executions_use_the_previous_definition_for_some_seconds_after_an_update(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    stack.create({"MachineRole": role("states"), "Machine": machine(PASS)})
+    aws.admin.pause()
+    for result in (2, 3):
+        changed = {"Pass": {"Type": "Pass", "Result": result, "End": True}}
+        stack.update({"MachineRole": role("states"), "Machine": machine(changed)})
+    assert stack.run("Machine")["output"] == "{}"
+    aws.admin.advance(6)
+    assert stack.run("Machine")["output"] == "3"
 
 
 def test_a_definition_in_s3_can_have_substitutions(aws: LocalAws, stack: SampleStack) -> None:
@@ -155,6 +228,28 @@ def test_a_state_machine_with_an_existing_name_is_rejected(stack: SampleStack) -
     }
     assert stack.create(resources) == "ROLLBACK_COMPLETE"
     assert "already exists" in stack.reason("Second")
+
+
+def test_a_fail_state_without_an_error_reports_none(stack: SampleStack) -> None:
+    stack.create({"MachineRole": role("states"), "Machine": machine({"Fail": {"Type": "Fail"}})})
+    execution = stack.run("Machine")
+    assert execution["status"] == "FAILED"
+    assert {"error", "cause", "output"} & set(execution) == set()
+    history = stack.aws.client("stepfunctions").get_execution_history(
+        executionArn=execution["executionArn"], reverseOrder=True
+    )
+    assert history["events"][0]["executionFailedEventDetails"] == {}
+
+
+def test_a_fail_state_without_an_error_is_caught_by_states_all(stack: SampleStack) -> None:
+    branch = {"StartAt": "Fail", "States": {"Fail": {"Type": "Fail", "Cause": "why"}}}
+    catch = {"ErrorEquals": ["States.ALL"], "Next": "Caught"}
+    states = {
+        "Parallel": {"Type": "Parallel", "Branches": [branch], "Catch": [catch], "End": True},
+        "Caught": {"Type": "Succeed"},
+    }
+    stack.create({"MachineRole": role("states"), "Machine": machine(states)})
+    assert stack.run("Machine")["status"] == "SUCCEEDED"
 
 
 # --- Permissions on creation ---

@@ -89,6 +89,7 @@ def test_command_sh_dispatches_to_every_fake_command() -> None:
         ("jq -c . <<< 1", "-c"),
         ("jq -n 1", "-n"),
         ("rpm -qa", "-qa"),
+        ("sleep 1m", "1m"),
         ("rpm -i /tmp/p.rpm", "-i"),
         ("sha256sum /tmp/p.rpm", "/tmp/p.rpm"),
         ("sha256sum --check --quiet < /dev/null", "--quiet"),
@@ -105,8 +106,71 @@ def test_anything_that_no_script_uses_is_a_loud_error(
     assert option in outcome.stderr
 
 
-def test_cloud_init_has_completed_the_first_boot(sandbox: Sandbox) -> None:
-    assert bash(sandbox, "cloud-init status --wait") == Outcome(0, "\nstatus: done\n", "")
+@pytest.mark.parametrize(
+    ("fault", "status"), [("", "done"), ("0", "done"), ("1", "error"), ("2", "done")]
+)
+def test_cloud_init_has_completed_the_first_boot(sandbox: Sandbox, fault: str, status: str) -> None:
+    outcome = bash(sandbox, "cloud-init status --wait", LOCALAWS_CLOUD_INIT=fault)
+    assert outcome == Outcome(int(fault or 0), f"\nstatus: {status}\n", "")
+
+
+# --- Secrets
+
+
+class SecretsManager(http.server.BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        credential = self.headers["Authorization"].partition("Credential=")[2].split("/")
+        found = body["SecretId"] == "known" and credential[0] == "AKIAINSTANCE"
+        error = {"__type": "ResourceNotFoundException", "message": "not found"}
+        secret = {"SecretString": f"sesame {credential[2]}", "VersionId": "v1"}
+        self.send_response(200 if found else 400)
+        self.end_headers()
+        self.wfile.write(json.dumps(secret if found else error).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(name="secrets_manager")
+def _secrets_manager() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SecretsManager)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_aws_reads_a_secret_with_the_credentials_of_the_instance(
+    make_sandbox: Callable[..., Sandbox], secrets_manager: str
+) -> None:
+    sandbox = make_sandbox(
+        AWS_ENDPOINT_URL=secrets_manager,
+        AWS_ACCESS_KEY_ID="AKIAINSTANCE",
+        AWS_SECRET_ACCESS_KEY="it's $ecret",
+    )
+    read = "aws secretsmanager get-secret-value --region eu-west-3 --secret-id"
+    text = f'{read} known --query SecretString --output text; echo "${{AWS_ACCESS_KEY_ID-none}}"'
+    assert bash(sandbox, text) == Outcome(0, "sesame eu-west-3\nnone\n", "")
+    secret = json.loads(bash(sandbox, f"{read} known --output json").stdout)
+    assert secret == {"SecretString": "sesame eu-west-3", "VersionId": "v1"}
+    missing = bash(sandbox, f"{read} missing --output json")
+    assert (missing.exit_code, missing.stdout) == (254, "")
+    assert missing.stderr == (
+        "\nAn error occurred (ResourceNotFoundException) when calling the GetSecretValue "
+        "operation: not found\n"
+    )
+
+
+def test_aws_fails_without_credentials_or_endpoint(make_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = make_sandbox(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="")
+    read = "aws secretsmanager get-secret-value --region x --secret-id x --output json"
+    outcome = bash(sandbox, read)
+    assert (outcome.exit_code, outcome.stderr) == (253, "\nUnable to locate credentials.\n")
+    assert (
+        bash(sandbox, f"export AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=B; {read}").exit_code
+        == 255
+    )
 
 
 # --- Secrets
@@ -209,6 +273,21 @@ def test_dnf_rejects_a_package_for_another_architecture(sandbox: Sandbox) -> Non
     assert "architecture" in outcome.stderr
 
 
+def test_a_failed_swap_removes_nothing(client: Sandbox) -> None:
+    client.write("/tmp/arm.rpm", "rpm cloudhsm-client 3.4.4 1.el7 aarch64\n")
+    outcome = bash(client, "dnf swap -y cloudhsm-cli /tmp/arm.rpm")
+    assert (outcome.exit_code, "architecture" in outcome.stderr) == (1, True)
+    assert bash(client, f"ls {HSM}").exit_code == 0
+
+
+def test_dnf_reinstalls_only_the_installed_version(client: Sandbox) -> None:
+    assert bash(client, "dnf reinstall -y -q /tmp/p.rpm") == Outcome(0, "", "")
+    client.write("/tmp/p.rpm", "rpm cloudhsm-cli 5.17.2 1.amzn2023 x86_64\n")
+    assert bash(client, "dnf reinstall -y -q /tmp/p.rpm").exit_code == 1
+    assert bash(client, "dnf install -y -q /tmp/p.rpm") == Outcome(0, "", "")
+    assert "5.17.2" in bash(client, "rpm -q cloudhsm-cli").stdout
+
+
 def test_the_architecture_is_that_of_the_instance(make_sandbox: Callable[..., Sandbox]) -> None:
     sandbox = make_sandbox("i-2", LOCALAWS_ARCHITECTURE="aarch64")
     assert bash(sandbox, "uname -m").stdout == "aarch64\n"
@@ -222,8 +301,23 @@ def test_rpm_queries_installed_packages(client: Sandbox) -> None:
     assert bash(client, "rpm -q cloudhsm-client") == Outcome(1, missing, "")
 
 
-def test_sdk_3_replaces_the_cli(client: Sandbox) -> None:
-    assert bash(client, f"{download(SDK3)}; dnf install -y /tmp/p.rpm").exit_code == 0
+def test_rpm_queries_package_files(sandbox: Sandbox) -> None:
+    full = "cloudhsm-client-3.4.4-1.el7.x86_64\n"
+    query = f"{download(SDK3)}; rpm -qp"
+    assert bash(sandbox, f"{query} /tmp/p.rpm") == Outcome(0, full, "")
+    assert (
+        bash(sandbox, f"{query} --queryformat '%{{NAME}}' /tmp/p.rpm").stdout == "cloudhsm-client"
+    )
+    assert "not an rpm package" in bash(sandbox, f"{query} /etc/passwd").stderr
+
+
+def test_dnf_swaps_packages_that_conflict(client: Sandbox) -> None:
+    install = bash(client, f"{download(SDK3)}; dnf install -y /tmp/p.rpm")
+    assert install.exit_code == 1
+    assert "conflicts with cloudhsm-cli" in install.stderr
+    assert bash(client, f"ls {HSM}").exit_code == 0
+    assert bash(client, "dnf swap -y -q cloudhsm-client /tmp/p.rpm").exit_code == 1
+    assert bash(client, "dnf swap -y -q cloudhsm-cli /tmp/p.rpm") == Outcome(0, "", "")
     assert bash(client, "rpm -q cloudhsm-cli").exit_code == 1
     assert bash(client, f"ls {HSM}").exit_code == 2
     assert bash(client, "/opt/cloudhsm/bin/configure -a 10.0.1.7").exit_code == 0
@@ -317,6 +411,11 @@ def _jq() -> Iterator[Callable[[str], Outcome]]:
     sandbox.destroy()
 
 
+def test_jq_takes_a_variable(sandbox: Sandbox) -> None:
+    filter_ = "jq -r --arg name 'a\"b' '.[$name]' <<< '{\"a\\\"b\": 1}'"
+    assert bash(sandbox, f"dnf install -y -q jq; {filter_}").stdout == "1\n"
+
+
 def test_jq_reads_nested_values(jq: Callable[[str], Outcome]) -> None:
     secret = json.dumps({"SecretString": json.dumps({"a": {"b": 'it\'s "q" é'}})})
     read = jq(f"jq -r .SecretString <<'END' | jq -r .a.b\n{secret}\nEND")
@@ -398,7 +497,16 @@ def test_the_cli_prints_the_response_of_the_hsm(client: Sandbox, admin: AdminApi
     assert (outcome.exit_code, output(outcome)) == (0, admin.responses["/data-plane"])
     [request] = admin.requests
     parameters = {"ip": "10.0.1.7", "ca": "the CA\n", "instance_id": client.instance_id}
-    assert request == ("/data-plane", {"operation": "user-list", "parameters": parameters})
+    sent = {"operation": "user-list", "parameters": parameters, "command": "user list"}
+    assert request == ("/data-plane", sent)
+
+
+def test_the_cli_fails_as_an_injected_fault_says(client: Sandbox, admin: AdminApiStub) -> None:
+    injected = {"data": "The HSM is busy.", "error_code": 0, "exit_code": 7}
+    admin.responses["/data-plane"] = {"injected": injected}
+    outcome = bash(client, f"{HSM} user list")
+    assert outcome.exit_code == 7
+    assert output(outcome) == {"error_code": 0, "data": "The HSM is busy."}
 
 
 LOGIN = "CLOUDHSM_ROLE=admin CLOUDHSM_PIN=admin:se:same"
@@ -408,6 +516,9 @@ LOGIN = "CLOUDHSM_ROLE=admin CLOUDHSM_PIN=admin:se:same"
     ("command", "operation", "parameters"),
     [
         (f"{HSM} cluster activate --password Secret123", "activate", {"password": "Secret123"}),
+        (f"{HSM} user list", "user-list", {}),
+        # With both variables, every command logs in (F3.23).
+        (f"{LOGIN} {HSM} user list", "user-list", {}),
         (
             f"{LOGIN} {HSM} user create --username kmsuser --role crypto-user --password Secret123",
             "user-create",
@@ -428,7 +539,7 @@ def test_each_command_sends_a_request_to_the_hsm(
     [(_, request)] = admin.requests
     assert request["operation"] == operation
     login = {"login_role": "admin", "username": "admin", "password": "se:same"}
-    expected = {**parameters, **(login if "CLOUDHSM_PIN" in command else {})}
+    expected = {**parameters, **(login if LOGIN in command else {})}
     assert {key: request["parameters"][key] for key in expected} == expected
     assert set(request["parameters"]) == {*expected, "ip", "ca", "instance_id"}
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from localaws.sandbox.sandbox import HERE, PATH, CannotIsolateError, Sandbox, why_not_isolated
+from localaws.services.ssm.interfaces import Outcome
 
 BASH = "#!/bin/bash\nset -euo pipefail\n"
 DIRECTORIES = (
@@ -96,7 +97,9 @@ def test_the_environment_is_that_of_the_ssm_agent(
     monkeypatch.setenv("PYTHONPATH", "/somewhere")
     sandbox.environment["AWS_ACCESS_KEY_ID"] = "the instance's"
     names = {line.partition("=")[0] for line in sandbox.run("env").stdout.splitlines()}
-    assert names <= {"AWS_SSM_INSTANCE_ID", "LANG", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+    # With the descriptor on which the fake sleep asks for virtual time.
+    expected = {"AWS_SSM_INSTANCE_ID", "LANG", "LOCALAWS_SLEEP", "PATH"}
+    assert names <= expected | {"PWD", "OLDPWD", "SHLVL", "_"}
 
 
 def test_the_sandbox_identifies_as_amazon_linux_2023(sandbox: Sandbox) -> None:
@@ -164,17 +167,37 @@ def test_a_command_that_is_not_installed_is_not_found(sandbox: Sandbox) -> None:
 
 
 def test_a_script_that_times_out_is_killed_with_its_children(sandbox: Sandbox) -> None:
-    endless = "sleep 1000"
+    endless = "tail -f /dev/null"
     start = time.monotonic()
     outcome = sandbox.run(BASH + f"echo begun; {endless} & {endless}", timeout=0.5)
     assert outcome.exit_code < 0
     assert outcome.stdout == "begun\n"
     assert time.monotonic() - start < 30
-    assert sandbox.run("ps -C sleep").exit_code == 1
+    assert sandbox.run("ps -C tail").exit_code == 1
+
+
+def test_a_script_sleeps_in_virtual_time(make_sandbox: Callable[..., Sandbox]) -> None:
+    slept: list[float] = []
+    sandbox = make_sandbox("i-3", sleep=slept.append)
+    outcome = sandbox.run(BASH + "sleep 2.5; echo begun; sleep 0; sleep 30 | cat; echo done")
+    assert outcome == Outcome(0, "begun\ndone\n", "")
+    assert slept == [1, 1, 0.5, *[1] * 30]
+
+
+def test_a_sleeping_script_can_be_killed(make_sandbox: Callable[..., Sandbox]) -> None:
+    def kill(seconds: float) -> None:
+        slept.append(seconds)
+        script.kill()
+        time.sleep(0.5)
+
+    slept: list[float] = []
+    script = make_sandbox("i-3", sleep=kill).start(BASH + "sleep 30; echo done")
+    assert script.wait(10).stdout == ""
+    assert slept == [1]
 
 
 def test_a_killed_script_does_not_continue(sandbox: Sandbox) -> None:
-    script = sandbox.start(BASH + "sleep 1000; echo on > /opt/note")
+    script = sandbox.start(BASH + "tail -f /dev/null; echo on > /opt/note")
     script.kill()
     assert script.wait(10).exit_code < 0
     script.kill()
@@ -182,7 +205,7 @@ def test_a_killed_script_does_not_continue(sandbox: Sandbox) -> None:
 
 
 def test_halting_kills_processes_and_retains_files(sandbox: Sandbox) -> None:
-    script = sandbox.start(BASH + "touch /opt/begun; sleep 1000")
+    script = sandbox.start(BASH + "touch /opt/begun; tail -f /dev/null")
     while sandbox.run("test -e /opt/begun").exit_code:
         pass
     sandbox.halt()
@@ -199,8 +222,8 @@ def test_destroying_removes_processes_and_files(temporary: Path) -> None:
 
 
 def test_destroying_ends_running_scripts(sandbox: Sandbox) -> None:
-    script = sandbox.start(BASH + "echo begun; sleep 1000")
-    while "sleep" not in sandbox.run("ps -e").stdout:
+    script = sandbox.start(BASH + "echo begun; tail -f /dev/null")
+    while "tail" not in sandbox.run("ps -e").stdout:
         pass
     sandbox.destroy()
     outcome = script.wait(10)

@@ -9,9 +9,10 @@ from localaws.core.api_error import ApiError
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.services.cloudhsmv2.interfaces import Subnet
-from localaws.services.cloudhsmv2.provider import CloudHsmProvider
+from localaws.services.cloudhsmv2.provider import KEY_STORE_ACTIONS, CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Timings
 from rehearsal import test_ca
+from tests.support.service_models import checked
 
 ACCOUNT = "123456789012"
 PASSWORD = "Initial123"
@@ -157,8 +158,9 @@ class CloudHsm:
     # --- Calls
 
     def call(self, action: str, **params: Any) -> dict[str, Any]:
-        """One API request."""
-        return self.provider.call(action, params)
+        """One API request, whose response must fit the service model."""
+        service = "kms" if action in KEY_STORE_ACTIONS else "cloudhsmv2"
+        return checked(service, action, self.provider.call(action, params))
 
     def wait(self, seconds: float) -> None:
         """Let virtual time pass."""

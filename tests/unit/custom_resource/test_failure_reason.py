@@ -39,17 +39,50 @@ def test_a_fail_states_cause_is_found_at_any_depth(levels: int) -> None:
     [
         (
             {"Status": "TIMED_OUT", "Error": "States.Timeout"},
-            "The workflow hsm-1-create-cluster did not end within its time limit.",
+            "The workflow hsm-1-create-cluster did not end within its time limit."
+            " Retry, in an update with a new pReconcile.",
         ),
-        ({"Status": "ABORTED"}, "The workflow hsm-1-create-cluster was stopped by an operator."),
+        (
+            {"Status": "ABORTED"},
+            "The workflow hsm-1-create-cluster was stopped by an operator."
+            " Retry, in an update with a new pReconcile.",
+        ),
         (
             {"Error": "States.Runtime"},
-            "The workflow hsm-1-create-cluster failed: States.Runtime.",
+            "The workflow hsm-1-create-cluster failed: States.Runtime."
+            " Retry, in an update with a new pReconcile.",
         ),
     ],
 )
 def test_an_execution_without_a_cause_gets_a_reason(end: dict[str, str], reason: str) -> None:
     assert failure_reason.of(failed("States.TaskFailed", description(**end))) == reason
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        ({"Status": "TIMED_OUT"}, "did not end within its time limit."),
+        (
+            {"Error": "Runtime.ExitError", "Cause": '{"errorMessage": "signal: killed"}'},
+            "failed: Runtime.ExitError (signal: killed).",
+        ),
+    ],
+)
+def test_a_lost_command_is_named_with_its_instance_and_cluster(
+    end: dict[str, str], reason: str
+) -> None:
+    request = {
+        "ClusterId": CLUSTER,
+        "InstanceId": "i-1",
+        "DocumentName": "hsm-rActivateClusterDocument-1X2Y",
+    }
+    for given in (request, json.dumps(request)):
+        failure = failed("States.TaskFailed", description(**end, Input=given))
+        assert failure_reason.of(failure) == (
+            f"The workflow hsm-1-create-cluster (ActivateCluster on i-1) {reason}"
+            f" Retry, in an update with a new pReconcile. [{CLUSTER}]"
+        )
+        assert failure_reason.created_id(failure) == CLUSTER
 
 
 def test_a_failure_without_a_cause_is_named() -> None:

@@ -66,6 +66,31 @@ def test_take_starts_the_lifecycle_of_the_request_type(
     assert responses.responses == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "seconds"),
+    [
+        ({}, {"TemplateVersion": "1.1.0"}, 12),
+        ({"TemplateVersion": "1.1.0"}, {}, 12),
+        ({"TemplateVersion": "1.1.0"}, {"TemplateVersion": "1.2.0"}, 12),
+        ({"TemplateVersion": "1.1.0"}, {"TemplateVersion": "1.1.0"}, 2),
+    ],
+)
+def test_take_waits_until_updated_state_machines_take_effect(
+    states: Executions,
+    responses: Endpoint,
+    slept: list[float],
+    old: dict[str, str],
+    new: dict[str, str],
+    seconds: int,
+) -> None:
+    # For a few seconds, executions may start with the previous definition (F6.47); 2 of the seconds
+    # are the pause before executions are listed again.
+    sent = request("Update", responses.url, ResourceProperties=new, OldResourceProperties=old)
+    take(sent, Context())
+    assert sum(slept) == seconds
+    assert len(states.started) == 1
+
+
 @pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "FAILED"])
 def test_take_ignores_a_repeated_delivery(
     states: Executions, responses: Endpoint, status: str

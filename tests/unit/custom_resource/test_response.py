@@ -57,6 +57,20 @@ def test_attributes_do_not_leak_into_the_next_response(responses: Endpoint) -> N
     assert responses.responses[1]["Data"] == {"Warnings": "none"}
 
 
+def test_a_success_has_the_template_s_version_as_an_attribute(responses: Endpoint) -> None:
+    given = outcome("Update", responses.url, Outcome=succeeded(State="ACTIVE"))
+    given["Request"]["ResourceProperties"]["TemplateVersion"] = "1.2.3"
+    respond(given, Context())
+    assert responses.response["Data"] == {"State": "ACTIVE", "TemplateVersion": "1.2.3"}
+
+
+def test_a_failed_rollback_has_the_version_that_it_rolled_back_to(responses: Endpoint) -> None:
+    given = outcome("Update", responses.url, Failure=failed("Sad", "Not this time."))
+    given["Request"]["ResourceProperties"]["TemplateVersion"] = "1.2.3"
+    respond({**given, "Fallback": {"TemplateVersion": "unknown"}}, Context())
+    assert responses.response["Data"]["TemplateVersion"] == "1.2.3"
+
+
 def test_a_failed_creation_has_the_id_of_what_it_left(responses: Endpoint) -> None:
     cause = description(Error="HsmsUnhealthy", Cause=f"hsm-abc is DEGRADED. [{CLUSTER}]")
     respond(outcome("Create", responses.url, Failure=failed("States.TaskFailed", cause)), Context())
@@ -82,9 +96,9 @@ def test_a_failed_update_has_the_given_physical_id(responses: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        ("TIMED_OUT", "The workflow hsm-1-handle-request did not end within its time limit."),
-        ("ABORTED", "The workflow hsm-1-handle-request was stopped by an operator."),
-        ("FAILED", "The workflow hsm-1-handle-request failed: no cause given."),
+        ("TIMED_OUT", "did not end within its time limit."),
+        ("ABORTED", "was stopped by an operator."),
+        ("FAILED", "failed: no cause given."),
     ],
 )
 def test_the_eventbridge_rule_responds_for_handle_request(
@@ -110,7 +124,9 @@ def test_the_eventbridge_rule_responds_for_handle_request(
     }
     respond(event, Context())
     assert responses.response["Status"] == "FAILED"
-    assert responses.response["Reason"] == reason
+    assert responses.response["Reason"] == (
+        f"The workflow hsm-1-handle-request {reason} Retry, in an update with a new pReconcile."
+    )
 
 
 def test_a_rejected_response_raises(responses: Endpoint) -> None:

@@ -29,11 +29,37 @@ from tests.support.response_endpoint import Endpoint
 from tests.templates.template import TEMPLATES
 
 
-def test_a_request_does_not_wait_if_nothing_is_running(
+def test_a_request_lists_executions_twice_if_nothing_is_running(
     responses: Endpoint, slept: list[float]
 ) -> None:
     take(request("Update", responses.url), Context())
-    assert slept == []
+    assert slept == [2]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_execution_that_is_listed_late_is_stopped(
+    states: Executions, responses: Endpoint, slept: list[float], known: bool
+) -> None:
+    # ListExecutions is eventually consistent (F6.37).
+    if known:
+        states.add(UPDATE, EARLIER)
+    late = states.add(ALIGN, "a-child", unlisted=2 if known else 1)
+    take(request("Update", responses.url), Context())
+    assert late.status == "ABORTED"
+    assert len(states.started) == 1
+    # Its worker goes on as well.
+    assert slept[-1] > 50
+
+
+def test_a_request_fails_if_executions_keep_being_listed_late(
+    states: Executions, responses: Endpoint, slept: list[float]
+) -> None:
+    for unlisted in range(8):
+        states.add(ALIGN, f"child-{unlisted}", unlisted=2 * unlisted)
+    take(request("Update", responses.url), Context())
+    assert states.started == []
+    assert "did not stop" in responses.response["Reason"]
+    assert sum(slept) < 170
 
 
 def test_all_executions_of_a_cancelled_update_are_stopped(
@@ -71,7 +97,8 @@ def test_superseding_fits_into_the_functions_timeout(
     responses: Endpoint,
     slept: list[float],
 ) -> None:
-    states.add(UPDATE, EARLIER, attempts_to_stop=29)
+    states.add(UPDATE, EARLIER, attempts_to_stop=16)
+    states.add(ALIGN, "a-child", unlisted=18)
     instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
     take(request("Update", responses.url), Context())
     assert len(states.started) == 1
@@ -131,19 +158,42 @@ def test_commands_of_another_stack_are_not_cancelled(
     assert commands.cancelled == []
 
 
-def test_no_command_is_cancelled_if_nothing_was_running(
-    commands: Commands, responses: Endpoint
+def _late_command() -> dict[str, Any]:
+    return {
+        "CommandId": "late",
+        "Status": "InProgress",
+        "Comment": f"{COMMENT}a-child",
+        "InstanceIds": [CLIENT],
+    }
+
+
+@pytest.mark.parametrize("kind", ["Update", "Delete"])
+def test_a_command_that_outlasted_its_workflow_is_cancelled(
+    commands: Commands, states: Executions, responses: Endpoint, slept: list[float], kind: str
 ) -> None:
-    commands.listed = [
-        {
-            "CommandId": "late",
-            "Status": "InProgress",
-            "Comment": f"{COMMENT}a-child",
-            "InstanceIds": [CLIENT],
-        }
-    ]
-    take(request("Update", responses.url), Context())
-    assert commands.cancelled == []
+    commands.listed = [_late_command()]
+    take(request(kind, responses.url), Context())
+    assert commands.cancelled == [("late", [CLIENT])]
+    assert slept == [2, 2]  # between two lists of executions, and for the command
+    assert len(states.started) == 1
+
+
+def test_a_request_waits_ten_seconds_at_most_for_a_command_to_end(
+    commands: Commands, states: Executions, responses: Endpoint, slept: list[float]
+) -> None:
+    commands.listed, commands.ends = [_late_command()], False
+    take(request("Delete", responses.url), Context())
+    assert commands.cancelled == [("late", [CLIENT])]
+    assert sum(slept[1:]) == 10
+    assert len(states.started) == 1
+
+
+def test_a_request_starts_although_commands_cannot_be_listed(
+    commands: Commands, states: Executions, responses: Endpoint
+) -> None:
+    commands.refusal = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListCommands")
+    take(request("Delete", responses.url), Context())
+    assert len(states.started) == 1
 
 
 def test_a_client_started_by_a_stopped_execution_is_stopped(
@@ -167,7 +217,7 @@ def test_a_client_started_by_an_earlier_execution_is_stopped(
     instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["running"]}
     take(request("Delete", responses.url), Context())
     assert instances.stopped == [CLIENT]
-    assert slept == []
+    assert slept == [2]
 
 
 def test_a_request_starts_although_the_client_cannot_be_stopped(

@@ -302,13 +302,32 @@ def test_initialize_cluster_is_requested_once(account: Account) -> None:
 
 def test_initialize_cluster_quotes_the_refusal_of_aws(account: Account) -> None:
     cluster_id = ready(account)
-    supply(account, cluster_id, certificate=account.ca.pem)
+    supply(account, cluster_id)
+    account.faults.inject(
+        {
+            "operation": "InitializeCluster",
+            "code": "CloudHsmInvalidRequestException",
+            "message": "?",
+        }
+    )
     with pytest.raises(RefusedError) as error:
         account.run(certificates.initialize_cluster, **of(cluster_id))
     assert str(error.value) == (
-        "InitializeCluster: CloudHsmInvalidRequestException: SignedCert does"
-        f" not have the public key of the cluster's CSR. [{cluster_id}]"
+        f"InitializeCluster: CloudHsmInvalidRequestException: ? [{cluster_id}]"
     )
+
+
+def test_initialize_cluster_sends_no_private_key(account: Account) -> None:
+    cluster_id = ready(account)
+    supply(account, cluster_id)
+    account.put(names(cluster_id).ca_certificate, account.ca.pem + account.ca.key_pem)
+    with pytest.raises(CertificateError, match="customer-ca-cert contains a PRIVATE KEY"):
+        account.run(certificates.initialize_cluster, **of(cluster_id))
+    assert account.changes == []
+    account.put(names(cluster_id).ca_certificate, f"\n{account.ca.pem}\n")
+    account.run(certificates.initialize_cluster, **of(cluster_id))
+    account.wait(TIMINGS.initialize)
+    assert account.cluster(cluster_id)["State"] == "INITIALIZED"
 
 
 def test_initialize_cluster_is_retried_when_throttled(account: Account) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -49,8 +50,16 @@ def marks(account: Account, instance_id: str) -> dict[str, str]:
 
 def described(account: Account, instance_id: str) -> str:
     result = account.run(client.describe_client, **of(instance_id))
-    assert result.keys() == {"State"}
+    assert result.keys() == {"State", "Reason", "LaunchTime"}
     return str(result["State"])
+
+
+def test_describe_client_returns_the_reason_of_the_state(account: Account, instance: str) -> None:
+    result = account.run(client.describe_client, **of(instance))
+    assert result["Reason"] == "EC2 gives no reason"
+    account.ec2.stop_instances(InstanceIds=[instance])
+    result = account.run(client.describe_client, **of(instance))
+    assert result["Reason"] == "Client.UserInitiatedShutdown: User initiated shutdown"
 
 
 def test_describe_client_returns_the_instance_state(account: Account, instance: str) -> None:
@@ -172,6 +181,7 @@ class RunCommand:
         self.clock = clock
         self.faults = Faults()
         self.instances = dict.fromkeys(instance_ids, clock.now())
+        self.runs: dict[str, tuple[float, float]] = {}
         self.model = provider.SsmProvider(
             clock,
             self,
@@ -190,6 +200,9 @@ class RunCommand:
 
     def launched_at(self, instance_id: str) -> float | None:
         return self.instances[instance_id]
+
+    def last_run(self, instance_id: str) -> tuple[float, float] | None:
+        return self.runs.get(instance_id)
 
     def sandbox(self, instance_id: str) -> Any:
         return self
@@ -269,23 +282,43 @@ def test_describe_agent_returns_absent_until_it_registers(
     account: Account, run_command: RunCommand
 ) -> None:
     run_command.instances[UNKNOWN] = run_command.clock.now()
-    result = account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))
+    result = agent(account, UNKNOWN, launched=run_command.clock.now())
     assert result == {"PingStatus": "Absent", "Attempts": 1}
+    launched = run_command.clock.now()
     run_command.clock.sleep(TIMINGS.ssm_online)
-    result = account.run(client.describe_agent, **of(UNKNOWN, Attempts=1))
+    result = agent(account, UNKNOWN, launched=launched, attempts=1)
     assert result == {"PingStatus": "Online", "Attempts": 2}
+
+
+def agent(account: Account, instance: str, *, launched: float = 0, attempts: int = 0) -> Json:
+    moment = datetime.fromtimestamp(launched, UTC).isoformat()
+    return account.run(client.describe_agent, **of(instance, Attempts=attempts, LaunchTime=moment))
+
+
+def test_describe_agent_does_not_trust_a_ping_from_before_the_last_start(
+    account: Account, run_command: RunCommand, instance: str
+) -> None:
+    launched = run_command.instances[instance]
+    run_command.clock.sleep(60)
+    run_command.runs[instance] = launched, run_command.clock.now()
+    run_command.clock.sleep(60)
+    started = run_command.instances[instance] = run_command.clock.now()
+    run_command.clock.sleep(TIMINGS.ssm_online - 1)
+    assert agent(account, instance, launched=started)["PingStatus"] == "Stale"
+    run_command.clock.sleep(1)
+    assert agent(account, instance, launched=started)["PingStatus"] == "Online"
 
 
 def test_describe_agent_returns_a_lost_connection(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.faults.inject({"agent": "offline", "instance": instance})
-    result = account.run(client.describe_agent, **of(instance, Attempts=7))
+    result = agent(account, instance, attempts=7)
     assert result == {"PingStatus": "ConnectionLost", "Attempts": 8}
 
 
 def test_describe_agent_ignores_other_instances(account: Account, run_command: RunCommand) -> None:
-    assert account.run(client.describe_agent, **of(UNKNOWN, Attempts=0))["PingStatus"] == "Absent"
+    assert agent(account, UNKNOWN)["PingStatus"] == "Absent"
 
 
 def test_describe_agent_is_retried_when_throttled(
@@ -295,7 +328,7 @@ def test_describe_agent_is_retried_when_throttled(
         {"operation": "DescribeInstanceInformation", "code": "ThrottlingException"}
     )
     with pytest.raises(TransientError, match=rf"\[{CLUSTER}\]$"):
-        account.run(client.describe_agent, **of(instance, Attempts=0))
+        agent(account, instance)
 
 
 # ---- send_command
@@ -491,11 +524,41 @@ def test_describe_command_returns_the_end_of_the_output(
     assert len(result["Message"]) <= 600
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (1, "CommandFailed"),
+        (3, "LoginRefused"),
+        (4, "LoginFailed"),
+        (5, "CommandFailed"),
+        (137, "CommandInterrupted"),
+    ],
+)
+def test_describe_command_names_the_error(
+    account: Account, run_command: RunCommand, instance: str, code: int, error: str
+) -> None:
+    assert ended(account, run_command, instance, exit=code)["Error"] == error
+
+
 def test_describe_command_returns_short_output_whole(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     result = ended(account, run_command, instance, exit=1, stderr="Is the password right?\n")
     assert result["Message"].startswith("Is the password right?")
+    assert result["Summary"] == f"job on {instance} ended with status Failed: {result['Message']}"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["pClientInstanceId: cloudhsm-cli is not installed.", "Secret /a/b-1: it has no password."],
+)
+def test_describe_command_returns_a_sentence_about_a_parameter_or_secret_alone(
+    account: Account, run_command: RunCommand, instance: str, sentence: str
+) -> None:
+    said = f"cloud-init status: exit code 1.\n{sentence}\n"
+    result = ended(account, run_command, instance, exit=1, stderr=said)
+    assert result["Summary"].endswith(f"job: {sentence}")
+    assert instance not in result["Summary"]
 
 
 def test_describe_command_returns_the_status_without_output(
@@ -505,7 +568,7 @@ def test_describe_command_returns_the_status_without_output(
     command_id = sent(account, instance)
     run_command.clock.sleep(60)
     result = outcome(account, instance, command_id)
-    assert result["Status"] == "TimedOut"
+    assert (result["Status"], result["Error"]) == ("TimedOut", "CommandInterrupted")
     assert result["Message"]
 
 

@@ -234,6 +234,7 @@ def test_describe_cluster_returns_what_state_machines_read(account: Account) -> 
         "StateMessage": "AWS gives no reason",
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "",
+        "ClusterCertificate": "",
         "Attempts": 1,
         "NotListed": 0,
     }
@@ -263,6 +264,9 @@ def test_describe_cluster_returns_addresses_of_active_hsms_only(account: Account
     account.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[2])
     described = account.run(cluster_steps.describe_cluster, ClusterId=cluster_id)
     assert described["HsmIpAddresses"] == " ".join(addresses)
+    certificate = account.cluster(cluster_id)["Certificates"]["ClusterCertificate"]
+    assert len(described["ClusterCertificate"]) > 500
+    assert described["ClusterCertificate"] in certificate.replace("\n", "")
 
 
 def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account) -> None:
@@ -273,6 +277,7 @@ def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account
         "StateMessage": "AWS gives no reason",
         "HsmType": "none",
         "HsmIpAddresses": "",
+        "ClusterCertificate": "",
         "Attempts": 1,
         "NotListed": 5,
     }

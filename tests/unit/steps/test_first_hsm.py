@@ -9,7 +9,6 @@ from hsm_lifecycle.errors import (
     ClusterNotFoundError,
     HsmNotCreatedError,
     NotOwnedError,
-    RefusedError,
     TransientError,
 )
 from hsm_lifecycle.steps import first_hsm
@@ -105,6 +104,17 @@ def test_create_first_hsm_fails_when_no_zone_has_capacity(account: Account) -> N
         f" [{cluster_id}]"
     )
     assert account.listed(cluster_id) == []
+
+
+def test_create_first_hsm_is_retried_if_aws_gives_no_reason_in_a_zone(account: Account) -> None:
+    # It may be about the zone, so the others are tried first.
+    cluster_id = account.uninitialized()
+    unexplained = {"operation": "CreateHsm", "code": "CloudHsmServiceException"}
+    account.faults.inject([unexplained, {**NO_CAPACITY, "times": 2}])
+    with pytest.raises(TransientError, match="No working HSM in us-east-1a, us-east-1b, us-eas"):
+        create(account, cluster_id)
+    account.faults.inject(unexplained)
+    assert create(account, cluster_id)["Tried"] == [ZONES[0], ZONES[1]]
 
 
 def test_create_first_hsm_fails_when_all_zones_were_tried(account: Account) -> None:
@@ -308,7 +318,7 @@ def test_delete_first_hsm_refuses_another_stacks_cluster(account: Account) -> No
 def test_delete_first_hsm_quotes_the_refusal_of_aws(account: Account) -> None:
     cluster_id = degraded_first(account)
     account.faults.inject({"operation": "DeleteHsm", "code": "CloudHsmServiceException"})
-    with pytest.raises(RefusedError, match=rf"DeleteHsm: CloudHsmService.*\[{cluster_id}\]$"):
+    with pytest.raises(TransientError, match=rf"DeleteHsm: CloudHsmService.*\[{cluster_id}\]$"):
         delete(account, cluster_id)
 
 

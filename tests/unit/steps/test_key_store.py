@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import re
+import time
 
 import botocore.session
 import pytest
 
+from hsm_lifecycle import pki
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotFoundError,
     ParameterError,
     RefusedError,
-    SecretNotFoundError,
     TransientError,
 )
 from hsm_lifecycle.steps import key_store
+from rehearsal.test_ca import make_ca
 from tests.support.account import (
     OTHER_STACK_ID,
     STACK_ID,
@@ -85,7 +87,11 @@ def checked(account: Account, cluster_id: str, key_store_id: str = "") -> Json:
 
 def test_check_cluster_returns_the_addresses_of_the_hsms(account: Account, cluster: str) -> None:
     addresses = sorted(hsm["EniIp"] for hsm in account.listed(cluster))
-    assert checked(account, cluster) == {"IpAddresses": " ".join(addresses)}
+    certificate = account.cluster(cluster)["Certificates"]["ClusterCertificate"]
+    assert checked(account, cluster) == {
+        "IpAddresses": " ".join(addresses),
+        "ClusterCertificate": pki.body(certificate),
+    }
     assert account.changes == []
 
 
@@ -151,17 +157,35 @@ def test_check_cluster_ignores_key_stores_on_other_clusters(account: Account, cl
 
 def test_check_cluster_needs_the_ca_certificate(account: Account, cluster: str) -> None:
     account.secrets.delete_secret(SecretId=CA_SECRET, ForceDeleteWithoutRecovery=True)
-    with pytest.raises(SecretNotFoundError, match=CA_SECRET):
+    with pytest.raises(ParameterError, match=f"pCloudHsmCustCaCertSecretName: .* {CA_SECRET} does"):
         checked(account, cluster)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (make_ca(time.time()).pem, "does not contain the CA of the cluster's certificate"),
+        ("junk", "is not a PEM certificate"),
+        (make_ca(time.time()).key_pem, "contains a PRIVATE KEY"),
+    ],
+)
+def test_check_cluster_refuses_anything_but_the_clusters_ca(
+    account: Account, cluster: str, text: str, message: str
+) -> None:
+    account.put(CA_SECRET, text)
+    with pytest.raises(ParameterError) as failure:
+        checked(account, cluster)
+    expected = f"CheckCluster: pCloudHsmCustCaCertSecretName: the secret {CA_SECRET} {message}"
+    assert str(failure.value).startswith(expected)
+    assert account.changes == []
 
 
 def test_check_cluster_refuses_certificates_too_long_for_kms(
     account: Account, cluster: str
 ) -> None:
-    account.put(CA_SECRET, "x" * 5000)
-    assert checked(account, cluster)
-    account.put(CA_SECRET, "x" * 5001)
-    with pytest.raises(ParameterError, match=r"pCloudHsmCustCaCertSecretName: .* 5001 characters"):
+    ca = account.anchors[cluster]
+    account.put(CA_SECRET, ca * (5000 // len(ca) + 1))
+    with pytest.raises(ParameterError, match=r"pCloudHsmCustCaCertSecretName: .* 5\d\d\d char"):
         checked(account, cluster)
 
 

@@ -126,6 +126,15 @@ def test_create_password_is_retried_while_the_secret_is_being_deleted(account: A
         password_created(account, instance)
 
 
+def test_create_password_is_retried_while_a_deleted_secret_lingers(account: Account) -> None:
+    instance, _ = make_instance(account)
+    # Secrets Manager deletes asynchronously, and describes the secret no longer (F6.44).
+    account.faults.inject({"operation": "CreateSecret", "code": "InvalidRequestException"})
+    with pytest.raises(TransientError, match=f"{PASSWORD_SECRET} is still being deleted"):
+        password_created(account, instance)
+    password_created(account, instance)
+
+
 def test_create_password_refuses_a_client_without_profile(account: Account) -> None:
     instance, _ = make_instance(account, profile=False)
     with pytest.raises(ParameterError, match=f"pClientInstanceId: {instance} has no instance pr"):

@@ -56,7 +56,22 @@ def test_admit_client_allows_the_ports_of_hsms_only(account: Account) -> None:
     assert account.run(network.admit_client, **of(cluster_id, ours)) == {}
     assert rules(account, theirs) == {theirs: "", ours: "hsm-lifecycle client"}
     assert egress_targets(account, ours) == [theirs]
-    assert account.changes == ["AuthorizeSecurityGroupIngress", "AuthorizeSecurityGroupEgress"]
+    assert account.changes == [
+        "CreateTags",
+        "AuthorizeSecurityGroupIngress",
+        "AuthorizeSecurityGroupEgress",
+    ]
+
+
+def test_admit_client_tags_the_clusters_group_once(account: Account) -> None:
+    cluster_id, ours = account.uninitialized(), account.group("client")
+    theirs = group_of(account, cluster_id)
+    account.run(network.admit_client, **of(cluster_id, ours))
+    assert "CreateTags" in account.changes
+    account.run(network.admit_client, **of(cluster_id, ours))
+    assert "CreateTags" not in account.changes
+    group = account.ec2.describe_security_groups(GroupIds=[theirs])["SecurityGroups"][0]
+    assert group["Tags"] == [{"Key": "hsm-lifecycle:stack-id", "Value": STACK_ID}]
 
 
 def test_admit_client_is_idempotent(account: Account) -> None:

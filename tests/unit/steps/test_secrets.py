@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from hsm_lifecycle import secret_store
+from hsm_lifecycle import aws, secret_store
 from hsm_lifecycle.errors import (
+    CertificateError,
     ClusterNotFoundError,
     NotOwnedError,
     ParameterError,
@@ -16,6 +19,7 @@ from hsm_lifecycle.errors import (
     TransientError,
 )
 from hsm_lifecycle.steps import secrets
+from rehearsal.test_ca import make_ca
 from tests.support.account import OTHER_STACK_ID, STACK_ID, SYSTEM, Account, Json
 from tests.support.step_events import UNKNOWN
 
@@ -151,6 +155,15 @@ def test_the_admin_password_is_not_returned_or_logged(
     assert login["password"] not in f"{result} {caplog.text}"
 
 
+def test_create_secrets_is_retried_while_a_deleted_secret_lingers(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    account.faults.inject({"operation": "CreateSecret", "code": "InvalidRequestException"})
+    with pytest.raises(TransientError, match=r"initial-crypto-officer-password is still being del"):
+        account.run(secrets.create_secrets, **of(cluster_id))
+    account.run(secrets.create_secrets, **of(cluster_id))
+    assert account.secret_names() == all_names(cluster_id)
+
+
 def test_create_secrets_refuses_another_stacks_cluster(account: Account) -> None:
     cluster_id = account.uninitialized(OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
@@ -165,19 +178,33 @@ def test_create_secrets_refuses_a_missing_cluster(account: Account) -> None:
 
 # ---- check_backup_secrets, adopt_secrets
 
-BACKUP_SECRETS = {"CaCertificate": "/old/ca", "Password": "/old/password"}
+OLD_LOGIN = json.dumps({"username": "admin", "password": "Old0Password"})
+NEW_LOGIN = json.dumps({"username": "admin", "password": "New0Password"})
+OLD_CA = make_ca(time.time()).pem
+
+
+def backup_secrets(moment: datetime | None = None) -> Json:
+    return {
+        "CaCertificate": "/old/ca",
+        "Password": "/old/password",
+        "BackupTime": (moment or datetime.now(UTC)).isoformat(),
+    }
 
 
 def old_secrets(
-    account: Account, ca: str | None = "old ca", password: str | None = "old one"
+    account: Account, ca: str | None = OLD_CA, password: str | None = OLD_LOGIN
 ) -> None:
     account.put("/old/ca", ca)
     account.put("/old/password", password)
 
 
+def check_backup(account: Account) -> Json:
+    return account.run(secrets.check_backup_secrets, BackupSecrets=backup_secrets())
+
+
 def test_check_backup_secrets_accepts_secrets_with_values(account: Account) -> None:
     old_secrets(account)
-    assert account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS) == {}
+    assert check_backup(account) == {}
     assert account.changes == []
 
 
@@ -193,36 +220,144 @@ def test_check_backup_secrets_names_the_parameter_of_a_missing_secret(
 ) -> None:
     old_secrets(account)
     account.secrets.delete_secret(SecretId=missing, ForceDeleteWithoutRecovery=True)
-    with pytest.raises(ParameterError, match=f"{parameter}: .* the secret {name} does not exist"):
-        account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+    with pytest.raises(ParameterError, match=f"{parameter}: .* secret {name} does not exist"):
+        check_backup(account)
 
 
 def test_check_backup_secrets_refuses_an_empty_secret(account: Account) -> None:
     old_secrets(account, ca=None)
     with pytest.raises(ParameterError, match=r"pBackupCaCertSecretName: .* has no text value"):
-        account.run(secrets.check_backup_secrets, BackupSecrets=BACKUP_SECRETS)
+        check_backup(account)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("junk", "is not JSON"),
+        ('["admin"]', "is not a JSON object"),
+        ('{"password": "Old0Password"}', "has no username"),
+        ('{"username": "admin"}', "has no password"),
+        ('{"username": "admin", "password": 12345678}', "has no password"),
+        ('{"username": "admin", "password": "Old0:Password"}', "has a password with a colon"),
+        ('{"username": "admin", "password": "short"}', "not of 8 to 32 characters"),
+    ],
+)
+def test_check_backup_secrets_refuses_a_password_secret_without_a_login(
+    account: Account, text: str, message: str
+) -> None:
+    old_secrets(account, password=text)
+    with pytest.raises(ParameterError) as failure:
+        check_backup(account)
+    said = str(failure.value)
+    assert "pBackupAdminPasswordSecretName: the secret /old/password " in said
+    assert message in said
+    assert not {"junk", "Old0", "12345678", "short"} & set(re.findall(r"\w+", said))
+
+
+def test_check_backup_secrets_refuses_anything_but_certificates(account: Account) -> None:
+    for text, message in (
+        ("junk", "is not a PEM certificate"),
+        (OLD_CA + make_ca(time.time()).key_pem, "contains a PRIVATE KEY"),
+    ):
+        old_secrets(account, ca=text)
+        expected = f"pBackupCaCertSecretName: the secret /old/ca {message}"
+        with pytest.raises(ParameterError, match=expected):
+            check_backup(account)
+
+
+def restored(account: Account, **more: Any) -> tuple[str, Json]:
+    """A restored cluster, whose CA is in the backup's secret, and the step's event."""
+    cluster_id = account.restored(**more)
+    old_secrets(account, ca=account.anchors[cluster_id])
+    return cluster_id, of(cluster_id, BackupSecrets=backup_secrets())
 
 
 def test_adopt_secrets_copies_the_backups_secrets(account: Account) -> None:
-    old_secrets(account)
-    cluster_id = account.restored()
-    event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
+    cluster_id, event = restored(account)
+    account.put("/old/ca", f"\n{account.anchors[cluster_id]}\n")
     assert account.run(secrets.adopt_secrets, **event) == {}
     names = secret_store.names(SYSTEM, cluster_id)
-    assert account.text(names.ca_certificate) == "old ca"
-    assert account.text(names.password) == "old one"
+    assert account.text(names.ca_certificate) == account.anchors[cluster_id]
+    assert account.text(names.password) == OLD_LOGIN
     assert tags_of(account, names.password) == {
         "hsm-lifecycle:stack-id": STACK_ID,
         "hsm-lifecycle:cluster-id": cluster_id,
     }
-    assert account.text("/old/ca") == "old ca"
+
+
+def test_adopt_secrets_refuses_the_ca_of_another_cluster(account: Account) -> None:
+    cluster_id, event = restored(account)
+    account.put("/old/ca", OLD_CA)
+    with pytest.raises(ParameterError) as failure:
+        account.run(secrets.adopt_secrets, **event)
+    assert str(failure.value).startswith(
+        "AdoptSecrets: pBackupCaCertSecretName: the secret /old/ca does not contain the CA"
+    )
+    assert str(failure.value).endswith(f"[{cluster_id}]")
+    assert account.changes == []
+
+
+def test_adopt_secrets_takes_the_password_of_the_backups_time(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_id, event = restored(account)
+    account.put("/old/password", NEW_LOGIN)
+    account.put("/old/password", json.dumps({"username": "admin", "password": "Third0Password"}))
+    backup_time = datetime(2026, 1, 2, tzinfo=UTC)
+    dates = {OLD_LOGIN: backup_time - timedelta(days=1), NEW_LOGIN: backup_time - timedelta(1, 60)}
+    date_versions(account, monkeypatch, dates, later=backup_time + timedelta(seconds=1))
+    event["BackupSecrets"] = backup_secrets(backup_time)
+    account.run(secrets.adopt_secrets, **event)
+    assert account.text(secret_store.names(SYSTEM, cluster_id).password) == OLD_LOGIN
+
+
+def test_adopt_secrets_takes_the_current_password_of_a_younger_secret(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_id, event = restored(account)
+    account.put("/old/password", NEW_LOGIN)
+    event["BackupSecrets"] = backup_secrets(datetime(2020, 1, 1, tzinfo=UTC))
+    account.run(secrets.adopt_secrets, **event)
+    assert account.text(secret_store.names(SYSTEM, cluster_id).password) == NEW_LOGIN
+
+
+def test_adopt_secrets_takes_the_current_password_of_a_secret_named_by_the_operator(
+    account: Account,
+) -> None:
+    cluster_id, event = restored(account)
+    account.put("/old/password", NEW_LOGIN)
+    event["BackupSecrets"] = {**backup_secrets(), "BackupTime": ""}
+    account.run(secrets.adopt_secrets, **event)
+    assert account.text(secret_store.names(SYSTEM, cluster_id).password) == NEW_LOGIN
+
+
+def date_versions(
+    account: Account, monkeypatch: pytest.MonkeyPatch, dates: dict[str, datetime], later: datetime
+) -> None:
+    """Let the versions with these values have these dates, and all others a later one."""
+    listed = account.secrets.list_secret_version_ids(
+        SecretId="/old/password", IncludeDeprecated=True
+    )["Versions"]
+    for version in listed:
+        value = account.secrets.get_secret_value(
+            SecretId="/old/password", VersionId=version["VersionId"]
+        )["SecretString"]
+        version["CreatedDate"] = dates.get(value, later)
+
+    def page(**request: Any) -> Json:
+        assert request.pop("SecretId") == "/old/password"
+        assert request.pop("IncludeDeprecated")
+        if request:
+            assert request == {"NextToken": "more"}
+            return {"Versions": listed[1:]}
+        return {"Versions": listed[:1], "NextToken": "more"}
+
+    monkeypatch.setattr(aws.client("secretsmanager"), "list_secret_version_ids", page)
 
 
 def test_adopt_secrets_is_idempotent(account: Account) -> None:
-    old_secrets(account)
-    cluster_id = account.restored()
+    cluster_id, event = restored(account)
     names = secret_store.names(SYSTEM, cluster_id)
-    event = of(cluster_id, BackupSecrets=BACKUP_SECRETS)
     account.faults.inject(
         {"operation": "CreateSecret", "code": "ConnectionLost", "when": "after", "skip": 1}
     )
@@ -231,21 +366,21 @@ def test_adopt_secrets_is_idempotent(account: Account) -> None:
     account.put(names.password, "changed since")
     account.run(secrets.adopt_secrets, **event)
     assert account.text(names.password) == "changed since"
-    assert account.text(names.ca_certificate) == "old ca"
+    assert account.text(names.ca_certificate) == account.anchors[cluster_id]
 
 
 def test_adopt_secrets_refuses_another_stacks_cluster(account: Account) -> None:
-    old_secrets(account)
-    cluster_id = account.restored(stack_id=OTHER_STACK_ID)
+    _, event = restored(account, stack_id=OTHER_STACK_ID)
     with pytest.raises(NotOwnedError):
-        account.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+        account.run(secrets.adopt_secrets, **event)
     assert account.secret_names() == ["/old/ca", "/old/password"]
 
 
 def test_adopt_secrets_names_a_missing_secret(account: Account) -> None:
-    cluster_id = account.restored()
-    with pytest.raises(SecretNotFoundError, match=rf"/old/ca does not exist.*\[{cluster_id}\]$"):
-        account.run(secrets.adopt_secrets, **of(cluster_id, BackupSecrets=BACKUP_SECRETS))
+    cluster_id, event = restored(account)
+    account.secrets.delete_secret(SecretId="/old/ca", ForceDeleteWithoutRecovery=True)
+    with pytest.raises(ParameterError, match=rf"/old/ca does not exist.*\[{cluster_id}\]$"):
+        account.run(secrets.adopt_secrets, **event)
 
 
 # ---- check_secrets
@@ -253,15 +388,38 @@ def test_adopt_secrets_names_a_missing_secret(account: Account) -> None:
 
 def create_lasting(account: Account, cluster_id: str) -> secret_store.Names:
     names = secret_store.names(SYSTEM, cluster_id)
-    account.put(names.ca_certificate, "ca")
+    account.put(names.ca_certificate, account.anchors.get(cluster_id, OLD_CA))
     account.put(names.password, "password")
     return names
 
 
 def test_check_secrets_needs_only_the_ca_certificate_and_the_password(account: Account) -> None:
-    create_lasting(account, UNKNOWN)
-    assert account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM) == {}
+    cluster_id = account.restored()
+    create_lasting(account, cluster_id)
+    assert account.run(secrets.check_secrets, ClusterId=cluster_id, System=SYSTEM) == {}
     assert account.changes == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (OLD_CA, "does not contain the CA of the cluster's certificate"),
+        ("junk", "is not a PEM certificate"),
+        (make_ca(time.time()).key_pem, "contains a PRIVATE KEY"),
+    ],
+)
+def test_check_secrets_refuses_anything_but_the_clusters_ca(
+    account: Account, text: str, message: str
+) -> None:
+    cluster_id = account.restored()
+    name = create_lasting(account, cluster_id).ca_certificate
+    account.put(name, text)
+    with pytest.raises(CertificateError) as failure:
+        account.run(secrets.check_secrets, ClusterId=cluster_id, System=SYSTEM)
+    said = str(failure.value)
+    assert said.startswith(f"CheckSecrets: The secret {name} {message}")
+    assert said.endswith(f"[{cluster_id}]")
+    assert len(f"CertificateError: {said}") <= 240
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from localaws.core.api_error import ApiError
+from localaws.services.cloudhsmv2.settings import Assumptions
 from rehearsal import test_ca
 from rehearsal.test_ca import AS_CA, Ca, make_ca, sign
 from tests.localaws.services.cloudhsm import PASSWORD, START, CloudHsm
@@ -97,6 +98,8 @@ def test_the_csr_is_self_signed_and_named_after_the_hsm(
     names = request.subject.rfc4514_string()
     assert f"HSM:{cloudhsm.hsms(cluster_id)[0]['HsmId']}:PARTN:1" in names
     assert "for FIPS mode" in names
+    assert ["LS2" in rdn.rfc4514_string() for rdn in request.subject.rdns].count(True) == 1
+    assert {len(rdn) for rdn in request.subject.rdns} == {1, 2}
 
 
 def test_aws_and_the_manufacturer_certify_the_hsm(
@@ -247,9 +250,23 @@ def test_the_extensions_of_a_ca_must_allow_it_to_sign(initialize: Initialize, cs
         rejected(initialize, sign(ca, csr, START), ca.pem, words)
 
 
-def test_a_ca_without_extensions_is_accepted(initialize: Initialize, csr: str) -> None:
-    ca = make_ca(START, extensions=())
-    initialize(sign(ca, csr, START), ca.pem)
+# F2.13.
+NOT_RFC5280: dict[str, tuple[x509.ExtensionType, ...]] = {
+    "no basicConstraints": (),
+    "no subjectKeyIdentifier": (AS_CA, key_usage(key_cert_sign=True)),
+}
+
+
+def test_a_ca_must_conform_to_rfc_5280(initialize: Initialize, csr: str) -> None:
+    for words, extensions in NOT_RFC5280.items():
+        ca = make_ca(START, extensions=extensions, key_identifiers=False)
+        rejected(initialize, sign(ca, csr, START), ca.pem, words)
+
+
+def test_under_the_kinder_reading_a_ca_needs_no_extensions() -> None:
+    cloudhsm = CloudHsm(assumptions=Assumptions(trust_anchor_rfc5280=False))
+    for extensions in NOT_RFC5280.values():
+        accepted(cloudhsm, make_ca(START, extensions=extensions, key_identifiers=False))
 
 
 def chain(length: int) -> list[Ca]:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2.settings import Quotas
+from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
 from tests.localaws.services.cloudhsm import PASSWORD, ZONES, CloudHsm
 
 
@@ -65,6 +65,21 @@ def test_a_client_does_not_trust_an_uninitialized_cluster(cloudhsm: CloudHsm) ->
     with pytest.raises(ApiError, match="not initialized") as error:
         cloudhsm.client(cluster_id, "user-list")
     assert error.value.code == "TlsError"
+
+
+def test_a_command_that_needs_no_login_logs_in_with_given_credentials() -> None:
+    # F3.23 is open; the second reading ignores the credentials.
+    for logs_in in (True, False):
+        cloudhsm = CloudHsm(assumptions=Assumptions(every_command_logs_in=logs_in))
+        cluster_id = cloudhsm.active(ZONES[1])
+        assert cloudhsm.as_admin(cluster_id, "user-list")["users"]
+        for operation in ("user-list", "hsm-info"):
+            if logs_in:
+                rejected(cloudhsm, cluster_id, operation, "Login failed", password="Wrong123")
+            else:
+                assert cloudhsm.as_admin(cluster_id, operation, password="Wrong123")
+        events = [event["event"] for event in cloudhsm.event_log.events()]
+        assert events.count("LoginRefused") == (2 if logs_in else 0)
 
 
 def test_an_unknown_command_is_rejected(cloudhsm: CloudHsm, cluster_id: str) -> None:
@@ -347,6 +362,14 @@ def test_a_locked_admin_cannot_log_in_with_the_right_password(
     for _ in range(5):
         rejected(cloudhsm, cluster_id, "user-create", "Login failed", password="wrong", **target)
     rejected(cloudhsm, cluster_id, "user-create", "Login failed", **target)
+
+
+def test_the_list_of_quorum_tokens_takes_one_login(cloudhsm: CloudHsm, cluster_id: str) -> None:
+    assert cloudhsm.as_admin(cluster_id, "quorum-token-list") == {"tokens": []}
+    with pytest.raises(ApiError) as error:
+        cloudhsm.as_admin(cluster_id, "quorum-token-list", password="Wrong0Password")
+    assert error.value.code == "LoginFailed"
+    assert cloudhsm.events(cluster_id)[-2:] == ["Login", "LoginRefused"]
 
 
 def test_a_successful_login_resets_the_failed_logins(cloudhsm: CloudHsm, cluster_id: str) -> None:

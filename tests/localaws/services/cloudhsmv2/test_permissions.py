@@ -10,9 +10,10 @@ GROUP = {
     "ec2:AuthorizeSecurityGroupIngress",
     "ec2:CreateSecurityGroup",
     "ec2:DescribeSecurityGroups",
+    "ec2:DescribeVpcs",
     "ec2:RevokeSecurityGroupEgress",
 }
-# F5.2, F4.26, F5.6.
+# F5.2, F4.26, F5.6, F5.10.
 TO_CREATE_CLUSTER = {
     *GROUP,
     "cloudhsm:TagResource",
@@ -23,9 +24,11 @@ TO_CREATE_HSM = {
     *GROUP,
     "ec2:CreateNetworkInterface",
     "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaceAttribute",
     "ec2:DescribeNetworkInterfaces",
     "ec2:DescribeSubnets",
 }
+TO_DELETE_HSM = {"ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaceAttribute"}
 TO_DELETE_CLUSTER = {"ec2:DeleteNetworkInterface", "ec2:DeleteSecurityGroup"}
 TAGS = [{"Key": "stack", "Value": "one"}]
 
@@ -46,7 +49,7 @@ def test_each_operation_checks_the_permissions_in_the_reference(cloudhsm: CloudH
     cloudhsm.wait(cloudhsm.timings.initialize)
     assert checked(cloudhsm) == set()
     cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=cloudhsm.hsms(cluster_id)[0]["HsmId"])
-    assert checked(cloudhsm) == {"ec2:DeleteNetworkInterface"}
+    assert checked(cloudhsm) == TO_DELETE_HSM
     cloudhsm.wait(cloudhsm.timings.delete_hsm + 100)
     cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
     assert checked(cloudhsm) == TO_DELETE_CLUSTER
@@ -88,15 +91,38 @@ def test_create_hsm_requires_each_permission(cloudhsm: CloudHsm) -> None:
     assert cloudhsm.network.enis == {}
 
 
-def test_delete_hsm_requires_delete_network_interface(cloudhsm: CloudHsm) -> None:
+def test_delete_hsm_requires_each_permission(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
-    cloudhsm.caller.denied = {"ec2:DeleteNetworkInterface"}
-    with pytest.raises(ApiError) as error:
-        cloudhsm.call(
-            "DeleteHsm", ClusterId=cluster_id, HsmId=cloudhsm.hsms(cluster_id)[0]["HsmId"]
-        )
-    assert error.value.code == "CloudHsmAccessDeniedException"
+    hsm_id = cloudhsm.hsms(cluster_id)[0]["HsmId"]
+    for action in sorted(TO_DELETE_HSM):
+        cloudhsm.caller.denied = {action}
+        with pytest.raises(ApiError, match=action) as error:
+            cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=hsm_id)
+        assert error.value.code == "CloudHsmAccessDeniedException"
     assert cloudhsm.states(cluster_id) == ["ACTIVE"]
+
+
+def test_modify_cluster_requires_describe_subnets(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.uninitialized()
+    cloudhsm.caller.denied = {"ec2:DescribeSubnets"}
+    policy = {"Type": "DAYS", "Value": "30"}
+    with pytest.raises(ApiError) as error:
+        cloudhsm.call("ModifyCluster", ClusterId=cluster_id, BackupRetentionPolicy=policy)
+    assert error.value.code == "CloudHsmAccessDeniedException"
+    assert cloudhsm.cluster(cluster_id)["BackupRetentionPolicy"]["Value"] == "90"
+
+
+def test_the_rules_of_the_clusters_group_are_checked_on_that_group(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.uninitialized()
+    group = cloudhsm.cluster(cluster_id)["SecurityGroup"]
+    cloudhsm.caller.authorized.clear()
+    cloudhsm.add_hsm(cluster_id)
+    resources = {
+        resource
+        for action, resource, _ in cloudhsm.caller.authorized
+        if action.startswith(("ec2:Authorize", "ec2:Revoke"))
+    }
+    assert resources == {f"arn:aws:ec2:us-east-1:{ACCOUNT}:security-group/{group}"}
 
 
 def test_delete_cluster_requires_each_permission(cloudhsm: CloudHsm) -> None:

@@ -17,6 +17,7 @@ from localaws.core.jump_clock import JumpClock
 from localaws.services.cloudhsmv2.settings import Timings
 from localaws.services.ssm.interfaces import Outcome, Sandbox
 from localaws.services.ssm.provider import SsmProvider
+from tests.support.service_models import checked
 
 INSTANCE = "i-0123456789abcdef0"
 OTHER = "i-0fedcba9876543210"
@@ -72,6 +73,7 @@ class Instances:
 
     def __init__(self, clock: JumpClock) -> None:
         self.launched: dict[str, float | None] = {INSTANCE: clock.now()}
+        self.runs: dict[str, tuple[float, float]] = {}
         self.sandboxes: dict[str, Sandbox] = {}
         self.stub = StubSandbox(clock)
 
@@ -80,6 +82,9 @@ class Instances:
 
     def launched_at(self, instance_id: str) -> float | None:
         return self.launched[instance_id]
+
+    def last_run(self, instance_id: str) -> tuple[float, float] | None:
+        return self.runs.get(instance_id)
 
     def sandbox(self, instance_id: str) -> Sandbox:
         return self.sandboxes.get(instance_id, self.stub)
@@ -107,8 +112,8 @@ class SystemsManager:
         )
 
     def call(self, action: str, **parameters: Any) -> Json:
-        """One API request."""
-        return self.provider.call(action, parameters)
+        """One API request, whose response must fit the service model."""
+        return checked("ssm", action, self.provider.call(action, parameters))
 
     def rejected(self, code: str, action: str, **parameters: Any) -> str:
         """The message of a request that fails with this code."""
@@ -165,7 +170,7 @@ def content(script: str, parameters: Json | None = None, timeout: Any = 60) -> s
     """A document that runs the script."""
     step = {
         "action": "aws:runShellScript",
-        "name": "Job",
+        "name": "RunJob",
         "inputs": {"timeoutSeconds": timeout, "runCommand": script.split("\n")},
     }
     return json.dumps({"schemaVersion": "2.2", "parameters": parameters or {}, "mainSteps": [step]})

@@ -37,8 +37,52 @@ def test_an_instance_without_an_online_agent_takes_no_command(online: SystemsMan
         online.faults.inject({"agent": agent, "instance": INSTANCE})
         assert_unreachable(listed_as)
     online.faults.inject({"agent": "online", "instance": INSTANCE})
-    online.instances.launched[INSTANCE] = None
+    stop(online)
+    assert_unreachable(["Online"])
+    online.at(71 + 300)
     assert_unreachable(["ConnectionLost"])
+
+
+def stop(ssm: SystemsManager) -> None:
+    launched = ssm.instances.launched[INSTANCE]
+    assert launched is not None
+    ssm.instances.runs[INSTANCE] = launched, ssm.clock.now()
+    ssm.instances.launched[INSTANCE] = None
+
+
+def test_a_ping_may_be_older_than_the_last_start(online: SystemsManager) -> None:
+    online.document("true")
+    online.at(100)
+    stop(online)
+    online.at(150)
+    online.instances.launched[INSTANCE] = online.clock.now()
+    online.at(220)
+    assert pings(online) == [("Online", 100)]
+    online.rejected_send("InvalidInstanceId")
+    online.at(150 + 71)
+    assert pings(online) == [("Online", 221)]
+    online.send()
+
+
+def test_an_agent_pings_every_five_minutes(online: SystemsManager) -> None:
+    for at, expected in ((71, 71), (370, 71), (371, 371), (1000, 971)):
+        online.at(at)
+        assert pings(online) == [("Online", expected)]
+
+
+def test_an_instance_stopped_before_its_agent_registered_is_not_listed(
+    ssm: SystemsManager,
+) -> None:
+    ssm.at(60)
+    stop(ssm)
+    ssm.at(200)
+    assert pings(ssm) == []
+
+
+def pings(ssm: SystemsManager) -> list[tuple[str, float]]:
+    """PingStatus and seconds from the start to LastPingDateTime, of each listed instance."""
+    listed = ssm.call("DescribeInstanceInformation")["InstanceInformationList"]
+    return [(one["PingStatus"], round(one["LastPingDateTime"] - ssm.start, 3)) for one in listed]
 
 
 def test_instances_are_filtered_by_ping_status(online: SystemsManager) -> None:

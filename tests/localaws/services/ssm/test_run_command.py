@@ -91,7 +91,7 @@ def test_a_command_takes_virtual_time_and_returns_its_output(online: SystemsMana
     assert found["ResponseCode"] == 0
     assert found["StandardOutputContent"] == "out\n"
     assert found["StandardErrorContent"] == "err\n"
-    assert (found["PluginName"], found["Comment"]) == ("Job", "why")
+    assert (found["PluginName"], found["Comment"]) == ("RunJob", "why")
     assert found["ExecutionElapsedTime"] == "PT2.000S"
     assert online.sandbox.started[0][1]["AWS_SSM_REGION_NAME"] == "eu-west-1"
 

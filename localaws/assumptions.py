@@ -1,0 +1,291 @@
+"""What AWS's documents leave open: one row per question, with both readings.
+
+`make docs` prints the rows into the README. `python -m localaws --assume ID=READING` switches a
+row that the model can take either way; `--assume harsher` switches all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from localaws.services.cloudhsmv2.settings import Assumptions
+
+HARSHER = "harsher"
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """An open question about AWS, and how the templates cope with either answer."""
+
+    id: str
+    question: str
+    handling: str
+    # The readings by name, the one that the model takes by default first; the value is that of the
+    # setting, if the model can take each.
+    readings: Mapping[str, Any]
+    harsher: str
+    # A fact of docs/aws-behaviour.md; empty if there is none.
+    source: str
+    evidence: str
+    # The field of Assumptions that holds the reading; empty if the model has the first one only.
+    setting: str = field(default="", kw_only=True)
+
+    def replace(self, assumptions: Assumptions, reading: str) -> Assumptions:
+        """The assumptions with this row's reading. Raises ValueError for an unknown reading."""
+        if not self.setting or reading not in self.readings:
+            raise ValueError(
+                f"{self.id}={reading}: expected one of {', '.join(self.readings)}"
+                if self.setting
+                else f"{self.id} cannot be switched"
+            )
+        return dataclasses.replace(assumptions, **{self.setting: self.readings[reading]})
+
+
+ROWS = (
+    Assumption(
+        "cloudhsm-resource-level-iam",
+        "May IAM policies for CloudHSM name clusters by ARN and tag? AWS's documents disagree.",
+        "By default they do; `pCloudHsmIamScope=ANY` works if they may not, and a denial names it.",
+        {"supported": "supported", "arns-only": "arns-only", "not-supported": "not-supported"},
+        "not-supported",
+        "F5.3",
+        "Create a stack with the default `TAG`; after a denial the rollback leaves nothing behind",
+        setting="resource_level_iam",
+    ),
+    Assumption(
+        "concurrent-create-hsm",
+        "Does AWS accept CreateHsm while another HSM of the cluster is being created or deleted?",
+        "A refused request is retried.",
+        {"accepted": True, "refused": False},
+        "refused",
+        "F1.31",
+        "`CreateHsm` events in align-hsms, with 2 HSMs per subnet",
+        setting="concurrent_create",
+    ),
+    Assumption(
+        "quota-error-code",
+        "Which error does an exceeded quota return?",
+        "The message is quoted in any case.",
+        {
+            "invalid-request": "CloudHsmInvalidRequestException",
+            "limit-exceeded": "CloudHsmResourceLimitExceededException",
+        },
+        "invalid-request",
+        "F1.5",
+        "Exceed the quota of 4 clusters or 6 HSMs",
+        setting="quota_code",
+    ),
+    Assumption(
+        "rename-connected-key-store",
+        "May a CONNECTED key store be renamed?",
+        "If not, the update fails and says so; the key store is never disconnected to rename it.",
+        {"accepted": True, "refused": False},
+        "refused",
+        "F4.7",
+        "Change pKeyStoreName of a CONNECTED store",
+        setting="rename_while_connected",
+    ),
+    Assumption(
+        "trust-anchor-rfc5280",
+        "Does InitializeCluster refuse a CA without a subject key identifier?",
+        "Certificates issued here have one; yours are checked before the call.",
+        {"refused": True, "accepted": False},
+        "refused",
+        "F2.13",
+        "Initialize a cluster with such a CA",
+        setting="trust_anchor_rfc5280",
+    ),
+    Assumption(
+        "create-duration",
+        "How long does creation take?",
+        "The limits of 55 minutes and less are based on published experience.",
+        {"as-published": None, "longer": None},
+        "longer",
+        "F1.32",
+        "Durations in the execution history of create-cluster",
+    ),
+    Assumption(
+        "csr-of-replaced-hsm",
+        "Does the CSR change when the only HSM of an uninitialized cluster is replaced?",
+        "The CSR is read again before each use.",
+        {"changes": None, "stays": None},
+        "changes",
+        "F2.9",
+        "Delete that HSM before InitializeCluster",
+    ),
+    Assumption(
+        "cli-exit-codes",
+        "Which exit codes has the CloudHSM CLI?",
+        "Both the exit code and `error_code` must be 0.",
+        {"nonzero-on-error": None, "always-zero": None},
+        "always-zero",
+        "F3.14",
+        "Run `cloudhsm-cli` with a wrong password on a real client",
+    ),
+    Assumption(
+        "cli-login-without-need",
+        "Does the CloudHSM CLI log in for `user list` when CLOUDHSM_ROLE and CLOUDHSM_PIN are set?",
+        "The scripts set both only for commands that need a login.",
+        {"logs-in": True, "ignores-both": False},
+        "logs-in",
+        "F3.23",
+        "`user list` with a wrong password in CLOUDHSM_PIN",
+        setting="every_command_logs_in",
+    ),
+    Assumption(
+        "refused-login-wording",
+        "Which words does the CloudHSM CLI have for a refused login?",
+        "A failure in unknown words counts as a possible refusal: three, then no more logins.",
+        {"mentions-the-login": None, "unknown-words": None},
+        "unknown-words",
+        "F3.14",
+        "Run `cloudhsm-cli` with a wrong password on a real client",
+    ),
+    Assumption(
+        "client-packages-conflict",
+        "Do the packages cloudhsm-cli and cloudhsm-client conflict?",
+        "One transaction of dnf removes one and installs the other.",
+        {"conflict": None, "coexist": None},
+        "conflict",
+        "",
+        "Install one beside the other",
+    ),
+    Assumption(
+        "second-activate",
+        "What does a second `cluster activate` return?",
+        "The scripts check the list of users first.",
+        {"error": None, "success": None},
+        "error",
+        "F3.11",
+        "Run it twice",
+    ),
+    Assumption(
+        "delete-cluster-while-hsms-linger",
+        "Which error does DeleteCluster return while deleted HSMs linger or the security group is"
+        " in use, and for how long?",
+        "Any refusal is retried for a while.",
+        {"refused-19-seconds": None, "accepted": None},
+        "refused-19-seconds",
+        "F1.29",
+        "Delete right after the last HSM",
+    ),
+    Assumption(
+        "ec2-permissions-of-the-caller",
+        "Which EC2 permissions does CloudHSM require of the caller beyond those of its reference?",
+        "Two for DeleteCluster and two Describe actions are granted; ec2:CreateTags and"
+        " ec2:DetachNetworkInterface are not.",
+        {"required": True, "not-required": False},
+        "required",
+        "F5.10",
+        "The stack event names a denied action",
+        setting="demands_disputed_ec2_actions",
+    ),
+    Assumption(
+        "iam-propagation",
+        "Does a new role or tag condition take effect at once?",
+        "Access denied is retried for two minutes.",
+        {"within-a-minute": None, "later": None},
+        "later",
+        "F5.14",
+        "Retries in the first execution after a creation",
+    ),
+    Assumption(
+        "package-urls",
+        "Are the pinned packages still at their URLs?",
+        "pClientPkgUrl names another.",
+        {"present": None, "removed": None},
+        "removed",
+        "F3.4",
+        "`curl -I` of the URL in rInstallPackageDocument",
+    ),
+    Assumption(
+        "cloudhsm-in-every-zone",
+        "Does every Availability Zone offer CloudHSM?",
+        "If not, the next subnet is tried.",
+        {"every-zone": None, "some-zones": None},
+        "some-zones",
+        "",
+        "Use a subnet in a zone without it",
+    ),
+    Assumption(
+        "outputs-after-rollback",
+        "Does a rollback update stack outputs such as `oWarnings`?",
+        "The execution's output has the same text.",
+        {"updated": None, "not-updated": None},
+        "not-updated",
+        "F6.39",
+        "Outputs after a rolled back update",
+    ),
+    Assumption(
+        "rollback-order",
+        "Does the rollback of an upgrade restore functions before the custom resource that they"
+        " handle, so that the previous version handles the rollback, or afterwards?",
+        "Either version restores the stack.",
+        {"dependencies-first": False, "custom-resources-first": True},
+        "custom-resources-first",
+        "F6.48",
+        "The request function's log after a failed upgrade",
+        setting="custom_resources_roll_back_first",
+    ),
+    Assumption(
+        "parent-stops-children",
+        "Does stopping a parent execution stop its children?",
+        "All are stopped explicitly.",
+        {"late": None, "never": None},
+        "never",
+        "F6.32",
+        "Cancel an update",
+    ),
+    Assumption(
+        "connect-errors",
+        "Which messages and codes does KMS return while it connects?",
+        "All documented ones are handled.",
+        {"documented": None, "others": None},
+        "others",
+        "F4.20",
+        "The first connection",
+    ),
+    Assumption(
+        "key-store-trust-anchor",
+        "Does KMS accept a certificate chain as trust anchor, or a NON_FIPS cluster?",
+        "A refusal is quoted and names the parameter.",
+        {"accepted": None, "refused": None},
+        "refused",
+        "F4.14",
+        "Create a key store on one",
+    ),
+    Assumption(
+        "govcloud",
+        "Does everything work in GovCloud?",
+        "Templates use the stack's partition and Region.",
+        {"same": None, "different": None},
+        "different",
+        "",
+        "Deploy there",
+    ),
+)
+
+
+def take(given: Iterable[str], assumptions: Assumptions) -> Assumptions:
+    """The assumptions with readings given as "ID=READING", or "harsher" for the harsher of each.
+
+    Later ones win. Raises ValueError for an unknown id or reading.
+    """
+    rows = {row.id: row for row in ROWS}
+    for each in given:
+        name, _, reading = each.partition("=")
+        if each == HARSHER:
+            for row in ROWS:
+                if row.setting:
+                    assumptions = row.replace(assumptions, row.harsher)
+        elif name in rows:
+            assumptions = rows[name].replace(assumptions, reading)
+        else:
+            switchable = ", ".join(row.id for row in ROWS if row.setting)
+            raise ValueError(
+                f"unknown assumption {name}: expected {HARSHER} or one of {switchable}"
+            )
+    return assumptions

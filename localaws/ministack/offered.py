@@ -1,0 +1,140 @@
+"""What the local AWS offers: services, resource types and their properties.
+
+ministack has more, unchecked against AWS. The rest is refused with the code NotImplemented and the
+name of what is missing, so that no test passes on half an emulation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from localaws.core.api_error import ApiError
+
+# Services as requests are signed for them, which is what ministack calls them.
+SERVICES = frozenset(
+    {
+        "cloudformation",
+        "cloudhsm",
+        "ec2",
+        "events",
+        "iam",
+        "kms",
+        "lambda",
+        "logs",
+        "s3",
+        "secretsmanager",
+        "ssm",
+        "states",
+        "sts",
+    }
+)
+RESOURCE_TYPES = frozenset(
+    {
+        "AWS::CDK::Metadata",
+        "AWS::CloudFormation::CustomResource",
+        "AWS::CloudFormation::Stack",
+        "AWS::CloudFormation::WaitCondition",
+        "AWS::CloudFormation::WaitConditionHandle",
+        "AWS::EC2::Instance",
+        "AWS::EC2::InternetGateway",
+        "AWS::EC2::Route",
+        "AWS::EC2::RouteTable",
+        "AWS::EC2::SecurityGroup",
+        "AWS::EC2::SecurityGroupEgress",
+        "AWS::EC2::SecurityGroupIngress",
+        "AWS::EC2::Subnet",
+        "AWS::EC2::SubnetRouteTableAssociation",
+        "AWS::EC2::VPC",
+        "AWS::EC2::VPCGatewayAttachment",
+        "AWS::Events::EventBus",
+        "AWS::Events::Rule",
+        "AWS::IAM::InstanceProfile",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::IAM::User",
+        "AWS::KMS::Alias",
+        "AWS::KMS::Key",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Permission",
+        "AWS::Lambda::Version",
+        "AWS::Logs::LogGroup",
+        "AWS::Logs::LogStream",
+        "AWS::Logs::ResourcePolicy",
+        "AWS::S3::Bucket",
+        "AWS::S3::BucketPolicy",
+        "AWS::SSM::Document",
+        "AWS::SSM::Parameter",
+        "AWS::SecretsManager::Secret",
+        "AWS::StepFunctions::StateMachine",
+    }
+)
+# Properties whose effect is not emulated.
+MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
+    "AWS::EC2::Instance": frozenset(
+        {
+            "ElasticInferenceAccelerators",
+            "HostId",
+            "HostResourceGroupArn",
+            "KeyName",
+            "LaunchTemplate",
+            "LicenseSpecifications",
+            "NetworkInterfaces",
+            "PlacementGroupName",
+            "PrivateIpAddress",
+            "SecurityGroups",
+            "SsmAssociations",
+            "Tenancy",
+            "Volumes",
+        }
+    ),
+    "AWS::Lambda::Function": frozenset(
+        {
+            "CapacityProviderConfig",
+            "DeadLetterConfig",
+            "DurableConfig",
+            "FileSystemConfigs",
+            "ImageConfig",
+            "Layers",
+            "SnapStart",
+            "VpcConfig",
+        }
+    ),
+}
+# The resources of Task states: functions and nested executions.
+TASK = re.compile(
+    r"arn:[\w-]+:(lambda:[^:]*:[^:]*:function:.+"
+    r"|states:::lambda:invoke|states:::states:startExecution(\.sync(:2)?)?)"
+)
+# Resource types that may wait for signals.
+SIGNALLED = frozenset({"AWS::CloudFormation::WaitCondition"})
+
+
+def not_offered(name: str) -> ApiError:
+    """The error for something that the local AWS lacks."""
+    return ApiError("NotImplemented", f"The local AWS does not offer {name}.", 501)
+
+
+def check_task(resource: str) -> None:
+    """Raise ApiError for a Task state that the local AWS cannot run."""
+    if not TASK.fullmatch(resource):
+        raise not_offered(f"the task {resource}")
+
+
+def check_resources(resources: Mapping[str, Any]) -> None:
+    """Raise ApiError for the first resource that the local AWS cannot emulate."""
+    for logical_id, resource in resources.items():
+        kind = resource.get("Type", "")
+        if kind not in RESOURCE_TYPES and not kind.startswith("Custom::"):
+            raise not_offered(f"the resource type {kind} of {logical_id}")
+        missing = MISSING_PROPERTIES.get(kind, frozenset()) & set(resource.get("Properties") or {})
+        if missing:
+            raise not_offered(f"the property {min(missing)} of {kind}, which {logical_id} has")
+        if "CreationPolicy" in resource and kind not in SIGNALLED:
+            raise not_offered(f"the CreationPolicy of {logical_id}")
+        if "UpdatePolicy" in resource:
+            raise not_offered(f"the UpdatePolicy of {logical_id}")
