@@ -173,65 +173,6 @@ def test_aws_fails_without_credentials_or_endpoint(make_sandbox: Callable[..., S
     )
 
 
-# --- Secrets
-
-
-class SecretsManager(http.server.BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        credential = self.headers["Authorization"].partition("Credential=")[2].split("/")
-        found = body["SecretId"] == "known" and credential[0] == "AKIAINSTANCE"
-        error = {"__type": "ResourceNotFoundException", "message": "not found"}
-        secret = {"SecretString": f"sesame {credential[2]}", "VersionId": "v1"}
-        self.send_response(200 if found else 400)
-        self.end_headers()
-        self.wfile.write(json.dumps(secret if found else error).encode())
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(name="secrets_manager")
-def _secrets_manager() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SecretsManager)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-
-
-def test_aws_reads_a_secret_with_the_credentials_of_the_instance(
-    make_sandbox: Callable[..., Sandbox], secrets_manager: str
-) -> None:
-    sandbox = make_sandbox(
-        AWS_ENDPOINT_URL=secrets_manager,
-        AWS_ACCESS_KEY_ID="AKIAINSTANCE",
-        AWS_SECRET_ACCESS_KEY="it's $ecret",
-    )
-    read = "aws secretsmanager get-secret-value --region eu-west-3 --secret-id"
-    text = f'{read} known --query SecretString --output text; echo "${{AWS_ACCESS_KEY_ID-none}}"'
-    assert bash(sandbox, text) == Outcome(0, "sesame eu-west-3\nnone\n", "")
-    secret = json.loads(bash(sandbox, f"{read} known --output json").stdout)
-    assert secret == {"SecretString": "sesame eu-west-3", "VersionId": "v1"}
-    missing = bash(sandbox, f"{read} missing --output json")
-    assert (missing.exit_code, missing.stdout) == (254, "")
-    assert missing.stderr == (
-        "\nAn error occurred (ResourceNotFoundException) when calling the GetSecretValue "
-        "operation: not found\n"
-    )
-
-
-def test_aws_fails_without_credentials_or_endpoint(make_sandbox: Callable[..., Sandbox]) -> None:
-    sandbox = make_sandbox(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="")
-    read = "aws secretsmanager get-secret-value --region x --secret-id x --output json"
-    outcome = bash(sandbox, read)
-    assert (outcome.exit_code, outcome.stderr) == (253, "\nUnable to locate credentials.\n")
-    assert (
-        bash(sandbox, f"export AWS_ACCESS_KEY_ID=A AWS_SECRET_ACCESS_KEY=B; {read}").exit_code
-        == 255
-    )
-
-
 # --- Packages
 
 
