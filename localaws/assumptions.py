@@ -150,7 +150,7 @@ ROWS = (
         "One transaction of dnf removes one and installs the other.",
         {"conflict": None, "coexist": None},
         "conflict",
-        "",
+        "F3.24",
         "Install one beside the other",
     ),
     Assumption(

@@ -242,10 +242,8 @@ class Instances:
     def request_start(self, instance_id: str) -> None:
         """StartInstances by the caller of the current request.
 
-        EC2 creates a grant on the key of the volumes with the caller's permissions. Without
-        kms:CreateGrant the call succeeds, and the instance falls back to stopped:
-        https://repost.aws/knowledge-center/kms-iam-ec2-permission. We take the harsher case that
-        the account encrypts all volumes with a customer managed key by default.
+        Without kms:CreateGrant the call succeeds, and the instance falls back to stopped (F5.20).
+        We take the harsher case that the account encrypts all volumes with a customer managed key.
         """
         region, account = _responses.get_region(), _responses.get_account_id()
         key = f"arn:aws:kms:{region}:{account}:key/{VOLUME_KEY}"

@@ -30,6 +30,7 @@ _ALL: tuple[Scenario, ...] = (
     create_failures.quota_exhausted,
     create_failures.quota_nearly_exhausted,
     create_failures.activation_fails,
+    create_failures.activation_retried,
     create_failures.activation_lost,
     create_failures.create_times_out,
     create_failures.create_delivered_twice,

@@ -34,15 +34,36 @@ def quota_nearly_exhausted(driver: StackDriver) -> None:
 
 
 def activation_fails(driver: StackDriver) -> None:
-    """The activation script fails: the creation rolls back and reports the script's error."""
-    with driver.step("Create: activation fails"):
-        driver.fault(script="ActivateCluster", exit=1, stderr="no route to HSM")
-        driver.request()
-        driver.expect_stack("ROLLBACK_COMPLETE")
-        driver.expect_reason("ActivateCluster", "no route to HSM", "[cluster-")
-        driver.expect_retained(*RETAINED_BY_CLOUDHSM, "stack hsm")
+    """The CLI refuses to list users or to activate: the creation rolls back and reports it."""
+    logs: list[str] = []
+    for command, codes in (
+        ("user list", {"exit": 0, "error_code": 1}),
+        ("cluster activate", {"exit": 1, "error_code": 0}),
+    ):
+        with driver.step(f"Create: {command} fails"):
+            driver.fault(cli=command, data="no route to HSM", times=5, **codes)
+            driver.request()
+            driver.expect_stack("ROLLBACK_COMPLETE")
+            driver.expect_reason(f"cloudhsm-cli {command}: no route to HSM", "[cluster-")
+            driver.expect_retained(*RETAINED_BY_CLOUDHSM, "stack hsm", *logs)
+            newest = driver.admin.inventory()["cloudhsm"]["clusters"][-1]["ClusterId"]
+            logs.append(f"log group /aws/cloudhsm/{newest}")
+            driver.delete()
 
-    driver.delete_step(*RETAINED_BY_CLOUDHSM)
+    driver.expect_retained("role AWSServiceRoleForCloudHSM", *logs)
+
+
+def activation_retried(driver: StackDriver) -> None:
+    """HSMs refuse commands for a while, and the activation's response is lost: it succeeds."""
+    with driver.step("Create: two lists fail, and the activation's response is lost"):
+        driver.fault(cli="user list", times=2)
+        driver.fault(cli="cluster activate", when="after")
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        driver.expect("activations", len(driver.events("activate")), 1)
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
 def activation_lost(driver: StackDriver) -> None:

@@ -85,6 +85,11 @@ DEPENDENT_ACTIONS = (
         "https://docs.aws.amazon.com/kms/latest/developerguide/authorize-key-store.html",
     ),
     DependentActions(
+        "ec2:StartInstances",
+        ("kms:CreateGrant",),
+        "https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html",
+    ),
+    DependentActions(
         "secretsmanager:CreateSecret",
         ("secretsmanager:TagResource",),
         "https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html",

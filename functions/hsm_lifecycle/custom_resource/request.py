@@ -30,8 +30,8 @@ def take(request: Request, context: Any) -> None:
     fallback = {"Fallback": _unknown_attributes()} if _is_rollback(request) else {}
     try:
         name = execution_name(request)
-        if not _execution_exists(name):  # Lambda may deliver an event twice
-            supersede(request)
+        # Lambda may deliver an event twice.
+        if not _execution_exists(name) and supersede(request, name):
             time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
             _start_execution(name, request, fallback)
     except Exception as error:

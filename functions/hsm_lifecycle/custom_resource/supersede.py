@@ -29,8 +29,10 @@ _MAX_PAUSES = 2
 logger = logging.getLogger("hsm_lifecycle")
 
 
-def supersede(request: Mapping[str, Any]) -> None:
+def supersede(request: Mapping[str, Any], name: str) -> bool:
     """Stop all executions of this stack's state machines, and wait until nothing is running.
+
+    False: meanwhile another delivery of the same event has started the execution of this name.
 
     Stopping a parent reaches its children late and only as best effort, so each is stopped
     directly. A handle-request without a running lifecycle is only sending its response, and ends
@@ -48,7 +50,8 @@ def supersede(request: Mapping[str, Any]) -> None:
         if not handling + working:
             if was_empty:
                 _end_commands(request)
-                return _stop_client()
+                _stop_client()
+                return True
             was_empty = True
             pauses += bool(stopped)
             time.sleep(_WORKER_SECONDS if stopped else _INTERVAL)
@@ -56,13 +59,15 @@ def supersede(request: Mapping[str, Any]) -> None:
         if pauses == _MAX_PAUSES:
             break
         was_empty = False
+        names = {_name(arn) for arn in working}
+        if name in names | {_name(arn) for arn in handling}:
+            return False
         if request["RequestType"] != "Delete" and any(
             _name(arn).startswith("delete-") for arn in handling + working
         ):
             raise SupersededError(
                 "This stack is being deleted, so it cannot be created or updated."
             )
-        names = {_name(arn) for arn in working}
         for arn in working + [
             arn for arn in handling if _name(arn) in names or attempt > _ATTEMPTS_FOR_RESPONSE
         ]:

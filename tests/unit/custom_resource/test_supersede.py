@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import errors
-from hsm_lifecycle.custom_resource.request import take
+from hsm_lifecycle.custom_resource.request import execution_name, take
+from hsm_lifecycle.custom_resource.supersede import supersede
 from tests.support.custom_resource import (
     ALIGN,
     CLIENT,
@@ -60,6 +61,17 @@ def test_a_request_fails_if_executions_keep_being_listed_late(
     assert states.started == []
     assert "did not stop" in responses.response["Reason"]
     assert sum(slept) < 170
+
+
+def test_an_event_delivered_twice_at_once_does_not_stop_its_own_execution(
+    states: Executions, responses: Endpoint
+) -> None:
+    given = request("Create", responses.url)
+    name = execution_name(given)
+    states.add(HANDLE_REQUEST, name, unlisted=1)
+    states.add(CREATE, name, unlisted=1)
+    assert not supersede(given, name)
+    assert states.stopped == []
 
 
 def test_all_executions_of_a_cancelled_update_are_stopped(
