@@ -73,7 +73,7 @@ RESOURCE_TYPES = frozenset(
         "AWS::StepFunctions::StateMachine",
     }
 )
-# Properties whose effect is not emulated.
+# Properties that the handlers of these types ignore.
 MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
     "AWS::EC2::Instance": frozenset(
         {
@@ -92,16 +92,48 @@ MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
             "Volumes",
         }
     ),
+    "AWS::EC2::Subnet": frozenset(
+        {
+            "AssignIpv6AddressOnCreation",
+            "EnableDns64",
+            "EnableLniAtDeviceIndex",
+            "Ipv4IpamPoolId",
+            "Ipv6CidrBlock",
+            "Ipv6IpamPoolId",
+            "Ipv6Native",
+            "OutpostArn",
+        }
+    ),
+    "AWS::EC2::VPC": frozenset({"Ipv4IpamPoolId", "Ipv4NetmaskLength"}),
+    "AWS::Events::EventBus": frozenset(
+        {"DeadLetterConfig", "EventSourceName", "KmsKeyIdentifier", "LogConfig", "Policy"}
+    ),
+    "AWS::Lambda::Alias": frozenset({"ProvisionedConcurrencyConfig"}),
     "AWS::Lambda::Function": frozenset(
         {
             "CapacityProviderConfig",
+            "CodeSigningConfigArn",
             "DeadLetterConfig",
             "DurableConfig",
             "FileSystemConfigs",
+            "FunctionScalingConfig",
             "ImageConfig",
             "Layers",
+            "PublishToLatestPublished",
+            "ReservedConcurrentExecutions",
             "SnapStart",
+            "TenancyConfig",
             "VpcConfig",
+        }
+    ),
+    "AWS::Lambda::Version": frozenset({"ProvisionedConcurrencyConfig", "RuntimePolicy"}),
+    "AWS::Logs::LogGroup": frozenset(
+        {
+            "BearerTokenAuthenticationEnabled",
+            "DataProtectionPolicy",
+            "DeletionProtectionEnabled",
+            "FieldIndexPolicies",
+            "ResourcePolicyDocument",
         }
     ),
 }
@@ -125,16 +157,29 @@ def check_task(resource: str) -> None:
         raise not_offered(f"the task {resource}")
 
 
-def check_resources(resources: Mapping[str, Any]) -> None:
+def check_resources(resources: Mapping[str, Any], conditions: Mapping[str, bool]) -> None:
     """Raise ApiError for the first resource that the local AWS cannot emulate."""
     for logical_id, resource in resources.items():
         kind = resource.get("Type", "")
         if kind not in RESOURCE_TYPES and not kind.startswith("Custom::"):
             raise not_offered(f"the resource type {kind} of {logical_id}")
-        missing = MISSING_PROPERTIES.get(kind, frozenset()) & set(resource.get("Properties") or {})
+        given = {
+            name
+            for name, value in (resource.get("Properties") or {}).items()
+            if not _is_absent(value, conditions)
+        }
+        missing = MISSING_PROPERTIES.get(kind, frozenset()) & given
         if missing:
             raise not_offered(f"the property {min(missing)} of {kind}, which {logical_id} has")
         if "CreationPolicy" in resource and kind not in SIGNALLED:
             raise not_offered(f"the CreationPolicy of {logical_id}")
         if "UpdatePolicy" in resource:
             raise not_offered(f"the UpdatePolicy of {logical_id}")
+
+
+def _is_absent(value: Any, conditions: Mapping[str, bool]) -> bool:
+    """Whether a property is AWS::NoValue."""
+    if isinstance(value, dict) and "Fn::If" in value:
+        condition, then, otherwise = value["Fn::If"]
+        return _is_absent(then if conditions.get(condition) else otherwise, conditions)
+    return bool(value == {"Ref": "AWS::NoValue"})

@@ -59,7 +59,7 @@ def _install_template_checks() -> None:
             if resource_schemas.is_known(resource.get("Type", ""), _responses.get_region())
         }
         # ministack refuses the others, as AWS does.
-        offered.check_resources(known)
+        offered.check_resources(known, conditions)
         validate(template, conditions, params)
         for problem in [*_attribute_problems(template, known), *_circles(active)]:
             raise ValueError(problem)

@@ -193,6 +193,13 @@ def test_what_the_local_aws_cannot_emulate_is_refused_by_name(
     assert (code, f"The local AWS does not offer {name}" in message) == ("NotImplemented", True)
 
 
+def test_a_property_without_a_value_is_none(stack: SampleStack) -> None:
+    nothing = {"Fn::If": ["Never", ["x"], {"Ref": "AWS::NoValue"}]}
+    resources = {"Role": role("lambda"), "It": function(Layers=nothing)}
+    conditions = {"Never": {"Fn::Equals": ["a", "b"]}}
+    assert stack.create(resources, Conditions=conditions) == "CREATE_COMPLETE"
+
+
 # --- Properties ---
 
 
