@@ -24,6 +24,7 @@ from localaws.ministack import (
     security_groups,
     service_models,
     services,
+    stack_statuses,
     state_machines,
     states_language,
     step_functions,
@@ -62,6 +63,7 @@ class Installed:
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
         template_checks.install()
+        stack_statuses.install()
         resources.install(emulator, providers, self._instances)
         iam_policies.install()
 
