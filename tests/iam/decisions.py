@@ -62,7 +62,7 @@ def decisions(aws: LocalAws) -> list[Decision]:
 
 
 def cluster_decisions() -> list[Decision]:
-    """Create, update, cancel and delete a cluster, and restore its backup in a second stack."""
+    """Create, update, cancel and delete a cluster; restore its backup with and without names."""
     with LocalAws(timings=QUICK) as aws:
         driver = StackDriver(aws)
         driver.stack.parameters["pSubnets"] = aws.subnets[0]
@@ -78,10 +78,14 @@ def cluster_decisions() -> list[Decision]:
         driver.admin.pause_after("SendCommand")
         driver.start(pReconcile="to be cancelled")
         _cancel_during_command(driver, client)
-        restored = driver.second_stack("restored", **_backup_parameters(driver))
+        backup = _newest_backup(driver)
+        restored = driver.second_stack("restored", pBackupId=backup)
         restored.request()
         restored.expect_stack("CREATE_COMPLETE")
-        for each in (restored, driver):
+        refused = driver.second_stack("refused", pBackupId=backup, **_unusable_secrets(driver))
+        refused.request()
+        refused.expect_stack("ROLLBACK_COMPLETE")
+        for each in (refused, restored, driver):
             each.delete()
             each.expect_stack("DELETE_COMPLETE")
         assert invariants.violations(aws.admin.event_log()) == []
@@ -136,26 +140,25 @@ def _is_cancelled(driver: StackDriver) -> bool:
     return any((each["service"], each["event"]) == ("ssm", "Cancelled") for each in events)
 
 
-def _backup_parameters(driver: StackDriver) -> dict[str, str]:
-    """Parameters to restore the cluster's newest backup, with copies of its secrets."""
-    cluster_id = driver.cluster()["ClusterId"]
+def _newest_backup(driver: StackDriver) -> str:
     backups = driver.aws.client("cloudhsmv2").describe_backups(
-        Filters={"clusterIds": [cluster_id], "states": ["READY"]}, SortAscending=False
+        Filters={"clusterIds": [driver.cluster()["ClusterId"]], "states": ["READY"]},
+        SortAscending=False,
     )["Backups"]
-    copies = {
-        "pBackupCaCertSecretName": _copy(driver, f"/cloudhsm/{cluster_id}/customer-ca-cert"),
-        "pBackupAdminPasswordSecretName": _copy(
-            driver, f"/cloudhsm/{cluster_id}/initial-crypto-officer-password"
-        ),
+    return str(backups[0]["BackupId"])
+
+
+def _unusable_secrets(driver: StackDriver) -> dict[str, str]:
+    """Parameters that name the secrets of a backup: read first, and refused for the password."""
+    secrets = driver.aws.client("secretsmanager")
+    name = f"/cloudhsm/{driver.cluster()['ClusterId']}/customer-ca-cert"
+    text = secrets.get_secret_value(SecretId=name)["SecretString"]
+    secrets.create_secret(Name="/copies/ca", SecretString=text)
+    secrets.create_secret(Name="/copies/password", SecretString="no login")
+    return {
+        "pBackupCaCertSecretName": "/copies/ca",
+        "pBackupAdminPasswordSecretName": "/copies/password",
     }
-    return {"pBackupId": backups[0]["BackupId"], **copies}
-
-
-def _copy(driver: StackDriver, secret: str) -> str:
-    secrets, copy = driver.aws.client("secretsmanager"), f"/copies{secret}"
-    text = secrets.get_secret_value(SecretId=secret)["SecretString"]
-    secrets.create_secret(Name=copy, SecretString=text)
-    return copy
 
 
 def used_grants(found: Iterable[Decision]) -> set[Grant]:
