@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import network_interfaces
+from localaws.ministack import network_interfaces, routing
 from localaws.ministack.access import ministack
 from localaws.ministack.ec2_api import Record
 from localaws.ministack.security_groups import RULE_KEYS, demand_unused, peers
@@ -84,9 +84,16 @@ class Network:
         """Whether the group still allows TCP 2223-2225 within itself (F4.13)."""
         return all(_allows(group_id, group_id, key) for key in RULE_KEYS.values())
 
-    def client_may_reach(self, instance_id: str, group_id: str) -> bool:
-        """Whether an instance's security groups allow TCP 2223-2225 to members of a group."""
-        instance = _ec2._instances.get(instance_id) or {}
+    def client_may_reach(self, instance_id: str, group_id: str, eni_id: str) -> bool:
+        """Whether routes and security groups let an instance reach TCP 2223-2225 of an interface.
+
+        The interface is in the group.
+        """
+        instance, interface = _ec2._instances.get(instance_id), _ec2._network_interfaces.get(eni_id)
+        if not instance or not interface:
+            return False
+        if not routing.routed(instance["SubnetId"], interface["SubnetId"]):
+            return False
         groups = [group["GroupId"] for group in instance.get("SecurityGroups") or []]
         return any(_allows(group_id, group, RULE_KEYS["Ingress"]) for group in groups) and any(
             _allows(group, group_id, RULE_KEYS["Egress"]) for group in groups

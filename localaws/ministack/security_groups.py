@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from localaws.core.api_error import ApiError
+from localaws.ministack import routing
 from localaws.ministack.access import ministack
 from localaws.ministack.ec2_api import Params, Record, checked
 
@@ -104,17 +105,24 @@ def _check_authorize(key: str, params: Params) -> None:
     group = _ec2._security_groups.get(_ec2._p(params, "GroupId"))
     for rule in _ec2._parse_ip_permissions(params, "IpPermissions") if group else []:
         for peer in peers(rule):
-            if peer not in _ec2._security_groups:
-                raise ApiError(
-                    "InvalidGroup.NotFound",
-                    "You have specified two resources that belong to different networks, or "
-                    f"the security group '{peer}' does not exist",
-                )
+            _check_peer(group, peer)
         if _includes(group[key], rule):
             raise ApiError(
                 "InvalidPermission.Duplicate",
                 f'the specified rule "{_described(rule)}" already exists',
             )
+
+
+def _check_peer(group: Record, peer: str) -> None:
+    known = _ec2._security_groups.get(peer)
+    if known is None:
+        raise ApiError("InvalidGroup.NotFound", f"The security group '{peer}' does not exist")
+    # https://github.com/ansible/ansible/pull/28876
+    if not routing.connected(group["VpcId"], known["VpcId"]):
+        raise ApiError(
+            "InvalidGroup.NotFound",
+            "You have specified two resources that belong to different networks.",
+        )
 
 
 def _check_revoke(key: str, params: Params) -> None:

@@ -39,6 +39,7 @@ _ALL: tuple[Scenario, ...] = (
     external_pki.external_pki_chain,
     external_pki.external_pki_rejected,
     external_pki.external_pki_abandoned,
+    clients.client_rejected,
     clients.client_replaced,
     clients.client_stopped,
     clients.client_stops_again,

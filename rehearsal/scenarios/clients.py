@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from localaws.client import LocalAwsError
 from rehearsal.drivers.operator import expect_cli_works
 from rehearsal.drivers.stack import RETAINED_BY_CLOUDHSM, RETAINED_WITH_BACKUPS, StackDriver
 
@@ -15,6 +16,7 @@ NEWER_IMAGE = "ami-0e12c3d4e5f6a7b84"
 LATEST_IMAGE = "/images/latest"
 # Virtual seconds; an instance stops or terminates faster.
 INSTANCE_SECONDS = 60
+OTHER_CIDR = "10.99.0.0/24"
 
 
 def client_replaced(driver: StackDriver) -> None:
@@ -46,9 +48,12 @@ def client_replaced(driver: StackDriver) -> None:
         _expect_client(driver)
 
     with driver.step("Another VPC and security group"), driver.expect_no_cluster_changes():
-        vpc, subnet = _peered_vpc(driver)
+        vpc, subnet = _other_vpc(driver)
+        peering = _peer(driver, vpc)
         driver.request(pClientVpcId=vpc, pClientSubnet=subnet)
         driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect_in("without routes", _connection(driver), "Unreachable")
+        _add_routes(driver, vpc, peering)
         _expect_client(driver)
 
     with driver.step("Delete"):
@@ -56,6 +61,43 @@ def client_replaced(driver: StackDriver) -> None:
         images.delete_parameter(Name=LATEST_IMAGE)
         driver.expect_stack("DELETE_COMPLETE")
         driver.expect_retained(*RETAINED_WITH_BACKUPS)
+
+
+def client_rejected(driver: StackDriver) -> None:
+    """A client that EC2 does not launch, or that cannot reach the HSMs, is rejected by name."""
+    vpc, subnet = _other_vpc(driver)
+    for changes, logical_id, reason in (
+        ({"pClientAmiId": "ami-00000000"}, "rClient", "'[ami-00000000]' does not exist"),
+        ({"pClientType": "t9.mega"}, "rClient", "'t9.mega' for InstanceType"),
+        ({"pClientType": "t4g.small"}, "rClient", "matching architectures"),
+        ({"pClientSubnet": subnet}, "rClient", "belong to different networks"),
+        (
+            {"pClientVpcId": vpc, "pClientSubnet": subnet},
+            "rCloudHsmCluster",
+            "pClientVpcId: the VPCs of client and cluster are not peered",
+        ),
+    ):
+        with driver.step(f"Create with {', '.join(changes)}: rejected"):
+            valid = dict(driver.stack.parameters)
+            driver.request(**changes)
+            driver.stack.parameters = valid
+            driver.expect_stack("ROLLBACK_COMPLETE")
+            driver.expect_reason(logical_id, reason)
+            driver.delete()
+            driver.expect_stack("DELETE_COMPLETE")
+
+    driver.create_step("Create: 1 HSM per subnet", hsms=2, zones=2)
+
+    with driver.step("Update to a VPC that is not peered: rejected"):
+        valid = dict(driver.stack.parameters)
+        with driver.expect_no_cluster_changes():
+            driver.request(pClientVpcId=vpc, pClientSubnet=subnet)
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("rCloudHsmCluster", "pClientVpcId: the VPCs of client and cluster")
+        driver.stack.parameters = valid
+        _expect_client(driver)
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
 def client_stopped(driver: StackDriver) -> None:
@@ -209,12 +251,44 @@ def _expect_client(driver: StackDriver) -> None:
     driver.expect("security groups with access", admitted, {hsms, group})
 
 
-def _peered_vpc(driver: StackDriver) -> tuple[str, str]:
-    """A VPC and a subnet in it; the emulator routes between all VPCs."""
+def _other_vpc(driver: StackDriver) -> tuple[str, str]:
+    """A VPC that is peered with none, and a subnet in it."""
     ec2 = driver.aws.client("ec2")
-    vpc = ec2.create_vpc(CidrBlock="10.99.0.0/16")["Vpc"]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.99.0.0/24")["Subnet"]["SubnetId"]
+    vpc = ec2.create_vpc(CidrBlock=OTHER_CIDR)["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=OTHER_CIDR)["Subnet"]["SubnetId"]
     return vpc, subnet
+
+
+def _peer(driver: StackDriver, vpc: str) -> str:
+    """Peer a VPC with the cluster's, without routes; returns the peering connection."""
+    ec2 = driver.aws.client("ec2")
+    requested = ec2.create_vpc_peering_connection(VpcId=vpc, PeerVpcId=driver.aws.vpc)
+    peering = str(requested["VpcPeeringConnection"]["VpcPeeringConnectionId"])
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    return peering
+
+
+def _add_routes(driver: StackDriver, vpc: str, peering: str) -> None:
+    """Route between a peered VPC and the cluster's, in both directions."""
+    ec2 = driver.aws.client("ec2")
+    found = ec2.describe_vpcs(VpcIds=[driver.aws.vpc])["Vpcs"][0]["CidrBlock"]
+    for here, there in ((vpc, found), (driver.aws.vpc, OTHER_CIDR)):
+        tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [here]}])
+        ec2.create_route(
+            RouteTableId=tables["RouteTables"][0]["RouteTableId"],
+            DestinationCidrBlock=there,
+            VpcPeeringConnectionId=peering,
+        )
+
+
+def _connection(driver: StackDriver) -> str:
+    """The error when the client connects to an HSM without a CA certificate."""
+    address, client = driver.cluster()["Hsms"][0]["EniIp"], _client(driver)["InstanceId"]
+    try:
+        driver.admin.data_plane("hsm-info", ip=address, ca="", instance_id=client)
+    except LocalAwsError as error:
+        return str(error)
+    return "connected"
 
 
 def _expect_stopped_again(driver: StackDriver, client: str) -> None:

@@ -173,7 +173,7 @@ class MotoEc2:
             for rules in (group.ingress_rules, group.egress_rules)
         )
 
-    def client_may_reach(self, instance_id: str, group_id: str) -> bool:
+    def client_may_reach(self, instance_id: str, group_id: str, eni_id: str) -> bool:
         group = self._ec2.get_security_group_from_id(group_id)
         try:
             groups = self._ec2.get_instance(instance_id).security_groups

@@ -232,7 +232,7 @@ def test_settings_apply_and_moto_is_restored_afterwards() -> None:
 def test_unknown_resources_give_no_access_and_are_deleted_idempotently(aws: Aws) -> None:
     network = MotoEc2("us-east-1")
     assert network.subnet("subnet-0000dead") is None
-    assert not network.client_may_reach("i-0000dead", "sg-0000dead")
+    assert not network.client_may_reach("i-0000dead", "sg-0000dead", "eni-0000dead")
     assert not network.cluster_group_intact("sg-0000dead")
     network.delete_security_group("sg-0000dead")
     network.delete_eni("eni-0000dead")

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, ownership
 from hsm_lifecycle.dispatch import Event
+from hsm_lifecycle.errors import ParameterError
 
 _ALREADY_ALLOWED = ("InvalidPermission.Duplicate",)
 _ALREADY_REVOKED = ("InvalidPermission.NotFound", "InvalidGroup.NotFound")
@@ -18,24 +19,22 @@ _FIRST_PORT, _LAST_PORT = 2223, 2225
 
 
 def admit_client(event: Event) -> dict[str, Any]:
-    """Allow traffic from the client to the cluster, and revoke it for a replaced client."""
+    """Allow traffic from the client to the cluster, then revoke it for a replaced client."""
     cluster_group = ownership.require_owned(event)["SecurityGroup"]
     client_group, ec2 = event["ClientSecurityGroupId"], aws.client("ec2")
     group = ec2.describe_security_groups(GroupIds=[cluster_group])["SecurityGroups"][0]
     _tag(ec2, group, event["StackId"])
-    _revoke_replaced_clients(ec2, group, client_group)
-    _ignoring(
-        _ALREADY_ALLOWED,
+    _allow(
         ec2.authorize_security_group_ingress,
         GroupId=cluster_group,
         IpPermissions=_permissions(client_group, Description=_DESCRIPTION),
     )
-    _ignoring(
-        _ALREADY_ALLOWED,
+    _allow(
         ec2.authorize_security_group_egress,
         GroupId=client_group,
         IpPermissions=_permissions(cluster_group),
     )
+    _revoke_replaced_clients(ec2, group, client_group)
     return {}
 
 
@@ -60,6 +59,23 @@ def revoke_client(event: Event) -> dict[str, Any]:
         IpPermissions=_permissions(cluster_group),
     )
     return {}
+
+
+def _allow(authorize: Callable[..., Any], **rule: Any) -> None:
+    """Add a rule. EC2 refuses one between the groups of VPCs that are not peered.
+
+    https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
+    """
+    try:
+        _ignoring(_ALREADY_ALLOWED, authorize, **rule)
+    except ClientError as error:
+        if "belong to different networks" not in aws.error_message(error):
+            raise
+        raise ParameterError(
+            "pClientVpcId: the VPCs of client and cluster are not peered "
+            f"({aws.error_code(error)}). Peer them, with routes both ways, or set pClientVpcId and "
+            "pClientSubnet to the cluster's VPC."
+        ) from error
 
 
 def _tag(ec2: Any, group: dict[str, Any], stack_id: str) -> None:

@@ -64,17 +64,18 @@ class DataPlane:
     def _connect(self, params: Params) -> Cluster:
         """Reach an ACTIVE HSM (F3.21) and trust the cluster's certificate (F2.8, F2.12)."""
         store, address = self._store, params.get("ip")
+        client = str(params.get("instance_id"))
         cluster = next(
             (
                 cluster
                 for cluster in store.clusters.values()
-                if any(hsm.ip == address for hsm in cluster.active_hsms())
+                for hsm in cluster.active_hsms()
+                if hsm.ip == address
+                and store.ec2.client_may_reach(client, cluster.security_group, hsm.eni_id)
             ),
             None,
         )
-        if cluster is None or not store.ec2.client_may_reach(
-            str(params.get("instance_id")), cluster.security_group
-        ):
+        if cluster is None:
             raise ApiError("Unreachable", f"Connection to {address}:2223 timed out.")
         certificate = cluster.identity and cluster.identity.certificates.get("ClusterCertificate")
         if not certificate:

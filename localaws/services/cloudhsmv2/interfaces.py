@@ -44,8 +44,8 @@ class Ec2(Protocol):
     def cluster_group_intact(self, group_id: str) -> bool:
         """Whether the group still allows TCP 2223-2225 from and to itself (F4.13)."""
 
-    def client_may_reach(self, instance_id: str, group_id: str) -> bool:
-        """Whether an instance's groups let it connect to TCP 2223-2225 in this group."""
+    def client_may_reach(self, instance_id: str, group_id: str, eni_id: str) -> bool:
+        """Whether an instance can connect to TCP 2223-2225 of an interface in this group."""
 
 
 class Iam(Protocol):

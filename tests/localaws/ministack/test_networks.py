@@ -16,9 +16,9 @@ class Groups:
         self.aws, self.ec2 = aws, aws.client("ec2")
         self.ids: list[str] = []
 
-    def create(self) -> str:
+    def create(self, vpc: str | None = None) -> str:
         group = self.ec2.create_security_group(
-            GroupName=unique_name("group"), Description="d", VpcId=self.aws.vpc
+            GroupName=unique_name("group"), Description="d", VpcId=vpc or self.aws.vpc
         )
         self.ids.append(group["GroupId"])
         return self.ids[-1]
@@ -112,8 +112,33 @@ def test_revoking_a_missing_rule_fails(groups: Groups, direction: str) -> None:
 
 def test_a_rule_for_a_missing_group_is_rejected(groups: Groups) -> None:
     given = {"GroupId": groups.create(), "IpPermissions": rule("sg-0abc")}
-    code, _ = error_from(groups.ec2.authorize_security_group_ingress, **given)
-    assert code == "InvalidGroup.NotFound"
+    assert error_from(groups.ec2.authorize_security_group_ingress, **given) == (
+        "InvalidGroup.NotFound",
+        "The security group 'sg-0abc' does not exist",
+    )
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+def test_a_rule_may_name_a_group_of_another_vpc_only_while_the_two_are_peered(
+    groups: Groups, direction: str
+) -> None:
+    ec2 = groups.ec2
+    vpc = ec2.create_vpc(CidrBlock="10.98.0.0/24")["Vpc"]["VpcId"]
+    mine, other = groups.create(), groups.create(vpc)
+    authorize = getattr(ec2, f"authorize_security_group_{direction}")
+    given = {"GroupId": mine, "IpPermissions": rule(other)}
+    unpeered = (
+        "InvalidGroup.NotFound",
+        "You have specified two resources that belong to different networks.",
+    )
+    assert error_from(authorize, **given) == unpeered
+    requested = ec2.create_vpc_peering_connection(VpcId=groups.aws.vpc, PeerVpcId=vpc)
+    peering = requested["VpcPeeringConnection"]["VpcPeeringConnectionId"]
+    assert error_from(authorize, **given) == unpeered
+    ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    authorize(**given)
+    ec2.delete_vpc_peering_connection(VpcPeeringConnectionId=peering)
+    assert error_from(authorize, GroupId=mine, IpPermissions=rule(other, 2224)) == unpeered
 
 
 def test_groups_are_filtered_by_the_peers_in_their_rules(groups: Groups) -> None:

@@ -89,7 +89,7 @@ class Network:
     def cluster_group_intact(self, group_id: str) -> bool:
         return group_id not in self.broken_groups
 
-    def client_may_reach(self, instance_id: str, group_id: str) -> bool:
+    def client_may_reach(self, instance_id: str, group_id: str, eni_id: str) -> bool:
         return instance_id in self.clients
 
     def addresses(self) -> list[str]:

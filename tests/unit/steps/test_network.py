@@ -7,6 +7,7 @@ import pytest
 from hsm_lifecycle.errors import (
     ClusterNotFoundError,
     NotOwnedError,
+    ParameterError,
     RefusedError,
     TransientError,
 )
@@ -121,6 +122,27 @@ def test_admit_client_revokes_a_replaced_client(account: Account) -> None:
     account.run(network.admit_client, **of(cluster_id, ours))
     assert rules(account, theirs) == {theirs: "", ours: "hsm-lifecycle client"}
     account.ec2.delete_security_group(GroupId=replaced)
+
+
+def test_a_client_of_an_unpeered_vpc_is_refused_by_parameter_and_the_former_one_stays(
+    account: Account,
+) -> None:
+    cluster_id, former, ours = (
+        account.uninitialized(),
+        account.group("former"),
+        account.group("client"),
+    )
+    account.run(network.admit_client, **of(cluster_id, former))
+    account.faults.inject(
+        {
+            "operation": "AuthorizeSecurityGroupIngress",
+            "code": "InvalidGroup.NotFound",
+            "message": "You have specified two resources that belong to different networks.",
+        }
+    )
+    with pytest.raises(ParameterError, match=r"pClientVpcId: .* are not peered"):
+        account.run(network.admit_client, **of(cluster_id, ours))
+    assert former in rules(account, group_of(account, cluster_id))
 
 
 def test_admit_client_retains_rules_of_operators(account: Account) -> None:
