@@ -732,7 +732,7 @@ _ACTIVATE_CLUSTER = [
         {
             "DescribeCluster": [
                 *results("DescribeCluster", "INITIALIZED"),
-                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 20)),
+                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 28)),
                 *results("DescribeCluster", "ACTIVE"),
             ],
             "ActivateCluster": [fails("States.TaskFailed")],
@@ -754,7 +754,7 @@ _ACTIVATE_CLUSTER = [
         {
             "DescribeCluster": [
                 *results("DescribeCluster", "INITIALIZED"),
-                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 22)),
+                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 30)),
             ],
             "ActivateCluster": [fails("Runtime.ExitError")],
         },
