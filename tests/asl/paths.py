@@ -739,7 +739,7 @@ _ACTIVATE_CLUSTER = [
         },
         "ActivateCluster InitVerification WaitForCluster ReportActivation",
         output={"State": "ACTIVE"},
-        seconds=300,
+        seconds=420,
     ),
     Path(
         "keeps a cluster that becomes active although its activation ran out of time",
@@ -750,7 +750,7 @@ _ACTIVATE_CLUSTER = [
         "ActivateCluster InitVerification WaitForCluster ReportActivation",
     ),
     Path(
-        "fails for good five minutes after a lost result",
+        "fails for good seven minutes after a lost result",
         {
             "DescribeCluster": [
                 *results("DescribeCluster", "INITIALIZED"),
@@ -759,7 +759,7 @@ _ACTIVATE_CLUSTER = [
             "ActivateCluster": [fails("Runtime.ExitError")],
         },
         failure="Runtime.ExitError",
-        seconds=315,
+        seconds=435,
     ),
     *[
         Path(
