@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ STACK_TAG = "hsm-lifecycle:stack-id"
 LOGICAL_ID_TAG = "hsm-lifecycle:logical-id"
 STACK_KEYS_TAG = "hsm-lifecycle:stack-tag-keys"
 MAX_TAGS = 50  # https://docs.aws.amazon.com/cloudhsm/latest/APIReference/API_CreateCluster.html
+# How late a call whose response was lost may take effect, plus the 60 s until the next call.
+_LATEST_EFFECT = datetime.timedelta(seconds=360)
 _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
 
 
@@ -34,11 +37,33 @@ def find(cluster_id: str) -> dict[str, Any] | None:
 
 def find_by_tags(stack_id: str, logical_id: str) -> dict[str, Any] | None:
     """The cluster that this stack created, even if the response to CreateCluster was lost."""
+    return next(all_with_tags(stack_id, logical_id), None)
+
+
+def all_with_tags(stack_id: str, logical_id: str) -> Iterator[dict[str, Any]]:
+    """The clusters that this stack created: more than one if CreateCluster took effect late."""
     wanted = {STACK_TAG: stack_id, LOGICAL_ID_TAG: logical_id}
     for cluster in _describe_clusters():
         if cluster["State"] != "DELETED" and wanted.items() <= tags_of(cluster).items():
-            return cluster
-    return None
+            yield cluster
+
+
+def settled_at(cluster: dict[str, Any] | None) -> str:
+    """When all lost calls of CreateCluster have taken effect that came before this cluster."""
+    if cluster is None:
+        return "1970-01-01T00:00:00Z"
+    settled = cluster["CreateTimestamp"] + _LATEST_EFFECT
+    return f"{settled.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def has_backups(cluster_id: str) -> bool:
+    """Whether the cluster has backups, which outlive it and need its secrets (F1.30)."""
+    if not is_cluster_id(cluster_id):
+        return False
+    pages = aws.client("cloudhsmv2").get_paginator("describe_backups")
+    return any(
+        bool(page["Backups"]) for page in pages.paginate(Filters={"clusterIds": [cluster_id]})
+    )
 
 
 def find_during_request(event: Event) -> dict[str, Any]:

@@ -36,6 +36,7 @@ _iam = ministack("services.iam")
 
 # Of the current request: the caller's access key, the requested action, the permissions to check,
 # the one that was denied, and the policies evaluated for it.
+_authorized: contextvars.ContextVar[bool] = contextvars.ContextVar("authorized", default=False)
 _caller: contextvars.ContextVar[str] = contextvars.ContextVar("caller", default="")
 _requested: contextvars.ContextVar[str] = contextvars.ContextVar("requested", default="")
 _required: contextvars.ContextVar[list[Permission] | None] = contextvars.ContextVar(
@@ -335,7 +336,7 @@ class CallerPermissions:
 
         `context` has condition keys.
         """
-        if not self._emulator.auth:
+        if not self._emulator.auth or _authorized.get():
             return
         with _requiring(Permission(action, resource, context, _requested.get())):
             denial = _evaluator.enforce(
@@ -362,6 +363,15 @@ class CallerPermissions:
             # ministack derives another name from the service.
             created = f"AWSServiceRoleFor{service.split('.')[0].capitalize()}"
             _iam._roles[name] = {**_iam._roles.pop(created), "RoleName": name, "Arn": arn}
+
+    @contextmanager
+    def already_authorized(self) -> Iterator[None]:
+        """Allow everything inside the block."""
+        token = _authorized.set(True)
+        try:
+            yield
+        finally:
+            _authorized.reset(token)
 
 
 @contextmanager

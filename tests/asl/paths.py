@@ -80,6 +80,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "10.0.1.10",
         "ClusterCertificate": "MIIB",
+        "SettledAt": "2026-11-23T12:06:00Z",
         "Attempts": 1,
         "NotListed": 0,
     },
@@ -113,8 +114,10 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "State": "ACTIVE",
         "LastKnownId": CLUSTER,
         "HasBackups": True,
+        "SettledAt": "2026-11-23T12:06:00Z",
         "Attempts": 1,
     },
+    "FindDuplicates": {"Next": "NONE", "Warnings": "none", "Attempts": 1},
     "FindKeyStore": {
         "Id": KEY_STORE,
         "State": "CONNECTED",
@@ -133,7 +136,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
 }
 # The field that a path gives of a result; the others are those above.
 _FIELDS = {"DescribeAgent": "PingStatus", "DescribeCommand": "Status"} | dict.fromkeys(
-    ("DescribeHsms", "DiagnoseConnection"), "Next"
+    ("DescribeHsms", "DiagnoseConnection", "FindDuplicates"), "Next"
 )
 
 
@@ -148,7 +151,7 @@ def results(task: str, values: str = "", **changes: Any) -> list[Outcome]:
     outcomes = []
     for attempt, value in enumerate(values.split(), 1):
         result = usual | {_FIELDS.get(task, "State"): value}
-        if task in ("DescribeAgent", "FindCluster", "FindKeyStore"):
+        if task in ("DescribeAgent", "FindCluster", "FindDuplicates", "FindKeyStore"):
             result["Attempts"] = attempt
         if task.startswith("Find") and value == "NOT_FOUND":
             result["Id"] = ""
@@ -386,6 +389,19 @@ _CREATE_CLUSTER = [
         {"DescribeCluster": "ACTIVE"},
         "AlignHsms ReportCluster",
         without="AdoptSecrets",
+    ),
+    Path(
+        "deletes clusters of calls that took effect late",
+        {
+            "DescribeCluster": "UNINITIALIZED",
+            "FindDuplicates": "WAIT DELETE WAIT RETAIN",
+        },
+        "AlignHsms WaitForLateDuplicates DeleteDuplicates WaitForLateDuplicates ReportCluster",
+        seconds=180,
+        passes={
+            "FindDuplicates": [{"Attempts": attempts} for attempts in range(4)],
+            "ReportCluster": [{"Warnings": "none"}],
+        },
     ),
     Path(
         "times out if the cluster stays in creation",
@@ -653,12 +669,33 @@ _DELETE_CLUSTER = [
         failure="ClusterNotDeletedError",
     ),
     Path(
-        "succeeds if there has never been a cluster",
-        {"FindCluster": results("FindCluster", "NOT_FOUND NOT_FOUND", LastKnownId="")},
+        "succeeds if no cluster appears within five minutes",
+        {"FindCluster": results("FindCluster", "NOT_FOUND " * 6, LastKnownId="")},
         "WaitForLateCluster ReportDeletion",
         without="CheckDeletion DeleteSecrets",
-        seconds=60,
-        passes={"FindCluster": [{"Attempts": 0}, {"Attempts": 1}]},
+        seconds=300,
+        passes={"FindCluster": [{"Attempts": attempts} for attempts in range(6)]},
+    ),
+    Path(
+        "succeeds at once if the creation was refused",
+        {"FindCluster": results("FindCluster", "NOT_FOUND", LastKnownId="")},
+        "ReportDeletion",
+        input_fields={"PhysicalResourceId": "nothing-created"},
+        without="CheckDeletion DeleteSecrets",
+        seconds=0,
+    ),
+    Path(
+        "deletes the clusters of all calls that took effect late",
+        {
+            "FindCluster": 2,
+            "CheckDeletion": 2,
+            "DescribeCluster": "UNINITIALIZED DELETE_IN_PROGRESS DELETED"
+            " UNINITIALIZED DELETE_IN_PROGRESS DELETED",
+            "FindDuplicates": "WAIT DELETE NONE",
+        },
+        "AlignHsms RevokeClient DeleteCluster DeleteSecrets ResetDeletion FindCluster"
+        " AlignHsms RevokeClient DeleteCluster DeleteSecrets ReportDeletion",
+        seconds=135,
     ),
     Path(
         "deletes the secrets of a cluster that was deleted outside the stack",

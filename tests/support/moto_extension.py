@@ -96,6 +96,12 @@ class _Caller:
             self.authorize("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
             self._hsms.service_linked_roles.add(service)
 
+    @contextlib.contextmanager
+    def already_authorized(self) -> Iterator[None]:
+        denied, self._hsms.denied = self._hsms.denied, set()
+        yield
+        self._hsms.denied = denied
+
 
 class MotoEc2:
     """moto's EC2 for the model, by its objects, which is faster than by requests."""

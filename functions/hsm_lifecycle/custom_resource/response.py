@@ -15,6 +15,8 @@ from crhelper import CfnResource
 from hsm_lifecycle.custom_resource import failure_reason
 
 _SECONDS_TO_DELIVER = 20
+# The physical ID of a creation that was refused: the workflows that delete need not look for it.
+NOTHING_CREATED = "nothing-created"
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -101,12 +103,20 @@ def _result(event: Mapping[str, Any], _context: Any) -> str | None:
         helper().Data.update({**event["Fallback"], **version, "Warnings": warning})
         return physical_id
     if failure:
-        helper().PhysicalResourceId = physical_id or failure_reason.created_id(failure) or ""
+        helper().PhysicalResourceId = physical_id or _id_of_failed_creation(failure)
         raise RuntimeError(failure_reason.of(failure))
     report = event["Outcome"]["Report"] or {}
     if data := report.get("Data"):
         helper().Data.update({**data, **version})
     return physical_id or report.get("PhysicalResourceId")
+
+
+def _id_of_failed_creation(failure: failure_reason.Failure) -> str:
+    """The ID of what is left; empty if unknown, so that crhelper generates one."""
+    if created := failure_reason.created_id(failure):
+        return created
+    # Parameters are refused before the first call that creates something.
+    return NOTHING_CREATED if failure_reason.error_of(failure) == "ParameterError" else ""
 
 
 def _template_version(properties: Mapping[str, Any]) -> dict[str, str]:

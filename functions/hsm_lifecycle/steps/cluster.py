@@ -31,19 +31,10 @@ def find_cluster(event: Event) -> dict[str, Any]:
         "Id": cluster_id,
         "State": cluster["State"] if cluster else "NOT_FOUND",
         "LastKnownId": last_known_id,
-        "HasBackups": will_have_backups or _has_backups(last_known_id),
+        "HasBackups": will_have_backups or ownership.has_backups(last_known_id),
+        "SettledAt": ownership.settled_at(cluster),
         "Attempts": event["Attempts"] + 1,
     }
-
-
-def _has_backups(cluster_id: str) -> bool:
-    """Whether the cluster has backups, which outlive it and need its secrets (F1.30)."""
-    if not ownership.is_cluster_id(cluster_id):
-        return False
-    pages = aws.client("cloudhsmv2").get_paginator("describe_backups")
-    return any(
-        bool(page["Backups"]) for page in pages.paginate(Filters={"clusterIds": [cluster_id]})
-    )
 
 
 def create_cluster(event: Event) -> dict[str, Any]:
@@ -89,6 +80,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "StateMessage": message,
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
+        "SettledAt": ownership.settled_at(found),
         "ClusterCertificate": pki.body(ownership.certificate_of(cluster)),
         "Attempts": event.get("Attempts", 0) + 1,
         "NotListed": not_listed,

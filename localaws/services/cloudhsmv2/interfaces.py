@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NotRequired, Protocol, TypedDict
 
 
@@ -56,6 +57,9 @@ class Iam(Protocol):
 
     def ensure_service_linked_role(self, service: str) -> None:
         """Create the service's role if needed, which takes iam:CreateServiceLinkedRole."""
+
+    def already_authorized(self) -> AbstractContextManager[None]:
+        """Allow everything inside the block: AWS accepted the request earlier."""
 
 
 class Logs(Protocol):

@@ -264,14 +264,17 @@ class CloudHsmProvider:
             self._keys.use(key_id)
 
     def _defer(self, seconds: float, action: str, params: Params) -> None:
-        """Handle a request later, as its caller; an error is lost, like the response."""
+        """Handle an accepted request later; an error is lost, like the response.
+
+        The caller's permissions count when it calls: its role may be gone by then.
+        """
         context = contextvars.copy_context()
 
         def handle() -> None:
-            with contextlib.suppress(ApiError):
-                context.run(self._operation(action), params)
+            with contextlib.suppress(ApiError), self._store.iam.already_authorized():
+                self._operation(action)(params)
 
-        self._store.scheduler.schedule(seconds, handle)
+        self._store.scheduler.schedule(seconds, lambda: context.run(handle))
 
     def _operation(self, action: str) -> Callable[[Params], Response]:
         if action in self._operations:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from localaws.core.api_error import ApiError
@@ -118,6 +119,12 @@ class Caller:
         if service not in self.roles:
             self.authorize("iam:CreateServiceLinkedRole", "*", {"iam:AWSServiceName": service})
             self.roles.append(service)
+
+    @contextlib.contextmanager
+    def already_authorized(self) -> Iterator[None]:
+        denied, self.denied = self.denied, set()
+        yield
+        self.denied = denied
 
 
 class LogGroups(list[str]):

@@ -79,10 +79,18 @@ def test_a_failed_creation_has_the_id_of_what_it_left(responses: Endpoint) -> No
     assert responses.response["Reason"] == f"HsmsUnhealthy: hsm-abc is DEGRADED. [{CLUSTER}]"
 
 
-def test_a_failed_creation_that_left_nothing_has_another_id(responses: Endpoint) -> None:
+def test_a_refused_creation_has_an_id_that_says_so(responses: Endpoint) -> None:
     cause = description(Error="ParameterError", Cause="pSubnets: the subnets are of two VPCs.")
     respond(outcome("Create", responses.url, Failure=failed("States.TaskFailed", cause)), Context())
-    assert responses.response["PhysicalResourceId"]
+    assert responses.response["PhysicalResourceId"] == response.NOTHING_CREATED
+
+
+def test_a_failed_creation_that_may_have_left_something_has_another_id(
+    responses: Endpoint,
+) -> None:
+    cause = description(Error="TransientError", Cause="CreateCluster: ConnectionClosedError")
+    respond(outcome("Create", responses.url, Failure=failed("States.TaskFailed", cause)), Context())
+    assert responses.response["PhysicalResourceId"] not in ("", response.NOTHING_CREATED)
     assert not responses.response["PhysicalResourceId"].startswith("cluster-")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +38,12 @@ def looked_for(physical_id: str | None, attempts: int = 0) -> Json:
     return of_stack(PhysicalResourceId=physical_id, Attempts=attempts)
 
 
+def settled_at(account: Account, cluster_id: str) -> str:
+    """Six minutes after the creation, as state machines write times."""
+    settled = account.cluster(cluster_id)["CreateTimestamp"] + datetime.timedelta(minutes=6)
+    return f"{settled.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def test_find_cluster_uses_the_physical_id(account: Account) -> None:
     cluster_id = account.uninitialized()
     assert account.run(cluster_steps.find_cluster, **looked_for(cluster_id)) == {
@@ -44,6 +51,7 @@ def test_find_cluster_uses_the_physical_id(account: Account) -> None:
         "State": "UNINITIALIZED",
         "LastKnownId": cluster_id,
         "HasBackups": False,
+        "SettledAt": settled_at(account, cluster_id),
         "Attempts": 1,
     }
 
@@ -68,6 +76,7 @@ def test_find_cluster_ignores_another_stacks_cluster(account: Account) -> None:
         "State": "NOT_FOUND",
         "LastKnownId": "",
         "HasBackups": False,
+        "SettledAt": "1970-01-01T00:00:00Z",
         "Attempts": 1,
     }
 
@@ -82,6 +91,7 @@ def test_find_cluster_remembers_the_id_of_a_deleted_cluster(account: Account) ->
         "State": "NOT_FOUND",
         "LastKnownId": cluster_id,
         "HasBackups": False,
+        "SettledAt": "1970-01-01T00:00:00Z",
         "Attempts": 2,
     }
 
@@ -234,6 +244,7 @@ def test_describe_cluster_returns_what_state_machines_read(account: Account) -> 
         "StateMessage": "AWS gives no reason",
         "HsmType": "hsm2m.medium",
         "HsmIpAddresses": "",
+        "SettledAt": settled_at(account, cluster_id),
         "ClusterCertificate": "",
         "Attempts": 1,
         "NotListed": 0,
@@ -277,6 +288,7 @@ def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account
         "StateMessage": "AWS gives no reason",
         "HsmType": "none",
         "HsmIpAddresses": "",
+        "SettledAt": "1970-01-01T00:00:00Z",
         "ClusterCertificate": "",
         "Attempts": 1,
         "NotListed": 5,

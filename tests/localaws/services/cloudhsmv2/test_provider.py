@@ -102,6 +102,17 @@ def test_a_late_effect_follows_the_lost_response(cloudhsm: CloudHsm) -> None:
     assert len(cloudhsm.call("DescribeClusters")["Clusters"]) == 1
 
 
+def test_a_late_effect_needs_the_permissions_of_the_call_only(cloudhsm: CloudHsm) -> None:
+    cloudhsm.faults.inject({"late": "CreateCluster", "seconds": 90})
+    with pytest.raises(ApiError):
+        cloudhsm.create()
+    cloudhsm.caller.denied = {"ec2:CreateSecurityGroup", "iam:CreateServiceLinkedRole"}
+    cloudhsm.clock.advance(90)
+    assert len(cloudhsm.call("DescribeClusters")["Clusters"]) == 1
+    with pytest.raises(ApiError, match="ec2:CreateSecurityGroup"):
+        cloudhsm.create()
+
+
 def test_a_pause_follows_the_effect(cloudhsm: CloudHsm) -> None:
     seen: list[int] = []
     cloudhsm.faults.on_pause = lambda: seen.append(len(cloudhsm.network.groups))
