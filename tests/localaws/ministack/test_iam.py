@@ -339,6 +339,7 @@ def test_starting_an_instance_needs_a_grant_on_the_key_of_its_volumes(
         ImageId="ami-0a12c3d4e5f6a7b80", MinCount=1, MaxCount=1, SubnetId=aws.subnets[0]
     )
     instance = launched["Instances"][0]["InstanceId"]
+    aws.admin.advance(60)
     states = []
     for statements in ([start], [start, allow("Grant", "kms:CreateGrant", **through_ec2)]):
         actor.may(*statements)
