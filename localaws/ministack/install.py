@@ -28,6 +28,7 @@ from localaws.ministack import (
     state_machines,
     states_language,
     step_functions,
+    taken_names,
     template_checks,
     templates,
 )
@@ -62,6 +63,7 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
+        taken_names.install()
         template_checks.install()
         stack_statuses.install()
         resources.install(emulator, providers, self._instances)

@@ -118,6 +118,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_create_log_group": "creates a group",
         "_log_groups": "store",
         "_make_group_arn": "the ARN of a group",
+        "_resource_policies": "store",
     },
     "services.ec2": {
         "_ACTION_MAP": "checks are added, and instances take virtual time",
@@ -165,8 +166,10 @@ TABLE: dict[str, dict[str, str]] = {
         "_p": "a request parameter",
         "_policies": "store",
         "_roles": "store",
+        "_users": "store",
     },
     "services.kms": {
+        "_aliases": "store",
         "_keys": "store",
         "_resolve_key": "a key by id, ARN or alias",
     },

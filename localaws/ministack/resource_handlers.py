@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from localaws.ministack.access import ministack
@@ -12,7 +11,6 @@ Props = dict[str, Any]
 Created = tuple[str, dict[str, Any]]
 # By operation: create, update, delete.
 Handlers = dict[str, Any]
-Create = Callable[[str, Props, str], Created]
 
 _responses = ministack("core.responses")
 
@@ -23,23 +21,3 @@ def handler_error(problem: str, code: str = "GeneralServiceException") -> ValueE
         f'Resource handler returned message: "{problem}" (RequestToken: '
         f"{_responses.new_uuid()}, HandlerErrorCode: {code})"
     )
-
-
-def rejecting_taken_names(
-    resource_type: str,
-    name_property: str,
-    existing: Callable[[], Mapping[str, Any]],
-    create: Create,
-) -> Create:
-    """The create handler, rejecting an explicit name that exists; ministack would overwrite it."""
-
-    def create_unless_taken(logical_id: str, props: Props, stack_name: str) -> Created:
-        name = props.get(name_property)
-        if name and name in existing():
-            raise handler_error(
-                f"Resource of type '{resource_type}' with identifier '{name}' already exists.",
-                "AlreadyExists",
-            )
-        return create(logical_id, props, stack_name)
-
-    return create_unless_taken

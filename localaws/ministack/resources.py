@@ -1,8 +1,8 @@
 """Resource types of IAM, Lambda, CloudWatch Logs, Step Functions and Systems Manager.
 
-ministack lacks AWS::SSM::Document, so we add it. For the others, AWS rejects an existing name,
-checks a function's or state machine's role and code, and returns an instance profile's name from
-Ref; ministack overwrites, does not check, and returns the ARN.
+ministack lacks AWS::SSM::Document, so we add it. For the others, AWS checks a function's or state
+machine's role and code, and returns an instance profile's name from Ref; ministack does not check,
+and returns the ARN.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from localaws.ministack.resource_handlers import (
     Handlers,
     Props,
     handler_error,
-    rejecting_taken_names,
 )
 from localaws.ministack.services import Providers
 
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 _provisioners = ministack("services.cloudformation.provisioners")
 _iam = ministack("services.iam")
 _lambda = ministack("services.lambda_svc")
-_logs = ministack("services.cloudwatch_logs")
-_states = ministack("services.stepfunctions")
 _responses = ministack("core.responses")
 
 
@@ -43,12 +40,6 @@ def install(emulator: EmulatorState, providers: Providers, instances: Instances)
     _provisioners._REPLACING_PROPERTIES["AWS::SSM::Document"] = ("Name", "DocumentType")
     _provisioners._CUSTOM_NAME_REPLACEMENT["AWS::SSM::Document"] = {"name": "Name"}
     types["AWS::IAM::InstanceProfile"].update(_instance_profile(types["AWS::IAM::InstanceProfile"]))
-    types["AWS::Logs::LogGroup"]["create"] = rejecting_taken_names(
-        "AWS::Logs::LogGroup",
-        "LogGroupName",
-        lambda: _logs._log_groups,
-        types["AWS::Logs::LogGroup"]["create"],
-    )
     types["AWS::Lambda::Function"].update(_function(emulator, types["AWS::Lambda::Function"]))
     types["AWS::StepFunctions::StateMachine"].update(
         _state_machine(emulator, types["AWS::StepFunctions::StateMachine"])
@@ -129,13 +120,7 @@ def _function(emulator: EmulatorState, original: Handlers) -> Handlers:
         original_delete(name, props)
         emulator.environments.retire(arn)
 
-    return {
-        "create": rejecting_taken_names(
-            "AWS::Lambda::Function", "FunctionName", lambda: _lambda._functions, create
-        ),
-        "update": update,
-        "delete": delete,
-    }
+    return {"create": create, "update": update, "delete": delete}
 
 
 def _state_machine(emulator: EmulatorState, original: Handlers) -> Handlers:
@@ -156,12 +141,6 @@ def _state_machine(emulator: EmulatorState, original: Handlers) -> Handlers:
 
     def create(logical_id: str, props: Props, stack_name: str) -> Created:
         name = props.get("StateMachineName") or f"{stack_name}-{logical_id}"
-        if any(machine["name"] == name for machine in _states._state_machines.values()):
-            raise handler_error(
-                f"Resource of type 'AWS::StepFunctions::StateMachine' with identifier '{name}' "
-                "already exists.",
-                "AlreadyExists",
-            )
         check(props, name)
         created: Created = original_create(logical_id, props, stack_name)
         return created
