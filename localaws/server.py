@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import UnknownRegionError
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
@@ -29,9 +30,10 @@ from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
+from localaws.core.partitions import partition_of
 from localaws.core.real_clock import RealClock
 from localaws.lambda_runtime.pool import Pool
-from localaws.ministack import gateway, install
+from localaws.ministack import gateway, install, partitions
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.state import EmulatorState, Ports
 
@@ -64,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--port", type=int, default=4566, help="AWS over HTTP; 0: any free port")
     arguments.add_argument("--admin-port", type=int, default=4567, help="0: any free port")
-    arguments.add_argument("--region", default=REGION)
+    arguments.add_argument("--region", type=_region, default=REGION)
     arguments.add_argument("--no-auth", action="store_true", help="allow every request")
     arguments.add_argument(
         "--clock",
@@ -96,6 +98,14 @@ def parser() -> argparse.ArgumentParser:
         help="also end when standard input is closed, for example by a parent that was killed",
     )
     return arguments
+
+
+def _region(name: str) -> str:
+    try:
+        partition_of(name)
+    except UnknownRegionError as unknown:
+        raise argparse.ArgumentTypeError(str(unknown)) from unknown
+    return name
 
 
 def _overrides(settings: Any) -> Callable[[str], Any]:
@@ -147,6 +157,7 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
         SSL_CERT_FILE=certificate,
         TMPDIR=str(home),
     )
+    partitions.install(arguments.region)
     emulator = _emulator(arguments, ports, home)
     installed = install.install(emulator)
     admin_api.serve(emulator, ACCOUNT, listener)

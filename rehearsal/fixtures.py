@@ -188,7 +188,8 @@ def _launch_client(aws: LocalAws, name: str, cluster_group: str) -> str:
         PolicyDocument=_policy(
             _allow(["ssm:UpdateInstanceInformation", "ssmmessages:*"], "*"),
             _allow(
-                ["secretsmanager:GetSecretValue"], "arn:aws:secretsmanager:*:*:secret:/existing/*"
+                ["secretsmanager:GetSecretValue"],
+                f"arn:{iam.meta.partition}:secretsmanager:*:*:secret:/existing/*",
             ),
         ),
     )

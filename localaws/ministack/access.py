@@ -1,6 +1,7 @@
 """Access to ministack's private names.
 
-ministack is used unmodified; where it differs from AWS, its functions are replaced at startup.
+ministack is used unmodified; where it differs from AWS, its functions are replaced at startup
+(and outside the partition aws, the partition in its literals: partitions.py).
 `ministack()` reaches only the names listed in patched_names.TABLE, and a test fails if the
 installed version lacks one of them.
 """

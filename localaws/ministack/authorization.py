@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from localaws.core.partitions import partition_of
+
 Params = Mapping[str, Any]
 # Random suffix of a secret that is being created.
 SUFFIX = "AbCdEf"
@@ -28,7 +30,8 @@ class Scope:
 
     def arn(self, service: str, resource: str) -> str:
         """An ARN in this account and Region."""
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+        partition = partition_of(self.region)
+        return f"arn:{partition}:{service}:{self.region}:{self.account}:{resource}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +134,7 @@ def _document(name: str, scope: Scope) -> str:
     if name.startswith("arn:"):
         return name
     owner = "" if name.startswith("AWS-") else scope.account
-    return f"arn:aws:ssm:{scope.region}:{owner}:document/{name}"
+    return f"arn:{partition_of(scope.region)}:ssm:{scope.region}:{owner}:document/{name}"
 
 
 def _secrets(operation: str, params: Params, scope: Scope) -> list[str]:
@@ -247,12 +250,13 @@ def _events(operation: str, params: Params, scope: Scope) -> list[str] | None:
 
 
 def _iam(operation: str, params: Params, scope: Scope) -> list[str] | None:
+    partition = partition_of(scope.region)
     if operation == "GetInstanceProfile":
         name = params.get("InstanceProfileName", "")
-        return [f"arn:aws:iam::{scope.account}:instance-profile/{name}"]
+        return [f"arn:{partition}:iam::{scope.account}:instance-profile/{name}"]
     if operation == "CreateServiceLinkedRole":
         service = params.get("AWSServiceName", "")
-        return [f"arn:aws:iam::{scope.account}:role/aws-service-role/{service}/*"]
+        return [f"arn:{partition}:iam::{scope.account}:role/aws-service-role/{service}/*"]
     return None
 
 

@@ -19,6 +19,7 @@ from localaws.core.api_error import ApiError
 from localaws.ministack import authorization
 from localaws.ministack.access import ministack
 from localaws.ministack.authorization import Permission
+from localaws.ministack.partitions import partition
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -263,7 +264,7 @@ def role_allows(
         return True
     name, account = role.rsplit("/", 1)[-1], _responses.get_account_id()
     context = _evaluator.EvalContext(
-        principal_arn=f"arn:aws:sts::{account}:assumed-role/{name}/localaws",
+        principal_arn=f"arn:{partition()}:sts::{account}:assumed-role/{name}/localaws",
         principal_type="AssumedRole",
         principal_account=account,
         action=action,
@@ -299,7 +300,7 @@ def service_is_allowed(policy: Mapping[str, Any], service: str, action: str, sou
     """Whether a resource policy allows a service an action on behalf of a resource (its ARN)."""
     account = _responses.get_account_id()
     context = _evaluator.EvalContext(
-        principal_arn=f"arn:aws:iam::{account}:service/{service}",
+        principal_arn=f"arn:{partition()}:iam::{account}:service/{service}",
         principal_type="Service",
         principal_account=account,
         action=action,
@@ -354,7 +355,7 @@ class CallerPermissions:
     def ensure_service_linked_role(self, service: str) -> None:
         """Create the service's role unless it exists; requires iam:CreateServiceLinkedRole."""
         name, account = SERVICE_LINKED_ROLES[service], _responses.get_account_id()
-        arn = f"arn:aws:iam::{account}:role/aws-service-role/{service}/{name}"
+        arn = f"arn:{partition()}:iam::{account}:role/aws-service-role/{service}/{name}"
         with self._lock:
             if name in _iam._roles:
                 return

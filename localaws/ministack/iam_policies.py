@@ -14,6 +14,7 @@ from typing import Any
 
 from localaws.core.api_error import ApiError
 from localaws.ministack.access import ministack
+from localaws.ministack.partitions import partition
 from localaws.ministack.resource_handlers import Created, Handlers, Props, handler_error
 
 Record = dict[str, Any]
@@ -32,7 +33,6 @@ _loaded: set[str] = set()
 
 _iam = ministack("services.iam")
 _evaluator = ministack("core.iam_evaluator")
-_responses = ministack("core.responses")
 _provisioners = ministack("services.cloudformation.provisioners")
 
 
@@ -106,23 +106,15 @@ def check_attached(arns: Iterable[str]) -> None:
 
 
 def _check_exists(arn: str) -> None:
-    prefix = f"arn:{_partition(_responses.get_region())}:iam::aws:policy/"
+    prefix = f"arn:{partition()}:iam::aws:policy/"
     if arn.startswith(prefix) and arn not in _loaded:
         record = _managed_policy(arn, arn.removeprefix(prefix))
         if record:
-            # ministack has some of them, with permissions of its own, and in one partition only.
-            store = _iam._aws_managed_policies if prefix.startswith("arn:aws:") else _iam._policies
-            store[arn] = record
+            # ministack has some of them, with permissions of its own.
+            _iam._aws_managed_policies[arn] = record
             _loaded.add(arn)
     if arn not in _loaded and arn not in _iam._policies:
         raise ApiError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
-
-
-@functools.cache
-def _partition(region: str) -> str:
-    import botocore.session
-
-    return str(botocore.session.get_session().get_partition_for_region(region))
 
 
 def _managed_policy(arn: str, name: str) -> Record | None:

@@ -25,6 +25,7 @@ from localaws.ministack.ec2_api import (
     reporting_errors,
 )
 from localaws.ministack.iam import CallerPermissions, role_allows_all, role_trusts
+from localaws.ministack.partitions import partition
 from localaws.ministack.virtual_time import now_iso
 from localaws.sandbox.sandbox import Sandbox
 
@@ -135,12 +136,12 @@ class Instances:
         role, account = self._role(instance_id), _responses.get_account_id()
         if role is None:
             return {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-        region = _responses.get_region()
+        region, prefix = _responses.get_region(), f"arn:{partition()}"
         credentials: dict[str, str] = _runtime.execution_credentials(
             {
-                "FunctionArn": f"arn:aws:lambda:{region}:{account}:function:{instance_id}",
+                "FunctionArn": f"{prefix}:lambda:{region}:{account}:function:{instance_id}",
                 "FunctionName": instance_id,
-                "Role": f"arn:aws:iam::{account}:role/{role}",
+                "Role": f"{prefix}:iam::{account}:role/{role}",
             }
         )
         return credentials
@@ -246,7 +247,7 @@ class Instances:
         We take the harsher case that the account encrypts all volumes with a customer managed key.
         """
         region, account = _responses.get_region(), _responses.get_account_id()
-        key = f"arn:aws:kms:{region}:{account}:key/{VOLUME_KEY}"
+        key = f"arn:{partition()}:kms:{region}:{account}:key/{VOLUME_KEY}"
         context = {
             "kms:GrantIsForAWSResource": "true",
             "kms:ViaService": f"ec2.{region}.amazonaws.com",

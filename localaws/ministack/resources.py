@@ -15,6 +15,7 @@ from localaws.ministack import ec2_resources, lambda_limits, state_machines
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_trusts
 from localaws.ministack.instances import Instances
+from localaws.ministack.partitions import partition
 from localaws.ministack.resource_handlers import (
     Created,
     Handlers,
@@ -97,7 +98,9 @@ def _function(emulator: EmulatorState, original: Handlers) -> Handlers:
         if not 1 <= int(props.get("Timeout", 3)) <= 900:
             raise handler_error("Timeout must be between 1 and 900 seconds", "InvalidRequest")
         account, region = _responses.get_account_id(), _responses.get_region()
-        source = f"arn:aws:lambda:{region}:{account}:function:{props.get('FunctionName', '*')}"
+        source = (
+            f"arn:{partition()}:lambda:{region}:{account}:function:{props.get('FunctionName', '*')}"
+        )
         if emulator.auth and not role_trusts(props["Role"], "lambda.amazonaws.com", source):
             raise handler_error(
                 "The role defined for the function cannot be assumed by Lambda.", "InvalidRequest"

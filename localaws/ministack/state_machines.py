@@ -15,6 +15,7 @@ from localaws.core.api_error import ApiError
 from localaws.ministack import offered
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows, role_allows_all, role_trusts
+from localaws.ministack.partitions import partition
 from localaws.ministack.state_machine_definitions import definition_errors, task_resources
 from localaws.ministack.step_functions import demand_running, error_of
 
@@ -112,14 +113,14 @@ def check(
     if not emulator.auth:
         return
     region, account = _responses.get_region(), _responses.get_account_id()
-    machine = f"arn:aws:states:{region}:{account}:stateMachine:{name}"
+    machine = f"arn:{partition()}:states:{region}:{account}:stateMachine:{name}"
     if not role_trusts(role, "states.amazonaws.com", machine):
         raise ApiError(
             "AccessDeniedException",
             "Neither the global service principal states.amazonaws.com, nor the regional one is "
             f"authorized to assume the provided role '{role}'.",
         )
-    rule = f"arn:aws:events:{region}:{account}:rule/{MANAGED_RULE}"
+    rule = f"arn:{partition()}:events:{region}:{account}:rule/{MANAGED_RULE}"
     if ":states:startExecution.sync" in definition and not role_allows_all(
         emulator, role, RULE_ACTIONS, rule, behind="states:CreateStateMachine"
     ):
@@ -210,12 +211,12 @@ def _function_arn(name: str) -> str:
     if name.startswith("arn:"):
         return name
     region, account = _responses.get_region(), _responses.get_account_id()
-    return f"arn:aws:lambda:{region}:{account}:function:{name}"
+    return f"arn:{partition()}:lambda:{region}:{account}:function:{name}"
 
 
 def _denied(role: str, action: str, arn: str) -> Exception:
     account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
-    user = f"arn:aws:sts::{account}:assumed-role/{name}/states"
+    user = f"arn:{partition()}:sts::{account}:assumed-role/{name}/states"
     error = (
         "Lambda.AWSLambdaException"
         if action.startswith("lambda")

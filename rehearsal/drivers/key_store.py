@@ -103,9 +103,10 @@ class KeyStoreDriver(StackDriver):
             for event in self.events("ExecutionSucceeded")
             if event["subject"].endswith(machine)
         ]
+        states = self.aws.client("stepfunctions")
         account = self.aws.client("sts").get_caller_identity()["Account"]
-        arn = f"arn:aws:states:{self.aws.region}:{account}:execution"
-        execution = self.aws.client("stepfunctions").describe_execution(
+        arn = f"arn:{states.meta.partition}:states:{self.aws.region}:{account}:execution"
+        execution = states.describe_execution(
             executionArn=f"{arn}:{ended[-1]['subject']}:{ended[-1]['execution']}"
         )
         return str(execution["output"])

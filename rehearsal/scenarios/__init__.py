@@ -28,6 +28,7 @@ Scenario = Callable[[StackDriver], None]
 
 _ALL: tuple[Scenario, ...] = (
     standard.standard,
+    standard.govcloud,
     create_failures.quota_exhausted,
     create_failures.quota_nearly_exhausted,
     create_failures.activation_fails,
@@ -98,6 +99,7 @@ _ALL: tuple[Scenario, ...] = (
 SCENARIOS: dict[str, Scenario] = {each.__name__.replace("_", "-"): each for each in _ALL}
 # Arguments of `python -m localaws` for scenarios that need other quotas, timings or another year.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "govcloud": ("--region", "us-gov-west-1"),
     "quota-exhausted": create_failures.NO_HSM,
     "quota-nearly-exhausted": create_failures.ONE_HSM,
     "create-times-out": create_failures.SLOW_INITIALIZATION,

@@ -105,7 +105,7 @@ def _upload(driver: StackDriver, version: str, content: str = "") -> str:
         "Effect": "Allow",
         "Principal": "*",
         "Action": "s3:GetObject",
-        "Resource": f"arn:aws:s3:::{BUCKET}/*",
+        "Resource": f"arn:{s3.meta.partition}:s3:::{BUCKET}/*",
     }
     s3.create_bucket(Bucket=BUCKET)
     s3.delete_public_access_block(Bucket=BUCKET)

@@ -42,6 +42,32 @@ def standard(driver: StackDriver) -> None:
         driver.expect_retained(*RETAINED_WITH_BACKUPS, RETAINED_BY_KMS)
 
 
+def govcloud(driver: StackDriver) -> None:
+    """In AWS GovCloud (US): a cluster and a key store are created, used and deleted."""
+    with driver.step("Create: 1 HSM per subnet"):
+        driver.deploy()
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        user = driver.aws.client("sts").get_caller_identity()["Arn"]
+        driver.expect("partition", user.split(":")[1], "aws-us-gov")
+
+    store = on_stack_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
+    with driver.step("Key store: create, use and delete"):
+        store.deploy()
+        store.expect_stack("CREATE_COMPLETE")
+        store.expect_store("CONNECTED")
+        key = store.create_key()
+        store.use_key(key)
+        store.delete_key(key)
+        store.destroy()
+        store.expect_stack("DELETE_COMPLETE")
+
+    with driver.step("Delete"):
+        driver.destroy()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.expect_retained(*RETAINED_WITH_BACKUPS, RETAINED_BY_KMS)
+
+
 def _key_store(driver: StackDriver, store: KeyStoreDriver) -> None:
     with driver.step("Key store: create"):
         store.deploy()

@@ -7,6 +7,7 @@ from typing import Any
 
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
+from localaws.core.partitions import partition_of
 from localaws.services.cloudhsmv2 import exceptions
 from localaws.services.cloudhsmv2.interfaces import Ec2, Iam, Logs
 from localaws.services.cloudhsmv2.models import Backup, Cluster, Hsm, KeyStore
@@ -47,8 +48,8 @@ class Store:
 
     def arn(self, service: str, resource: str, account: str | None = None) -> str:
         """An ARN in this Region, by default of this account."""
-        partition = "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
-        return f"arn:{partition}:{service}:{self.region}:{account or self.account}:{resource}"
+        partition, owner = partition_of(self.region), account or self.account
+        return f"arn:{partition}:{service}:{self.region}:{owner}:{resource}"
 
     def record(self, subject: str, event: str, **details: Any) -> None:
         """Record a CloudHSM event."""
