@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from localaws.ministack import (
+    buckets,
     cloudformation,
     custom_resources,
     describe_filters,
+    dynamic_references,
     events,
     execution_logs,
     gateway,
@@ -19,11 +21,13 @@ from localaws.ministack import (
     lambda_limits,
     nested_executions,
     network_interfaces,
+    resource_attributes,
     resources,
     secret_versions,
     security_groups,
     service_models,
     services,
+    stack_exports,
     stack_statuses,
     state_machines,
     states_language,
@@ -31,6 +35,7 @@ from localaws.ministack import (
     taken_names,
     template_checks,
     templates,
+    wait_conditions,
 )
 from localaws.ministack.access import ministack
 from localaws.state import EmulatorState
@@ -64,9 +69,14 @@ class Installed:
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
         taken_names.install()
+        stack_exports.install()
+        dynamic_references.install()
+        wait_conditions.install(emulator)
         template_checks.install()
         stack_statuses.install()
         resources.install(emulator, providers, self._instances)
+        buckets.install()
+        resource_attributes.install()
         iam_policies.install()
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
+from localaws.ministack import offered
 from localaws.ministack.access import ministack
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def check(settings: Mapping[str, Any], now: float, block: str) -> None:
             "AWS Lambda functions. We recommend you use a supported runtime while creating or "
             "updating functions.",
         )
+    offered.check_runtime(runtime)
     variables = (settings.get("Environment") or {}).get("Variables") or {}
     reserved = sorted(set(variables) & _reserved())
     if reserved:

@@ -7,7 +7,7 @@ name of what is missing, so that no test passes on half an emulation.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from localaws.core.api_error import ApiError
@@ -34,7 +34,6 @@ RESOURCE_TYPES = frozenset(
     {
         "AWS::CDK::Metadata",
         "AWS::CloudFormation::CustomResource",
-        "AWS::CloudFormation::Stack",
         "AWS::CloudFormation::WaitCondition",
         "AWS::CloudFormation::WaitConditionHandle",
         "AWS::EC2::Instance",
@@ -89,6 +88,7 @@ MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
             "SecurityGroups",
             "SsmAssociations",
             "Tenancy",
+            "UserData",
             "Volumes",
         }
     ),
@@ -98,9 +98,11 @@ MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
             "EnableDns64",
             "EnableLniAtDeviceIndex",
             "Ipv4IpamPoolId",
+            "Ipv4NetmaskLength",
             "Ipv6CidrBlock",
             "Ipv6IpamPoolId",
             "Ipv6Native",
+            "Ipv6NetmaskLength",
             "OutpostArn",
         }
     ),
@@ -118,15 +120,20 @@ MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
             "FileSystemConfigs",
             "FunctionScalingConfig",
             "ImageConfig",
+            "KmsKeyArn",
             "Layers",
             "PublishToLatestPublished",
+            "RecursiveLoop",
             "ReservedConcurrentExecutions",
+            "RuntimeManagementConfig",
             "SnapStart",
             "TenancyConfig",
             "VpcConfig",
         }
     ),
-    "AWS::Lambda::Version": frozenset({"ProvisionedConcurrencyConfig", "RuntimePolicy"}),
+    "AWS::Lambda::Version": frozenset(
+        {"CodeSha256", "ProvisionedConcurrencyConfig", "RuntimePolicy"}
+    ),
     "AWS::Logs::LogGroup": frozenset(
         {
             "BearerTokenAuthenticationEnabled",
@@ -136,7 +143,48 @@ MISSING_PROPERTIES: Mapping[str, frozenset[str]] = {
             "ResourcePolicyDocument",
         }
     ),
+    "AWS::S3::Bucket": frozenset(
+        {
+            "AbacStatus",
+            "AccelerateConfiguration",
+            "AccessControl",
+            "AnalyticsConfigurations",
+            "BucketNamePrefix",
+            "BucketNamespace",
+            "IntelligentTieringConfigurations",
+            "InventoryConfigurations",
+            "LoggingConfiguration",
+            "MetadataConfiguration",
+            "MetadataTableConfiguration",
+            "MetricsConfigurations",
+            "ObjectLockConfiguration",
+            "ObjectLockEnabled",
+            "ReplicationConfiguration",
+        }
+    ),
 }
+# Request parameters and operations that ministack ignores or implements in part, by service.
+MISSING_PARAMETERS: Mapping[str, frozenset[str]] = {
+    "cloudformation": frozenset(
+        {
+            "NotificationARNs",
+            "ResourceTypes",
+            "RoleARN",
+            "RollbackConfiguration",
+            "StackPolicyBody",
+            "StackPolicyDuringUpdateBody",
+            "StackPolicyDuringUpdateURL",
+            "StackPolicyURL",
+            "TimeoutInMinutes",
+        }
+    ),
+    "states": frozenset({"encryptionConfiguration"}),
+}
+MISSING_OPERATIONS: Mapping[str, frozenset[str]] = {
+    "cloudformation": frozenset({"DetectStackDrift", "DetectStackResourceDrift", "SetStackPolicy"}),
+}
+# What a processed template still declares: macros, and AWS::Include outside of Fn::Transform.
+APPLIED_TRANSFORMS = frozenset({"AWS::LanguageExtensions"})
 # The resources of Task states: functions and nested executions.
 TASK = re.compile(
     r"arn:[\w-]+:(lambda:[^:]*:[^:]*:function:.+"
@@ -157,6 +205,32 @@ def check_task(resource: str) -> None:
         raise not_offered(f"the task {resource}")
 
 
+def check_request(service: str, operation: str, given: Mapping[str, Any]) -> None:
+    """Raise ApiError for a request that the local AWS would only half fulfil."""
+    if operation in MISSING_OPERATIONS.get(service, frozenset()):
+        raise not_offered(f"{service}:{operation}")
+    if operation == "CreateStateMachine" and given.get("type") == "EXPRESS":
+        raise not_offered("state machines of type EXPRESS")
+    missing = {
+        name for name in MISSING_PARAMETERS.get(service, frozenset()) & set(given) if given[name]
+    }
+    if missing:
+        raise not_offered(f"the parameter {min(missing)} of {service}:{operation}")
+
+
+def check_transforms(names: Iterable[str]) -> None:
+    """Raise ApiError for a transform that the local AWS does not apply."""
+    for name in names:
+        if name not in APPLIED_TRANSFORMS:
+            raise not_offered(f"the transform {name}")
+
+
+def check_runtime(runtime: str) -> None:
+    """Raise ApiError for a runtime whose functions the local AWS cannot run."""
+    if runtime and not runtime.startswith("python3."):
+        raise not_offered(f"the Lambda runtime {runtime}")
+
+
 def check_resources(resources: Mapping[str, Any], conditions: Mapping[str, bool]) -> None:
     """Raise ApiError for the first resource that the local AWS cannot emulate."""
     for logical_id, resource in resources.items():
@@ -171,6 +245,8 @@ def check_resources(resources: Mapping[str, Any], conditions: Mapping[str, bool]
         missing = MISSING_PROPERTIES.get(kind, frozenset()) & given
         if missing:
             raise not_offered(f"the property {min(missing)} of {kind}, which {logical_id} has")
+        if (resource.get("Properties") or {}).get("StateMachineType") == "EXPRESS":
+            raise not_offered(f"state machines of type EXPRESS such as {logical_id}")
         if "CreationPolicy" in resource and kind not in SIGNALLED:
             raise not_offered(f"the CreationPolicy of {logical_id}")
         if "UpdatePolicy" in resource:

@@ -55,6 +55,12 @@ def attributes(kind: str, region: str) -> frozenset[str] | None:
     return frozenset(_schema(kind, region).get_atts)
 
 
+def schema(kind: str, region: str) -> Mapping[str, Any]:
+    """The schema of a resource type that is known."""
+    known: Mapping[str, Any] = _schema(kind, region).schema
+    return known
+
+
 def problems(kind: str, properties: Mapping[str, Any], region: str) -> list[Problem]:
     """Everything in a resource's properties that its schema does not permit."""
     if kind.startswith("Custom::") or kind == CUSTOM_RESOURCE:

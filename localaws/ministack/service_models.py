@@ -114,6 +114,7 @@ def check(
         if found:
             raise _error(service, found)
         documented_rules.check_request(service, operation, given)
+        offered.check_request(service, operation, given)
 
 
 def _input_shape(model: Any, operation: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ Response = tuple[int, dict[str, str], bytes]
 Record = dict[str, Any]
 
 # https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html (F6.3)
+JSONATA = re.compile(r'"QueryLanguage"\s*:\s*"JSONata"')
 MANAGED_RULE = "StepFunctionsGetEventsForStepFunctionsExecutionRule"
 RULE_ACTIONS = ("events:PutTargets", "events:PutRule", "events:DescribeRule")
 # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
@@ -104,6 +106,8 @@ def check(
     logging: Mapping[str, Any] | None,
 ) -> None:
     """Raise ApiError if AWS would reject this state machine."""
+    if JSONATA.search(definition):
+        raise offered.not_offered("the query language JSONata")
     errors = list(definition_errors(definition))
     if errors:
         problem = f"Invalid State Machine Definition: {', '.join(errors)}"

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from localaws.ministack import documented_rules, offered, resource_schemas, template_format
+from localaws.ministack import (
+    documented_rules,
+    offered,
+    property_types,
+    resource_schemas,
+    template_format,
+)
 from localaws.ministack.access import ministack
 from localaws.ministack.resource_handlers import handler_error
 from localaws.ministack.resource_schemas import Problem, Resolver
@@ -52,6 +58,7 @@ def _install_template_checks() -> None:
     ) -> None:
         for problem in template_format.problems(template):
             raise ValueError(problem)
+        offered.check_transforms(_engine.declared_transforms(template))
         active = dict(_active_resources(template, conditions))
         known = {
             logical_id: resource
@@ -61,7 +68,11 @@ def _install_template_checks() -> None:
         # ministack refuses the others, as AWS does.
         offered.check_resources(known, conditions)
         validate(template, conditions, params)
-        for problem in [*_attribute_problems(template, known), *_circles(active)]:
+        for problem in [
+            *_absent_resources(template, active, conditions),
+            *_attribute_problems(template, known),
+            *_circles(active),
+        ]:
             raise ValueError(problem)
 
     for module in (_engine, _handlers, _changesets):
@@ -90,6 +101,42 @@ def _attribute_problems(template: Mapping[str, Any], known: Mapping[str, Json]) 
                 f"Template error: resource {name} does not support attribute type {attribute} in "
                 "Fn::GetAtt"
             )
+
+
+def _absent_resources(
+    template: Mapping[str, Any], active: Mapping[str, Json], conditions: Mapping[str, bool]
+) -> Iterator[str]:
+    """References to resources whose condition is false, from what exists."""
+    outputs = {
+        name: output
+        for name, output in (template.get("Outputs") or {}).items()
+        if conditions.get(output.get("Condition"), True)
+    }
+    used = {
+        "Resources": [each.get("Properties") or {} for each in active.values()],
+        "Outputs": list(outputs.values()),
+    }
+    absent = set(template.get("Resources") or {}) - set(active)
+    for section, members in used.items():
+        chosen = _chosen(members, conditions)
+        missing = sorted({name for name, _ in _engine._intrinsic_references(chosen)} & absent)
+        if missing:
+            yield (
+                f"Template format error: Unresolved resource dependencies [{', '.join(missing)}] "
+                f"in the {section} block of the template"
+            )
+
+
+def _chosen(value: Any, conditions: Mapping[str, bool]) -> Any:
+    """A value with each Fn::If replaced by what its condition chooses."""
+    if isinstance(value, list):
+        return [_chosen(each, conditions) for each in value]
+    if not isinstance(value, dict):
+        return value
+    test = value.get("Fn::If")
+    if len(value) == 1 and isinstance(test, list) and len(test) == 3:
+        return _chosen(test[1] if conditions.get(test[0]) else test[2], conditions)
+    return {key: _chosen(each, conditions) for key, each in value.items()}
 
 
 def _circles(active: Mapping[str, Json]) -> Iterator[str]:
@@ -133,13 +180,14 @@ def _install_property_checks() -> None:
 
     def provision_checked(kind: str, logical_id: str, props: Json, stack_name: str) -> Any:
         _check(kind, logical_id, props)
-        return provision(kind, logical_id, props, stack_name)
+        return provision(kind, logical_id, _converted(kind, props), stack_name)
 
     def update_checked(
         kind: str, physical_id: str, old: Json, new: Json, stack_name: str, logical_id: str,
         *rest: Any,
     ) -> Any:  # fmt: skip
         _check(kind, logical_id, new)
+        old, new = _converted(kind, old), _converted(kind, new)
         return update(kind, physical_id, old, new, stack_name, logical_id, *rest)
 
     _stacks._validation_errors = validation_errors
@@ -174,6 +222,10 @@ def _check(kind: str, logical_id: str, properties: Any) -> None:
         )
     for rule in documented_rules.broken_by(kind, properties):
         raise handler_error(rule.message, "InvalidRequest")
+
+
+def _converted(kind: str, properties: Any) -> Any:
+    return property_types.converted(kind, properties, _responses.get_region())
 
 
 def _validating_change_sets(create: Callable[[Any], Response]) -> Callable[[Any], Response]:

@@ -61,6 +61,8 @@ def _member_problems(template: Json) -> Iterator[str]:
             yield "Template format error: unsupported structure."
         else:
             yield f"Template format error: {error.message}"
+    if not template.get("Resources"):
+        yield "Template format error: At least one Resources member must be defined."
     for section, noun in SECTIONS.items():
         for error in _validator(section.lower()).iter_errors(template.get(section) or {}):
             yield _member_problem(section, noun, error)
@@ -105,6 +107,13 @@ def _value_problems(template: Json) -> Iterator[str]:
             policy = resource.get(attribute, "Delete")
             if isinstance(policy, str) and policy not in permitted:
                 yield f"Unrecognized {attribute} {policy} for resource {logical_id}"
+            elif policy == "Snapshot":
+                # None of the resource types that are offered has snapshots.
+                yield (
+                    f"Template error: resource type {resource['Type']} does not support "
+                    f"{'deletion' if attribute == 'DeletionPolicy' else 'update replace'} policy "
+                    "Snapshot"
+                )
     duplicates = sorted({*template["Resources"]} & {*(template.get("Parameters") or {})})
     if duplicates:
         yield (

@@ -326,7 +326,6 @@ def test_each_architecture_has_an_image(
         ({"SubnetId": "subnet-0abc"}, "does not exist"),
         ({"SecurityGroupIds": ["sg-0abc"]}, "does not exist"),
         ({"IamInstanceProfile": "missing"}, "Invalid IAM Instance Profile"),
-        ({"UserData": "IyEvYmluL3NoCg=="}, "does not support UserData"),
         ({"ImageId": "ami-00000000"}, "The image id '[ami-00000000]' does not exist"),
         ({"InstanceType": "t9.mega"}, "Invalid value 't9.mega' for InstanceType."),
         ({"InstanceType": "t4g.small"}, "The architecture 'arm64' of the specified instance type"),

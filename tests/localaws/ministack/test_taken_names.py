@@ -84,7 +84,6 @@ NAMELESS = {
 }
 # Their names are those of stacks, or unique within a function, role or log group.
 WITHIN_ANOTHER = {
-    "AWS::CloudFormation::Stack",
     "AWS::IAM::Policy",
     "AWS::Lambda::Alias",
     "AWS::Logs::LogStream",
