@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from localaws.ministack import virtual_time
+from localaws.ministack import stack_events, virtual_time
 from localaws.ministack.access import ministack
 from localaws.ministack.custom_resources import RequestFailedError, Requests
 from localaws.ministack.gateway import held
+from localaws.ministack.stack_events import STACK
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 Stack = dict[str, Any]
 Response = tuple[int, dict[str, str], bytes]
 
-STACK = "AWS::CloudFormation::Stack"
 # A deletion interrupts these.
 CREATING = frozenset({"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"})
 CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
@@ -40,7 +40,9 @@ _engine = ministack("services.cloudformation.engine")
 class Operations:
     """The operations in progress on each stack, by stack id."""
 
-    def __init__(self, emulator: EmulatorState, requests: Requests) -> None:
+    def __init__(
+        self, emulator: EmulatorState, requests: Requests, add_event: Callable[..., None]
+    ) -> None:
         self._emulator = emulator
         self._requests = requests
         self._locks: dict[str, asyncio.Lock] = {}
@@ -51,7 +53,7 @@ class Operations:
         self._interrupted: set[str] = set()
         self._provision = _stacks._provision_resource
         self._roll_back = _stacks._roll_back_operation
-        self._add_event = _stacks._add_event
+        self._add_event = add_event
         self._create_task = _stacks._create_stack_task_in_region
         self._delete = _stacks._delete_resource
 
@@ -73,30 +75,6 @@ class Operations:
                 self._scheduled[identifier] -= 1
 
         self._create_task(run(), stack, stack_id)
-
-    def add_event(
-        self,
-        stack_id: str,
-        stack_name: str,
-        logical_id: str,
-        resource_type: str,
-        status: str,
-        reason: str = "",
-        *rest: Any,
-        **named: Any,
-    ) -> None:
-        """Record a stack event, also in the event log."""
-        self._add_event(
-            stack_id, stack_name, logical_id, resource_type, status, reason, *rest, **named
-        )
-        self._emulator.event_log.record(
-            "cloudformation",
-            logical_id,
-            status,
-            stack=stack_name,
-            type=resource_type,
-            **({"reason": reason} if reason else {}),
-        )
 
     # --- Create ---
 
@@ -142,9 +120,9 @@ class Operations:
             self._delete(kind, physical_id, props, stack_name, logical_id)
             return
         about = (stack["StackId"], stack_name, logical_id or "", kind)
-        self.add_event(*about, "DELETE_IN_PROGRESS", "", physical_id)
+        self._add_event(*about, "DELETE_IN_PROGRESS", "", physical_id)
         self._delete(kind, physical_id, props, stack_name, logical_id)
-        self.add_event(*about, "DELETE_COMPLETE", "", physical_id)
+        self._add_event(*about, "DELETE_COMPLETE", "", physical_id)
 
     def cancel_update(self, cancel: Callable[[Any], Response], params: Any) -> Response:
         """CancelUpdateStack, which stops waiting for a custom resource."""
@@ -296,14 +274,14 @@ class Operations:
     def _resource_event(self, stack: Stack, logical_id: str, status: str, reason: str = "") -> None:
         record = stack["_resources"][logical_id]
         kind, physical_id = record["ResourceType"], record.get("PhysicalResourceId", "")
-        self.add_event(
+        self._add_event(
             stack["StackId"], stack["StackName"], logical_id, kind, status, reason, physical_id
         )
 
     def _set_status(self, stack: Stack, status: str, reason: str = "") -> None:
         stack["StackStatus"], stack["StackStatusReason"] = status, reason
         name, stack_id = stack["StackName"], stack["StackId"]
-        self.add_event(stack_id, name, name, STACK, status, reason, stack_id)
+        self._add_event(stack_id, name, name, STACK, status, reason, stack_id)
 
 
 def _custom_resources_first(stack: Stack, operation: dict[str, Any]) -> str:
@@ -353,10 +331,11 @@ def _ensure_template(stack: Stack, operation: Mapping[str, Any]) -> None:
 
 def install(emulator: EmulatorState, requests: Requests) -> None:
     """Run stack operations in virtual time, and let a deletion interrupt them as on AWS."""
-    operations = Operations(emulator, requests)
+    add_event = stack_events.install(emulator)
+    operations = Operations(emulator, requests, add_event)
     for module in (_stacks, _handlers, _changesets):
         module.now_iso = lambda: virtual_time.now_iso(emulator.clock)
-        module._add_event = operations.add_event
+        module._add_event = add_event
         module._create_stack_task_in_region = operations.schedule
     for module in (_stacks, _handlers):
         module._delete_stack_async = operations.delete

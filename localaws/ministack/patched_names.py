@@ -101,7 +101,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_sfn_definition": "the definition of a state machine, with substitutions applied",
     },
     "services.cloudformation.stacks": {
-        "_add_event": "replaced: also records in the event log",
+        "_add_event": "replaced: only for resources that change; also in the event log",
         "_create_stack_task_in_region": "replaced: one operation of a stack at a time",
         "_custom_named_replacement_error": "replaced: as in provisioners",
         "_delete_resource": "replaced: an update deletes in its cleanup phase",

@@ -46,6 +46,13 @@ def retention_and_tags(driver: StackDriver) -> None:
         _expect_tags(driver, {"operator": "retained"})
         _expect_retention(driver, 379)
 
+    with driver.step("90 days: only the custom resource changes"):
+        known = len(driver.stack.events())
+        driver.request(pBackupRetentionDays=90)
+        driver.expect_stack("UPDATE_COMPLETE")
+        changed = {event["LogicalResourceId"] for event in driver.stack.events()[known:]}
+        driver.expect("changed resources", changed, {driver.stack.name, "rCloudHsmCluster"})
+
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 

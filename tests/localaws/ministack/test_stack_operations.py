@@ -71,6 +71,58 @@ def test_a_stack_in_rollback_complete_can_only_be_deleted(custom: CustomResource
     assert custom.stack.delete() == "DELETE_COMPLETE"
 
 
+# --- Events of an update ---
+
+
+def test_an_update_has_events_only_for_the_resources_that_change(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"RetentionInDays": 1}}
+    kept = {"Kept": parameter(), "Dependent": {**group, "DependsOn": "Changed"}}
+    stack.create({**kept, "Changed": parameter(), "Removed": parameter()})
+    created = stack.events()
+    changed = {"Changed": parameter(Value="y"), "New": parameter()}
+    assert stack.update({**kept, **changed}) == "UPDATE_COMPLETE"
+    later = [event[:2] for event in stack.events()[len(created) :]]
+    assert sorted(event for event in later if event[0] != stack.name) == [
+        ("Changed", "UPDATE_COMPLETE"),
+        ("Changed", "UPDATE_IN_PROGRESS"),
+        ("New", "CREATE_COMPLETE"),
+        ("New", "CREATE_IN_PROGRESS"),
+        ("Removed", "DELETE_COMPLETE"),
+        ("Removed", "DELETE_IN_PROGRESS"),
+    ]
+    listed = aws.client("cloudformation").describe_stack_resources(StackName=stack.id)
+    assert {
+        each["LogicalResourceId"]: each["ResourceStatus"] for each in listed["StackResources"]
+    } == {
+        "Changed": "UPDATE_COMPLETE",
+        "Dependent": "CREATE_COMPLETE",
+        "Kept": "CREATE_COMPLETE",
+        "New": "CREATE_COMPLETE",
+    }
+
+
+def test_a_rolled_back_update_has_events_only_for_the_resources_that_changed(
+    stack: SampleStack,
+) -> None:
+    bad = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": ["missing"]}}
+    stack.create({"Kept": parameter(), "Changed": parameter()})
+    created = stack.events()
+    changed = {"Kept": parameter(), "Changed": parameter(Value="y")}
+    changed["Bad"] = {**bad, "DependsOn": ["Changed", "Kept"]}
+    assert stack.update(changed) == "UPDATE_ROLLBACK_COMPLETE"
+    later = [event[:2] for event in stack.events()[len(created) :] if event[0] != stack.name]
+    assert later == [
+        ("Changed", "UPDATE_IN_PROGRESS"),
+        ("Changed", "UPDATE_COMPLETE"),
+        ("Bad", "CREATE_IN_PROGRESS"),
+        ("Bad", "CREATE_FAILED"),
+        ("Changed", "UPDATE_IN_PROGRESS"),
+        ("Changed", "UPDATE_COMPLETE"),
+    ]
+
+
 # --- Deleting while creating ---
 
 
