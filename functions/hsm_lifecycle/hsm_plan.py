@@ -1,7 +1,7 @@
 """What to do next to give each zone of a cluster its HSMs. Pure: decides, calls nothing.
 
 An HSM is identified by its network interface: when AWS replaces a failed one, the HsmId changes and
-the interface stays (F1.27).
+the interface stays (F1.27). A new one may get its interface later (F1.48): until then by its HsmId.
 """
 
 from __future__ import annotations
@@ -91,6 +91,12 @@ def next_action(cluster: Cluster, wanted: int, memory: Memory) -> Plan:
     return Plan("ALIGNED" if is_aligned else "WAIT")
 
 
+def is_aligned(cluster: Cluster, wanted: int) -> bool:
+    """Whether each zone has `wanted` HSMs, all of them ACTIVE."""
+    memory = Memory(not_listed=[], replaced=[], deleted=[])
+    return next_action(cluster, wanted, memory).next == "ALIGNED"
+
+
 def _replacement(cluster: Cluster, wanted: int, memory: Memory) -> Plan | None:
     """Delete the first DEGRADED HSM; give up if it is itself a replacement."""
     for hsm in listed(cluster):
@@ -133,11 +139,11 @@ def usable(hsms: list[Hsm], zone: str) -> list[Hsm]:
 
 def not_listed(hsms: list[Hsm], created: list[Entry], now: str) -> list[Entry]:
     """The HSMs created recently that AWS does not list yet."""
-    interfaces = {hsm.get("EniId") for hsm in hsms}
+    ids = {hsm["HsmId"] for hsm in hsms} | {hsm.get("EniId") for hsm in hsms} - {None, ""}
     return [
         entry
         for entry in created
-        if entry["EniId"] not in interfaces
+        if not {entry.get("HsmId"), entry["EniId"]} & ids
         and deadlines.seconds_between(entry["At"], now) < _SECONDS_NOT_LISTED
     ]
 

@@ -12,6 +12,10 @@ from hsm_lifecycle.errors import ParameterError
 FIXED = ("pSubnets", "pMode", "pNetworkType", "pBackupId")
 # Parameters that ModifyCluster changes in place.
 MODIFIABLE = ("pBackupRetentionDays", "pHsmType")
+# Properties whose change concerns neither the HSMs nor the client.
+WITHOUT_CLIENT = frozenset(
+    {"ServiceToken", "ServiceTimeout", "TemplateVersion", "BackupRetentionDays"}
+)
 HSMS_PER_CLUSTER = 28  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/limits.html
 # Stands for an empty attribute: CloudFormation rejects empty outputs.
 NONE = "none"

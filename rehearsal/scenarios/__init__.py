@@ -49,6 +49,7 @@ _ALL: tuple[Scenario, ...] = (
     clients.client_stops_again,
     clients.cloud_init_failed,
     clients.client_terminated,
+    clients.client_not_needed,
     clients.client_never_online,
     packages.package_swapped,
     packages.custom_package,

@@ -189,6 +189,45 @@ def cloud_init_failed(driver: StackDriver) -> None:
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
+def client_not_needed(driver: StackDriver) -> None:
+    """The client was terminated: updates that concern neither it nor the HSMs succeed."""
+    with driver.step("Create: 1 HSM per subnet, and terminate the client"):
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        _terminate_client(driver)
+
+    with driver.step("Backup retention and tags"):
+        driver.stack.tags = {"team": "payments"}
+        driver.request(pBackupRetentionDays=30)
+        driver.expect_stack("UPDATE_COMPLETE")
+        cluster = driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        driver.expect("retention", cluster["BackupRetentionPolicy"]["Value"], "30")
+        driver.expect("tags", {"Key": "team", "Value": "payments"} in cluster["TagList"], True)
+
+    with driver.step("A new version of the template"):
+        version = driver.stack.outputs()["oTemplateVersion"]
+        next_version = {f"TemplateVersion: {version}\n": "TemplateVersion: 9.9.9\n"}
+        driver.stack.edits = next_version
+        driver.request()
+        driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect("version", driver.stack.outputs()["oTemplateVersion"], "9.9.9")
+
+    with driver.step("The previous version with a wrong output: rolls back"):
+        driver.stack.edits = {"- TemplateVersion\n": "- NoSuchAttribute\n"}
+        driver.request()
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect("version", driver.stack.outputs()["oTemplateVersion"], "9.9.9")
+        driver.expect("warnings", driver.stack.outputs()["oWarnings"], "none")
+
+    with driver.step("pReconcile: needs the client"), driver.expect_no_changes():
+        driver.stack.edits = next_version
+        driver.request(pReconcile="1")
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("ClientTerminated", "pClientAmiId", "[cluster-")
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
+
+
 def client_terminated(driver: StackDriver) -> None:
     """The client was terminated: updates fail early until a new image replaces it."""
     with driver.step("Create: 1 HSM per subnet, and terminate the client"):

@@ -33,7 +33,7 @@ def retention_and_tags(driver: StackDriver) -> None:
     with driver.step("379 days and other tags: fails and rolls back"):
         before, driver.stack.tags = driver.stack.tags, {"team": "treasury", "stage": "trial"}
         driver.fault(script="ConfigureClient", exit=1, stderr="no space left on device")
-        driver.request(pBackupRetentionDays=379)
+        driver.request(pBackupRetentionDays=379, pReconcile="1")
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("no space left on device")
         _expect_retention(driver, 30)

@@ -46,7 +46,13 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Rollback": False,
         "Warnings": "none",
     },
-    "CheckUpdate": {"State": "ACTIVE", "IsChangeable": True, "Rollback": False, "Warnings": "none"},
+    "CheckUpdate": {
+        "State": "ACTIVE",
+        "IsChangeable": True,
+        "Rollback": False,
+        "NeedsClient": True,
+        "Warnings": "none",
+    },
     "ConnectKeyStore": {"Number": 1, "IsRepaired": False},
     "CreateCluster": {"Id": CLUSTER, "State": "CREATE_IN_PROGRESS", "NotListed": 0},
     "CreateFirstHsm": {
@@ -210,7 +216,10 @@ INPUTS: dict[str, dict[str, Any]] = {
         "ResponseURL": "https://example.com/response",
     },
     "create-cluster": _without_id(_ON_CLUSTER),
-    "update-cluster": _ON_CLUSTER,
+    "update-cluster": {
+        **_ON_CLUSTER,
+        "OldResourceProperties": _ON_CLUSTER["ResourceProperties"],
+    },
     "delete-cluster": _ON_CLUSTER,
     "create-first-hsm": {
         **_FROM_REQUEST,
@@ -527,6 +536,18 @@ _UPDATE_CLUSTER = [
         without="DescribeClient",
         properties={"HsmsPerSubnet": "0"},
     ),
+    *[
+        Path(
+            f"does not use the client {when} if it concerns neither HSMs nor client",
+            {"CheckUpdate": results("CheckUpdate", NeedsClient=False, Rollback=rollback)},
+            "AdmitClient ModifyCluster ReportCluster",
+            without=f"DescribeClient CheckSecrets AlignHsms {without}".strip(),
+        )
+        for when, rollback, without in (
+            ("in an update", False, ""),
+            ("in a rollback", True, "TagCluster"),
+        )
+    ],
     Path(
         "does not check the client or set tags during a rollback",
         {**_ROLLBACK, "DescribeCluster": "ACTIVE"},

@@ -8,10 +8,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, key_stores, ownership
+from hsm_lifecycle import aws, hsm_plan, key_stores, ownership
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterInUseError, ClusterNotFoundError, ParameterError
-from hsm_lifecycle.properties import FIXED, MODIFIABLE, NONE, ClusterProperties
+from hsm_lifecycle.properties import (
+    FIXED,
+    MODIFIABLE,
+    NONE,
+    WITHOUT_CLIENT,
+    ClusterProperties,
+)
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -31,8 +37,27 @@ def check_update(event: Event) -> dict[str, Any]:
         "State": cluster["State"] if cluster else "NOT_FOUND",
         "IsChangeable": cluster is not None and ownership.is_owned(cluster, event),
         "Rollback": rollback,
+        "NeedsClient": cluster is None or _needs_client(event, cluster),
         "Warnings": " ".join(map(str, problems)) or NONE,
     }
+
+
+def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:
+    """Whether the update concerns the HSMs or the client.
+
+    Compares the HSMs with the cluster, and the rest, which is on the client, with the old stack: a
+    new pReconcile makes the update look at the client. Properties that only one of them has are
+    those of another version of the template.
+    """
+    old, new = event["OldResourceProperties"], event["ResourceProperties"]
+    changed = {name for name in old.keys() & new.keys() if old[name] != new[name]}
+    wanted = ClusterProperties.parse(new)
+    return bool(
+        changed - WITHOUT_CLIENT
+        or cluster["State"] not in ("ACTIVE", "DEGRADED")
+        or cluster["HsmType"] != wanted.hsm_type
+        or not hsm_plan.is_aligned(cluster, wanted.hsms_per_subnet)
+    )
 
 
 def _problems(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:

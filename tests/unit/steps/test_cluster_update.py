@@ -17,6 +17,7 @@ from hsm_lifecycle.steps import cluster as cluster_steps
 from hsm_lifecycle.steps import cluster_update
 from localaws.services.cloudhsmv2.settings import Assumptions
 from tests.support.account import (
+    GONE,
     LOGICAL_ID,
     OTHER_STACK_ID,
     STACK_ID,
@@ -37,7 +38,15 @@ def created(account: Account, **overrides: Any) -> Json:
 
 
 def updated(account: Account, cluster_id: str, **overrides: Any) -> Json:
-    event = of_cluster(cluster_id, ResourceProperties=account.properties(**overrides))
+    return checked(account, cluster_id, account.properties(**overrides))
+
+
+def checked(account: Account, cluster_id: str, new: Json, old: Json | None = None) -> Json:
+    event = of_cluster(
+        cluster_id,
+        ResourceProperties=new,
+        OldResourceProperties=account.properties() if old is None else old,
+    )
     return account.run(cluster_update.check_update, **event)
 
 
@@ -56,9 +65,50 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
         "State": "UNINITIALIZED",
         "IsChangeable": True,
         "Rollback": False,
+        "NeedsClient": True,
         "Warnings": "none",
     }
     assert account.changes == []
+
+
+def needs_client(account: Account, cluster_id: str, **changes: Any) -> bool:
+    old = account.properties()
+    return bool(checked(account, cluster_id, {**old, **changes}, old)["NeedsClient"])
+
+
+def test_an_update_that_concerns_neither_hsms_nor_client_needs_no_client(account: Account) -> None:
+    cluster_id = account.active(*ZONES[1:])
+    for changes in (
+        {},
+        {"BackupRetentionDays": "8", "TemplateVersion": "9.9.9", "ServiceTimeout": "3599"},
+        {"PropertyOfANewVersion": "on"},
+    ):
+        assert not needs_client(account, cluster_id, **changes), changes
+
+
+def test_an_update_of_hsms_or_client_needs_the_client(account: Account) -> None:
+    cluster_id = account.active(*ZONES[1:])
+    for name, value in {
+        "HsmsPerSubnet": "2",
+        "HsmType": "hsm3x.large",
+        "ClientInstanceId": "i-1",
+        "ClientSecurityGroupId": "sg-1",
+        "ClientPackage": {"Name": "cloudhsm-client", "Url": "", "Sha256": ""},
+        "Reconcile": "1",
+    }.items():
+        assert needs_client(account, cluster_id, **{name: value}), name
+
+
+def test_drift_of_the_hsms_needs_the_client(account: Account) -> None:
+    cluster_id = account.active(*ZONES[1:])
+    account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
+    assert needs_client(account, cluster_id)
+    account.wait(GONE)
+    assert needs_client(account, cluster_id)
+
+
+def test_a_cluster_that_is_not_active_needs_the_client(account: Account) -> None:
+    assert needs_client(account, account.uninitialized())
 
 
 @pytest.mark.parametrize(
