@@ -148,6 +148,16 @@ def test_a_new_hsm_counts_before_it_is_listed(
     assert planned(drawn, wanted, remembered(drawn, created=created)) == action
 
 
+def test_a_new_hsm_is_recognized_by_either_id() -> None:
+    entry = {"Zone": "a", "EniId": "", "HsmId": "hsm-1", "At": moment(1)}
+    of_version_1_0_0 = {"Zone": "a", "EniId": "eni-1", "At": moment(1)}
+    listed: list[hsm_plan.Hsm] = [{"HsmId": "hsm-1", "EniId": "eni-1"}]
+    without_interface: list[hsm_plan.Hsm] = [{"HsmId": "hsm-2"}]
+    for noted in (entry, of_version_1_0_0):
+        assert hsm_plan.not_listed(listed, [noted], moment(0)) == []
+        assert hsm_plan.not_listed(without_interface, [noted], moment(0)) == [noted]
+
+
 def test_a_new_hsm_is_forgotten_if_it_is_not_listed_in_time() -> None:
     memory = remembered("a:C b:", created=[("a2", 5), ("b9", 500)])
     assert [entry["EniId"] for entry in memory.not_listed] == ["eni-a2"]

@@ -63,7 +63,9 @@ def create_hsm(event: Event) -> dict[str, Any]:
     not_listed = hsm_plan.not_listed(listed, state["Created"], event["EnteredTime"])
     with _busy_on_conflict(listed, not_listed):
         hsm = create(event["ClusterId"], zone)
-    entry = {"Zone": zone, "EniId": hsm.get("EniId", ""), "At": event["EnteredTime"]}
+    # The response may lack the network interface (F1.48), so that the HSM's ID is noted too.
+    ids = {"HsmId": hsm["HsmId"], "EniId": hsm.get("EniId", "")}
+    entry = {"Zone": zone, **ids, "At": event["EnteredTime"]}
     replaced = [dict(earlier) for earlier in state["Replaced"]]
     for earlier in replaced:
         if earlier["Zone"] == zone and not earlier["By"]:

@@ -56,7 +56,10 @@ class Hsms:
         store.scheduler.schedule(
             store.timings.create_hsm, lambda: self._created(cluster, hsm, users)
         )
-        return {"Hsm": describe(cluster, hsm)}
+        # F1.48: without them, a caller recognizes the HSM by its HsmId.
+        unknown = () if hsm.type == "hsm1.medium" else ("EniId", "EniIp", "SubnetId")
+        described = describe(cluster, hsm)
+        return {"Hsm": {key: value for key, value in described.items() if key not in unknown}}
 
     def delete_hsm(self, params: Params) -> Response:
         """DeleteHsm (F1.15): takes a backup first if the cluster is activated (F1.30)."""

@@ -146,7 +146,7 @@ def test_create_hsm_creates_and_records_a_missing_hsm(account: Account) -> None:
     result = created(account, cluster_id, ZONES[1], Created=[before])
     hsm = account.listed(cluster_id)[-1]
     assert hsm["AvailabilityZone"] == ZONES[1]
-    noted = {"Zone": ZONES[1], "EniId": hsm["EniId"], "At": moment()}
+    noted = {"Zone": ZONES[1], "HsmId": hsm["HsmId"], "EniId": "", "At": moment()}
     assert result == state_of(Zone=ZONES[1], Created=[before, noted])
 
 

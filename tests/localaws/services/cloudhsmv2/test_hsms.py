@@ -9,6 +9,14 @@ from localaws.services.cloudhsmv2.settings import Assumptions, Quotas
 from tests.localaws.services.cloudhsm import PASSWORD, ZONES, CloudHsm
 
 
+def test_create_hsm_does_not_return_the_network_interface_of_an_hsm2m(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.uninitialized()
+    created = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
+    (listed,) = cloudhsm.hsms(cluster_id)
+    assert listed.keys() - created.keys() == {"EniId", "EniIp", "SubnetId"}
+    assert created["HsmId"] == listed["HsmId"]
+
+
 def test_an_hsm_becomes_active_in_its_zone(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.uninitialized()
     created = cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone=ZONES[1])["Hsm"]
