@@ -89,6 +89,16 @@ ROWS = (
         setting="rename_while_connected",
     ),
     Assumption(
+        "key-store-on-dual-stack",
+        "Does KMS accept a DUALSTACK cluster, which has IPv4 addresses too?",
+        "The key store template refuses such a cluster by name.",
+        {"refused": False, "accepted": True},
+        "refused",
+        "F4.30",
+        "`aws kms create-custom-key-store` on a DUALSTACK cluster",
+        setting="key_store_on_dual_stack",
+    ),
+    Assumption(
         "trust-anchor-rfc5280",
         "Does InitializeCluster refuse a CA without a subject key identifier?",
         "Certificates issued here have one; yours are checked before the call.",

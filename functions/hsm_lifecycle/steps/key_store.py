@@ -72,6 +72,11 @@ def check_cluster(event: Event) -> dict[str, Any]:
             f"pCloudHsmClusterId: {cluster_id} is {cluster['State']}; KMS requires an ACTIVE"
             " cluster."
         )
+    if cluster.get("NetworkType", "IPV4") != "IPV4":
+        raise ParameterError(
+            f"pCloudHsmClusterId: {cluster_id} is {cluster['NetworkType']}; KMS cannot reach HSMs"
+            " over IPv6. Use a cluster with pNetworkType=IPV4."
+        )
     if any(hsm["State"] in hsm_plan.IN_PROGRESS for hsm in hsms):
         raise ParameterError(
             f"pCloudHsmClusterId: an HSM of {cluster_id} is being created or deleted, and could"

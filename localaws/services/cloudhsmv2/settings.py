@@ -64,6 +64,8 @@ class Assumptions:
     quota_code: str = "CloudHsmInvalidRequestException"
     # F4.7: the API Reference lets a CONNECTED key store be renamed, the Developer Guide does not.
     rename_while_connected: bool = True
+    # F4.30: whether KMS accepts a DUALSTACK cluster.
+    key_store_on_dual_stack: bool = False
     # F2.13: whether InitializeCluster rejects a CA without a subject key identifier.
     trust_anchor_rfc5280: bool = True
     # F5.3: what CloudHSM's IAM evaluates; one of RESOURCE_LEVEL_IAM.

@@ -282,7 +282,7 @@ def find(store: Store, key_store_id: object) -> KeyStore:
 
 
 def usable_cluster(store: Store, cluster_id: str, *, zones: int) -> Cluster:
-    """The cluster, which must be ACTIVE with ACTIVE HSMs in `zones` zones (F4.10-F4.13)."""
+    """The cluster, which must be ACTIVE with ACTIVE HSMs in `zones` zones (F4.10-F4.13, F4.30)."""
     cluster = store.find_cluster(cluster_id)
     if cluster is None:
         raise _no_cluster(cluster_id)
@@ -298,6 +298,8 @@ def usable_cluster(store: Store, cluster_id: str, *, zones: int) -> Cluster:
         missing = f"ACTIVE HSMs in {zones} Availability Zones"
     elif not store.ec2.cluster_group_intact(cluster.security_group):
         missing = f"the rules of its security group {cluster.security_group} for TCP 2223-2225"
+    elif cluster.network_type != "IPV4" and not store.assumptions.key_store_on_dual_stack:
+        missing = "the network type IPV4"  # F4.30
     if missing:
         raise ApiError(
             "CloudHsmClusterInvalidConfigurationException",

@@ -113,6 +113,12 @@ def test_check_cluster_refuses_a_cluster_that_is_not_active(account: Account) ->
         checked(account, cluster_id)
 
 
+def test_check_cluster_refuses_a_dual_stack_cluster(account: Account) -> None:
+    cluster_id = account.active(*ZONES[1:], NetworkType="DUALSTACK")
+    with pytest.raises(ParameterError, match=r"pCloudHsmClusterId: .* DUALSTACK.* pNetworkType"):
+        checked(account, cluster_id)
+
+
 def test_check_cluster_refuses_an_hsm_in_progress(account: Account, cluster: str) -> None:
     expected = "pCloudHsmClusterId: an HSM of .* is being created or deleted"
     account.hsm.create_hsm(ClusterId=cluster, AvailabilityZone=ZONES[2])

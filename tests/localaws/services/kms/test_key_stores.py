@@ -147,6 +147,17 @@ def test_the_cluster_must_have_its_security_group_rules(
     assert "2223-2225" in error.message
 
 
+def test_the_cluster_must_have_ipv4_addresses_only(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.active(*ZONES[:2], NetworkType="DUALSTACK")
+    error = rejected(
+        cloudhsm,
+        "CloudHsmClusterInvalidConfigurationException",
+        "CreateCustomKeyStore",
+        **request(cloudhsm, cluster_id),
+    )
+    assert "IPV4" in error.message
+
+
 def test_the_cluster_must_have_subnets_in_two_zones(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.active(SubnetIds=["subnet-0000000a"])
     error = rejected(
