@@ -19,7 +19,10 @@ PROPERTIES = Path("functions") / "hsm_lifecycle" / "properties.py"
 # The schemas of the resource types in use are the same in every Region.
 REGION = "us-east-1"
 
-_NAMING = "Rejected by CloudFormation: the Lambda functions are named after it."
+_NAMING = (
+    "Rejected by CloudFormation, because the Lambda functions are named after it: not at once, but"
+    " after other resources have been replaced, which it then rolls back."
+)
 _FIXED = "Rejected: AWS cannot change it. Create a new stack, from a backup to retain the keys."
 _MODIFIED = "Changed in place."
 # By template: what the workflows do, and details to add to the derived effects.

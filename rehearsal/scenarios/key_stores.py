@@ -321,13 +321,25 @@ def cluster_in_use(driver: StackDriver) -> None:
             store.expect_store(state)
             driver.delete()
             driver.expect_stack("DELETE_FAILED")
-            driver.expect_reason(f"{store_id} ({state})", _command(verb, store_id))
+            driver.expect_reason(f"A {state} KMS key store", _command(verb, store_id), "[cluster-")
             driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         store.disconnect_manually()
 
-    with driver.step("Delete the key store, then the cluster"):
+    with driver.step("Delete the key store's stack: a store with a key is retained"):
+        store.connect_manually()
+        key = store.create_key()
         store.delete()
         store.expect_stack("DELETE_COMPLETE")
+        store.expect_store("DISCONNECTED")
+
+    with driver.step("Delete the cluster: the store has no stack and a key"):
+        driver.delete()
+        driver.expect_stack("DELETE_FAILED")
+        driver.expect_reason("without one, its KMS keys", _command("delete", store_id))
+
+    with driver.step("Do as it says"):
+        store.delete_key(key)
+        driver.aws.client("kms").delete_custom_key_store(CustomKeyStoreId=store_id)
         driver.delete()
         driver.expect_stack("DELETE_COMPLETE")
         driver.expect_retained(*RETAINED_WITH_BACKUPS, RETAINED_BY_KMS)

@@ -88,13 +88,18 @@ def describe_cluster(event: Event) -> dict[str, Any]:
 
 
 def check_deletion(event: Event) -> dict[str, Any]:
-    """Refuse to delete a cluster that a KMS key store uses."""
+    """Refuse to delete a cluster that a KMS key store uses.
+
+    Once its stack is deleted, the key store has no stack. KMS deletes only a DISCONNECTED one
+    without keys.
+    """
     for store in key_stores.on_cluster(event["ClusterId"]):
-        verb = "delete" if store["ConnectionState"] == "DISCONNECTED" else "disconnect"
+        state, way = store["ConnectionState"], ": aws kms disconnect"
+        if state in ("DISCONNECTED", "DISCONNECTING"):
+            way = ", its KMS keys, then: aws kms delete"
         raise ClusterInUseError(
-            f"KMS key store {store['CustomKeyStoreId']} ({store['ConnectionState']}) uses the"
-            f" cluster. Delete its stack first, or: aws kms {verb}-custom-key-store"
-            f" --custom-key-store-id {store['CustomKeyStoreId']}"
+            f"A {state} KMS key store uses the cluster. Delete its stack or, without one{way}"
+            f"-custom-key-store --custom-key-store-id {store['CustomKeyStoreId']}"
         )
     return {}
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hsm_lifecycle import key_stores, secret_store
+from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotDeletedError,
@@ -306,16 +307,17 @@ def test_check_deletion_accepts_an_unused_cluster(account: Account) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "verb"),
+    ("state", "way"),
     [
-        ("DISCONNECTED", "delete"),
-        ("CONNECTED", "disconnect"),
-        ("CONNECTING", "disconnect"),
-        ("FAILED", "disconnect"),
+        ("DISCONNECTED", ", its KMS keys, then: aws kms delete"),
+        ("DISCONNECTING", ", its KMS keys, then: aws kms delete"),
+        ("CONNECTED", ": aws kms disconnect"),
+        ("CONNECTING", ": aws kms disconnect"),
+        ("FAILED", ": aws kms disconnect"),
     ],
 )
 def test_check_deletion_refuses_a_cluster_that_a_key_store_uses(
-    account: Account, state: str, verb: str
+    account: Account, state: str, way: str
 ) -> None:
     cluster_id = account.restored(ZONES[0], ZONES[1])
     store_id = make_store(account, cluster_id, state)
@@ -324,10 +326,12 @@ def test_check_deletion_refuses_a_cluster_that_a_key_store_uses(
     with pytest.raises(ClusterInUseError) as refusal:
         account.run(cluster_steps.check_deletion, ClusterId=cluster_id)
     assert str(refusal.value) == (
-        f"CheckDeletion: KMS key store {store_id} ({state}) uses the cluster. Delete its stack"
-        f" first, or: aws kms {verb}-custom-key-store --custom-key-store-id {store_id}"
-        f" [{cluster_id}]"
+        f"CheckDeletion: A {state} KMS key store uses the cluster. Delete its stack or, without"
+        f" one{way}-custom-key-store --custom-key-store-id {store_id} [{cluster_id}]"
     )
+    # The stack event has the command in full.
+    failure = {"Error": "ClusterInUseError", "Cause": str(refusal.value)}
+    assert failure_reason.of(failure) == f"ClusterInUseError: {refusal.value}"
 
 
 # ---- delete_cluster
