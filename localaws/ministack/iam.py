@@ -312,10 +312,18 @@ def service_is_allowed(policy: Mapping[str, Any], service: str, action: str, sou
     applicable = [
         {**statement, "Resource": "*"}
         for statement in (statements if isinstance(statements, list) else [statements])
-        if service in _services(statement)
+        if {service, *_regional(service)} & {*_services(statement)}
     ]
     parsed = _evaluator.parse_policy_document({"Statement": applicable})
     return bool(_evaluator.evaluate(context, [parsed]).decision == "Allow")
+
+
+def _regional(service: str) -> list[str]:
+    """The other principals of a service: Step Functions also has one in each Region."""
+    # https://docs.aws.amazon.com/step-functions/latest/dg/procedure-create-iam-role.html
+    if service != "states.amazonaws.com":
+        return []
+    return [f"states.{_responses.get_region()}.amazonaws.com"]
 
 
 def _services(statement: Mapping[str, Any]) -> list[str]:

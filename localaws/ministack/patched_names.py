@@ -98,6 +98,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_custom_named_replacement_error": "replaced: rejects a new ServiceToken",
         "_ec2_sg_delete": "replaced: an update's cleanup deletes through our handler",
         "_physical_name": "names as CloudFormation generates them",
+        "_zip_inline": "replaced: inline code is index.py, with cfnresponse",
         "_sfn_definition": "the definition of a state machine, with substitutions applied",
     },
     "services.cloudformation.stacks": {

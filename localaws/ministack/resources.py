@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import ec2_resources, lambda_limits, state_machines
+from localaws.ministack import ec2_resources, inline_code, lambda_limits, state_machines
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_trusts
 from localaws.ministack.instances import Instances
@@ -42,6 +42,7 @@ def install(emulator: EmulatorState, providers: Providers, instances: Instances)
     _provisioners._CUSTOM_NAME_REPLACEMENT["AWS::SSM::Document"] = {"name": "Name"}
     types["AWS::IAM::InstanceProfile"].update(_instance_profile(types["AWS::IAM::InstanceProfile"]))
     types["AWS::Lambda::Function"].update(_function(emulator, types["AWS::Lambda::Function"]))
+    _provisioners._zip_inline = inline_code.zipped
     types["AWS::StepFunctions::StateMachine"].update(
         _state_machine(emulator, types["AWS::StepFunctions::StateMachine"])
     )

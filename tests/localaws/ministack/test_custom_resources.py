@@ -7,7 +7,66 @@ import pytest
 from localaws.client import LocalAws
 from rehearsal.checks import invariants
 from tests.localaws.ministack.custom_resource_function import CODE, CustomResourceStack
-from tests.localaws.ministack.support import Json, SampleStack, function
+from tests.localaws.ministack.support import Json, SampleStack, function, role
+
+# --- The module cfnresponse ---
+
+RESPOND = """
+import cfnresponse
+
+def handler(event, context):
+    if event["RequestType"] == "Update":
+        cfnresponse.send(event, context, cfnresponse.FAILED, {}, "mine", reason="no update")
+    else:
+        cfnresponse.send(event, context, cfnresponse.SUCCESS, {"Word": "one"}, "mine")
+"""
+LOG_STREAM = """
+import cfnresponse
+
+def handler(event, context):
+    cfnresponse.send(event, context, cfnresponse.SUCCESS, {})
+    print("sent")
+"""
+
+
+def responding(code: str, **properties: str) -> Json:
+    token = {"ServiceToken": {"Fn::GetAtt": ["Function", "Arn"]}}
+    return {
+        "FunctionRole": role("lambda", everything=True),
+        "Function": function(code),
+        "It": {"Type": "Custom::It", "Properties": {**token, **properties}},
+    }
+
+
+def test_inline_code_can_respond_by_the_module_cfnresponse(stack: SampleStack) -> None:
+    outputs = {"Word": {"Value": {"Fn::GetAtt": ["It", "Word"]}}}
+    assert stack.create(responding(RESPOND), Outputs=outputs) == "CREATE_COMPLETE"
+    assert (stack.physical_id("It"), stack.output("Word")) == ("mine", "one")
+    assert stack.update(responding(RESPOND, Size="2"), Outputs=outputs) == "UPDATE_ROLLBACK_FAILED"
+    assert "no update" in stack.reason("It")
+
+
+def test_without_an_id_cfnresponse_sends_the_name_of_the_log_stream(stack: SampleStack) -> None:
+    assert stack.create(responding(LOG_STREAM)) == "CREATE_COMPLETE"
+    assert "[$LATEST]" in stack.physical_id("It")
+
+
+def test_only_the_documented_import_statement_adds_cfnresponse(stack: SampleStack) -> None:
+    code = RESPOND.replace("import cfnresponse", "import cfnresponse as response")
+    resources = responding(code.replace("cfnresponse.", "response."))
+    del resources["It"]
+    stack.create(resources)
+    assert stack.invoke("Function", {})["payload"]["errorType"] == "Runtime.ImportModuleError"
+
+
+def test_inline_code_is_in_a_file_named_index(stack: SampleStack) -> None:
+    resources = {
+        "FunctionRole": role("lambda"),
+        "Function": function("def handler(e, c): pass", Handler="app.handler"),
+    }
+    stack.create(resources)
+    assert stack.invoke("Function", {})["payload"]["errorType"] == "Runtime.ImportModuleError"
+
 
 # --- Requests ---
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from localaws.client import LocalAws
 from localaws.ministack.state_machine_definitions import definition_errors
 from localaws.ministack.state_machines import LOG_ACTIONS
@@ -253,6 +255,16 @@ def test_a_fail_state_without_an_error_is_caught_by_states_all(stack: SampleStac
 
 
 # --- Permissions on creation ---
+
+
+@pytest.mark.parametrize(
+    ("region", "status"), [("us-east-1", "CREATE_COMPLETE"), ("us-west-2", "ROLLBACK_COMPLETE")]
+)
+def test_a_role_may_trust_step_functions_in_the_machine_s_region(
+    stack: SampleStack, region: str, status: str
+) -> None:
+    resources = {"MachineRole": role(f"states.{region}"), "Machine": machine(PASS)}
+    assert stack.create(resources) == status
 
 
 def test_a_role_that_does_not_trust_step_functions_is_rejected(stack: SampleStack) -> None:
