@@ -170,12 +170,23 @@ _GROUP_RULE_ACTIONS = frozenset(
 
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
 _KINDS_BY_PREFIX = {
+    "acl": "network-acl",
+    "ami": "image",
+    "eipalloc": "elastic-ip",
     "eni": "network-interface",
     "i": "instance",
+    "igw": "internet-gateway",
+    "key": "key-pair",
+    "lt": "launch-template",
+    "nat": "natgateway",
+    "rtb": "route-table",
     "sg": "security-group",
+    "sgr": "security-group-rule",
+    "snap": "snapshot",
     "subnet": "subnet",
     "vol": "volume",
     "vpc": "vpc",
+    "vpce": "vpc-endpoint",
 }
 
 

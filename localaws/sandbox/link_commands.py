@@ -11,14 +11,15 @@ import os
 import sys
 
 COMMAND = "/run/localaws/sandbox/command.sh"
-# Installed by dnf, even if the machine has it.
-NOT_INSTALLED = frozenset({"jq"})
+# Installed by dnf, even if the machine has it; and a shell that Amazon Linux does not have.
+NOT_INSTALLED = frozenset({"dash", "jq"})
 # Always there, even if the machine lacks it.
 INSTALLED = frozenset(
     {"aws", "cloud-init", "curl", "dnf", "rpm", "sha256sum", "sleep", "systemctl", "uname"}
 )
-# A script's interpreter cannot be a script.
-SHELLS = frozenset({"bash", "dash", "sh"})
+# A script's interpreter cannot be a script. As in Fedora, /bin/sh of Amazon Linux belongs to the
+# package bash, whatever it is on this machine.
+SHELLS = {"bash": "/usr/bin/bash", "sh": "/usr/bin/bash"}
 
 
 def main(directory: str) -> None:
@@ -28,7 +29,7 @@ def main(directory: str) -> None:
     for kind in ("bin", "sbin"):
         os.mkdir(f"{directory}/{kind}")
         for entry in os.scandir(f"/usr/{kind}"):
-            target = os.path.realpath(entry.path)
+            target = os.path.realpath(SHELLS.get(entry.name, entry.path))
             exists = target.startswith("/usr/") and os.path.exists(target)
             if entry.name in NOT_INSTALLED or not exists:
                 continue

@@ -145,11 +145,11 @@ def test_keys_of_removed_tags_become_a_condition_key() -> None:
 def test_create_and_delete_tags_are_authorized_on_each_resource_with_the_tags() -> None:
     params = {"Tag.1.Key": "a", "Tag.1.Value": "x", "Tag.2.Key": "b"}
     context = {"aws:RequestTag/a": "x", "aws:RequestTag/b": "", "aws:TagKeys": ["a", "b"]}
-    ids = {"ResourceId.1": "i-1", "ResourceId.2": "sg-1"}
+    ids = {"ResourceId.1": "i-1", "ResourceId.2": "sg-1", "ResourceId.3": "rtb-1"}
     for action in ("ec2:CreateTags", "ec2:DeleteTags"):
         assert required_permissions(action, {**params, **ids}, SCOPE) == [
             Permission(action, f"arn:aws:ec2:{REGION}:{ACCOUNT}:{resource}", context)
-            for resource in ("instance/i-1", "security-group/sg-1")
+            for resource in ("instance/i-1", "security-group/sg-1", "route-table/rtb-1")
         ]
 
 

@@ -40,8 +40,10 @@ def test_the_shebang_selects_the_interpreter(sandbox: Sandbox) -> None:
     assert sandbox.run("#!/usr/bin/awk -f\nBEGIN { print 6 * 7 }").stdout == "42\n"
 
 
-def test_a_script_without_shebang_runs_in_sh(sandbox: Sandbox) -> None:
-    assert sandbox.run('[ -z "${BASH_VERSION-}" ] && echo plain').stdout == "plain\n"
+def test_sh_is_bash_in_posix_mode_as_on_amazon_linux(sandbox: Sandbox) -> None:
+    script = "[[ -n $BASH_VERSION ]] && shopt -oq posix && echo bash; command -v dash"
+    for shebang in ("#!/bin/sh\n", "#!/usr/bin/env sh\n", ""):
+        assert sandbox.run(shebang + script).stdout == "bash\n"
 
 
 def test_standard_input_is_empty(sandbox: Sandbox) -> None:
