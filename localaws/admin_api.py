@@ -44,7 +44,14 @@ if TYPE_CHECKING:
 Json = Any
 
 # Methods of CloudHsmProvider.
-AWS_EVENTS = ("replace_hsm", "degrade_hsm", "share_backup", "log_in", "log_out")
+AWS_EVENTS = (
+    "replace_hsm",
+    "degrade_hsm",
+    "degrade_cluster",
+    "share_backup",
+    "log_in",
+    "log_out",
+)
 
 # Real seconds.
 IDLE_SECONDS = 10

@@ -32,6 +32,8 @@ class Assumption:
     evidence: str
     # The field of Assumptions that holds the reading; empty if the model has the first one only.
     setting: str = field(default="", kw_only=True)
+    # Why the model has one reading only; empty if it can take each.
+    fixed: str = field(default="", kw_only=True)
 
     def replace(self, assumptions: Assumptions, reading: str) -> Assumptions:
         """The assumptions with this row's reading. Raises ValueError for an unknown reading."""
@@ -39,7 +41,7 @@ class Assumption:
             raise ValueError(
                 f"{self.id}={reading}: expected one of {', '.join(self.readings)}"
                 if self.setting
-                else f"{self.id} cannot be switched"
+                else f"{self.id} cannot be switched: {self.fixed}"
             )
         return dataclasses.replace(assumptions, **{self.setting: self.readings[reading]})
 
@@ -116,6 +118,7 @@ ROWS = (
         "longer",
         "F1.32",
         "Durations in the execution history of create-cluster",
+        fixed="--timings sets durations; no limit is known to run into",
     ),
     Assumption(
         "csr-of-replaced-hsm",
@@ -125,6 +128,7 @@ ROWS = (
         "changes",
         "F2.9",
         "Delete that HSM before InitializeCluster",
+        fixed="the model changes it, which a CSR kept too long does not survive",
     ),
     Assumption(
         "cli-exit-codes",
@@ -134,6 +138,7 @@ ROWS = (
         "always-zero",
         "F3.14",
         "Run `cloudhsm-cli` with a wrong password on a real client",
+        fixed="a fault returns error_code with exit code 0",
     ),
     Assumption(
         "cli-login-without-need",
@@ -153,6 +158,7 @@ ROWS = (
         "unknown-words",
         "F3.14",
         "Run `cloudhsm-cli` with a wrong password on a real client",
+        fixed="a fault on `user list` gives the words of a failure",
     ),
     Assumption(
         "client-packages-conflict",
@@ -162,6 +168,7 @@ ROWS = (
         "conflict",
         "F3.24",
         "Install one beside the other",
+        fixed="the model has the conflict, which is the harsher reading",
     ),
     Assumption(
         "second-activate",
@@ -171,16 +178,18 @@ ROWS = (
         "error",
         "F3.11",
         "Run it twice",
+        fixed="the model returns an error, which is the harsher reading",
     ),
     Assumption(
         "delete-cluster-while-hsms-linger",
         "Which error does DeleteCluster return while deleted HSMs linger or the security group is"
         " in use, and for how long?",
         "Any refusal is retried for a while.",
-        {"refused-19-seconds": None, "accepted": None},
+        {"refused-19-seconds": True, "accepted": False},
         "refused-19-seconds",
         "F1.29",
         "Delete right after the last HSM",
+        setting="deleted_hsms_linger",
     ),
     Assumption(
         "ec2-permissions-of-the-caller",
@@ -201,6 +210,7 @@ ROWS = (
         "later",
         "F5.14",
         "Retries in the first execution after a creation",
+        fixed="a fault that denies a call stands for a change that is late",
     ),
     Assumption(
         "package-urls",
@@ -210,6 +220,7 @@ ROWS = (
         "removed",
         "F3.4",
         "`curl -I` of the URL in rInstallPackageDocument",
+        fixed="a fault on the download lets a package be missing",
     ),
     Assumption(
         "cloudhsm-in-every-zone",
@@ -219,15 +230,17 @@ ROWS = (
         "some-zones",
         "",
         "Use a subnet in a zone without it",
+        fixed="a fault on CreateHsm refuses a zone",
     ),
     Assumption(
         "outputs-after-rollback",
         "Does a rollback update stack outputs such as `oWarnings`?",
         "The execution's output has the same text.",
-        {"updated": None, "not-updated": None},
+        {"not-updated": None, "updated": None},
         "not-updated",
         "F6.39",
         "Outputs after a rolled back update",
+        fixed="the model does not update them, which is the harsher reading",
     ),
     Assumption(
         "rollback-order",
@@ -244,10 +257,11 @@ ROWS = (
         "parent-stops-children",
         "Does stopping a parent execution stop its children?",
         "All are stopped explicitly.",
-        {"late": None, "never": None},
+        {"late": True, "never": False},
         "never",
         "F6.32",
         "Cancel an update",
+        setting="parents_stop_children",
     ),
     Assumption(
         "connect-errors",
@@ -257,6 +271,7 @@ ROWS = (
         "others",
         "F4.20",
         "The first connection",
+        fixed="a fault on the connection gives any code",
     ),
     Assumption(
         "key-store-trust-anchor",
@@ -266,6 +281,7 @@ ROWS = (
         "refused",
         "F4.14",
         "Create a key store on one",
+        fixed="a fault on CreateCustomKeyStore refuses it",
     ),
     Assumption(
         "govcloud",
@@ -275,6 +291,7 @@ ROWS = (
         "different",
         "",
         "Deploy there",
+        fixed="--region us-gov-west-1 has its partition; what else differs is not known",
     ),
 )
 

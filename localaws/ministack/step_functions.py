@@ -126,13 +126,14 @@ class Executions:
                 self.emulator.clock.set(run.ended)
 
     def stop(self, params: Mapping[str, Any]) -> Response:
-        """StopExecution: children stop after ABORT_DELAY; a running function continues."""
+        """StopExecution: a running function continues; children stop after ABORT_DELAY, if at all."""
         run = self.get(params.get("executionArn", ""))
         running = run.record.get("status") == "RUNNING"
         response: Response = self._stop(params)
         if response[0] == 200 and running:
             self.emulator.clock.set(run.ended)
-            for child in run.children:
+            stopped = run.children if self.emulator.assumptions.parents_stop_children else ()
+            for child in stopped:
                 self.emulator.spawn(self._abort, child, run.arn)
         return response
 

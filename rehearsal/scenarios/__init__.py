@@ -67,6 +67,7 @@ _ALL: tuple[Scenario, ...] = (
     degraded.no_first_hsm,
     degraded.no_time_for_another_zone,
     degraded.hsms_degraded,
+    degraded.cluster_degraded,
     assumptions.one_hsm_at_a_time,
     assumptions.iam_without_resources,
     assumptions.iam_without_tags,

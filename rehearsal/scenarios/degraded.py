@@ -84,3 +84,23 @@ def hsms_degraded(driver: StackDriver) -> None:
 
     driver.admin.aws_event("degrade_hsm", hsm_id=active[0])
     driver.delete_step(*RETAINED_WITH_BACKUPS, title="Delete with a DEGRADED HSM")
+
+
+def cluster_degraded(driver: StackDriver) -> None:
+    """A DEGRADED cluster: HSMs, backup retention and deletion still work."""
+    driver.create_step("Create: 1 HSM per subnet", hsms=2, zones=2)
+    driver.admin.aws_event("degrade_cluster", cluster_id=driver.cluster()["ClusterId"])
+
+    with driver.step("Reconcile, and change backup retention"):
+        driver.request(pReconcile="degraded", pBackupRetentionDays=30)
+        driver.expect_stack("UPDATE_COMPLETE")
+        cluster = driver.expect_cluster(state="DEGRADED", hsms=2, zones=2)
+        driver.expect("retention", cluster["BackupRetentionPolicy"]["Value"], "30")
+
+    with driver.step("Scale up: the cluster recovers"):
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+
+    driver.admin.aws_event("degrade_cluster", cluster_id=driver.cluster()["ClusterId"])
+    driver.delete_step(*RETAINED_WITH_BACKUPS, title="Delete the DEGRADED cluster")

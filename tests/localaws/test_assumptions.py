@@ -19,6 +19,14 @@ def test_every_row_has_two_readings_and_names_the_harsher() -> None:
     assert len({row.id for row in ROWS}) == len(ROWS)
 
 
+def test_a_row_can_be_switched_or_says_why_not() -> None:
+    assert [row.id for row in ROWS if bool(row.setting) == bool(row.fixed)] == []
+    values = {row.id: [*row.readings.values()] for row in ROWS}
+    assert [
+        row.id for row in ROWS if not row.setting and values[row.id] != [None] * len(values[row.id])
+    ] == []
+
+
 def test_every_source_is_a_fact_that_is_documented_here() -> None:
     assert [row.id for row in ROWS if row.source and row.source not in facts()] == []
 
@@ -53,7 +61,7 @@ def test_harsher_takes_the_harsher_reading_of_every_row() -> None:
     [
         ("no-such-row=x", "unknown assumption no-such-row"),
         ("concurrent-create-hsm=maybe", "expected one of accepted, refused"),
-        ("govcloud=same", "govcloud cannot be switched"),
+        ("govcloud=same", "govcloud cannot be switched: --region"),
     ],
 )
 def test_an_unknown_assumption_or_reading_is_refused(given: str, message: str) -> None:

@@ -125,6 +125,13 @@ class Clusters:
         ]
         return page("Clusters", found, params, maximum=25, default=25)
 
+    def degrade(self, cluster_id: str) -> None:
+        """A cluster has trouble, which its state shows (F1.7); what clears it is assumed."""
+        cluster = self._store.cluster(cluster_id)
+        if cluster.state != "ACTIVE":
+            raise exceptions.invalid(f"Cluster '{cluster.id}' is {cluster.state}, not ACTIVE.")
+        self._store.move_cluster(cluster, "DEGRADED", "The cluster is not responding.")
+
     def delete_cluster(self, params: Params) -> Response:
         """DeleteCluster: requires no HSMs and no change in progress (F1.15, F1.29)."""
         store = self._store

@@ -161,6 +161,8 @@ class Hsms:
             return
         hsm.users = users
         store.move_hsm(cluster, hsm, "ACTIVE")
+        if cluster.state == "DEGRADED" and cluster.active_hsms() == cluster.existing_hsms():
+            store.move_cluster(cluster, "ACTIVE")
         store.logs.ensure_log_group(f"/aws/cloudhsm/{cluster.id}")
         if cluster.state == "UNINITIALIZED":
             cluster.identity = self._root_cas.new_identity(
@@ -172,11 +174,12 @@ class Hsms:
         store = self._store
         store.move_hsm(cluster, hsm, "DELETED")
         store.ec2.delete_eni(hsm.eni_id)
-        cluster.deleted_hsms_count_until = (
-            store.scheduler.now()
-            + store.timings.deleted_hsm_visible
-            + store.timings.deleted_hsm_lingers
-        )
+        if store.assumptions.deleted_hsms_linger:
+            cluster.deleted_hsms_count_until = (
+                store.scheduler.now()
+                + store.timings.deleted_hsm_visible
+                + store.timings.deleted_hsm_lingers
+            )
         store.scheduler.schedule(
             store.timings.deleted_hsm_visible, lambda: cluster.hsms.pop(hsm.id, None)
         )

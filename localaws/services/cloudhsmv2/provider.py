@@ -213,6 +213,11 @@ class CloudHsmProvider:
         with self._up_to_date():
             self._hsms.degrade(hsm_id)
 
+    def degrade_cluster(self, cluster_id: str) -> None:
+        """An ACTIVE cluster becomes DEGRADED until it gets an HSM and all of them are ACTIVE."""
+        with self._up_to_date():
+            self._clusters.degrade(cluster_id)
+
     def log_in(self, cluster_id: str, username: str) -> None:
         """Another client logs in to the cluster and stays logged in (F4.20: USER_LOGGED_IN)."""
         with self._up_to_date():

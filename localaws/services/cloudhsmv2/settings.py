@@ -70,6 +70,10 @@ class Assumptions:
     trust_anchor_rfc5280: bool = True
     # F5.3: what CloudHSM's IAM evaluates; one of RESOURCE_LEVEL_IAM.
     resource_level_iam: str = "supported"
+    # F1.29: whether DeleteCluster is refused for a while after the last HSM has left the list.
+    deleted_hsms_linger: bool = True
+    # F6.32: whether the children of an execution stop soon after it is stopped.
+    parents_stop_children: bool = True
     # F6.48: whether the rollback of an update restores custom resources before what they depend on.
     custom_resources_roll_back_first: bool = False
     # F5.10: whether CloudHSM demands the EC2 actions that only the User Guide lists.

@@ -281,6 +281,18 @@ def test_children_are_aborted_three_seconds_after_their_parent(
     assert [(end - stopped).total_seconds() for end in ends] == [3, 6]
 
 
+def test_children_of_a_stopped_parent_may_continue() -> None:
+    with LocalAws("--assume", "parent-stops-children=never") as aws:
+        stack = SampleStack(aws)
+        create(stack, {"Run": nested()}, others={"Child": machine({"Wait": wait(1000)})})
+        arn = start_paused(stack)
+        until(lambda: stack.executions("Child"), "the child did not start")
+        aws.client("stepfunctions").stop_execution(executionArn=arn)
+        aws.admin.resume()
+        (child,) = stack.executions("Child")
+        assert stack.execution(child["executionArn"])["status"] == "SUCCEEDED"
+
+
 def test_a_timed_out_task_leaves_its_child_running(aws: LocalAws, stack: SampleStack) -> None:
     run = nested(TimeoutSeconds=100)
     create(stack, {"Run": run}, others={"Child": machine({"Wait": wait(1000)})})

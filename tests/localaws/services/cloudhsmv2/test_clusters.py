@@ -163,6 +163,31 @@ def test_a_deleted_hsm_blocks_delete_cluster_after_it_is_no_longer_listed(
     cloudhsm.call("DeleteCluster", ClusterId=cluster_id)
 
 
+def test_a_deleted_hsm_may_block_nothing() -> None:
+    cloudhsm = CloudHsm(assumptions=Assumptions(deleted_hsms_linger=False))
+    cluster_id = cloudhsm.with_csr()
+    cloudhsm.call("DeleteHsm", ClusterId=cluster_id, HsmId=cloudhsm.hsms(cluster_id)[0]["HsmId"])
+    cloudhsm.wait(cloudhsm.timings.delete_hsm)
+    assert cloudhsm.call("DeleteCluster", ClusterId=cluster_id)["Cluster"]["State"] == (
+        "DELETE_IN_PROGRESS"
+    )
+
+
+def test_a_degraded_cluster_takes_hsms_until_it_recovers(cloudhsm: CloudHsm) -> None:
+    cluster_id = cloudhsm.active()
+    cloudhsm.provider.degrade_cluster(cluster_id)
+    cluster = cloudhsm.cluster(cluster_id)
+    assert (cluster["State"], cluster["StateMessage"]) == (
+        "DEGRADED",
+        "The cluster is not responding.",
+    )
+    with pytest.raises(ApiError, match="DEGRADED"):
+        cloudhsm.call("ModifyCluster", ClusterId=cluster_id, HsmType="hsm1.medium")
+    cloudhsm.call("CreateHsm", ClusterId=cluster_id, AvailabilityZone="us-east-1b")
+    cloudhsm.wait(cloudhsm.timings.create_hsm)
+    assert cloudhsm.cluster(cluster_id)["State"] == "ACTIVE"
+
+
 def test_a_cluster_in_progress_cannot_be_deleted(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.create()
     with pytest.raises(ApiError, match="CREATE_IN_PROGRESS"):
