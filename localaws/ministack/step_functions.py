@@ -126,7 +126,7 @@ class Executions:
                 self.emulator.clock.set(run.ended)
 
     def stop(self, params: Mapping[str, Any]) -> Response:
-        """StopExecution: a running function continues; children stop after ABORT_DELAY, if at all."""
+        """StopExecution: a running function continues; children may stop after ABORT_DELAY."""
         run = self.get(params.get("executionArn", ""))
         running = run.record.get("status") == "RUNNING"
         response: Response = self._stop(params)

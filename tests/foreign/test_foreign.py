@@ -150,3 +150,14 @@ def test_artifacts_wait_for_a_signal_and_import_an_export(
     assert rules[0]["Expiration"] == {"Days": 7}
     imported = aws.client("cloudformation").list_imports(ExportName="foreign-settings-password")
     assert (imported["Imports"], bool(password)) == (["foreign-artifacts"], True)
+
+
+def test_a_document_says_what_a_custom_resource_returns(
+    aws: LocalAws, foreign: Callable[[str], Foreign]
+) -> None:
+    document = foreign("document")
+    first, second = document.deploy(), document.deploy("Words=three,four")
+    assert (first["Text"], second["Text"]) == ("one-two", "three-four")
+    assert (first["Joined"], second["Joined"]) == ("joined", "joined")
+    described = aws.client("ssm").describe_document(Name=second["Document"])["Document"]
+    assert described["Description"] == "Says three-four"
