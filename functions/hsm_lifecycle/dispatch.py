@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,7 +24,7 @@ def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
     def handle(event: Event, _context: Any) -> dict[str, Any]:
         name = event["Step"]
         try:
-            result = by_name[name](event)
+            result = by_name[name](_of_this_stack(event))
         except Exception as cause:
             error = known_error(aws.to_workflow_error(cause))
             raise type(error)(failure_message(name, error, event)) from cause
@@ -32,6 +33,18 @@ def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
 
     handle.steps = by_name  # type: ignore[attr-defined]  # read by tests/unit/test_handlers.py
     return handle
+
+
+def this_stack() -> str:
+    """The ID of the stack that this function belongs to, whatever an event says."""
+    return os.environ["STACK_ID"]
+
+
+def _of_this_stack(event: Event) -> Event:
+    """The event with the ID of this function's stack, with which steps check what they own."""
+    if event.get("StackId", this_stack()) != this_stack():
+        raise errors.NotOwnedError(f"The request is of another stack: {event['StackId']}.")
+    return {**event, "StackId": this_stack()}
 
 
 def name_of(step: Step) -> str:

@@ -23,7 +23,7 @@ class SupersededError(Exception):
 
 
 class NotOwnedError(Exception):
-    """The cluster lacks this stack's tag, so this stack must not change it."""
+    """The cluster, key store or request does not belong to this stack, so nothing was changed."""
 
 
 class ClusterNotFoundError(Exception):

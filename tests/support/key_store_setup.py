@@ -44,7 +44,6 @@ def request_for(cluster_id: str, name: str = NAME, **more: Any) -> Json:
         "ClusterId": cluster_id,
         "Name": name,
         "StackId": STACK_ID,
-        "Claim": CLAIM,
         "CloudHsmCustCaCertSecretName": CA_SECRET,
         "PasswordSecretName": PASSWORD_SECRET,
         **more,
@@ -122,7 +121,6 @@ def find_key_store(account: Account, physical_id: str = "", attempts: int = 0) -
     return account.run(
         key_store_ownership.find_key_store,
         StackId=STACK_ID,
-        Claim=CLAIM,
         CloudHsmCustCaCertSecretName=CA_SECRET,
         PasswordSecretName=PASSWORD_SECRET,
         PhysicalResourceId=physical_id,
@@ -137,7 +135,6 @@ def claim_key_store(account: Account, cluster_id: str, name: str = NAME) -> Json
         Name=name,
         ClusterId=cluster_id,
         StackId=STACK_ID,
-        Claim=CLAIM,
     )
 
 

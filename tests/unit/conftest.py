@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 from moto.backends import get_backend
 
-from tests.support.account import ZONES, Account, Clock, intercepted
-from tests.support.key_store_setup import store_secrets
+from tests.support.account import STACK_ID, ZONES, Account, Clock, intercepted
+from tests.support.key_store_setup import CLAIM, store_secrets
 from tests.support.moto_extension import extended_moto
 
 
@@ -72,6 +72,8 @@ def _make_account(
 ) -> Iterator[Callable[..., Account]]:
     """Make an account; the arguments are those of the emulator's CloudHsmProvider."""
     monkeypatch.setattr(boto3, "client", boto3_client)
+    monkeypatch.setenv("STACK_ID", STACK_ID)
+    monkeypatch.setenv("CLAIM", CLAIM)
     with contextlib.ExitStack() as stack:
 
         def make(**arguments: Any) -> Account:

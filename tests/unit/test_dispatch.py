@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from cryptography.x509 import DuplicateExtension, ObjectIdentifier
 
 from hsm_lifecycle import dispatch
-from hsm_lifecycle.errors import ClusterInUseError, RefusedError, TransientError
+from hsm_lifecycle.errors import ClusterInUseError, NotOwnedError, RefusedError, TransientError
+from tests.support.account import OTHER_STACK_ID, STACK_ID
 
 CLUSTER = "cluster-2example3id"
 
@@ -27,7 +28,16 @@ def count(event: dispatch.Event) -> dict[str, Any]:
     return {"Number": 1}
 
 
-HANDLE = dispatch.worker(describe_things, count)
+def whose(event: dispatch.Event) -> dict[str, Any]:
+    return {"StackId": event["StackId"]}
+
+
+HANDLE = dispatch.worker(whose, describe_things, count)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STACK_ID", STACK_ID)
 
 
 def asked(error: Exception | None = None, **more: Any) -> dict[str, Any]:
@@ -55,7 +65,7 @@ def test_a_worker_runs_the_step_named_in_the_event() -> None:
 
 def test_steps_have_the_names_of_their_states() -> None:
     assert dispatch.name_of(describe_things) == "DescribeThings"
-    assert list(HANDLE.steps) == ["DescribeThings", "Count"]  # type: ignore[attr-defined]  # set by worker()
+    assert list(HANDLE.steps) == ["Whose", "DescribeThings", "Count"]  # type: ignore[attr-defined]  # set by worker()
 
 
 def test_an_unknown_step_is_named_in_the_error() -> None:
@@ -134,3 +144,15 @@ def test_a_step_logs_one_line_without_the_event(
     assert vars(line)["step"] == "DescribeThings"
     assert vars(line)["cluster"] == CLUSTER
     assert "secret-of-the-event" not in str(vars(line))
+
+
+def test_a_step_sees_the_stack_of_its_function() -> None:
+    assert HANDLE({"Step": "Whose"}, None) == {"StackId": STACK_ID}
+    assert HANDLE({"Step": "Whose", "StackId": STACK_ID}, None) == {"StackId": STACK_ID}
+
+
+@pytest.mark.parametrize("stack_id", [OTHER_STACK_ID, "", None])
+def test_an_event_of_another_stack_is_refused(stack_id: str | None) -> None:
+    error = failure({"Step": "Whose", "StackId": stack_id})
+    assert type(error) is NotOwnedError
+    assert str(error) == f"Whose: The request is of another stack: {stack_id}."

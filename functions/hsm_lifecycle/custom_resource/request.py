@@ -16,6 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hsm_lifecycle import aws
 from hsm_lifecycle.custom_resource.response import deliver
 from hsm_lifecycle.custom_resource.supersede import supersede
+from hsm_lifecycle.dispatch import this_stack
+from hsm_lifecycle.errors import NotOwnedError
 
 Request = Mapping[str, Any]
 _DELIVERY_ATTEMPTS = 5
@@ -29,6 +31,7 @@ def take(request: Request, context: Any) -> None:
     """Start handle-request, or respond with the failure to do so: nothing else would respond."""
     fallback = {"Fallback": _unknown_attributes()} if _is_rollback(request) else {}
     try:
+        _require_this_stack(request)
         name = execution_name(request)
         # Lambda may deliver an event twice.
         if not _execution_exists(name) and supersede(request, name):
@@ -42,6 +45,14 @@ def take(request: Request, context: Any) -> None:
             time.sleep(2**attempt)
 
 
+def _require_this_stack(request: Request) -> None:
+    """NotOwnedError: the request names another stack, so it is forged or misdirected."""
+    if request["StackId"] != this_stack():
+        raise NotOwnedError(
+            f"The request is of another stack: {request['StackId']}. Deploy a stack of its own."
+        )
+
+
 def _is_new_version(request: Request) -> bool:
     """Whether CloudFormation may just have updated the state machines."""
     old, new = request.get("OldResourceProperties"), request["ResourceProperties"]
@@ -50,11 +61,11 @@ def _is_new_version(request: Request) -> bool:
 
 def _is_rollback(request: Request) -> bool:
     """Whether this is the rollback of an update, which must not fail; False if unknown."""
-    if request["RequestType"] != "Update":
+    if request["RequestType"] != "Update" or request["StackId"] != this_stack():
         return False
     try:
         stacks = aws.client("cloudformation", attempts=aws.ATTEMPTS).describe_stacks(
-            StackName=request["StackId"]
+            StackName=this_stack()
         )
     except (BotoCoreError, ClientError) as error:
         # The workflow asks again and retries for longer, so this matters only if it fails too.

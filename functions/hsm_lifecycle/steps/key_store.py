@@ -16,7 +16,7 @@ from hsm_lifecycle.errors import (
     ParameterError,
 )
 from hsm_lifecycle.properties import NONE
-from hsm_lifecycle.steps.key_store_ownership import save_claim
+from hsm_lifecycle.steps.key_store_ownership import require_owned, save_claim
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -133,12 +133,14 @@ def connect_key_store(event: Event) -> dict[str, Any]:
     """Connect the key store, unless it is CONNECTED or CONNECTING (F4.5)."""
     store = key_stores.find(event["KeyStoreId"])
     if store and store["ConnectionState"] not in ("CONNECTED", "CONNECTING"):
+        require_owned(event)
         key_stores.request("connect_custom_key_store", CustomKeyStoreId=event["KeyStoreId"])
     return {**event["Connection"], "Number": event["Connection"]["Number"] + 1}
 
 
 def disconnect_key_store(event: Event) -> dict[str, Any]:
     """Disconnect the key store; does nothing if KMS refuses because of its state (F4.6)."""
+    require_owned(event)
     try:
         aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=event["KeyStoreId"])
     except ClientError as error:
@@ -189,6 +191,7 @@ def report_key_store(event: Event) -> dict[str, Any]:
 
 def delete_key_store(event: Event) -> dict[str, Any]:
     """Delete the key store, unless it holds keys, even if these await deletion (F4.8)."""
+    require_owned(event)
     try:
         aws.client("kms").delete_custom_key_store(CustomKeyStoreId=event["KeyStoreId"])
     except ClientError as error:

@@ -8,13 +8,19 @@ the creation was lost, the claim has no ID, and asking KMS again tells whose the
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, key_stores, ownership, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import ParameterError, SecretNotFoundError, TransientError
+from hsm_lifecycle.errors import (
+    NotOwnedError,
+    ParameterError,
+    SecretNotFoundError,
+    TransientError,
+)
 
 # After an update CloudFormation deletes resources that were replaced, by their old physical ID.
 _CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
@@ -62,17 +68,31 @@ def complete_claim(event: Event) -> dict[str, Any]:
     return {}
 
 
+def require_owned(event: Event) -> None:
+    """NotOwnedError: this stack's claim is of another key store, so this one must not change.
+
+    Without a claim, CloudFormation's physical ID counts: a deletion that is repeated has dropped
+    the claim of a key store that it retained.
+    """
+    claim = _read_claim(event)
+    if claim and claim["KeyStoreId"] != event["KeyStoreId"]:
+        raise NotOwnedError(
+            f"The key store of this stack is {claim['KeyStoreId'] or 'unknown'}, according to the"
+            f" SSM parameter {_claim()}, so this one was not changed. Retry with the stack's own."
+        )
+
+
 def drop_claim(event: Event) -> dict[str, Any]:
     """Delete this stack's claim; another stack's is left unchanged."""
     if _read_claim(event) is not None:
-        aws.client("ssm").delete_parameter(Name=event["Claim"])
+        aws.client("ssm").delete_parameter(Name=_claim())
     return {}
 
 
 def save_claim(event: Event, **claim: Any) -> None:
     """Record what this stack knows of its key store."""
     aws.client("ssm").put_parameter(
-        Name=event["Claim"],
+        Name=_claim(),
         Description="The KMS key store that a CloudFormation stack created.",
         Type="String",
         Overwrite=True,
@@ -80,10 +100,15 @@ def save_claim(event: Event, **claim: Any) -> None:
     )
 
 
+def _claim() -> str:
+    """The name of this stack's claim."""
+    return os.environ["CLAIM"]
+
+
 def _read_claim(event: Event) -> dict[str, Any] | None:
     """This stack's claim; None if there is none or it is another stack's."""
     try:
-        value = aws.client("ssm").get_parameter(Name=event["Claim"])["Parameter"]["Value"]
+        value = aws.client("ssm").get_parameter(Name=_claim())["Parameter"]["Value"]
     except ClientError as error:
         if aws.error_code(error) != "ParameterNotFound":
             raise

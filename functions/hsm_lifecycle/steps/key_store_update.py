@@ -10,6 +10,7 @@ from hsm_lifecycle import aws, key_stores, ownership, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import KeyStoreNotFoundError, ParameterError
 from hsm_lifecycle.properties import NONE
+from hsm_lifecycle.steps.key_store_ownership import require_owned
 
 
 def check_key_store_update(event: Event) -> dict[str, Any]:
@@ -78,6 +79,7 @@ def rename_key_store(event: Event) -> dict[str, Any]:
     store = key_stores.find(event["KeyStoreId"])
     if store and store["CustomKeyStoreName"] == event["Name"]:
         return {}
+    require_owned(event)
     try:
         key_stores.request(
             "update_custom_key_store",
@@ -96,6 +98,7 @@ def rename_key_store(event: Event) -> dict[str, Any]:
 
 def move_key_store(event: Event) -> dict[str, Any]:
     """Move the key store to a cluster with the same certificate (F4.7)."""
+    require_owned(event)
     key_stores.request(
         "update_custom_key_store",
         CustomKeyStoreId=event["KeyStoreId"],

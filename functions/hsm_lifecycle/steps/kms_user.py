@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from hsm_lifecycle import aws, key_stores, ownership, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ParameterError, RefusedError
+from hsm_lifecycle.steps.key_store_ownership import require_owned
 
 _PASSWORD_LENGTH = 32  # 7 to 32 letters and digits (F4.15)
 
@@ -54,6 +55,7 @@ def drop_password(event: Event) -> dict[str, Any]:
 
 def update_password(event: Event) -> dict[str, Any]:
     """Give KMS the new password; requires a DISCONNECTED key store (F4.7)."""
+    require_owned(event)
     key_stores.request(
         "update_custom_key_store",
         CustomKeyStoreId=event["KeyStoreId"],

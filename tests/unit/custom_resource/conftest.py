@@ -11,7 +11,16 @@ import pytest
 
 from hsm_lifecycle import aws
 from hsm_lifecycle.custom_resource import request, response, supersede
-from tests.support.custom_resource import ALIGN, CLIENT, CREATE, DELETE, HANDLE_REQUEST, RUN, UPDATE
+from tests.support.custom_resource import (
+    ALIGN,
+    CLIENT,
+    CREATE,
+    DELETE,
+    HANDLE_REQUEST,
+    RUN,
+    STACK_ID,
+    UPDATE,
+)
 from tests.support.executions import Commands, Executions, Instances, Stacks
 from tests.support.response_endpoint import Endpoint, serve
 
@@ -60,6 +69,7 @@ def _lambda_environment(
     """The environment variables of the template, fakes in place of AWS, and no waiting."""
     variables = {
         "AWS_REGION": "us-east-1",
+        "STACK_ID": STACK_ID,
         "HANDLE_REQUEST": HANDLE_REQUEST,
         "CREATE": CREATE,
         "UPDATE": UPDATE,

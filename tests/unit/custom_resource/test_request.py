@@ -14,6 +14,7 @@ from tests.support.custom_resource import (
     DELETE,
     HANDLE_REQUEST,
     REQUEST_ID,
+    STACK_ID,
     UPDATE,
     Context,
     description,
@@ -125,6 +126,21 @@ def test_take_retries_its_response(states: Executions, responses: Endpoint) -> N
     responses.statuses = [503, 503]
     take(request("Create", responses.url), Context())
     assert [sent["Status"] for sent in responses.responses] == ["FAILED"] * 3
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+def test_take_refuses_a_request_of_another_stack(
+    states: Executions, stacks: Stacks, responses: Endpoint, kind: str
+) -> None:
+    stacks.status = "UPDATE_ROLLBACK_IN_PROGRESS" if kind == "Update" else stacks.status
+    running = states.add(CREATE, "of-this-stack")
+    other = STACK_ID[:-1] + "0"
+    take(request(kind, responses.url, StackId=other), Context())
+    assert (states.started, states.stopped, running.status) == ([], [], "RUNNING")
+    assert responses.response["Status"] == "FAILED"
+    assert responses.response["Reason"].startswith(
+        f"NotOwnedError: The request is of another stack: {other}."
+    )
 
 
 # ---- rollbacks

@@ -221,12 +221,14 @@ def test_check_update_accepts_zero_hsms_under_a_disconnected_key_store(
     assert result["Warnings"] == "none"
 
 
-def test_check_update_fails_if_the_stack_cannot_be_described(account: Account) -> None:
+def test_check_update_fails_if_the_stack_cannot_be_described(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACK_ID", OTHER_STACK_ID)
     with pytest.raises(RefusedError, match="DescribeStacks: ValidationError"):
         account.run(
             cluster_update.check_update,
             ClusterId=UNKNOWN,
-            StackId=OTHER_STACK_ID,
             ResourceProperties=account.properties(),
         )
 

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from hsm_lifecycle.errors import (
+    NotOwnedError,
     ParameterError,
     TransientError,
 )
-from hsm_lifecycle.steps import key_store_ownership
+from hsm_lifecycle.steps import key_store, key_store_ownership, key_store_update, kms_user
 from tests.support.account import (
     OTHER_STACK_ID,
     STACK_ID,
     Account,
+    Json,
 )
 from tests.support.key_store_setup import (
     CA_SECRET,
     CLAIM,
     NAME,
     NO_IDS,
+    NOT_CONNECTED,
     PASSWORD_SECRET,
     UNKNOWN,
     UNKNOWN_CLUSTER,
@@ -207,7 +212,7 @@ def test_claim_key_store_refuses_a_name_that_is_taken(
 def test_complete_claim_records_the_id(account: Account) -> None:
     save_claim(UNKNOWN)
     for _ in range(2):
-        account.run(key_store_ownership.complete_claim, **of(UNKNOWN, Name="new", Claim=CLAIM))
+        account.run(key_store_ownership.complete_claim, **of(UNKNOWN, Name="new"))
         assert read_claim() == {
             "StackId": STACK_ID,
             "Name": "new",
@@ -219,10 +224,10 @@ def test_complete_claim_records_the_id(account: Account) -> None:
 def test_drop_claim_deletes_only_this_stacks_claim(account: Account) -> None:
     save_claim(UNKNOWN)
     for _ in range(2):
-        assert account.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM)) == {}
+        assert account.run(key_store_ownership.drop_claim, **of(UNKNOWN)) == {}
         assert read_claim() is None
     save_claim(UNKNOWN, OTHER_STACK_ID)
-    account.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM))
+    account.run(key_store_ownership.drop_claim, **of(UNKNOWN))
     assert (read_claim() or {})["StackId"] == OTHER_STACK_ID
 
 
@@ -232,5 +237,37 @@ def test_drop_claim_is_retried_when_throttled(account: Account) -> None:
         {"operation": "DeleteParameter", "code": "ThrottlingException", "when": "after"}
     )
     with pytest.raises(TransientError, match=rf"\[{UNKNOWN}\]$"):
-        account.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM))
-    assert account.run(key_store_ownership.drop_claim, **of(UNKNOWN, Claim=CLAIM)) == {}
+        account.run(key_store_ownership.drop_claim, **of(UNKNOWN))
+    assert account.run(key_store_ownership.drop_claim, **of(UNKNOWN)) == {}
+
+
+# ---- require_owned
+
+
+@pytest.mark.parametrize(
+    ("step", "more"),
+    [
+        (key_store.connect_key_store, {"Connection": NOT_CONNECTED}),
+        (key_store.disconnect_key_store, {}),
+        (key_store.delete_key_store, {}),
+        (key_store_update.rename_key_store, {"Name": "other"}),
+        (key_store_update.move_key_store, {"PasswordSecretName": PASSWORD_SECRET}),
+        (kms_user.update_password, {"PasswordSecretName": PASSWORD_SECRET}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+@pytest.mark.parametrize("claimed", [UNKNOWN, ""])
+def test_a_key_store_that_the_claim_does_not_name_is_not_changed(
+    account: Account, cluster: str, step: Callable[..., Json], more: Json, claimed: str
+) -> None:
+    save_claim(claimed, complete=True)
+    key_store_id = account.add_store(cluster)
+    with pytest.raises(NotOwnedError, match=CLAIM):
+        account.run(step, **of(key_store_id, ClusterId=cluster, **more))
+    assert account.changes == []
+
+
+def test_without_a_claim_the_physical_id_counts(account: Account, cluster: str) -> None:
+    key_store_id = account.add_store(cluster)
+    assert account.run(key_store.delete_key_store, **of(key_store_id)) == {"IsRetained": False}
+    assert key_store_ids(account) == []
