@@ -393,6 +393,11 @@ def test_the_client_needs_the_secrets_policy_to_read_the_password(
         if not decision["allowed"]
     ]
     assert denied == ["secretsmanager:GetSecretValue"]
+    # No login, so none is remembered.
+    secret = attempts.store.aws.client("secretsmanager").describe_secret(
+        SecretId=attempts.cluster.admin_secret
+    )
+    assert secret.get("Tags", []) == []
     assert attempts.delete()["status"] == "SUCCEEDED"
     attempts.store.expect_retained()
 

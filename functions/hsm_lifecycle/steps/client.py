@@ -24,7 +24,8 @@ _SENTENCE = re.compile(r"(p[A-Z]\w+|Secret /?[\w/+=.@-]+): .*$", re.MULTILINE)
 _IN_PROGRESS = ("Pending", "InProgress", "Delayed", "Cancelling")
 # Exit codes of scripts that log in to the HSMs: refused, or failed for a reason that may be that.
 _LOGIN_ERRORS = {3: "LoginRefused", 4: "LoginFailed"}
-_KILLED = range(128, 256)  # exit codes of a script that a signal ended
+# Exit codes of a script that one of 64 signals ended; those of the AWS CLI begin at 252.
+_KILLED = range(128, 193)
 _COMMENT_PREFIX = "hsm-lifecycle "
 # Marks an instance that was found stopped, from its start until it is stopped again.
 _STARTED_BY = "hsm-lifecycle:started-by"

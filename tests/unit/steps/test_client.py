@@ -532,6 +532,7 @@ def test_describe_command_returns_the_end_of_the_output(
         (4, "LoginFailed"),
         (5, "CommandFailed"),
         (137, "CommandInterrupted"),
+        (254, "CommandFailed"),  # the AWS CLI was refused
     ],
 )
 def test_describe_command_names_the_error(
