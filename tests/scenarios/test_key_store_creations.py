@@ -402,6 +402,44 @@ def test_the_client_needs_the_secrets_policy_to_read_the_password(
     attempts.store.expect_retained()
 
 
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("junk", "it is not JSON with username and password"),
+        ('{"username": "admin"}', "it is not JSON with username and password"),
+        ('{"username": "nobody", "password": "longEnough"}', "the cluster has no admin nobody"),
+    ],
+)
+def test_a_secret_that_is_no_admins_login_is_refused_by_name_without_a_login(
+    attempts: Attempts, text: str, sentence: str
+) -> None:
+    cluster, logins = attempts.cluster, attempts.store.logins("admin")
+    attempts.store.aws.client("secretsmanager").put_secret_value(
+        SecretId=cluster.admin_secret, SecretString=text
+    )
+    cause = attempts.create()["cause"]
+    assert f"pCloudHsmAdminPasswordSecretName: secret {cluster.admin_secret}: {sentence}" in cause
+    assert attempts.store.logins("admin") == logins
+    assert attempts.delete()["status"] == "SUCCEEDED"
+    cluster.store_admin_password(ADMIN_PASSWORD)
+
+
+def test_a_client_that_may_not_read_the_admins_secret_is_named(attempts: Attempts) -> None:
+    secrets, secret = attempts.store.aws.client("secretsmanager"), attempts.cluster.admin_secret
+    deny = {
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": "*",
+    }
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    secrets.put_resource_policy(SecretId=secret, ResourcePolicy=json.dumps(policy))
+    cause = attempts.create()["cause"]
+    assert f"secret {secret}: pClientInstanceId may not read it. Name the cluster's client" in cause
+    assert attempts.delete()["status"] == "SUCCEEDED"
+    secrets.delete_resource_policy(SecretId=secret)
+
+
 def test_logins_that_fail_with_an_unknown_message_are_limited(attempts: Attempts) -> None:
     cluster, admin = attempts.cluster, attempts.store.admin
     admin.aws_event("log_in", cluster_id=cluster.cluster_id, username="kmsuser")
@@ -417,8 +455,9 @@ def test_logins_that_fail_with_an_unknown_message_are_limited(attempts: Attempts
 # Always reports kmsuser on some HSMs only.
 INEFFECTIVE_CLI = """#!/bin/bash
 [ "$1 $2" = "user create" ] && echo "$*" >> /root/created
+admin='{"username": "admin", "role": "admin", "locked": "false"}'
 user='{"username": "kmsuser", "cluster-coverage": "inconsistent"}'
-echo '{"error_code": 0, "data": {"users": ['"$user"']}}'
+echo '{"error_code": 0, "data": {"users": ['"$admin, $user"']}}'
 """
 
 
