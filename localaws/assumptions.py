@@ -254,6 +254,16 @@ ROWS = (
         setting="custom_resources_roll_back_first",
     ),
     Assumption(
+        "start-error-names",
+        "Under which names do Tasks report that StartExecution was throttled, denied or failed?",
+        "Both names are retried.",
+        {"code": "code", "sdk": "sdk"},
+        "sdk",
+        "F6.70",
+        "Start many nested executions at once, and take states:StartExecution from a role",
+        setting="unmodeled_start_errors",
+    ),
+    Assumption(
         "parent-stops-children",
         "Does stopping a parent execution stop its children?",
         "All are stopped explicitly.",

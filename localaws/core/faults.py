@@ -32,6 +32,10 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
     {"deliver": "twice", "request": "Create", "after": "Delete"}
         A custom resource request is delivered again: at once, or when a request of the type in
         "after" starts.
+    {"task": "AlignHsms", "machine": "create-cluster", "code": "...", "when": "before"}
+        A call that Step Functions makes for the Task of this name ("*": any) fails, Invoke or
+        StartExecution; with "after", its response is lost after the effect. Codes as for an
+        operation; "machine" is part of the state machine's name.
     {"lambda": "cluster", "step": "CreateHsm", "die": "before"}
         A function whose name contains this text dies "before" or "after" the step's work.
 
@@ -63,6 +67,7 @@ KINDS: dict[str, frozenset[str]] = {
     "download": frozenset(),
     "agent": frozenset({"instance"}),
     "deliver": frozenset({"request", "after"}),
+    "task": frozenset({"machine", "code", "message", "when"}),
     "lambda": frozenset({"step", "die"}),
 }
 CHOICES: dict[str, frozenset[object]] = {
@@ -182,6 +187,15 @@ class Faults:
         """The fault that delivers this type's next custom resource request again, if any."""
         return self._take("deliver", lambda details: details.get("request", request) == request)
 
+    def task_failure(self, machine: str, task: str) -> Mapping[str, Any] | None:
+        """The fault of Step Functions' own next call for this Task, if it is to fail."""
+        return self._take(
+            "task",
+            lambda details: (
+                details["task"] in (task, "*") and details.get("machine", "") in machine
+            ),
+        )
+
     def death(self, function: str, step: str, moment: str) -> bool:
         """Whether the function dies at this moment ("before" or "after") of this step."""
         return (
@@ -226,6 +240,8 @@ def _check(fault: Mapping[str, Any]) -> InjectedFault:
             raise ValueError(f"{key} must be one of {', '.join(sorted(map(str, choices)))}")
     if kind == "operation" and "code" not in fault and not fault.get("pause"):
         raise ValueError(f"{fault['operation']}: give code or pause")
+    if kind == "task" and "code" not in fault:
+        raise ValueError(f"{fault['task']}: give code")
     if kind == "late" and "seconds" not in fault:
         raise ValueError(f"{fault['late']}: give seconds")
     times, skip = fault.get("times", 1), fault.get("skip", 0)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.ministack.access import ministack
 from localaws.ministack.step_functions import Executions, current, demand_running, error_of
+from localaws.ministack.task_calls import call_error, failing
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -26,27 +27,27 @@ def install(emulator: EmulatorState, executions: Executions) -> None:
     def start_and_wait(resource: str, params: Mapping[str, Any]) -> dict[str, Any]:
         parent = current.get()
         assert parent is not None
-        child = executions.get(_start(executions, params))
+        child = executions.get(_start(emulator, executions, params))
         parent.children.append(child.arn)
         emulator.clock.wait([child.ended, parent.ended])
         demand_running()
         return _result(child.arn, version=2 if resource.endswith(".sync:2") else 1)
 
     def start(resource: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        arn = _start(executions, params)
+        arn = _start(emulator, executions, params)
         return {"ExecutionArn": arn, "StartDate": _described(arn)["StartDate"]}
 
     _states._invoke_nested_start_execution_sync = start_and_wait
     _states._invoke_nested_start_execution = start
 
 
-def _start(executions: Executions, params: Mapping[str, Any]) -> str:
-    status, _, body = executions.start(_states._nested_start_execution_request(params))
-    response = json.loads(body)
-    if status >= 400:
-        code = response.get("__type", "ServiceException").rpartition("#")[2]
-        name = code if code.endswith("Exception") else f"{code}Exception"
-        raise error_of(f"StepFunctions.{name}", response.get("message", ""))
+def _start(emulator: EmulatorState, executions: Executions, params: Mapping[str, Any]) -> str:
+    with failing(emulator, "StepFunctions"):
+        status, _, body = executions.start(_states._nested_start_execution_request(params))
+        response = json.loads(body)
+        if status >= 400:
+            code = response.get("__type", "ServiceException").rpartition("#")[2]
+            raise call_error(emulator, "StepFunctions", code, response.get("message", ""))
     arn: str = response["executionArn"]
     return arn
 

@@ -18,7 +18,8 @@ from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows, role_allows_all, role_trusts
 from localaws.ministack.partitions import partition
 from localaws.ministack.state_machine_definitions import definition_errors, task_resources
-from localaws.ministack.step_functions import demand_running, error_of
+from localaws.ministack.step_functions import demand_running
+from localaws.ministack.task_calls import call_error, current_task, failing
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -177,6 +178,7 @@ def _install_tasks(emulator: EmulatorState) -> None:
 
     def execute(state: Any, params: Any, execution: Any, context: Mapping[str, Any]) -> Any:
         machine = _states._state_machines.get(context["StateMachine"]["Id"]) or {}
+        current_task.set((context["StateMachine"]["Name"], context["State"]["Name"]))
         token = _role.set(machine.get("roleArn") or execution.get("_role", _role.get()))
         try:
             return execute_task(state, params, execution, context)
@@ -187,8 +189,11 @@ def _install_tasks(emulator: EmulatorState) -> None:
         demand_running()
         for action, arn, behind in _permissions(resource, params):
             if not role_allows(emulator, _role.get(), action, arn, behind=behind):
-                raise _denied(_role.get(), action, arn)
-        return invoke_resource(resource, params)
+                raise _denied(emulator, _role.get(), action, arn)
+        if ":lambda:" not in resource:
+            return invoke_resource(resource, params)
+        with failing(emulator, "Lambda"):
+            return invoke_resource(resource, params)
 
     _states._execute_task = execute
     _states._invoke_resource = invoke
@@ -218,16 +223,13 @@ def _function_arn(name: str) -> str:
     return f"arn:{partition()}:lambda:{region}:{account}:function:{name}"
 
 
-def _denied(role: str, action: str, arn: str) -> Exception:
+def _denied(emulator: EmulatorState, role: str, action: str, arn: str) -> Exception:
     account, name = role.split(":")[4], role.rsplit("/", 1)[-1]
     user = f"arn:{partition()}:sts::{account}:assumed-role/{name}/states"
-    error = (
-        "Lambda.AWSLambdaException"
-        if action.startswith("lambda")
-        else "StepFunctions.AccessDeniedException"
-    )
-    return error_of(
-        error,
+    return call_error(
+        emulator,
+        "Lambda" if action.startswith("lambda") else "StepFunctions",
+        "AccessDeniedException",
         f"User: {user} is not authorized to perform: {action} on resource: {arn} because no "
         f"identity-based policy allows the {action} action",
     )

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from rehearsal.events import WORKFLOW_ENDS, Event, starts_execution
 
-# Name suffixes of the workflows that handle a request. Each stack has its own prefix; executions
-# are named after their request's handle-request execution.
+# A lifecycle has the name of its handle-request execution; one that had to be run again, a suffix.
+AGAIN = "-again"
+# Name suffixes of the workflows that handle a request. Each stack has its own prefix.
 REQUEST_WORKFLOWS = tuple(
     f"-{verb}-{noun}"
     for verb in ("create", "update", "delete")
@@ -43,7 +44,9 @@ def _overlapping_requests(events: Iterable[Event]) -> Iterator[str]:
     for event in events:
         machine = str(event["subject"])
         if starts_execution(event) and machine.endswith(REQUEST_WORKFLOWS):
-            for other in running.for_stack(_prefix(machine), excluding=str(event["execution"])):
+            for other in running.for_stack(
+                _prefix(machine), excluding=str(event["execution"]).removesuffix(AGAIN)
+            ):
                 yield f"{machine} {event['execution']} started while {other} was running"
         running.update(event)
 

@@ -133,6 +133,10 @@ _RESULTS: dict[str, dict[str, Any]] = {
     },
     "ReportCluster": {"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
     "ReportKeyStore": {"PhysicalResourceId": KEY_STORE, "Data": {"KeyStoreId": KEY_STORE}},
+    "RerunLifecycle": {
+        "Output": {"PhysicalResourceId": CLUSTER, "Data": {}},
+        "Status": "SUCCEEDED",
+    },
     "RetainKeyStore": {"Retained": KEY_STORE},
     "RunLifecycle": {
         "Output": {"PhysicalResourceId": CLUSTER, "Data": {}},
@@ -305,6 +309,19 @@ def _outcomes(task: str, many: str | int | list[Outcome]) -> list[Outcome]:
 
 
 _HANDLE_REQUEST = [
+    Path(
+        "runs a lifecycle again that ended before a retry of its start",
+        {"RunLifecycle": [fails("StepFunctions.ExecutionAlreadyExistsException")]},
+        "RunLifecycle RerunLifecycle SendResponse",
+    ),
+    Path(
+        "sends the response when the lifecycle that was run again fails",
+        {
+            "RunLifecycle": [fails("StepFunctions.ExecutionAlreadyExistsException")],
+            "RerunLifecycle": [fails("States.TaskFailed", "{}")],
+        },
+        "RunLifecycle RerunLifecycle SendResponse",
+    ),
     Path("sends the response when the lifecycle succeeds", {}, "RunLifecycle SendResponse"),
     Path(
         "sends the response when the lifecycle fails",

@@ -36,6 +36,33 @@ STANDARD_RETRY = {
 # creates one, and the effect of a lost call can show up late.
 LATE_RETRY = STANDARD_RETRY | {"IntervalSeconds": 60, "BackoffRate": 1, "MaxAttempts": 3}
 LATE_RETRIES = {"CreateCluster", "CreateFirstHsm", "CreateHsm", "CreateKeyStore"}
+# Retry of every task that runs a machine: of errors of the start, by each name that AWS may give
+# them (F6.70), and never of the child's failure, which is States.TaskFailed.
+START_RETRY = STANDARD_RETRY | {
+    "ErrorEquals": [
+        "StepFunctions.ThrottlingException",
+        "StepFunctions.AccessDeniedException",
+        "StepFunctions.AWSStepFunctionsException",
+        "StepFunctions.SdkClientException",
+        "StepFunctions.ExecutionLimitExceeded",
+        "StepFunctions.ExecutionLimitExceededException",
+        "StepFunctions.InternalFailureException",
+        "StepFunctions.InternalServerErrorException",
+        "StepFunctions.ServiceUnavailableException",
+    ]
+}
+# The response of a start was lost, and the child has ended before the retry.
+ENDED_ERRORS = [
+    "StepFunctions.ExecutionAlreadyExists",
+    "StepFunctions.ExecutionAlreadyExistsException",
+]
+# The name of a child: the same for each retry of its start, which returns the running child (F6.1),
+# another one when the state is entered again. 32 characters, because the names of state machine and
+# execution have to fit into the comment of a command, which has 100.
+CHILD_NAME = (
+    "States.Hash(States.Format('{} {} {}', $$.Execution.Id, $$.State.Name, $$.State.EnteredTime),"
+    " 'MD5')"
+)
 # CloudFormation must get a response, whatever the error.
 RESPONSE_RETRY = STANDARD_RETRY | {"ErrorEquals": ["States.ALL"], "MaxDelaySeconds": 15}
 
@@ -67,6 +94,7 @@ SECONDS_TO_BOOT = SECONDS_TO_STOP = 60
 
 # Every Catch decides or compensates; all other failures end the execution.
 CATCHES = {
+    ("handle-request", "RerunLifecycle"),
     ("handle-request", "RunLifecycle"),  # CloudFormation gets a response after a failure too
     # A client that was found stopped is stopped again.
     ("run-on-client", "DescribeClient"),
@@ -332,7 +360,7 @@ def test_a_format_has_one_value_for_each_place() -> None:
         f"{machine} {text}"
         for machine in MACHINES.values()
         for text, values in call.findall(machine.text)
-        if text.count("{}") != values.count("$")
+        if text.count("{}") != values.count("$.")
     ] == []
 
 
@@ -394,7 +422,15 @@ def test_a_request_is_handled_before_cloudformation_times_out() -> None:
         handler = template.resources["rRequestFunction"]["Properties"]["Timeout"]
         late += [template] if handler + limit >= custom["ServiceTimeout"] else []
     assert late == []
-    assert sum(state["TimeoutSeconds"] for state in machine.of_type("Task").values()) < limit
+    # RerunLifecycle replaces a lifecycle that ended at once.
+    assert (
+        sum(
+            state["TimeoutSeconds"]
+            for name, state in machine.of_type("Task").items()
+            if name != "RerunLifecycle"
+        )
+        < limit
+    )
 
 
 # ---- templates
@@ -437,8 +473,10 @@ def test_only_handle_request_does_not_log_its_data() -> None:
 # ---- errors
 
 
-def test_every_function_task_has_its_retry() -> None:
-    def expected(machine: Machine, name: str) -> dict[str, Any]:
+def test_every_task_has_its_retry() -> None:
+    def expected(machine: Machine, name: str, state: State) -> dict[str, Any]:
+        if is_nested(state):
+            return START_RETRY
         if (machine.stem, name) == ("handle-request", "SendResponse"):
             return RESPONSE_RETRY
         return LATE_RETRY if name in LATE_RETRIES else STANDARD_RETRY
@@ -446,12 +484,31 @@ def test_every_function_task_has_its_retry() -> None:
     assert [
         f"{machine} {name}"
         for machine, name, state in states("Task")
-        if state.get("Retry") != (None if is_nested(state) else [expected(machine, name)])
+        if state.get("Retry") != [expected(machine, name, state)]
+    ] == []
+
+
+def test_a_child_that_ended_before_a_retry_of_its_start_is_run_again() -> None:
+    assert [
+        f"{machine} {name}"
+        for machine, name, state in states("Task")
+        if is_nested(state) and name != "RerunLifecycle"
+        if state["Catch"][0]
+        != {
+            "ErrorEquals": ENDED_ERRORS,
+            "ResultPath": "$.Ended",
+            "Next": "RerunLifecycle" if machine.stem == "handle-request" else name,
+        }
     ] == []
 
 
 def test_only_what_decides_or_compensates_is_caught() -> None:
-    assert {(m.stem, name) for m, name, state in states() if "Catch" in state} == CATCHES
+    assert {
+        (machine.stem, name)
+        for machine, name, state in states()
+        for catcher in state.get("Catch", [])
+        if catcher["ErrorEquals"] != ENDED_ERRORS
+    } == CATCHES
 
 
 def test_a_caught_error_has_a_field_of_its_own() -> None:
@@ -475,7 +532,8 @@ def test_every_loop_waits_or_is_a_bounded_decision() -> None:
     found = {}
     for machine in MACHINES.values():
         graph = {
-            name: [target for _, target in transitions(state)]
+            # A task that is entered again, because its child had ended, starts another child.
+            name: [target for _, target in transitions(state) if target != name]
             for name, state in machine.states.items()
             if state["Type"] != "Wait"
         }
@@ -579,9 +637,13 @@ def test_a_parameter_has_the_name_of_the_data_that_it_takes() -> None:
 def test_a_nested_execution_is_tied_to_its_parent() -> None:
     def is_tied(machine: Machine, parameters: dict[str, Any]) -> bool:
         if machine.stem == "handle-request":
-            return bool(parameters["Name.$"] == "$$.Execution.Name")
+            # The request handler knows by its name whether a lifecycle belongs to a request.
+            return parameters["Name.$"] in (
+                "$$.Execution.Name",
+                "States.Format('{}-again', $$.Execution.Name)",
+            )
         parent = parameters["Input"]["AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$"]
-        return bool(parent == "$$.Execution.Id")
+        return bool(parent == "$$.Execution.Id" and parameters["Name.$"] == CHILD_NAME)
 
     assert [
         f"{machine} {name}"

@@ -14,6 +14,7 @@ _RANDOM = (
     re.compile(r"\b(cluster-|backup-|hsm-)[2-7a-z]{11,16}\b"),
     re.compile(r"\b(cks-|eni-|sg-|i-|vpc-)[0-9a-f]{8,17}\b"),
     re.compile(r"(-)[0-9A-Z]{10,14}\b"),
+    re.compile(r"\b()[0-9a-f]{32}\b"),
 )
 
 # Virtual second, service, subject, and event with its state or step.

@@ -59,7 +59,8 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
         if pauses == _MAX_PAUSES:
             break
         was_empty = False
-        names = {_name(arn) for arn in working}
+        # handle-request may have to run a lifecycle again.
+        names = {_name(arn).removesuffix("-again") for arn in working}
         if name in names | {_name(arn) for arn in handling}:
             return False
         if request["RequestType"] != "Delete" and any(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 # F5.3: ARNs and tags of the resource (Service Authorization Reference); ARNs and the request's tags
 # only; or neither, which leaves the resource "*" (User Guide).
 RESOURCE_LEVEL_IAM = ("supported", "arns-only", "not-supported")
+UNMODELED_START_ERRORS = ("code", "sdk")
 
 
 @dataclass
@@ -81,3 +82,6 @@ class Assumptions:
     # F3.23: whether cloudhsm-cli logs in for every command when CLOUDHSM_ROLE and CLOUDHSM_PIN are
     # set, also for those that need no login. The default is the harsher one.
     every_command_logs_in: bool = True
+    # F6.70: the names of errors of StartExecution that its model lacks, such as throttling; one of
+    # UNMODELED_START_ERRORS.
+    unmodeled_start_errors: str = "code"

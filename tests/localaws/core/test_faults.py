@@ -57,6 +57,16 @@ def test_a_pause_follows_the_effect() -> None:
     assert happened == ["effect", "pause", "effect"]
 
 
+def test_a_task_fault_matches_a_task_of_a_state_machine() -> None:
+    faults = Faults()
+    faults.inject({"task": "AlignHsms", "machine": "update", "code": "Broken"})
+    faults.inject({"task": "*", "code": "Lost", "when": "after", "skip": 1})
+    calls = [("x-create-cluster", "AlignHsms"), ("x-update-cluster", "AlignHsms"), ("x", "Other")]
+    taken = [faults.task_failure(*call) for call in calls]
+    assert [fault and fault["code"] for fault in taken] == [None, "Broken", "Lost"]
+    assert faults.unused() == []
+
+
 def test_hsms_type_changes_and_connections_fail_once_by_default() -> None:
     faults = Faults()
     faults.inject(
@@ -139,6 +149,7 @@ INVALID_FAULTS: dict[str, list[dict[str, Any]]] = {
     "give code or pause": [{"operation": "CreateHsm"}],
     "when must be one of": [{"operation": "CreateHsm", "code": "X", "when": "later"}],
     "times must be": [{"connect": "X", "times": 0}, {"connect": "X", "skip": -1}],
+    "AlignHsms: give code": [{"task": "AlignHsms"}],
     "give seconds": [{"late": "CreateCluster"}],
 }
 

@@ -89,6 +89,18 @@ def test_all_executions_of_a_cancelled_update_are_stopped(
     assert len(states.started) == 1
 
 
+def test_a_lifecycle_that_was_run_again_belongs_to_its_request(
+    states: Executions, responses: Endpoint
+) -> None:
+    old = [
+        states.add(HANDLE_REQUEST, EARLIER),
+        states.add(UPDATE, f"{EARLIER}-again", attempts_to_stop=2),
+    ]
+    take(request("Update", responses.url), Context())
+    # Otherwise handle-request counts as sending its response, and is stopped later.
+    assert states.stopped[:2] == [old[1].arn, old[0].arn]
+
+
 def test_a_request_waits_longer_than_a_running_worker_takes(
     states: Executions, responses: Endpoint, slept: list[float]
 ) -> None:

@@ -1,0 +1,72 @@
+"""No single failure of a call that Step Functions makes itself fails a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rehearsal.drivers.key_store import KeyStoreDriver
+from rehearsal.drivers.stack import StackDriver
+from rehearsal.fixtures import existing_cluster
+from tests.support.state_machines import MACHINES
+
+FAILURES = pytest.mark.parametrize(
+    "failure",
+    [{"code": "ThrottlingException"}, {"code": "ConnectionLost", "when": "after"}],
+    ids=["refused", "lost"],
+)
+
+
+def fail_each_task_once(driver: StackDriver, failure: dict[str, Any]) -> None:
+    """Each Task's next call fails, Invoke or StartExecution."""
+    for machine in MACHINES.values():
+        for task in machine.of_type("Task"):
+            driver.fault(task=task, machine=f"-{machine.stem}", **failure)
+
+
+@FAILURES
+def test_a_cluster_is_managed_although_each_call_fails_once(
+    driver: StackDriver, failure: dict[str, Any]
+) -> None:
+    fail_each_task_once(driver, failure)
+    driver.request(pSubnets=driver.aws.subnets[0])
+    driver.expect_stack("CREATE_COMPLETE")
+    fail_each_task_once(driver, failure)
+    driver.request(pHsmsPerSubnet=2)
+    driver.expect_stack("UPDATE_COMPLETE")
+    driver.expect_cluster(state="ACTIVE", hsms=2, zones=1)
+    fail_each_task_once(driver, failure)
+    driver.delete()
+
+
+@FAILURES
+def test_a_key_store_is_managed_although_each_call_fails_once(
+    driver: StackDriver, failure: dict[str, Any]
+) -> None:
+    store = KeyStoreDriver(driver, existing_cluster(driver.aws).parameters)
+    fail_each_task_once(driver, failure)
+    store.request()
+    store.expect_stack("CREATE_COMPLETE")
+    store.disconnect_manually()
+    fail_each_task_once(driver, failure)
+    store.request(pReconcile="connect")
+    store.expect_stack("UPDATE_COMPLETE")
+    store.expect_store("CONNECTED")
+    fail_each_task_once(driver, failure)
+    store.delete()
+
+
+def test_a_lifecycle_that_ended_before_a_retry_of_its_start_is_run_again(
+    driver: StackDriver,
+) -> None:
+    driver.fault(task="RunLifecycle", code="ConnectionLost", when="after")
+    driver.request(pHsmsPerSubnet=0)
+    driver.expect_stack("ROLLBACK_COMPLETE")
+    driver.expect_reason("pHsmsPerSubnet")
+    started = [
+        event["execution"]
+        for event in driver.admin.event_log()
+        if event["event"] == "ExecutionStarted" and event["subject"].endswith("-create-cluster")
+    ]
+    assert [name.endswith("-again") for name in started] == [False, True]
