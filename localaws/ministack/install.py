@@ -11,6 +11,7 @@ from localaws.ministack import (
     describe_filters,
     dynamic_references,
     events,
+    execution_lists,
     execution_logs,
     gateway,
     iam,
@@ -65,6 +66,7 @@ class Installed:
         states_language.install(emulator)
         state_machines.install(emulator)
         execution_logs.install(emulator)
+        execution_lists.install(emulator)
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)

@@ -247,6 +247,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_invoke_resource": "replaced: checks the role",
         "_invoke_resource_with_timeout": "replaced: virtual time",
         "_iso_to_epoch_ms": "dates as a parent sees them",
+        "_list_executions": "replaced: new executions are listed later",
         "_nested_start_execution_request": "a task's StartExecution request",
         "_parse_jsonpath_tokens": "the steps of a path",
         "_resolve_path": "replaced: fails on a path that matches nothing",

@@ -20,6 +20,9 @@ OTHER_PASSWORD = "Kmsuser0Password0Of0Others"
 # More keys than a page of ListKeys with Limit=40 leaves room for.
 OTHER_KEYS = 40
 
+# For scenarios that rename a CONNECTED key store; `key_store_renamed` also has it refused.
+RENAMED_WHILE_CONNECTED = ("--assume", "rename-connected-key-store=accepted")
+
 
 def key_store(driver: StackDriver) -> None:
     """A key store on an existing cluster connects at once, and is deleted after its last key."""

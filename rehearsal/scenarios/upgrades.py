@@ -11,9 +11,11 @@ from rehearsal.drivers.deployment import released
 from rehearsal.drivers.key_store import KEY_STORE_TEMPLATE, RETAINED_BY_KMS, on_stack_cluster
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, RETAINED_WITH_BACKUPS, StackDriver
 
-# Stacks of 1.0.0 exist only where AWS accepts a CA without subject key identifier and demands no
-# EC2 actions beyond the Service Authorization Reference.
+# Stacks of 1.0.0 exist only where CloudHSM's IAM knows ARNs and tags, and where AWS accepts a CA
+# without subject key identifier and demands no EC2 actions beyond the Service Authorization
+# Reference.
 WHERE_1_0_0_WORKS = (
+    *("--assume", "cloudhsm-resource-level-iam=supported"),
     *("--assume", "trust-anchor-rfc5280=accepted"),
     *("--assume", "ec2-permissions-of-the-caller=not-required"),
 )

@@ -37,6 +37,8 @@ class Timings:
     function_update: float = 7
     # F6.47: how long an updated state machine still starts with its previous definition.
     state_machine_update: float = 5
+    # F6.37: how long ListExecutions does not list a new execution.
+    execution_listed: float = 0
     # Run Command itself; scripts take no virtual time.
     run_command: float = 3
 

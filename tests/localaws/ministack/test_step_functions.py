@@ -281,6 +281,20 @@ def test_children_are_aborted_three_seconds_after_their_parent(
     assert [(end - stopped).total_seconds() for end in ends] == [3, 6]
 
 
+def test_a_new_execution_is_listed_after_a_while() -> None:
+    with LocalAws(timings={"execution_listed": 3}) as aws:
+        stack = SampleStack(aws)
+        create(stack, {"Wait": wait(10)})
+        machine_arn, client = stack.physical_id("Machine"), aws.client("stepfunctions")
+        aws.admin.pause()
+        arn = stack.start("Machine")
+        assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
+        assert client.list_executions(stateMachineArn=machine_arn)["executions"] == []
+        aws.admin.advance(3)
+        (listed,) = client.list_executions(stateMachineArn=machine_arn)["executions"]
+        assert listed["executionArn"] == arn
+
+
 def test_children_of_a_stopped_parent_may_continue() -> None:
     with LocalAws("--assume", "parent-stops-children=never") as aws:
         stack = SampleStack(aws)
