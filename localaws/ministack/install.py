@@ -7,6 +7,7 @@ from typing import Any
 from localaws.ministack import (
     buckets,
     cloudformation,
+    creation_times,
     custom_resources,
     describe_filters,
     dynamic_references,
@@ -70,6 +71,7 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
+        creation_times.install(emulator)
         taken_names.install()
         stack_exports.install()
         dynamic_references.install()

@@ -29,6 +29,7 @@ Scenario = Callable[[StackDriver], None]
 _ALL: tuple[Scenario, ...] = (
     standard.standard,
     standard.govcloud,
+    standard.slow_account,
     create_failures.quota_exhausted,
     create_failures.quota_nearly_exhausted,
     create_failures.activation_fails,
@@ -113,6 +114,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "hsm-type-times-out": ("--year", "2024"),
     "key-store-renamed": key_stores.RENAMED_WHILE_CONNECTED,
     "no-time-for-another-zone": superseded.SLOW_HSMS,
+    "slow-account": standard.SLOW_ACCOUNT,
     "standard": key_stores.RENAMED_WHILE_CONNECTED,
     "update-times-out": superseded.SLOW_HSMS,
     "upgrade-from-1-0-0": upgrades.WHERE_1_0_0_WORKS,

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 from rehearsal.drivers.key_store import RETAINED_BY_KMS, KeyStoreDriver, on_stack_cluster
-from rehearsal.drivers.operator import create_crypto_user
+from rehearsal.drivers.operator import create_crypto_user, expect_cli_works
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
+
+# Virtual seconds that are reported for AWS (F6.62).
+SLOW = {
+    "create_role": 17,
+    "create_policy": 16,
+    "create_instance_profile": 121,
+    "create_function": 6,
+    "download": 61,
+}
+SLOW_ACCOUNT = ("--timings", json.dumps(SLOW))
 
 
 def standard(driver: StackDriver) -> None:
@@ -66,6 +78,16 @@ def govcloud(driver: StackDriver) -> None:
         driver.destroy()
         driver.expect_stack("DELETE_COMPLETE")
         driver.expect_retained(*RETAINED_WITH_BACKUPS, RETAINED_BY_KMS)
+
+
+def slow_account(driver: StackDriver) -> None:
+    """IAM, functions and downloads take as long as is reported; the client is replaced too."""
+    driver.create_step("Create: 1 HSM per subnet", hsms=2, zones=2)
+    with driver.step("Replace the client"), driver.expect_no_cluster_changes():
+        driver.request(pClientSubnet=driver.aws.subnets[1])
+        driver.expect_stack("UPDATE_COMPLETE")
+        expect_cli_works(driver)
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
 def _key_store(driver: StackDriver, store: KeyStoreDriver) -> None:

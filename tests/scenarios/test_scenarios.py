@@ -14,6 +14,7 @@ MAX_PROCESSOR_SECONDS = 45
 # Scenarios about timeouts run with AWS's own timings, or with one of them.
 REAL_TIMINGS = {
     "create-times-out": QUICK.keys(),
+    "slow-account": QUICK.keys(),
     "no-time-for-another-zone": QUICK.keys(),
     "update-times-out": QUICK.keys(),
     "cloudformation-times-out": QUICK.keys(),

@@ -112,6 +112,7 @@ class Executor:
                     "AWS_SSM_REGION_NAME": self._region,
                     "LOCALAWS_CLOUD_INIT": str(self._faults.cloud_init()),
                     "LOCALAWS_DOWNLOAD": self._faults.download() or "",
+                    "LOCALAWS_DOWNLOAD_SECONDS": str(self._timings.download),
                 },
             )
 

@@ -16,6 +16,7 @@ class Timings(Protocol):
 
     ssm_online: float
     run_command: float
+    download: float
 
 
 @dataclass(frozen=True)
