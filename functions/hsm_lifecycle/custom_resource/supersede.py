@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -16,10 +17,10 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
-# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands and 10 for
-# the client are 166 s, and the rest is for requests to AWS.
+# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands, 10 for the
+# client and the 10 s of a new version are 176 s, and the rest is for requests to AWS.
 _INTERVAL = 2  # seconds between attempts
-_ATTEMPTS = 18
+_ATTEMPTS = 16
 _ATTEMPTS_FOR_RESPONSE = 12  # that a handle-request gets to finish its response
 _ATTEMPTS_TO_STOP_CLIENT = 10
 _ATTEMPTS_TO_END_COMMANDS = 5
@@ -42,7 +43,7 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
     """
     stopped: set[str] = set()
     was_empty, pauses = False, 0
-    for attempt in range(_ATTEMPTS):
+    for attempt in itertools.count():
         handling = _running(os.environ["HANDLE_REQUEST"])
         working = [
             arn for machine in json.loads(os.environ["MACHINES"]) for arn in _running(machine)
@@ -56,7 +57,7 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
             pauses += bool(stopped)
             time.sleep(_WORKER_SECONDS if stopped else _INTERVAL)
             continue
-        if pauses == _MAX_PAUSES:
+        if attempt >= _ATTEMPTS or pauses == _MAX_PAUSES:
             break
         was_empty = False
         # handle-request may have to run a lifecycle again.

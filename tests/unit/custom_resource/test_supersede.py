@@ -131,6 +131,18 @@ def test_superseding_fits_into_the_functions_timeout(
         assert sum(slept) < limit - 30
 
 
+@pytest.mark.parametrize("attempts", [15, 16, 17, 18, 40])
+def test_a_request_starts_or_names_the_execution_that_did_not_stop(
+    states: Executions, responses: Endpoint, attempts: int
+) -> None:
+    left = states.add(UPDATE, EARLIER, attempts_to_stop=attempts)
+    take(request("Update", responses.url), Context())
+    if left.status == "RUNNING":
+        assert f"did not stop: {left.arn}" in responses.response["Reason"]
+    else:
+        assert len(states.started) == 1
+
+
 def test_commands_of_stopped_executions_are_cancelled(
     states: Executions, commands: Commands, responses: Endpoint
 ) -> None:
