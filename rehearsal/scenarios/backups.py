@@ -167,7 +167,8 @@ def restored_with_wrong_secrets(driver: StackDriver) -> None:
         )
         driver.expect("refused logins", len(driver.events("LoginRefused")), 1)
 
-    with driver.step("Create with the right secrets"):
+    with driver.step("Create with the right secrets, while the HSMs are busy"):
+        driver.fault(cli="user list", times=2)
         password = json.dumps({"username": "admin", "password": SHARED_PASSWORD})
         secrets.put_secret_value(SecretId="shared/admin", SecretString=password)
         driver.request()

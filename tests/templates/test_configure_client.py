@@ -81,7 +81,7 @@ def _script(template: Template) -> str:
 def _client(request: pytest.FixtureRequest, tmp_path: Path) -> Client:
     stubs = {
         "bin/cloud-init": "",
-        "bin/aws": '[ ! -s "$ROOT/error" ] || { cat "$ROOT/error" >&2; exit 254; }\n'
+        "bin/aws": '[ ! -s "$ROOT/error" ] || { { echo; cat "$ROOT/error"; } >&2; exit 254; }\n'
         'cat "$ROOT/secret"; echo',
         "cloudhsm/bin/configure-cli": "",
     }
@@ -117,13 +117,13 @@ def test_it_names_the_secret_and_leaves_the_client_unchanged(client: Client) -> 
         (make_ca(NOW, name="issuer").pem, WRONG_CA),
         (make_ca(NOW, name="other").pem, WRONG_CA),
         (ISSUER.pem, WRONG_CA),
-        (bundle + key, "it is not only PEM certificates"),
-        (key + bundle, "it is not only PEM certificates"),
+        (bundle + key, "it has text outside the PEM certificates"),
+        (key + bundle, "it has text outside the PEM certificates"),
         (bundle.replace("-----END", f"{key}-----END", 1), "it does not contain a PEM certificate"),
         (bundle + "-----BEGIN CERTIFICATE-----", "it does not contain a PEM certificate"),
-        ("junk", "it is not only PEM certificates"),
+        ("junk", "it has text outside the PEM certificates"),
         ("", "it does not contain a PEM certificate"),
-        ("None", "it is not only PEM certificates"),
+        ("None", "it has text outside the PEM certificates"),
     ]
     for text, message in refused:
         last = client.run(text)

@@ -140,7 +140,10 @@ def test_a_step_is_one_linux_shell_script_with_a_timeout_of_1_to_20_minutes() ->
 
 
 def test_scripts_stop_at_the_first_failure_and_first_wait_for_cloud_init() -> None:
-    beginning = "#!/bin/bash\nset -euo pipefail\ncloud-init status --wait "
+    beginning = (
+        "#!/bin/bash\nset -euo pipefail\ncloud-init status --wait > /dev/null"
+        ' || echo "cloud-init status: exit code $?, ignored." >&2\n'
+    )
     assert [label for label, script in SCRIPTS if not script.startswith(beginning)] == []
 
 
