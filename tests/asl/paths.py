@@ -849,7 +849,7 @@ _ACTIVATE_CLUSTER = [
             failure=f"States.TaskFailed: {error}",
             seconds=135,
         )
-        for error in ("CommandFailed", "AgentNotOnline", "ClientTerminated")
+        for error in ("CommandFailed", "AgentNotOnline", "ClientStopped", "ClientTerminated")
     ],
     Path(
         "times out if the cluster never becomes active",
