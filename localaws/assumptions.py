@@ -132,7 +132,7 @@ ROWS = (
     ),
     Assumption(
         "cli-exit-codes",
-        "Which exit codes has the CloudHSM CLI?",
+        "Which exit codes does the CloudHSM CLI return?",
         "Both the exit code and `error_code` must be 0.",
         {"nonzero-on-error": None, "always-zero": None},
         "always-zero",
@@ -152,13 +152,13 @@ ROWS = (
     ),
     Assumption(
         "refused-login-wording",
-        "Which words does the CloudHSM CLI have for a refused login?",
+        "How does the CloudHSM CLI word a refused login?",
         "A failure in unknown words counts as a possible refusal: three, then no more logins.",
         {"mentions-the-login": None, "unknown-words": None},
         "unknown-words",
         "F3.14",
         "Run `cloudhsm-cli` with a wrong password on a real client",
-        fixed="a fault on `user list` gives the words of a failure",
+        fixed="a fault on a command gives the words of its failure",
     ),
     Assumption(
         "client-packages-conflict",
@@ -215,7 +215,7 @@ ROWS = (
     Assumption(
         "package-urls",
         "Are the pinned packages still at their URLs?",
-        "pClientPkgUrl names another.",
+        "pClientPkgUrl replaces them.",
         {"present": None, "removed": None},
         "removed",
         "F3.4",

@@ -20,8 +20,8 @@ PROPERTIES = Path("functions") / "hsm_lifecycle" / "properties.py"
 REGION = "us-east-1"
 
 _NAMING = (
-    "Rejected by CloudFormation, because the Lambda functions are named after it: not at once, but"
-    " after other resources have been replaced, which it then rolls back."
+    "Rejected by CloudFormation, because the Lambda functions are named after it. It replaces other"
+    " resources first and then rolls back."
 )
 _FIXED = "Rejected: AWS cannot change it. Create a new stack, from a backup to retain the keys."
 _MODIFIED = "Changed in place."

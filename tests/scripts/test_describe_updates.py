@@ -35,7 +35,7 @@ def test_effects_follow_from_template_functions_and_schemas() -> None:
     found = effects(TEMPLATE, SOURCE, STATED)
     assert list(found) == list(TEMPLATE["Parameters"])
     assert "Rejected by CloudFormation" in found["pSystem"]
-    assert "not at once" in found["pSystem"]
+    assert "then rolls back" in found["pSystem"]
     assert found["pMode"].startswith("Rejected: AWS cannot change it.")
     assert found["pDays"] == "Changed in place."
     assert found["pImage"] == found["pOwnImage"] == "Replaces `rClient`."
