@@ -37,24 +37,29 @@ class Role:
         self._session = aws.client("sts").assume_role(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{name}", RoleSessionName="stolen"
         )["Credentials"]
+        self._clients: dict[str, Any] = {}
 
     def may(self, call: str, **request: Any) -> bool:
         """Whether "<service>.<operation>" is authorized, whatever the service then responds."""
         service, _, operation = call.partition(".")
-        client = boto3.client(
-            service,
-            endpoint_url=self._aws.endpoint,
-            region_name=self._aws.region,
-            aws_access_key_id=self._session["AccessKeyId"],
-            aws_secret_access_key=self._session["SecretAccessKey"],
-            aws_session_token=self._session["SessionToken"],
-            config=Config(proxies={}, retries={"total_max_attempts": 1}),
-        )
         try:
-            getattr(client, operation)(**request)
+            getattr(self._client(service), operation)(**request)
         except ClientError as error:
             return error.response["Error"]["Code"] not in DENIALS
         return True
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = boto3.client(
+                service,
+                endpoint_url=self._aws.endpoint,
+                region_name=self._aws.region,
+                aws_access_key_id=self._session["AccessKeyId"],
+                aws_secret_access_key=self._session["SecretAccessKey"],
+                aws_session_token=self._session["SessionToken"],
+                config=Config(proxies={}, retries={"total_max_attempts": 1}),
+            )
+        return self._clients[service]
 
 
 def role_of_stack(aws: LocalAws, stack: str, logical_id: str) -> Role:
