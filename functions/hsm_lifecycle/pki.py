@@ -100,8 +100,8 @@ def ca_certificates(pem: str, name: str) -> str:
 def check_trust(ca_pem: str, cluster_certificate: str, name: str) -> None:
     """Raise CertificateError unless these CAs, in the secret `name`, issued the certificate.
 
-    The CAs are checked as they would be for InitializeCluster, which a cluster that exists has
-    passed: only whether they are its CAs is open (F2.12).
+    InitializeCluster has accepted the cluster's own CAs, so only whether these are the same is
+    checked (F2.12).
     """
     certificate = x509.load_pem_x509_certificate(cluster_certificate.encode())
     authorities = _load(ca_pem, name)

@@ -37,7 +37,7 @@ _provisioners = ministack("services.cloudformation.provisioners")
 
 
 def install() -> None:
-    """Check roles and policies, whoever creates or changes them."""
+    """Check roles and policies that stacks or requests create or change."""
     types: dict[str, Handlers] = _provisioners._RESOURCE_HANDLERS
     types["AWS::IAM::Role"].update(_role(types["AWS::IAM::Role"]))
     types["AWS::IAM::Policy"].update(_checked(types["AWS::IAM::Policy"], _check_inline_policy))
@@ -95,7 +95,7 @@ def check_trust(document: Any) -> None:
 
 
 def check_attached(arns: Iterable[str]) -> None:
-    """Raise ApiError unless managed policies exist and a role may have as many."""
+    """Raise ApiError unless managed policies exist and a role may have that many."""
     attached = list(arns)
     for arn in attached:
         _check_exists(arn)

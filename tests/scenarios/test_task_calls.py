@@ -38,6 +38,7 @@ def test_a_cluster_is_managed_although_each_call_fails_once(
     driver.expect_cluster(state="ACTIVE", hsms=2, zones=1)
     fail_each_task_once(driver, failure)
     driver.delete()
+    driver.expect_stack("DELETE_COMPLETE")
 
 
 @FAILURES
@@ -55,6 +56,7 @@ def test_a_key_store_is_managed_although_each_call_fails_once(
     store.expect_store("CONNECTED")
     fail_each_task_once(driver, failure)
     store.delete()
+    store.expect_stack("DELETE_COMPLETE")
 
 
 def test_a_lifecycle_that_ended_before_a_retry_of_its_start_is_run_again(

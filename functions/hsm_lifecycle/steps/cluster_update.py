@@ -55,7 +55,7 @@ def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:
     return bool(
         changed - WITHOUT_CLIENT
         or cluster["State"] not in ("ACTIVE", "DEGRADED")
-        or cluster["HsmType"] != wanted.hsm_type
+        or cluster.get("HsmType") != wanted.hsm_type
         or not hsm_plan.is_aligned(cluster, wanted.hsms_per_subnet)
     )
 

@@ -77,8 +77,8 @@ def require_owned(event: Event) -> None:
     claim = _read_claim(event)
     if claim and claim["KeyStoreId"] != event["KeyStoreId"]:
         raise NotOwnedError(
-            f"The key store of this stack is {claim['KeyStoreId'] or 'unknown'}, according to the"
-            f" SSM parameter {_claim()}, so this one was not changed. Retry with the stack's own."
+            f"The SSM parameter {_claim()} names {claim['KeyStoreId'] or 'no key store'}, so this"
+            " one was not changed. If it is this stack's, correct the parameter and retry."
         )
 
 
