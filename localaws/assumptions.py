@@ -161,6 +161,16 @@ ROWS = (
         fixed="a fault on a command gives the words of its failure",
     ),
     Assumption(
+        "count-of-refused-logins",
+        "Does a successful login reset the count of refused ones, of which five lock a user?",
+        "Failed logins are forgotten after a successful one.",
+        {"reset": None, "never-reset": None},
+        "never-reset",
+        "F3.31",
+        "Five refused logins on a real client, with successful ones between them",
+        fixed="the model resets it",
+    ),
+    Assumption(
         "client-packages-conflict",
         "Do the packages cloudhsm-cli and cloudhsm-client conflict?",
         "One transaction of dnf removes one and installs the other.",

@@ -1,13 +1,15 @@
 """Steps: remember failed logins of the cluster's admin, in a tag of its secret.
 
-Five failed logins lock the admin (F3.16). The tag has the version of the secret and the executions
-that used it without success. It outlives clients and stacks, and every stack that uses the secret
-sees it. It never has any part of the password.
+Five failed logins lock the admin (F3.16). The tag has the version of the secret, how many logins
+failed with earlier versions, and the executions that used this one without success. It outlives
+clients and stacks, and every stack that uses the secret sees it. It never has any part of the
+password.
 """
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -19,49 +21,79 @@ from hsm_lifecycle.errors import ParameterError
 
 _PARAMETER = "pCloudHsmAdminPasswordSecretName"
 _REFUSED = "refused"
-_MAX_FAILURES = 3
+_MAX_FAILURES = 3  # of one version
+_MAX_FAILURES_OF_ALL = 4
 # run-on-client's errors after which the HSMs have refused no login.
 _WITHOUT_LOGIN = ("AgentNotOnline", "ClientStopped", "ClientTerminated", "CommandFailed")
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The failed logins since the last successful one."""
+
+    version: str
+    earlier: int  # with other versions
+    logins: tuple[str, ...]  # of executions with this version, or that it was refused
+
+    @classmethod
+    def parse(cls, text: str) -> _Record:
+        """The record in a tag's value: version, number of earlier logins, logins."""
+        version, earlier, *logins = text.split() or ["", "0"]
+        return cls(version, int(earlier), tuple(logins))
+
+    def __str__(self) -> str:
+        return " ".join([self.version, str(self.earlier), *self.logins])
+
+    def of(self, version: str) -> _Record:
+        """The record as it is for this version."""
+        if version == self.version:
+            return self
+        return _Record(version, self.earlier + len(self.logins), ())
 
 
 def check_login(event: Event) -> dict[str, Any]:
     """Record a login before it happens, so that it counts even if its outcome is lost.
 
-    ParameterError: the secret's current version must not be used again.
+    ParameterError: the secret's current version must not be used again, or no version.
     """
-    secret, login = _describe(event), _login(event)
-    version = secret["Version"]
-    logins = secret["Logins"].get(version, [])
-    if logins == [_REFUSED]:
+    version, recorded = _describe(event)
+    record, login = recorded.of(version), _login(event)
+    if record.logins == (_REFUSED,):
         raise ParameterError(
             f"{_PARAMETER}: the HSMs refused this version before. Store the correct password as a"
             f" new version of {_name(event)}."
         )
-    if login not in logins:
-        if len(logins) >= _MAX_FAILURES:
+    if login not in record.logins:
+        if len(record.logins) >= _MAX_FAILURES:
             raise ParameterError(
                 f"{_PARAMETER}: three logins failed; five lock the admin. Fix the cause, then"
                 f" remove the secret's tag {_tag(event)}."
             )
-        _write(event, version, [*logins, login])
+        if record.earlier + len(record.logins) >= _MAX_FAILURES_OF_ALL:
+            raise ParameterError(
+                f"{_PARAMETER}: four logins failed; five lock the admin. Try the password with"
+                f" cloudhsm-cli, then remove the secret's tag {_tag(event)}."
+            )
+        _write(event, replace(record, logins=(*record.logins, login)))
     return {"VersionId": version}
 
 
 def record_login(event: Event) -> dict[str, Any]:
     """Record the outcome: forget a login that did not take place, and all after a successful one.
 
-    A successful login resets the HSMs' counters.
+    A successful login resets the HSMs' counters (F3.31).
     """
     version, outcome = event["VersionId"], event["Outcome"]
     if "Error" not in outcome:
         _untag(event)
         return {}
     error, login = failure_reason.error_of(outcome), _login(event)
-    logins = _describe(event)["Logins"].get(version, [])
-    if error == "LoginRefused":
-        _write(event, version, [_REFUSED])
-    elif error in _WITHOUT_LOGIN and login in logins:
-        _write(event, version, [each for each in logins if each != login])
+    record = _describe(event)[1].of(version)
+    others = tuple(each for each in record.logins if each != login)
+    if error == "LoginRefused" and _REFUSED not in record.logins:
+        _write(event, _Record(version, record.earlier + len(others), (_REFUSED,)))
+    elif error in _WITHOUT_LOGIN and login in record.logins:
+        _write(event, replace(record, logins=others))
     return {}
 
 
@@ -79,8 +111,8 @@ def _login(event: Event) -> str:
     return hashlib.sha256(event["ExecutionId"].encode()).hexdigest()[:12]
 
 
-def _describe(event: Event) -> dict[str, Any]:
-    """The secret's current version, and the recorded logins by version."""
+def _describe(event: Event) -> tuple[str, _Record]:
+    """The secret's current version, and the record in its tag."""
     try:
         secret = aws.client("secretsmanager").describe_secret(SecretId=_name(event))
     except ClientError as error:
@@ -92,16 +124,15 @@ def _describe(event: Event) -> dict[str, Any]:
     if current is None or "DeletedDate" in secret:
         raise ParameterError(f"{_PARAMETER}: the secret {_name(event)} does not exist.")
     tags = {tag["Key"]: tag["Value"] for tag in secret.get("Tags") or []}
-    version, *logins = tags.get(_tag(event), "").split() or [""]
-    return {"Version": current, "Logins": {version: logins}}
+    return current, _Record.parse(tags.get(_tag(event), ""))
 
 
-def _write(event: Event, version: str, logins: list[str]) -> None:
-    if not logins:
+def _write(event: Event, record: _Record) -> None:
+    if not record.earlier and not record.logins:
         _untag(event)
         return
     aws.client("secretsmanager").tag_resource(
-        SecretId=_name(event), Tags=[{"Key": _tag(event), "Value": " ".join([version, *logins])}]
+        SecretId=_name(event), Tags=[{"Key": _tag(event), "Value": str(record)}]
     )
 
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.errors import ParameterError, TransientError
 from hsm_lifecycle.steps import admin_login
 from tests.support.account import Account, Json
@@ -68,6 +69,42 @@ def test_a_new_version_may_be_used(account: Account) -> None:
     assert "refused" not in tags(account)[TAG]
 
 
+def new_version(account: Account) -> None:
+    account.secrets.put_secret_value(SecretId=SECRET, SecretString="another")
+
+
+def test_new_versions_do_not_lock_the_admin(account: Account) -> None:
+    failed(account, "a", "LoginFailed")
+    failed(account, "b", "LoginRefused")
+    for execution in ("c", "d"):
+        new_version(account)
+        failed(account, execution, "LoginRefused")
+    new_version(account)
+    with pytest.raises(ParameterError, match=f"{PARAMETER}four logins .* tag {TAG}") as failure:
+        checked(account, "e")
+    # The stack event has the tag in full.
+    reason = failure_reason.of({"Error": "ParameterError", "Cause": str(failure.value)})
+    assert reason == f"ParameterError: {failure.value}"
+    account.secrets.untag_resource(SecretId=SECRET, TagKeys=[TAG])
+    checked(account, "e")
+
+
+def test_a_successful_login_forgets_those_of_earlier_versions(account: Account) -> None:
+    for execution in ("a", "b", "c"):
+        failed(account, execution, "LoginFailed")
+    new_version(account)
+    event = of("d", VersionId=checked(account, "d"), Outcome={"Status": "SUCCEEDED"})
+    account.run(admin_login.record_login, **event)
+    assert tags(account) == {}
+
+
+def test_earlier_versions_count_even_if_the_next_one_is_not_used(account: Account) -> None:
+    failed(account, "a", "LoginRefused")
+    new_version(account)
+    failed(account, "b", "CommandFailed")
+    assert tags(account)[TAG].split()[1:] == ["1"]
+
+
 def test_a_refusal_by_one_cluster_does_not_concern_another(account: Account) -> None:
     failed(account, "a", "LoginRefused")
     failed(account, "b", "LoginRefused", OTHER_CLUSTER)
@@ -104,7 +141,7 @@ def test_a_failure_without_a_login_does_not_count(account: Account, error: str) 
     failed(account, "unknown", "LoginFailed")
     for execution in "abcd":
         failed(account, execution, error)
-    assert len(tags(account)[TAG].split()) == 2
+    assert len(tags(account)[TAG].split()) == 3
 
 
 def test_the_tag_is_removed_when_nothing_is_left_to_remember(account: Account) -> None:
@@ -125,7 +162,7 @@ def test_the_cause_of_an_unknown_failure_may_be_cut(account: Account) -> None:
     version = checked(account, "a")
     failure = {"Error": "States.TaskFailed", "Cause": '{"ExecutionArn": "arn:aws:states:us-e'}
     account.run(admin_login.record_login, **of("a", VersionId=version, Outcome=failure))
-    assert len(tags(account)[TAG].split()) == 2
+    assert len(tags(account)[TAG].split()) == 3
 
 
 def test_the_record_has_nothing_of_the_password(account: Account) -> None:
@@ -139,7 +176,7 @@ def test_check_login_survives_a_lost_response(account: Account, operation: str) 
     with pytest.raises(TransientError):
         checked(account, "a")
     checked(account, "a")
-    assert len(tags(account)[TAG].split()) == 2
+    assert len(tags(account)[TAG].split()) == 3
 
 
 def test_a_secret_that_does_not_exist_is_named_with_its_parameter(account: Account) -> None:
