@@ -61,6 +61,13 @@ def decisions(aws: LocalAws) -> list[Decision]:
     return found
 
 
+def _fail_to_delete(driver: StackDriver, task: str) -> None:
+    """Step Functions cannot invoke a function, so the response function looks for the step."""
+    driver.fault(task=task, machine="-delete-", code="AccessDeniedException", times=7)
+    driver.delete()
+    driver.expect_stack("DELETE_FAILED")
+
+
 def cluster_decisions() -> list[Decision]:
     """Create, update, cancel and delete a cluster; restore its backup with and without names."""
     with LocalAws(timings=QUICK) as aws:
@@ -85,6 +92,7 @@ def cluster_decisions() -> list[Decision]:
         refused = driver.second_stack("refused", pBackupId=backup, **_unusable_secrets(driver))
         refused.request()
         refused.expect_stack("ROLLBACK_COMPLETE")
+        _fail_to_delete(driver, "FindCluster")
         for each in (refused, restored, driver):
             each.delete()
             each.expect_stack("DELETE_COMPLETE")
@@ -117,6 +125,7 @@ def key_store_decisions() -> list[Decision]:
         driver.admin.pause_after("SendCommand")
         driver.start(pKeyStoreName="second", pReconcile="renamed and disconnected")
         _cancel_during_command(driver, cluster.client)
+        _fail_to_delete(driver, "FindKeyStore")
         driver.delete()
         driver.expect_stack("DELETE_COMPLETE")
         assert invariants.violations(aws.admin.event_log()) == []

@@ -68,7 +68,7 @@ def remove(role: Json, action: str) -> None:
     ("role", "action", "reason"),
     [
         ("rRequestRole", "states:ListExecutions", NO_POLICY),
-        ("rStateMachineRole", "lambda:InvokeFunction", NO_POLICY),
+        ("rStateMachineRole", "lambda:InvokeFunction", "{} on cloudhsm-"),
         ("rStateMachineRole", "events:PutRule", "is not authorized to create managed-rule"),
         ("rStateMachineRole", "logs:PutResourcePolicy", "to access the Log Destination"),
         ("rClusterRole", "ec2:CreateSecurityGroup", NO_POLICY),

@@ -72,3 +72,36 @@ def test_a_lifecycle_that_ended_before_a_retry_of_its_start_is_run_again(
         if event["event"] == "ExecutionStarted" and event["subject"].endswith("-create-cluster")
     ]
     assert [name.endswith("-again") for name in started] == [False, True]
+
+
+# Of a role without the permission, for good.
+DENIED = {
+    "code": "AccessDeniedException",
+    "message": "User: arn:aws:sts::123456789012:assumed-role/role/x is not authorized to perform: "
+    "states:Any on resource: arn:aws:states:us-east-1:123456789012:stateMachine:the-resource",
+    "times": 7,
+}
+
+
+@pytest.mark.parametrize("task", ["AdmitClient", "AlignHsms"])
+def test_a_call_that_is_denied_for_good_is_named_with_its_cluster(
+    driver: StackDriver, task: str
+) -> None:
+    driver.fault({"task": task, "machine": "-create-cluster", **DENIED})
+    driver.request(pSubnets=driver.aws.subnets[0])
+    driver.expect_stack("ROLLBACK_COMPLETE")
+    driver.expect_reason(
+        f"{task} of cloudhsm-1-create-cluster: states:Any on the-resource was denied"
+        " (AccessDeniedException). Allow it, also in SCPs. Delete the stack and create it again."
+        " [cluster-"
+    )
+
+
+def test_a_deletion_that_is_denied_for_good_says_how_to_continue(driver: StackDriver) -> None:
+    driver.request(pSubnets=driver.aws.subnets[0])
+    driver.fault({"task": "DescribeHsms", "machine": "-align-hsms", **DENIED})
+    driver.delete()
+    driver.expect_stack("DELETE_FAILED")
+    driver.expect_reason("DescribeHsms of cloudhsm-1-align-hsms: ", "Delete the stack again.")
+    driver.delete()
+    driver.expect_stack("DELETE_COMPLETE")

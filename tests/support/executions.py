@@ -40,6 +40,7 @@ class Executions:
     stopped: list[str] = field(default_factory=list)
     started: list[dict[str, Any]] = field(default_factory=list)
     refusal: Exception | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)  # of any execution, latest first
 
     class exceptions:
         """The error classes of the client."""
@@ -67,6 +68,13 @@ class Executions:
             if execution.arn == executionArn:
                 return {"executionArn": execution.arn, "status": execution.status}
         raise ExecutionDoesNotExist
+
+    def get_execution_history(
+        self, *, executionArn: str, reverseOrder: bool, maxResults: int
+    ) -> dict[str, Any]:
+        assert executionArn
+        assert reverseOrder
+        return {"events": self.history[:maxResults]}
 
     def get_paginator(self, operation: str) -> Executions:
         assert operation == "list_executions"

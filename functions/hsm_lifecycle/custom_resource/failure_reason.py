@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from hsm_lifecycle.custom_resource.history import Task
 
 Failure = Mapping[str, Any]  # {"Error": ..., "Cause": ...} as a Catch gives it
 _MAX_CHARACTERS = 240  # crhelper keeps only the end of a longer reason
 _DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")  # the name that CloudFormation generates
 # Of functions that died and of Step Functions itself, without a word about step or resource.
-_SERVICE_ERRORS = ("Lambda.", "Runtime.", "Sandbox.", "States.")
-_RETRY = "Retry, in an update with a new pReconcile."
+_SERVICE_ERRORS = ("Lambda.", "Runtime.", "Sandbox.", "States.", "StepFunctions.")
+_DENIED = re.compile(r"not authorized to perform: ([\w:]+)")
+_MISSING = ("ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting")
+_CODE = re.compile(r"Error Code: (\w+)")
+_RESOURCE = re.compile(r"arn:[\w-]+:(?:lambda|states):[\w-]*:\d*:\w+:([\w.-]+)")
+_RETRY = {
+    "Create": "Delete the stack and create it again.",
+    "Update": "Retry, in an update with a new pReconcile.",
+    "Delete": "Delete the stack again.",
+}
+
+# Finds the Task in which an execution failed with an error.
+FindTask = Callable[[str, str], Task | None]
 
 
-def of(failure: Failure) -> str:
-    """The reason, at most 240 characters."""
-    return _shorten(_innermost(failure))
+def _no_task(_execution_arn: str, _error: str) -> None:
+    """Find nothing."""
 
 
-def created_id(failure: Failure) -> str | None:
+def of(failure: Failure, request_type: str = "Update", find_task: FindTask = _no_task) -> str:
+    """The reason why a request of this type failed, at most 240 characters."""
+    error, cause = _unwrap(failure, _RETRY[request_type], find_task)
+    return _shorten(
+        f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
+    )
+
+
+def created_id(reason: str) -> str | None:
     """The ID of what a failed creation left, which ends the reason as [id]."""
-    match = re.search(r"\[([a-z]+-[0-9a-zA-Z]+)\]$", _innermost(failure))
+    match = re.search(r"\[([a-z]+-[0-9a-zA-Z]+)\]$", reason)
     return match.group(1) if match else None
 
 
 def error_of(failure: Failure) -> str:
     """The name of the error that began the failure; empty if it was cut or never reported."""
-    return _unwrap(failure)[0]
+    return _unwrap(failure, "", _no_task)[0]
 
 
-def _innermost(failure: Failure) -> str:
-    """The error and its message."""
-    error, cause = _unwrap(failure)
-    return f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
-
-
-def _unwrap(failure: Failure) -> tuple[str, str]:
+def _unwrap(failure: Failure, advice: str, find_task: FindTask) -> tuple[str, str]:
     """The error and its message, unwrapped from all nested executions.
 
     A failed startExecution.sync:2 is caught as {"Error": "States.TaskFailed", "Cause":
@@ -59,7 +73,9 @@ def _unwrap(failure: Failure) -> tuple[str, str]:
         execution = detail
         error, cause = detail.get("Error") or "", detail.get("Cause") or ""
     if execution and (not cause or error.startswith(_SERVICE_ERRORS)):
-        return "", _lost(execution, error, cause)
+        return "", _lost({**execution, "Error": error, "Cause": cause}, advice, find_task)
+    if error.startswith("StepFunctions."):  # of handle-request, which starts the lifecycle
+        return "", f"{_failed_call('RunLifecycle', error, cause)} {advice}"
     return error, cause
 
 
@@ -77,21 +93,52 @@ def _parse(cause: str) -> dict[str, Any] | None:
         return None
 
 
-def _lost(execution: Mapping[str, Any], error: str, cause: str) -> str:
+def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str:
     """The reason of an execution that ended without a message of ours."""
+    error, cause = execution["Error"], execution["Cause"]
     given = execution.get("Input") or {}
     request = (_parse(given) or {}) if isinstance(given, str) else given
-    workflow = f"The workflow {execution['ExecutionArn'].split(':')[6]}"
+    name = execution["ExecutionArn"].split(":")[6]
+    workflow = f"The workflow {name}"
     if job := _DOCUMENT.search(str(request.get("DocumentName"))):
         workflow += f" ({job.group(1)} on {request.get('InstanceId')})"
     end = {
         "TIMED_OUT": "did not end within its time limit.",
         "ABORTED": "was stopped by an operator.",
     }.get(str(execution.get("Status")))
-    if end is None:
-        end = f"failed: {error or 'no cause given'}{f' ({cause})' if cause else ''}."
-    id_ = request.get("KeyStoreId") or request.get("ClusterId")
-    return f"{workflow} {end} {_RETRY}{f' [{id_}]' if id_ else ''}"
+    task = None if end else find_task(execution["ExecutionArn"], error)
+    if end:
+        sentence = f"{workflow} {end}"
+    else:
+        sentence = _failed_call(f"{task.name} of {name}" if task else workflow, error, cause)
+    id_ = _id_in(request) or (_id_in(task.data) if task else None)
+    return f"{sentence} {advice}{f' [{id_}]' if id_ else ''}"
+
+
+def _failed_call(where: str, error: str, cause: str) -> str:
+    """What failed, why, and what to do about it, for a call that Step Functions made itself."""
+    code = match[1] if (match := _CODE.search(cause)) else error
+    # The last one is the resource; a denial names the caller first.
+    resource = resources[-1] if (resources := _RESOURCE.findall(cause)) else ""
+    if denied := _DENIED.search(cause):
+        what = f"{denied[1]} on {resource}" if resource else denied[1]
+        return f"{where}: {what} was denied ({code}). Allow it, also in SCPs."
+    if error.partition(".")[2].removesuffix("Exception") in (
+        missing.removesuffix("Exception") for missing in _MISSING
+    ):
+        return f"{where}: {resource or 'A resource'} does not exist ({code}). Recreate it."
+    message = f" ({cause})" if cause else ""
+    return f"{where} failed: {error or 'no cause given'}{message}."
+
+
+def _id_in(data: Mapping[str, Any]) -> str | None:
+    """The ID of the key store or cluster in a workflow's input or a state's data."""
+    for noun in ("KeyStore", "Cluster"):
+        found = data.get(f"{noun}Id") or (data.get(noun) or {}).get("Id")
+        if found:
+            return str(found)
+    physical_id = str(data.get("PhysicalResourceId"))
+    return physical_id if physical_id.startswith(("cluster-", "cks-")) else None
 
 
 def _shorten(text: str) -> str:

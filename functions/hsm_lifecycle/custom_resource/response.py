@@ -13,6 +13,7 @@ from typing import Any
 from crhelper import CfnResource
 
 from hsm_lifecycle.custom_resource import failure_reason
+from hsm_lifecycle.custom_resource.history import failed_task
 
 _SECONDS_TO_DELIVER = 20
 # The physical ID of a creation that was refused: the workflows that delete need not look for it.
@@ -94,26 +95,24 @@ def _result(event: Mapping[str, Any], _context: Any) -> str | None:
     physical_id: str | None = event.get("PhysicalResourceId")
     failure = event.get("Failure")
     version = _template_version(event["ResourceProperties"])
+    reason = failure_reason.of(failure, event["RequestType"], failed_task) if failure else ""
     if failure and "Fallback" in event:
-        warning = (
-            "Rollback incomplete. Set pReconcile to a new value to retry. Cause:"
-            f" {failure_reason.of(failure)}"
-        )
+        warning = f"Rollback incomplete. Set pReconcile to a new value to retry. Cause: {reason}"
         logger.warning("%s", warning)
         helper().Data.update({**event["Fallback"], **version, "Warnings": warning})
         return physical_id
     if failure:
-        helper().PhysicalResourceId = physical_id or _id_of_failed_creation(failure)
-        raise RuntimeError(failure_reason.of(failure))
+        helper().PhysicalResourceId = physical_id or _id_of_failed_creation(failure, reason)
+        raise RuntimeError(reason)
     report = event["Outcome"]["Report"] or {}
     if data := report.get("Data"):
         helper().Data.update({**data, **version})
     return physical_id or report.get("PhysicalResourceId")
 
 
-def _id_of_failed_creation(failure: failure_reason.Failure) -> str:
+def _id_of_failed_creation(failure: failure_reason.Failure, reason: str) -> str:
     """The ID of what is left; empty if unknown, so that crhelper generates one."""
-    if created := failure_reason.created_id(failure):
+    if created := failure_reason.created_id(reason):
         return created
     # Parameters are refused before the first call that creates something.
     return NOTHING_CREATED if failure_reason.error_of(failure) == "ParameterError" else ""

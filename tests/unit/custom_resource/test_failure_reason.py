@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hsm_lifecycle.custom_resource import failure_reason
+from hsm_lifecycle.custom_resource.history import Task
 from tests.support.custom_resource import CLUSTER, description, failed
 
 FUNCTION_FAILURE = json.dumps(
@@ -31,7 +32,7 @@ def test_a_functions_message_is_found_at_any_depth(levels: int) -> None:
 def test_a_fail_states_cause_is_found_at_any_depth(levels: int) -> None:
     failure = nested(levels, "HsmDegraded", f"hsm-abc is DEGRADED. [{CLUSTER}]")
     assert failure_reason.of(failure) == f"HsmDegraded: hsm-abc is DEGRADED. [{CLUSTER}]"
-    assert failure_reason.created_id(failure) == CLUSTER
+    assert failure_reason.created_id(failure_reason.of(failure)) == CLUSTER
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,68 @@ def test_a_lost_command_is_named_with_its_instance_and_cluster(
             f"The workflow hsm-1-create-cluster (ActivateCluster on i-1) {reason}"
             f" Retry, in an update with a new pReconcile. [{CLUSTER}]"
         )
-        assert failure_reason.created_id(failure) == CLUSTER
+        assert failure_reason.created_id(failure_reason.of(failure)) == CLUSTER
+
+
+ARN = "arn:aws:{}:us-east-1:123456789012:{}"
+DENIED = (
+    "User: arn:aws:sts::123456789012:assumed-role/hsm-1-Role-A1/x is not authorized to perform: {}"
+    " on resource: {} because no identity-based policy allows it"
+    " (Service: AWSLambda; Error Code: AccessDeniedException; Proxy: null)"
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "said"),
+    [
+        (
+            "Lambda.AWSLambdaException",
+            DENIED.format("lambda:InvokeFunction", ARN.format("lambda", "function:hsm-1-cluster")),
+            "lambda:InvokeFunction on hsm-1-cluster was denied (AccessDeniedException)."
+            " Allow it, also in SCPs.",
+        ),
+        (
+            "StepFunctions.AccessDeniedException",
+            "User is not authorized to perform: states:StartExecution",
+            "states:StartExecution was denied (StepFunctions.AccessDeniedException)."
+            " Allow it, also in SCPs.",
+        ),
+        (
+            "Lambda.ResourceNotFoundException",
+            f"Function not found: {ARN.format('lambda', 'function:hsm-1-cluster')}",
+            "hsm-1-cluster does not exist (Lambda.ResourceNotFoundException). Recreate it.",
+        ),
+        (
+            "StepFunctions.StateMachineDoesNotExistException",
+            f"State Machine Does Not Exist: '{ARN.format('states', 'stateMachine:hsm-1-align')}'",
+            "hsm-1-align does not exist (StepFunctions.StateMachineDoesNotExistException)."
+            " Recreate it.",
+        ),
+    ],
+)
+def test_a_call_of_step_functions_is_named_with_step_resource_code_and_advice(
+    error: str, cause: str, said: str
+) -> None:
+    failure = failed("States.TaskFailed", description(Error=error, Cause=cause))
+    found = []
+
+    def find(execution_arn: str, error: str) -> Task:
+        found.append((execution_arn.split(":")[6], error))
+        return Task("AlignHsms", {"Cluster": {"Id": CLUSTER}})
+
+    assert failure_reason.of(failure, "Delete", find) == (
+        f"AlignHsms of hsm-1-create-cluster: {said} Delete the stack again. [{CLUSTER}]"
+    )
+    assert found == [("hsm-1-create-cluster", error)]
+
+
+def test_a_lifecycle_that_cannot_be_started_has_a_reason() -> None:
+    cause = DENIED.format("states:StartExecution", ARN.format("states", "stateMachine:hsm-1-x"))
+    failure = failed("StepFunctions.AWSStepFunctionsException", cause)
+    assert failure_reason.of(failure, "Create") == (
+        "RunLifecycle: states:StartExecution on hsm-1-x was denied (AccessDeniedException)."
+        " Allow it, also in SCPs. Delete the stack and create it again."
+    )
 
 
 def test_a_failure_without_a_cause_is_named() -> None:
@@ -131,4 +193,4 @@ def test_a_reason_is_one_line() -> None:
     ],
 )
 def test_created_id_needs_an_id_in_brackets_at_the_end(message: str) -> None:
-    assert failure_reason.created_id(failed("Sad", message)) is None
+    assert failure_reason.created_id(message) is None

@@ -133,7 +133,7 @@ def test_the_eventbridge_rule_responds_for_handle_request(
     respond(event, Context())
     assert responses.response["Status"] == "FAILED"
     assert responses.response["Reason"] == (
-        f"The workflow hsm-1-handle-request {reason} Retry, in an update with a new pReconcile."
+        f"The workflow hsm-1-handle-request {reason} Delete the stack and create it again."
     )
 
 
