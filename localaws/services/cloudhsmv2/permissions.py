@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec
 
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2.models import Cluster, Hsm
@@ -16,12 +16,41 @@ CLOUDHSM = "cloudhsm.amazonaws.com"
 KEY_STORES = "cks.kms.amazonaws.com"
 
 
-@contextlib.contextmanager
-def _denied_as(code: str) -> Iterator[None]:
-    try:
-        yield
-    except ApiError as denied:
-        raise ApiError(code, denied.message) from denied
+_Params = ParamSpec("_Params")
+Check = Callable[Concatenate[Store, _Params], None]
+# The operations that the checks below belong to.
+CHECKED = frozenset(
+    {
+        "CreateCluster",
+        "CreateHsm",
+        "DeleteHsm",
+        "ModifyCluster",
+        "DeleteCluster",
+        "CreateCustomKeyStore",
+    }
+)
+
+
+class DryRunPassed(Exception):
+    """In a dry run: the request is valid and its caller has all permissions (see Store.dry_run)."""
+
+
+def _denied_as(code: str) -> Callable[[Check[_Params]], Check[_Params]]:
+    """Give a check's denials this code, and end a dry run after it."""
+
+    def decorate(check: Check[_Params]) -> Check[_Params]:
+        @functools.wraps(check)
+        def checked(store: Store, /, *args: _Params.args, **kwargs: _Params.kwargs) -> None:
+            try:
+                check(store, *args, **kwargs)
+            except ApiError as denied:
+                raise ApiError(code, denied.message) from denied
+            if store.dry_run:
+                raise DryRunPassed
+
+        return checked
+
+    return decorate
 
 
 @_denied_as("CloudHsmAccessDeniedException")

@@ -15,7 +15,7 @@ from typing import Any
 from localaws.core.api_error import ApiError
 from localaws.core.event_log import EventLog, TimeSource
 from localaws.core.faults import Faults
-from localaws.services.cloudhsmv2 import backups, clusters, users
+from localaws.services.cloudhsmv2 import backups, clusters, permissions, users
 from localaws.services.cloudhsmv2.backups import Backups
 from localaws.services.cloudhsmv2.certificates import RootCas
 from localaws.services.cloudhsmv2.clusters import Clusters
@@ -137,18 +137,19 @@ class CloudHsmProvider:
         """Handle one request of the CloudHSM or KMS API; ApiError if it or a fault fails it."""
         with self._up_to_date():
             response: Response | None = None
-            late = self.faults.lateness(action)
+            late, deferred = self.faults.lateness(action), False
             try:
                 with self.faults.during(action):
                     if late is None:
                         response = self._operation(action)(params)
                     else:
                         self._defer(late, action, params)
+                        deferred = True
                 if response is None:
                     raise ApiError("ConnectionLost", f"{action} takes effect later.")
             except ApiError as error:
                 if not action.startswith(READ_PREFIXES):
-                    outcome = "refused" if response is None and late is None else "response lost"
+                    outcome = "response lost" if deferred or response is not None else "refused"
                     self._record_failure(f"{action} {outcome}", action, params, error)
                 raise
             return response
@@ -269,10 +270,12 @@ class CloudHsmProvider:
             self._keys.use(key_id)
 
     def _defer(self, seconds: float, action: str, params: Params) -> None:
-        """Handle an accepted request later; an error is lost, like the response.
+        """Check a request now and handle it later; an error is lost by then, like the response.
 
         The caller's permissions count when it calls: its role may be gone by then.
         """
+        if action in permissions.CHECKED:
+            self._dry_run(action, params)
         context = contextvars.copy_context()
 
         def handle() -> None:
@@ -280,6 +283,15 @@ class CloudHsmProvider:
                 self._operation(action)(params)
 
         self._store.scheduler.schedule(seconds, lambda: context.run(handle))
+
+    def _dry_run(self, action: str, params: Params) -> None:
+        """Raise ApiError for an invalid request, or one that its caller may not make."""
+        self._store.dry_run = True
+        try:
+            with contextlib.suppress(permissions.DryRunPassed):
+                self._operation(action)(params)
+        finally:
+            self._store.dry_run = False
 
     def _operation(self, action: str) -> Callable[[Params], Response]:
         if action in self._operations:

@@ -33,6 +33,8 @@ class Store:
     clusters: dict[str, Cluster] = field(default_factory=dict)
     backups: dict[str, Backup] = field(default_factory=dict)
     key_stores: dict[str, KeyStore] = field(default_factory=dict)
+    # Whether a request is only checked: what it would do is left for later.
+    dry_run: bool = False
 
     def cluster(self, cluster_id: object) -> Cluster:
         """The cluster; a DELETED one is not found (F1.28)."""

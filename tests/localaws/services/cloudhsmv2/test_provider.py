@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from localaws.core.api_error import ApiError
+from localaws.services.cloudhsmv2 import permissions
 from localaws.services.cloudhsmv2.provider import (
     CLOUDHSM_ACTIONS,
     KEY_STORE_ACTIONS,
@@ -111,6 +114,57 @@ def test_a_late_effect_needs_the_permissions_of_the_call_only(cloudhsm: CloudHsm
     assert len(cloudhsm.call("DescribeClusters")["Clusters"]) == 1
     with pytest.raises(ApiError, match="ec2:CreateSecurityGroup"):
         cloudhsm.create()
+
+
+def test_a_late_effect_needs_every_permission_at_the_call(cloudhsm: CloudHsm) -> None:
+    for denied in ("ec2:CreateSecurityGroup", "iam:CreateServiceLinkedRole"):
+        cloudhsm.faults.inject({"late": "CreateCluster", "seconds": 90})
+        cloudhsm.caller.denied = {denied}
+        with pytest.raises(ApiError, match=denied) as error:
+            cloudhsm.create()
+        assert error.value.code == "CloudHsmAccessDeniedException"
+    assert cloudhsm.events("") == ["CreateCluster refused"] * 2
+    cloudhsm.caller.denied = set()
+    cloudhsm.clock.advance(90)
+    assert cloudhsm.call("DescribeClusters")["Clusters"] == []
+
+
+def test_every_late_request_is_checked_before_it_takes_effect(cloudhsm: CloudHsm) -> None:
+    empty, active = cloudhsm.uninitialized(), cloudhsm.active(ZONES[1])
+    requests: dict[str, tuple[str, dict[str, Any]]] = {
+        "CreateHsm": (
+            "ec2:CreateNetworkInterface",
+            {"ClusterId": active, "AvailabilityZone": ZONES[0]},
+        ),
+        "DeleteHsm": (
+            "ec2:DeleteNetworkInterface",
+            {"ClusterId": active, "HsmId": cloudhsm.hsms(active)[0]["HsmId"]},
+        ),
+        "ModifyCluster": (
+            "ec2:DescribeSubnets",
+            {"ClusterId": active, "BackupRetentionPolicy": {"Type": "DAYS", "Value": "7"}},
+        ),
+        "DeleteCluster": ("ec2:DeleteSecurityGroup", {"ClusterId": empty}),
+        "CreateCustomKeyStore": (
+            "cloudhsm:DescribeClusters",
+            {
+                "CustomKeyStoreName": "keys",
+                "CloudHsmClusterId": active,
+                "TrustAnchorCertificate": cloudhsm.ca.pem,
+                "KeyStorePassword": "Kmsuser1",
+            },
+        ),
+    }
+    assert {"CreateCluster", *requests} == permissions.CHECKED
+    before = cloudhsm.provider.inventory()
+    for denied, code in ((True, "AccessDenied"), (False, "ConnectionLost")):
+        for action, (permission, params) in requests.items():
+            cloudhsm.faults.inject({"late": action, "seconds": 1})
+            cloudhsm.caller.denied = {permission} if denied else set()
+            with pytest.raises(ApiError) as error:
+                cloudhsm.call(action, **params)
+            assert code in error.value.code
+    assert cloudhsm.provider.inventory() == before
 
 
 def test_a_pause_follows_the_effect(cloudhsm: CloudHsm) -> None:
