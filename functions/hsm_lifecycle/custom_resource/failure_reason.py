@@ -20,7 +20,7 @@ _CODE = re.compile(r"Error Code: (\w+)")
 _RESOURCE = re.compile(r"arn:[\w-]+:(?:lambda|states):[\w-]*:\d*:\w+:([\w.-]+)")
 _RETRY = {
     "Create": "Delete the stack and create it again.",
-    "Update": "Retry, in an update with a new pReconcile.",
+    "Update": "Set pReconcile to a new value to retry.",
     "Delete": "Delete the stack again.",
 }
 

@@ -40,8 +40,8 @@ def find_duplicates(event: Event) -> dict[str, Any]:
     else:
         next_ = "DELETE" if any(map(_is_empty, duplicates)) else "RETAIN"
     warnings = [
-        f"{cluster['ClusterId']} ({cluster['State']}) also has this stack's tags. Delete it: aws"
-        f" cloudhsmv2 delete-cluster --cluster-id {cluster['ClusterId']}"
+        f"{cluster['ClusterId']} ({cluster['State']}) also has this stack's tags. Delete its HSMs,"
+        f" then: aws cloudhsmv2 delete-cluster --cluster-id {cluster['ClusterId']}"
         for cluster in duplicates
     ]
     return {"Next": next_, "Warnings": " ".join(warnings) or NONE, "Attempts": attempts}

@@ -41,17 +41,17 @@ def test_a_fail_states_cause_is_found_at_any_depth(levels: int) -> None:
         (
             {"Status": "TIMED_OUT", "Error": "States.Timeout"},
             "The workflow hsm-1-create-cluster did not end within its time limit."
-            " Retry, in an update with a new pReconcile.",
+            " Set pReconcile to a new value to retry.",
         ),
         (
             {"Status": "ABORTED"},
             "The workflow hsm-1-create-cluster was stopped by an operator."
-            " Retry, in an update with a new pReconcile.",
+            " Set pReconcile to a new value to retry.",
         ),
         (
             {"Error": "States.Runtime"},
             "The workflow hsm-1-create-cluster failed: States.Runtime."
-            " Retry, in an update with a new pReconcile.",
+            " Set pReconcile to a new value to retry.",
         ),
     ],
 )
@@ -81,7 +81,7 @@ def test_a_lost_command_is_named_with_its_instance_and_cluster(
         failure = failed("States.TaskFailed", description(**end, Input=given))
         assert failure_reason.of(failure) == (
             f"The workflow hsm-1-create-cluster (ActivateCluster on i-1) {reason}"
-            f" Retry, in an update with a new pReconcile. [{CLUSTER}]"
+            f" Set pReconcile to a new value to retry. [{CLUSTER}]"
         )
         assert failure_reason.created_id(failure_reason.of(failure)) == CLUSTER
 
