@@ -13,8 +13,9 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from localaws.core.partitions import response_host
 from localaws.lambda_runtime.pool import Function, Outcome, base_variables
-from localaws.ministack import log_streams
+from localaws.ministack import invoke_destinations, log_streams
 from localaws.ministack.access import ministack
 from localaws.ministack.iam import role_allows
 
@@ -43,6 +44,7 @@ def install(emulator: EmulatorState) -> None:
     def invoke_asynchronously(function: Record, event: Any) -> None:
         emulator.spawn(_invoke_with_retries, emulator, function, event)
 
+    invoke_destinations.install(emulator)
     _lambda._execute_function_warm = execute
     _lambda.invoke_async_with_retry = invoke_asynchronously
     # _execute writes the logs.
@@ -70,13 +72,24 @@ def _invoke_with_retries(emulator: EmulatorState, function: Record, event: Any) 
     attempts = int((settings or {}).get("MaximumRetryAttempts", 2)) + 1
     age = int((settings or {}).get("MaximumEventAgeInSeconds", DEFAULT_EVENT_AGE))
     queued = emulator.clock.now()
+    result: Record | None = None
     for attempt in range(attempts):
         if attempt:
             emulator.clock.sleep(RETRY_DELAYS[attempt - 1])
             if emulator.clock.now() - queued > age:
-                return
-        if not _lambda._execute_function_with_config_scope(function, event).get("error"):
+                result = None
+                break
+        result = _lambda._execute_function_with_config_scope(function, event)
+        if not result.get("error"):
             return
+    destination = function_at(invoke_destinations.on_failure(settings))
+    if destination and invoke_destinations.is_allowed(
+        emulator, function, invoke_destinations.on_failure(settings)
+    ):
+        record = invoke_destinations.invocation_record(
+            emulator, function, event, result, attempt + bool(result)
+        )
+        invoke_asynchronously(destination, record)
 
 
 def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: str) -> Record:
@@ -135,7 +148,8 @@ def _function(emulator: EmulatorState, config: Record) -> Function:
             "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel")
             or ("INFO" if logging.get("LogFormat") == "JSON" else ""),
             "LOCALAWS_ADMIN_URL": emulator.admin_url,
-            # The response URL of a custom resource has the emulator's own certificate.
+            # The bucket for responses is here, with a certificate of its own.
+            "LOCALAWS_RESPONSES": f"{response_host(region)} {emulator.ports.secure}",
             "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
             "NO_PROXY": "*",
             "no_proxy": "*",

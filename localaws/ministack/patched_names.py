@@ -196,6 +196,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_fetch_code_from_s3": "whether the code exists",
         "_functions": "store",
         "_get_func_record_for_ref": "a function by ARN",
+        "_put_event_invoke_config": "replaced: the role must be allowed to invoke a destination",
         "_update_code": "replaced: as _create_function",
         "_update_config": "replaced: as _create_function",
         "error_response_json": "an error as JSON",

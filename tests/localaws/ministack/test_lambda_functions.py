@@ -289,6 +289,87 @@ def test_a_successful_event_is_not_retried(aws: LocalAws, stack: SampleStack) ->
     assert len(invoked(aws, name)) == 1
 
 
+# --- Destinations of failed events ---
+
+
+def with_destination(code: str, may: str = "lambda:InvokeFunction", **setting: Any) -> Json:
+    """A function, and another that prints the records of its failed events."""
+    invoke = {"Sid": "Invoke", "Effect": "Allow", "Action": may, "Resource": "*"}
+    arn = {"Fn::GetAtt": ["Other", "Arn"]}
+    return {
+        "FunctionRole": role("lambda", invoke),
+        "OtherRole": role("lambda", everything=True),
+        "Function": function(code),
+        "Other": function("import json\ndef handler(e, c): print(json.dumps(e))", "OtherRole"),
+        "Setting": {
+            "Type": "AWS::Lambda::EventInvokeConfig",
+            "Properties": {
+                "FunctionName": {"Ref": "Function"},
+                "Qualifier": "$LATEST",
+                "DestinationConfig": {"OnFailure": {"Destination": arn}},
+                "MaximumRetryAttempts": 0,
+                **setting,
+            },
+        },
+    }
+
+
+def records(stack: SampleStack) -> list[Json]:
+    """What the destination was invoked with."""
+    lines = stack.logs(f"/aws/lambda/{stack.physical_id('Other')}")
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def test_a_failed_event_goes_to_its_destination_at_once(aws: LocalAws, stack: SampleStack) -> None:
+    stack.create(with_destination(FAILS))
+    began = elapsed(aws)
+    name = asynchronous(stack)
+    until(lambda: records(stack), "the destination was not invoked")
+    assert elapsed(aws) - began < 5
+    (record,) = records(stack)
+    arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}:$LATEST"
+    context, response = record["requestContext"], record["responseContext"]
+    assert (record["version"], record["requestPayload"]) == ("1.0", {})
+    assert (context["functionArn"], context["condition"]) == (arn, "RetriesExhausted")
+    assert context["approximateInvokeCount"] == 1
+    assert response["functionError"] == "Unhandled"
+    assert "errorMessage" in record["responsePayload"]
+
+
+def test_the_record_of_a_killed_function_has_its_event(aws: LocalAws, stack: SampleStack) -> None:
+    stack.create(with_destination("def handler(e, c): pass"))
+    aws.admin.fault({"lambda": stack.physical_id("Function"), "die": "before"})
+    asynchronous(stack)
+    until(lambda: records(stack), "the destination was not invoked")
+    (record,) = records(stack)
+    assert record["responsePayload"]["errorType"] == "Runtime.ExitError"
+
+
+def test_an_event_that_became_too_old_goes_there_without_a_response(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    stack.create(with_destination(FAILS, MaximumRetryAttempts=2, MaximumEventAgeInSeconds=60))
+    asynchronous(stack)
+    aws.admin.advance(1000)
+    until(lambda: records(stack), "the destination was not invoked")
+    (record,) = records(stack)
+    assert record["requestContext"]["condition"] == "EventAgeExceeded"
+    assert "responsePayload" not in record
+
+
+def test_a_successful_event_has_no_destination(aws: LocalAws, stack: SampleStack) -> None:
+    stack.create(with_destination("def handler(e, c): pass"))
+    name = asynchronous(stack)
+    until(lambda: invoked(aws, name), "it was not invoked")
+    aws.admin.advance(1000)
+    assert records(stack) == []
+
+
+def test_a_destination_that_the_role_may_not_invoke_is_refused(stack: SampleStack) -> None:
+    assert stack.create(with_destination(FAILS, may="lambda:GetFunction")) == "ROLLBACK_COMPLETE"
+    assert "does not have permissions to call InvokeFunction" in stack.reason("Setting")
+
+
 # --- Time and faults ---
 
 
