@@ -30,7 +30,7 @@ from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
-from localaws.core.partitions import partition_of
+from localaws.core.partitions import partition_of, response_host
 from localaws.core.real_clock import RealClock
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import gateway, install, partitions
@@ -143,7 +143,9 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
     plain, secure = _listen(arguments.port), _listen(0)
     listener = admin_api.listen(arguments.admin_port)
     ports = Ports(plain.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
-    certificate, key = map(str, tls.write_loopback_certificate(home))
+    certificate, key = map(
+        str, tls.write_loopback_certificate(home, response_host(arguments.region))
+    )
     # Temporary files of libraries go with the directory.
     tempfile.tempdir = str(home)
     os.environ.update(

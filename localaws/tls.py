@@ -14,11 +14,14 @@ from cryptography.x509.oid import NameOID
 LIFETIME = dt.timedelta(days=3652)
 
 
-def write_loopback_certificate(directory: Path) -> tuple[Path, Path]:
-    """Write a certificate for localhost and 127.0.0.1, and its key; both paths."""
+def write_loopback_certificate(directory: Path, *hosts: str) -> tuple[Path, Path]:
+    """Write a certificate for localhost, 127.0.0.1 and more hosts, and its key; both paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    names = [
+        *(x509.DNSName(host) for host in ("localhost", *hosts)),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ]
     yesterday = dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     certificate = (
         x509.CertificateBuilder()

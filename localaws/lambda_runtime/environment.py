@@ -125,6 +125,7 @@ def main(number: int) -> NoReturn:
         slept += seconds
 
     vars(time)["sleep"] = sleep
+    _resolve(*os.environ.get("LOCALAWS_RESPONSES", "").split())
     handler = LogHandler(os.environ["AWS_LAMBDA_LOG_FORMAT"])
     logging.root.addHandler(handler)
     logging.root.setLevel(os.environ.get("AWS_LAMBDA_LOG_LEVEL") or logging.WARNING)
@@ -147,6 +148,17 @@ def main(number: int) -> NoReturn:
             response = {"raised": _error(problem)}
         _die_if(invocation.get("die") == "after")
         channel.send(response)
+
+
+def _resolve(host: str = "", port: str = "") -> None:
+    """Let a host of AWS lead to a port of this machine, as DNS would to AWS."""
+    original = socket.getaddrinfo
+
+    def getaddrinfo(name: Any, service: Any, *more: Any, **named: Any) -> Any:
+        here = ("127.0.0.1", port) if host and name == host else (name, service)
+        return original(*here, *more, **named)
+
+    vars(socket)["getaddrinfo"] = getaddrinfo
 
 
 def _exit_with_pool(number: int) -> None:

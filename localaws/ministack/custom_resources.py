@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from localaws.core.clock import Signal
+from localaws.core.partitions import response_host
 from localaws.ministack.access import ministack
 from localaws.ministack.lambda_functions import function_at, invoke_asynchronously
 
@@ -42,7 +43,6 @@ NO_RESPONSE = (
     "for requestId [{}]. If you are using the Python cfn-response module, you may need to update "
     "your Lambda function code so that CloudFormation can attach the updated version."
 )
-RESPONSE_PATH = "/_ministack/cfn-response/"
 
 _custom = ministack("services.cloudformation.custom_resource")
 _provisioners = ministack("services.cloudformation.provisioners")
@@ -130,10 +130,10 @@ class Requests:
         return _result(request, generated_id)
 
     def _response_url(self, stack_id: str, logical_id: str, key: str) -> str:
-        """A URL that, like a presigned one, authorizes its bearer."""
+        """A presigned URL of S3, which authorizes its bearer (F6.15)."""
         name = quote(f"{stack_id}|{logical_id}|{key}", safe="")
         return (
-            f"https://localhost:{self._emulator.ports.secure}{RESPONSE_PATH}{name}"
+            f"https://{response_host(self._emulator.region)}/{name}"
             f"?AWSAccessKeyId=AKIDEXAMPLE&Expires=7200&Signature={os.urandom(20).hex()}"
         )
 
@@ -256,7 +256,7 @@ def install(emulator: EmulatorState) -> Requests:
     async def receive_response(
         method: str, path: str, headers: Mapping[str, str], body: bytes, *rest: Any
     ) -> Any:
-        if method != "PUT" or not path.startswith(RESPONSE_PATH):
+        if method != "PUT" or headers.get("host") != response_host(emulator.region):
             return await shortcuts(method, path, headers, body, *rest)
         if headers.get("content-type"):
             # The URL is signed without a content type (F6.15).

@@ -17,7 +17,7 @@ from localaws.ministack.access import ministack
 
 DEFAULT = "aws"
 PACKAGE = "ministack"
-LITERALS = ("arn:{}:", '"AWS::Partition": "{}"')
+LITERALS = ("arn:{}:", '"AWS::Partition": "{}"', 'partition != "{}"')
 
 _responses = ministack("core.responses")
 

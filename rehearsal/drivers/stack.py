@@ -275,6 +275,9 @@ class StackDriver:
                 for group in groups
             },
             "secret versions": {
-                secret["Name"]: secret.get("SecretVersionsToStages") for secret in secrets
+                secret["Name"]: secret.get("SecretVersionsToStages")
+                for secret in secrets
+                # Those without a path belong to a template, not to a cluster.
+                if secret["Name"].startswith("/")
             },
         }

@@ -217,7 +217,7 @@ INPUTS: dict[str, dict[str, Any]] = {
     "handle-request": {
         "LifecycleArn": "arn:aws:states:us-east-1:123456789012:stateMachine:hsm-1-create-cluster",
         "Request": _without_id(_ON_CLUSTER),
-        "ResponseURL": "https://example.com/response",
+        "SealedResponseURL": {"KeyVersion": "v1", "Text": "encrypted"},
     },
     "create-cluster": _without_id(_ON_CLUSTER),
     "update-cluster": {

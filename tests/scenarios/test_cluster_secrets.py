@@ -94,3 +94,8 @@ def test_only_the_activation_command_has_a_password_among_its_arguments(run: Run
             for password in (run.generated, run.restored)
         )
     ] == [["cloudhsm-cli", "cluster", "activate", "--password", run.generated]]
+
+
+def test_no_response_url_is_readable_anywhere(run: Run) -> None:
+    # Who has the presigned URL can respond for the stack (F6.15).
+    assert [place for place, text in run.observed if "Signature=" in text] == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hsm_lifecycle.custom_resource import response_url
+
 STACK_ID = (
     "arn:aws:cloudformation:us-east-1:123456789012:stack/hsm/5b4c7a10-7a35-11ef-8f77-0e0b0c0d0e0f"
 )
@@ -58,7 +60,8 @@ def outcome(kind: str, url: str, **end: Any) -> dict[str, Any]:
     """The event that handle-request sends to the response function."""
     sent = request(kind, url)
     without_url = {key: value for key, value in sent.items() if key != "ResponseURL"}
-    return {"LifecycleArn": CREATE, "Request": without_url, "ResponseURL": url, **end}
+    sealed = response_url.seal(sent)
+    return {"LifecycleArn": CREATE, "Request": without_url, "SealedResponseURL": sealed, **end}
 
 
 def succeeded(**data: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fake clients of Step Functions, CloudFormation, Run Command and EC2 for the request function."""
+"""Fake clients of AWS for the functions of the custom resource."""
 
 from __future__ import annotations
 
@@ -183,3 +183,18 @@ class Instances:
         assert Tags == [{"Key": "hsm-lifecycle:started-by"}]
         for instance in Resources:
             self.started_by.pop(instance)
+
+
+@dataclass
+class Secrets:
+    """A client of Secrets Manager with one secret, the key of the ResponseURL."""
+
+    versions: dict[str, str] = field(default_factory=lambda: {"v1": "key of the first version"})
+    refusals: list[Exception] = field(default_factory=list)
+
+    def get_secret_value(self, SecretId: str, VersionId: str = "") -> dict[str, str]:
+        """The text of a version, by default of the latest."""
+        if self.refusals:
+            raise self.refusals.pop(0)
+        version = VersionId or max(self.versions)
+        return {"VersionId": version, "SecretString": self.versions[version]}

@@ -5,21 +5,26 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from localaws.core.partitions import response_host
 from localaws.tls import write_loopback_certificate
+
+HOST = response_host("us-east-1")
 
 
 class Endpoint:
     """The responses received, and how the next ones are received."""
 
     def __init__(self, port: int) -> None:
-        self.url = f"https://127.0.0.1:{port}/responses/one?X-Amz-Signature=of-the-url"
+        self.port = port
+        self.url = f"https://{HOST}/responses/one?X-Amz-Signature=of-the-url"
         self.responses: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.statuses: list[int] = []  # of the next responses; 200 by default
@@ -35,12 +40,12 @@ class Endpoint:
 @contextlib.contextmanager
 def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
     """Run an endpoint on a free port; yields it and its CA certificate."""
-    certificate, key = write_loopback_certificate(directory)
+    certificate, key = write_loopback_certificate(directory, HOST)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            assert self.path == endpoint.url.partition(str(server.server_port))[2]
+            assert self.path == endpoint.url.partition(HOST)[2]
             hanging, endpoint.hanging = endpoint.hanging, 0.0
             if hanging:
                 time.sleep(hanging)
@@ -68,3 +73,14 @@ def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def leading_to(port: int) -> Callable[..., Any]:
+    """A replacement of socket.getaddrinfo by which the host of responses is a port here."""
+    original = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, service: Any, *more: Any, **named: Any) -> Any:
+        here = ("127.0.0.1", port) if host == HOST else (host, service)
+        return original(*here, *more, **named)
+
+    return getaddrinfo

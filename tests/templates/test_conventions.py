@@ -38,6 +38,7 @@ KINDS = {
     "AWS::Logs::LogGroup": "LogGroup",
     "AWS::SSM::Document": "Document",
     "AWS::SecretsManager::ResourcePolicy": "ResourcePolicy",
+    "AWS::SecretsManager::Secret": "Secret",
     "AWS::StepFunctions::StateMachine": "StateMachine",
 }
 REQUEST_HANDLER = {"Request", "Response", "NoResponse"}

@@ -156,7 +156,7 @@ def test_every_error_that_a_machine_matches_exists() -> None:
 def test_functions_have_the_environment_variables_that_they_read() -> None:
     read: dict[str, set[str]] = {}
     for name, tree in step_source.MODULES.items():
-        found = read.setdefault(name.rpartition("custom_resource.")[1] or name, set())
+        found = read.setdefault(name, set())
         for node in ast.walk(tree):
             if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "os.environ":
                 if isinstance(node.slice, ast.Constant):
@@ -173,8 +173,12 @@ def test_functions_have_the_environment_variables_that_they_read() -> None:
     }
     worker = read.pop("dispatch")
     scope, claim = read.pop("aws"), read.pop("steps.key_store_ownership")
+    url, supersede = (read.pop(f"custom_resource.{name}") for name in ("response_url", "supersede"))
+    # Lambda itself sets it.
+    url.remove("AWS_REGION")
     variables = {
-        "rRequestFunction": worker | read.pop("custom_resource."),
+        "rRequestFunction": worker | url | supersede | read.pop("custom_resource.request"),
+        "rResponseFunction": url,
         "rClusterFunction": worker | scope,
         "rCertificateFunction": worker | scope,
         "rClientFunction": worker,

@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hsm_lifecycle import aws
+from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.response import deliver
 from hsm_lifecycle.custom_resource.supersede import supersede
 from hsm_lifecycle.dispatch import this_stack
@@ -29,19 +30,24 @@ logger = logging.getLogger("hsm_lifecycle")
 
 def take(request: Request, context: Any) -> None:
     """Start handle-request, or respond with the failure to do so: nothing else would respond."""
+    if problem := response_url.problem(request):
+        logger.error("refused, and nothing was started: %s", problem)
+        return
     fallback = {"Fallback": _unknown_attributes()} if _is_rollback(request) else {}
     try:
         _require_this_stack(request)
+        sealed_url = response_url.seal(request)
         name = execution_name(request)
         # Lambda may deliver an event twice.
         if not _execution_exists(name) and supersede(request, name):
             time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
-            _start_execution(name, request, fallback)
+            _start_execution(name, request, sealed_url, fallback)
     except Exception as error:
         failure = {"Error": type(error).__name__, "Cause": str(error)}
         for attempt in range(_DELIVERY_ATTEMPTS):
             with contextlib.suppress(OSError):
-                return deliver({**request, **fallback, "Failure": failure}, context)
+                deliver({**request, **fallback, "Failure": failure}, context)
+                return
             time.sleep(2**attempt)
 
 
@@ -99,8 +105,10 @@ def _execution_exists(name: str) -> bool:
         return False
 
 
-def _start_execution(name: str, request: Request, fallback: Mapping[str, Any]) -> None:
-    """Start handle-request. Only it gets the ResponseURL, which is a credential."""
+def _start_execution(
+    name: str, request: Request, sealed_url: response_url.Sealed, fallback: Mapping[str, Any]
+) -> None:
+    """Start handle-request. Its input can be read by others, so it gets no ResponseURL."""
     without_url = {key: value for key, value in request.items() if key != "ResponseURL"}
     aws.client("stepfunctions", attempts=aws.ATTEMPTS).start_execution(
         stateMachineArn=os.environ["HANDLE_REQUEST"],
@@ -109,7 +117,7 @@ def _start_execution(name: str, request: Request, fallback: Mapping[str, Any]) -
             {
                 "LifecycleArn": os.environ[request["RequestType"].upper()],
                 "Request": without_url,
-                "ResponseURL": request["ResponseURL"],
+                "SealedResponseURL": sealed_url,
                 **fallback,
             },
             sort_keys=True,

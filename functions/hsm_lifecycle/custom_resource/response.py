@@ -6,13 +6,15 @@ import functools
 import http.client
 import json
 import logging
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
 from crhelper import CfnResource
+from cryptography.exceptions import InvalidTag
 
-from hsm_lifecycle.custom_resource import failure_reason
+from hsm_lifecycle.custom_resource import failure_reason, response_url
 from hsm_lifecycle.custom_resource.history import failed_task
 
 _SECONDS_TO_DELIVER = 20
@@ -41,6 +43,8 @@ class _Helper(CfnResource):
             urllib.request.urlopen(put, timeout=_SECONDS_TO_DELIVER).close()
             self.undelivered = None
         except (OSError, http.client.HTTPException) as error:  # OSError: also other statuses
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # an open connection keeps the other side waiting
             self.undelivered = error
 
     def _set_timeout(self) -> None:
@@ -58,6 +62,9 @@ def helper() -> _Helper:
 
 def deliver(event: Mapping[str, Any], context: Any) -> None:
     """Send a response; raises if CloudFormation did not accept it."""
+    if problem := response_url.problem(event):
+        logger.error("refused, and no response was sent: %s", problem)
+        return
     helper()(event, context)
     if error := helper().undelivered:
         raise error
@@ -69,9 +76,21 @@ def respond(outcome: Mapping[str, Any], context: Any) -> None:
     Called by handle-request, and by an EventBridge rule if handle-request itself fails, times out
     or is aborted.
     """
+    try:
+        event = _event_of(outcome)
+    except (AttributeError, InvalidTag, KeyError, TypeError, ValueError) as error:
+        logger.error("refused, and no response was sent: %s: %s", type(error).__name__, error)
+        return
+    deliver(event, context)
+
+
+def _event_of(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """The request with its ResponseURL and outcome, for crhelper."""
     if "detail" in outcome:
         outcome = _outcome_of(outcome["detail"])
-    deliver({**outcome["Request"], **outcome}, context)
+    request = dict(outcome["Request"])
+    url = response_url.unseal(outcome["SealedResponseURL"], request)
+    return {**request, **outcome, "ResponseURL": url}
 
 
 def _outcome_of(execution: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,9 @@ def test_arns_of_govcloud_have_its_partition() -> None:
             aws.client("sts").get_caller_identity()["Arn"],
         ]
         assert [arn for arn in arns if not arn.startswith("arn:aws-us-gov:")] == []
+        secrets = aws.client("secretsmanager")
+        secret = secrets.create_secret(Name="one", SecretString="text")["ARN"]
+        assert secrets.get_secret_value(SecretId=secret)["SecretString"] == "text"
         other = SampleStack(aws)
         literal = "arn:aws:iam::aws:policy/ReadOnlyAccess"
         assert other.create(with_policy(literal)) == "ROLLBACK_COMPLETE"

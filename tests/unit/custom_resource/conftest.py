@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hsm_lifecycle import aws
-from hsm_lifecycle.custom_resource import request, response, supersede
+from hsm_lifecycle.custom_resource import request, response, response_url, supersede
 from tests.support.custom_resource import (
     ALIGN,
     CLIENT,
@@ -21,14 +22,15 @@ from tests.support.custom_resource import (
     STACK_ID,
     UPDATE,
 )
-from tests.support.executions import Commands, Executions, Instances, Stacks
-from tests.support.response_endpoint import Endpoint, serve
+from tests.support.executions import Commands, Executions, Instances, Secrets, Stacks
+from tests.support.response_endpoint import Endpoint, leading_to, serve
 
 
 @pytest.fixture
 def responses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     with serve(tmp_path) as (endpoint, certificate):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setattr(socket, "getaddrinfo", leading_to(endpoint.port))
         yield endpoint
 
 
@@ -53,6 +55,11 @@ def stacks() -> Stacks:
 
 
 @pytest.fixture
+def secrets() -> Secrets:
+    return Secrets()
+
+
+@pytest.fixture
 def slept() -> list[float]:
     return []
 
@@ -64,12 +71,15 @@ def _lambda_environment(
     commands: Commands,
     instances: Instances,
     stacks: Stacks,
+    secrets: Secrets,
     slept: list[float],
 ) -> None:
     """The environment variables of the template, fakes in place of AWS, and no waiting."""
     variables = {
         "AWS_REGION": "us-east-1",
         "STACK_ID": STACK_ID,
+        "URL_SUFFIX": "amazonaws.com",
+        "RESPONSE_SECRET": "the key",
         "HANDLE_REQUEST": HANDLE_REQUEST,
         "CREATE": CREATE,
         "UPDATE": UPDATE,
@@ -85,6 +95,7 @@ def _lambda_environment(
         "ssm": commands,
         "ec2": instances,
         "cloudformation": stacks,
+        "secretsmanager": secrets,
     }
     monkeypatch.setattr(aws, "client", lambda service, attempts=1: services[service])
     response.helper.cache_clear()
@@ -94,5 +105,5 @@ def _lambda_environment(
             slept.append(seconds)
         states.time_passes()
 
-    for module in (request, supersede):
+    for module in (request, response_url, supersede):
         monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=sleep))

@@ -6,6 +6,7 @@ import re
 import pytest
 from botocore.exceptions import ClientError
 
+from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.request import execution_name, take
 from hsm_lifecycle.custom_resource.response import respond
 from tests.support.custom_resource import (
@@ -61,8 +62,9 @@ def test_take_starts_the_lifecycle_of_the_request_type(
     assert started["stateMachineArn"] == HANDLE_REQUEST
     given = json.loads(started["input"])
     assert given["LifecycleArn"] == lifecycle
-    assert given["ResponseURL"] == responses.url
-    assert "ResponseURL" not in json.dumps(given["Request"])
+    assert response_url.unseal(given["SealedResponseURL"], given["Request"]) == responses.url
+    assert responses.url not in started["input"]
+    assert "ResponseURL" not in given["Request"]
     assert {**given["Request"], "ResponseURL": responses.url} == sent
     assert responses.responses == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import types
 
 import crhelper.utils
@@ -12,7 +13,6 @@ from hsm_lifecycle.custom_resource import failure_reason, response
 from hsm_lifecycle.custom_resource.response import respond
 from tests.support.custom_resource import (
     CLUSTER,
-    CREATE,
     EARLIER,
     HANDLE_REQUEST,
     REQUEST_ID,
@@ -21,10 +21,9 @@ from tests.support.custom_resource import (
     description,
     failed,
     outcome,
-    request,
     succeeded,
 )
-from tests.support.response_endpoint import Endpoint
+from tests.support.response_endpoint import HOST, Endpoint, leading_to
 
 
 def test_a_success_has_the_physical_id_and_the_attributes(responses: Endpoint) -> None:
@@ -112,9 +111,7 @@ def test_a_failed_update_has_the_given_physical_id(responses: Endpoint) -> None:
 def test_the_eventbridge_rule_responds_for_handle_request(
     responses: Endpoint, status: str, reason: str
 ) -> None:
-    sent = request("Create", responses.url)
-    without_url = {key: value for key, value in sent.items() if key != "ResponseURL"}
-    given = {"LifecycleArn": CREATE, "Request": without_url, "ResponseURL": responses.url}
+    given = outcome("Create", responses.url)
     # https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     event = {
         "source": "aws.states",
@@ -173,9 +170,9 @@ def test_an_undeliverable_response_raises_within_the_timeout(
             pytest.fail("it goes on trying until Lambda ends it", pytrace=False)
 
     monkeypatch.setattr(crhelper.utils, "time", types.SimpleNamespace(sleep=sleep))
-    nowhere = "https://127.0.0.1:9/refused"
+    monkeypatch.setattr(socket, "getaddrinfo", leading_to(9))
     with pytest.raises(Exception, match=r"(?i)refused"):
-        respond(outcome("Create", nowhere, Outcome=succeeded()), Context())
+        respond(outcome("Create", f"https://{HOST}/nowhere", Outcome=succeeded()), Context())
 
 
 def test_crhelper_logs_no_request_and_does_not_wait(

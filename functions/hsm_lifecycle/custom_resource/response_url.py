@@ -1,0 +1,114 @@
+"""The ResponseURL of a request: where it may lead, and how it gets to the response function.
+
+It is a credential: CloudFormation believes whatever is sent there (F6.15). The input of an
+execution is visible to all who may read histories, and EventBridge sends it to the default event
+bus, so the URL is encrypted with a key that only the two functions of the custom resource can read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hsm_lifecycle import aws
+from hsm_lifecycle.errors import TransientError
+
+Sealed = Mapping[str, str]  # {"KeyVersion": ..., "Text": ...}
+_TEXTS = ("RequestType", "RequestId", "StackId", "LogicalResourceId", "ResponseURL")
+_REQUEST_TYPES = ("Create", "Update", "Delete")
+_NONCE_BYTES = 12  # as NIST SP 800-38D recommends
+_KEY_ATTEMPTS = 4
+_KEY_PAUSE = 5  # seconds; the permission to read the key may be a few seconds old
+
+
+def problem(request: Any) -> str | None:
+    """Why nothing can be done about an event: CloudFormation did not send it.
+
+    No response can be sent either, so CloudFormation would wait if it had.
+    """
+    if not isinstance(request, Mapping):
+        return "The event is not an object."
+    missing = [name for name in _TEXTS if not isinstance(request.get(name), str)]
+    if not isinstance(request.get("ResourceProperties"), Mapping):
+        missing.append("ResourceProperties")
+    if missing:
+        return f"The event lacks {', '.join(missing)}."
+    if request["RequestType"] not in _REQUEST_TYPES:
+        return "Its RequestType is not Create, Update or Delete."
+    if not _leads_to_cloudformation(request["ResponseURL"]):
+        return "Its ResponseURL is not an address of CloudFormation's bucket for responses."
+    return None
+
+
+def _leads_to_cloudformation(url: str) -> bool:
+    """Whether the URL leads to the bucket of this Region and nowhere else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return (
+        parts.scheme == "https"
+        and "@" not in parts.netloc
+        and port in (None, 443)
+        and parts.hostname in _hosts()
+    )
+
+
+def _hosts() -> set[str]:
+    """The names that S3 gives the bucket: with the Region, as older URLs have it, and without.
+
+    The bucket's name has the Region without dashes:
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-vpce-bucketnames.html
+    """
+    region, suffix = os.environ["AWS_REGION"], os.environ["URL_SUFFIX"]
+    return {
+        f"cloudformation-custom-resource-response-{name}.{s3}.{suffix}"
+        for name in (region, region.replace("-", ""))
+        for s3 in ("s3", f"s3.{region}", f"s3-{region}", f"s3.dualstack.{region}")
+    }
+
+
+def seal(request: Mapping[str, Any]) -> Sealed:
+    """The request's URL, encrypted for the response function and for this request only."""
+    version, key = _key()
+    nonce = os.urandom(_NONCE_BYTES)
+    url, bound_to = request["ResponseURL"].encode(), _identity(request)
+    text = nonce + AESGCM(key).encrypt(nonce, url, bound_to)
+    return {"KeyVersion": version, "Text": base64.b64encode(text).decode()}
+
+
+def unseal(sealed: Sealed, request: Mapping[str, Any]) -> str:
+    """The URL of the request. InvalidTag: it is another request's or was changed."""
+    text = base64.b64decode(sealed["Text"])
+    nonce, encrypted = text[:_NONCE_BYTES], text[_NONCE_BYTES:]
+    _, key = _key(VersionId=sealed["KeyVersion"])
+    return AESGCM(key).decrypt(nonce, encrypted, _identity(request)).decode()
+
+
+def _identity(request: Mapping[str, Any]) -> bytes:
+    return f"{request['StackId']} {request['RequestId']}".encode()
+
+
+def _key(**version: str) -> tuple[str, bytes]:
+    """The version of the stack's key, and the key."""
+    for attempt in range(_KEY_ATTEMPTS):
+        try:
+            found = aws.client("secretsmanager", attempts=aws.ATTEMPTS).get_secret_value(
+                SecretId=os.environ["RESPONSE_SECRET"], **version
+            )
+            return found["VersionId"], hashlib.sha256(found["SecretString"].encode()).digest()
+        except (BotoCoreError, ClientError) as cause:
+            error = aws.to_workflow_error(cause)
+            if not isinstance(error, TransientError) or attempt + 1 == _KEY_ATTEMPTS:
+                raise type(error)(f"The key of the ResponseURL: {error}") from cause
+        time.sleep(_KEY_PAUSE)
+    raise AssertionError
