@@ -698,6 +698,15 @@ _DELETE_CLUSTER = [
         passes={"DeleteCluster": [{"Attempt": 0, "Accepted": 0}, {"Attempt": 1, "Accepted": 0}]},
     ),
     Path(
+        "deletes an HSM that shows late",
+        {
+            "DescribeCluster": "ACTIVE ACTIVE DELETE_IN_PROGRESS DELETED",
+            "DeleteCluster": [returns(Attempt=0, Accepted=0), returns(Attempt=1, Accepted=1)],
+        },
+        "AlignHsms RevokeClient DeleteCluster WaitForCluster AlignHsms RevokeClient DeleteCluster"
+        " DeleteSecrets ReportDeletion",
+    ),
+    Path(
         "fails if AWS keeps refusing the deletion",
         {
             "DescribeCluster": "ACTIVE",

@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, key_stores, ownership, pki, secret_store
+from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterInUseError, ClusterNotDeletedError
 from hsm_lifecycle.properties import NONE, ClusterProperties
@@ -105,7 +105,7 @@ def check_deletion(event: Event) -> dict[str, Any]:
 
 
 def delete_cluster(event: Event) -> dict[str, Any]:
-    """Delete the cluster.
+    """Delete the cluster. Attempt is 0 if an HSM shows late, so HSMs have to be deleted again.
 
     ClusterNotDeletedError: AWS refused too often, or too often accepted and reversed it.
     """
@@ -113,6 +113,8 @@ def delete_cluster(event: Event) -> dict[str, Any]:
     cluster = ownership.find(event["ClusterId"])
     if cluster and cluster["State"] != "DELETE_IN_PROGRESS":
         ownership.require_owned(event)
+        if any(hsm["State"] != "DELETE_IN_PROGRESS" for hsm in hsm_plan.listed(cluster)):
+            return {"Attempt": 0, "Accepted": accepted}
         if accepted >= _ACCEPTED_DELETIONS:
             raise ClusterNotDeletedError(
                 f"AWS started to delete it {accepted} times, but it is {cluster['State']} again:"

@@ -368,6 +368,15 @@ def test_delete_cluster_survives_a_lost_response(account: Account) -> None:
     assert account.cluster_ids() == []
 
 
+def test_delete_cluster_goes_back_for_an_hsm_that_shows_late(account: Account) -> None:
+    cluster_id = account.with_csr()
+    assert deleted(account, cluster_id, {"Attempt": 7, "Accepted": 1}) == {
+        "Attempt": 0,
+        "Accepted": 1,
+    }
+    assert account.changes == []
+
+
 def test_delete_cluster_is_repeated_while_deleted_hsms_remain(account: Account) -> None:
     cluster_id = account.with_csr()
     account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
@@ -382,8 +391,10 @@ def test_delete_cluster_is_repeated_while_deleted_hsms_remain(account: Account) 
 
 
 def test_delete_cluster_gives_up_after_40_refusals(account: Account) -> None:
-    cluster_id = account.with_csr()
-    with pytest.raises(ClusterNotDeletedError, match=r"refused 40 times: .*contains HSMs"):
+    cluster_id = account.uninitialized()
+    refusal = {"code": "CloudHsmInvalidRequestException", "message": "It contains HSMs."}
+    account.faults.inject({"operation": "DeleteCluster", "times": 40, **refusal})
+    with pytest.raises(ClusterNotDeletedError, match=r"refused 40 times: It contains HSMs"):
         delete_until(account, cluster_id, seconds=3300)
 
 
