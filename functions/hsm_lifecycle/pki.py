@@ -108,8 +108,9 @@ def check_trust(ca_pem: str, cluster_certificate: str, name: str) -> None:
     for subject, issuer in zip([certificate, *authorities], authorities, strict=False):
         if not _is_issued_by(subject, issuer):
             raise CertificateError(
-                f"{name} does not contain the CA of the cluster's certificate"
-                f" ({certificate.issuer.rfc4514_string()[:40]})."
+                # Longer messages would be cut, see failure_reason.
+                f"{name} does not contain the CA of the cluster's certificate. Store"
+                " customerCA.crt of a client that connects."
             )
     if not _is_issued_by(authorities[-1], authorities[-1]):
         raise CertificateError(f"The last certificate of {name} is not self-signed.")

@@ -46,6 +46,12 @@ def created_id(reason: str) -> str | None:
     return match.group(1) if match else None
 
 
+def job_of(document: str) -> str:
+    """The logical name of an SSM document of ours: r<job>Document; else the whole name."""
+    found = _DOCUMENT.search(document)
+    return found.group(1) if found else document
+
+
 def error_of(failure: Failure) -> str:
     """The name of the error that began the failure; empty if it was cut or never reported."""
     return _unwrap(failure, "", _no_task)[0]
@@ -100,8 +106,8 @@ def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str
     request = (_parse(given) or {}) if isinstance(given, str) else given
     name = execution["ExecutionArn"].split(":")[6]
     workflow = f"The workflow {name}"
-    if job := _DOCUMENT.search(str(request.get("DocumentName"))):
-        workflow += f" ({job.group(1)} on {request.get('InstanceId')})"
+    if document := request.get("DocumentName"):
+        workflow += f" ({job_of(str(document))} on {request.get('InstanceId')})"
     end = {
         "TIMED_OUT": "did not end within its time limit.",
         "ABORTED": "was stopped by an operator.",

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws
+from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import TransientError
 
@@ -18,7 +19,6 @@ _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
 # The SSM agent's generic last line, and the long document name that CloudFormation generates: a
 # stack event has no room for either.
 _AGENT_SUFFIX = re.compile(r"failed to run commands: exit status \d+\s*$")
-_DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")
 # A sentence of our scripts about a parameter or a secret: a stack event has no room for more.
 _SENTENCE = re.compile(r"(p[A-Z]\w+|Secret /?[\w/+=.@-]+): .*$", re.MULTILINE)
 _IN_PROGRESS = ("Pending", "InProgress", "Delayed", "Cancelling")
@@ -150,8 +150,7 @@ def describe_command(event: Event) -> dict[str, Any]:
     status = invocation["Status"]
     output = invocation["StandardErrorContent"] or invocation["StandardOutputContent"]
     message = _AGENT_SUFFIX.sub("", output).strip()
-    document = _DOCUMENT.search(invocation["DocumentName"])
-    job = document.group(1) if document else invocation["DocumentName"]
+    job = failure_reason.job_of(invocation["DocumentName"])
     message = message[-_MAX_MESSAGE:] or invocation["StatusDetails"]
     sentence = _SENTENCE.search(message)
     return {
