@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from localaws.core.api_error import ApiError
+from localaws.ministack import policy_grammar
 from localaws.ministack.access import ministack
 from localaws.ministack.partitions import partition
 from localaws.ministack.resource_handlers import Created, Handlers, Props, handler_error
@@ -47,6 +48,7 @@ def install() -> None:
     actions = _iam._IAM_HANDLERS
     for action, check in (
         ("AttachRolePolicy", _check_attach),
+        ("CreatePolicy", _check_create_policy),
         ("CreateRole", _check_create_role),
         ("PutRolePermissionsBoundary", _check_boundary),
         ("PutRolePolicy", _check_put),
@@ -69,6 +71,7 @@ def check_document(document: Any) -> None:
     problem = _evaluator.validate_policy_document(document)
     if problem:
         raise ApiError("MalformedPolicyDocument", problem)
+    policy_grammar.check_identity(document)
 
 
 def check_inline(role: str, policies: Mapping[str, Any]) -> None:
@@ -92,6 +95,7 @@ def check_trust(document: Any) -> None:
             raise ApiError("MalformedPolicyDocument", "This policy contains invalid Json") from None
     if size(document) > MAX_TRUST:
         raise ApiError("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {MAX_TRUST}", 409)
+    policy_grammar.check_trust(document, (*_iam._roles, *_iam._users))
 
 
 def check_attached(arns: Iterable[str]) -> None:
@@ -142,11 +146,18 @@ def _documents(policies: Any) -> dict[str, Any]:
     return {policy["PolicyName"]: policy["PolicyDocument"] for policy in policies or []}
 
 
+def _demand_distinct(policies: list[Props]) -> None:
+    names = [policy["PolicyName"] for policy in policies]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        raise ApiError("InvalidInput", f"Duplicate policy names found: {name}")
+
+
 def _role(original: Handlers) -> Handlers:
     original_create, original_update = original["create"], original["update"]
 
     def check(props: Props, name: str, others: Mapping[str, Any]) -> None:
         check_trust(props["AssumeRolePolicyDocument"])
+        _demand_distinct(props.get("Policies") or [])
         check_inline(name, {**others, **_documents(props.get("Policies"))})
         boundary = props.get("PermissionsBoundary")
         check_attached(props.get("ManagedPolicyArns") or [])
@@ -204,12 +215,18 @@ def _check_inline_policy(props: Props) -> None:
     name, document = props["PolicyName"], props["PolicyDocument"]
     check_document(document)
     for role in props.get("Roles") or []:
-        if role not in _iam._roles:
-            raise ApiError("NoSuchEntity", f"The role with name {role} cannot be found.", 404)
+        _demand_role(role)
         check_inline(role, {**_iam._roles[role]["InlinePolicies"], name: document})
 
 
+def _demand_role(name: str) -> None:
+    if name not in _iam._roles:
+        raise ApiError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
+
+
 def _check_managed_policy(props: Props) -> None:
+    for role in props.get("Roles") or []:
+        _demand_role(role)
     check_document(props["PolicyDocument"])
     if size(props["PolicyDocument"]) > MAX_MANAGED_POLICY:
         raise ApiError(
@@ -237,6 +254,10 @@ def _checking(
 def _check_create_role(params: Mapping[str, str]) -> None:
     check_trust(params.get("AssumeRolePolicyDocument", ""))
     _check_boundary(params)
+
+
+def _check_create_policy(params: Mapping[str, str]) -> None:
+    check_document(params.get("PolicyDocument", ""))
 
 
 def _check_trust(params: Mapping[str, str]) -> None:

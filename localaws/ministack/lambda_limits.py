@@ -21,6 +21,9 @@ Response = tuple[int, dict[str, str], bytes]
 INVALID = "InvalidParameterValueException"
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MAX_ENVIRONMENT = 4096
+# Of functions outside of Lambda Managed Instances, whose limit the API's model has:
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+MAX_MEMORY = 10240
 
 _lambda = ministack("services.lambda_svc")
 
@@ -62,6 +65,9 @@ def check(settings: Mapping[str, Any], now: float, block: str) -> None:
             "updating functions.",
         )
     offered.check_runtime(runtime)
+    _check_memory(settings)
+    if block == "create-block":
+        _demand_runtime(settings)
     variables = (settings.get("Environment") or {}).get("Variables") or {}
     reserved = sorted(set(variables) & _reserved())
     if reserved:
@@ -76,6 +82,26 @@ def check(settings: Mapping[str, Any], now: float, block: str) -> None:
             INVALID,
             "Lambda was unable to configure your environment variables because the environment "
             "variables you have provided exceeded the 4KB limit.",
+        )
+
+
+def _check_memory(settings: Mapping[str, Any]) -> None:
+    if int(settings.get("MemorySize") or 0) > MAX_MEMORY:
+        raise ApiError(
+            INVALID,
+            "'memorySize' value failed to satisfy constraint: Member must have value less than or "
+            f"equal to {MAX_MEMORY}",
+        )
+
+
+def _demand_runtime(settings: Mapping[str, Any]) -> None:
+    if settings.get("PackageType", "Zip") == "Zip" and not (
+        settings.get("Runtime") and settings.get("Handler")
+    ):
+        raise ApiError(
+            INVALID,
+            "Runtime and Handler are mandatory parameters for functions created with deployment "
+            "packages.",
         )
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from localaws.core.api_error import ApiError
 from localaws.ministack import (
     documented_rules,
     offered,
+    policy_grammar,
     property_types,
+    request_limits,
     resource_schemas,
     template_format,
 )
@@ -222,6 +225,12 @@ def _check(kind: str, logical_id: str, properties: Any) -> None:
         )
     for rule in documented_rules.broken_by(kind, properties):
         raise handler_error(rule.message, "InvalidRequest")
+    try:
+        policy_grammar.check_properties(kind, properties)
+    except ApiError as error:
+        raise handler_error(error.message, "InvalidRequest") from error
+    for reason in request_limits.problems(kind, _converted(kind, properties)):
+        raise handler_error(reason, "InvalidRequest")
 
 
 def _converted(kind: str, properties: Any) -> Any:

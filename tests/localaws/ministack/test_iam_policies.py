@@ -13,8 +13,31 @@ READ_ONLY = "arn:aws:iam::aws:policy/ReadOnlyAccess"
 
 def policy(name: str = "inline", length: int = 0) -> Json:
     """An inline policy, of about this many characters."""
-    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:{'x' * length}"}
+    statement = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{'x' * length}",
+    }
     return {"PolicyName": name, "PolicyDocument": {"Statement": [statement]}}
+
+
+def statement(**elements: Any) -> Json:
+    """The properties of a role with one statement, with these elements instead of its own."""
+    own = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", **elements}
+    document = {"Statement": [{key: own[key] for key in own if own[key] is not None}]}
+    return {"Policies": [{"PolicyName": "p", "PolicyDocument": document}]}
+
+
+def trust(**elements: Any) -> Json:
+    """The same for a role's trust policy."""
+    own = {
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        **elements,
+    }
+    document = {"Statement": [{key: own[key] for key in own if own[key] is not None}]}
+    return {"AssumeRolePolicyDocument": document}
 
 
 def with_properties(**properties: Any) -> Json:
@@ -72,6 +95,121 @@ def test_a_role_that_iam_would_refuse_fails_its_stack(
 ) -> None:
     assert stack.create({"Role": with_properties(**properties)}) == "ROLLBACK_COMPLETE"
     assert problem in stack.reason("Role")
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        (statement(Principal="*"), "Policy document should not specify a principal."),
+        (statement(Action="GetObject"), "Actions/Conditions must be prefaced by a vendor"),
+        (statement(Resource="bucket"), "must be in ARN format or"),
+        (statement(Sid="a-b"), "Statement IDs (SID) must be alpha-numeric."),
+        (statement(Condition={"StringEq": {"aws:a": "b"}}), "Syntax errors in policy."),
+        (statement(Banana=1), "Syntax errors in policy."),
+        (
+            {
+                "Policies": [
+                    {
+                        "PolicyName": "p",
+                        "PolicyDocument": {
+                            "Version": "2012-10-17",
+                            "Statement": [
+                                {"Sid": "A", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+                            ]
+                            * 2,
+                        },
+                    }
+                ]
+            },
+            "Statement IDs (SID) in a single policy must be unique.",
+        ),
+        (
+            {"Policies": [{**policy(), "PolicyName": "p" * 129}]},
+            "Member must have length less than or equal to 128",
+        ),
+        ({"Policies": [{**policy(), "PolicyName": "a b"}]}, "regular expression pattern"),
+        ({"Policies": [policy("a"), policy("a")]}, "Duplicate policy names found: a"),
+        ({"Tags": [{"Key": "aws:x", "Value": "y"}]}, "aws: prefixed tag key names are reserved"),
+        (trust(Principal=None), "Missing required field Principal"),
+        (trust(Resource="*"), "Has prohibited field Resource."),
+        (trust(Action="s3:GetObject"), "Trust Policy statement actions can only be sts:AssumeRole"),
+        (
+            trust(Principal={"Service": "lambda"}),
+            'Invalid principal in policy: "SERVICE":"lambda"',
+        ),
+        (
+            trust(Principal={"AWS": "arn:aws:iam::123456789012:role/missing"}),
+            'Invalid principal in policy: "AWS":"arn:aws:iam::123456789012:role/missing"',
+        ),
+    ],
+)
+def test_a_policy_outside_of_iams_grammar_fails_its_stack(
+    stack: SampleStack, properties: Json, problem: str
+) -> None:
+    assert stack.create({"Role": with_properties(**properties)}) == "ROLLBACK_COMPLETE"
+    assert problem in stack.reason("Role")
+
+
+def of_key(**elements: Any) -> Json:
+    own = {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*", **elements}
+    policy = {"Statement": [{key: own[key] for key in own if own[key] is not None}]}
+    return {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": policy}}
+
+
+@pytest.mark.parametrize(
+    ("resource", "problem"),
+    [
+        (of_key(Principal=None), "Missing required field Principal"),
+        (of_key(Banana=1), "Syntax errors in policy."),
+        (of_key(Action="kms:Describe*"), "will not allow you to update the key policy"),
+        (
+            {
+                "Type": "AWS::S3::BucketPolicy",
+                "Properties": {
+                    "Bucket": {"Ref": "Bucket"},
+                    "PolicyDocument": {
+                        "Statement": {
+                            "Effect": "Allow",
+                            "Principal": "*",
+                            "Action": "s3:GetObject",
+                            "Resource": "arn:aws:s3:::other/*",
+                        }
+                    },
+                },
+            },
+            "Policy has invalid resource",
+        ),
+    ],
+)
+def test_the_policy_of_a_resource_follows_the_grammar(
+    stack: SampleStack, resource: Json, problem: str
+) -> None:
+    resources = {"Tested": resource, "Bucket": {"Type": "AWS::S3::Bucket"}}
+    assert stack.create(resources) == "ROLLBACK_COMPLETE"
+    assert problem in stack.reason("Tested")
+
+
+def test_iam_takes_every_form_of_principal_and_policy(stack: SampleStack) -> None:
+    principals = [
+        {"AWS": "*"},
+        {"AWS": ["123456789012", "arn:aws:iam::123456789012:root"]},
+        {"Service": ["states.amazonaws.com", "states.us-east-1.amazonaws.com"]},
+        {"AWS": {"Fn::GetAtt": ["Role0", "Arn"]}},
+    ]
+    roles = {
+        f"Role{number}": with_properties(
+            **trust(Principal=principal),
+            **statement(
+                Action=["s3:*", "cloudhsm:DescribeClusters"],
+                Condition={
+                    "ForAnyValue:StringLikeIfExists": {"aws:TagKeys": ["a"]},
+                    "Null": {"aws:ResourceTag/a": "true"},
+                },
+            ),
+        )
+        for number, principal in enumerate(principals)
+    }
+    assert stack.create(roles) == "CREATE_COMPLETE"
 
 
 def test_white_space_does_not_count_and_the_limit_is_for_all_policies_of_a_role(
