@@ -381,6 +381,29 @@ def test_every_task_has_its_time_limit() -> None:
     ] == []
 
 
+def test_a_function_times_out_shortly_before_the_task_that_calls_it() -> None:
+    # Afterwards the retry would call it while it still runs, or much later than it could.
+    limits = {
+        f"{template} {logical_id}": function["Timeout"]
+        for template in TEMPLATES
+        for logical_id, function in template.of_type("AWS::Lambda::Function").items()
+        if logical_id != "rRequestFunction"  # CloudFormation calls it
+    }
+    assert limits
+    assert [
+        name for name, limit in limits.items() if not 0 < FUNCTION_TASK_LIMIT - limit <= 10
+    ] == []
+
+
+def test_a_nested_task_outlasts_its_machine_by_a_hundred_seconds_at_most() -> None:
+    assert [
+        f"{machine} {name}"
+        for machine, name, state in states("Task")
+        if (stem := child(state) if is_nested(state) else None)
+        and not 0 < state["TimeoutSeconds"] - MACHINES[stem].body["TimeoutSeconds"] <= 100
+    ] == []
+
+
 def test_a_machine_times_out_before_the_task_that_runs_it_and_that_before_its_machine() -> None:
     def longest(state: State) -> int:
         if not is_nested(state):

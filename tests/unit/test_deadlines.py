@@ -33,6 +33,13 @@ def test_describe_cluster_stops_polling_after_52_minutes(account: Account) -> No
         account.run(cluster_steps.describe_cluster, ClusterId=cluster_id, **OLD)
 
 
+def test_describe_cluster_names_a_cluster_that_is_not_activated_in_time(account: Account) -> None:
+    uninitialized = account.uninitialized()
+    assert account.run(cluster_steps.describe_cluster, ClusterId=uninitialized, **YOUNG)
+    with pytest.raises(OutOfTimeError, match=r"The cluster is still UNINITIALIZED \(AWS gives no"):
+        account.run(cluster_steps.describe_cluster, ClusterId=uninitialized, **OLD)
+
+
 def test_describe_cluster_returns_final_states_at_any_time(
     account: Account,
 ) -> None:

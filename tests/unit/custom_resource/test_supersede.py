@@ -233,7 +233,7 @@ def test_a_request_starts_although_commands_cannot_be_listed(
 
 
 def test_a_client_started_by_a_stopped_execution_is_stopped(
-    states: Executions, instances: Instances, responses: Endpoint
+    states: Executions, instances: Instances, responses: Endpoint, slept: list[float]
 ) -> None:
     instances.started_by = {
         CLIENT: RUN_ON_CLIENT,
@@ -244,6 +244,7 @@ def test_a_client_started_by_a_stopped_execution_is_stopped(
     take(request("Update", responses.url), Context())
     assert instances.stopped == [CLIENT]
     assert [*instances.started_by] == ["i-theirs"]
+    assert slept[-1] == 2  # while it was pending
     assert len(states.started) == 1
 
 
@@ -254,6 +255,23 @@ def test_a_client_started_by_an_earlier_execution_is_stopped(
     take(request("Delete", responses.url), Context())
     assert instances.stopped == [CLIENT]
     assert slept == [2]
+
+
+def test_a_client_that_boots_for_long_is_looked_at_every_two_seconds(
+    instances: Instances, responses: Endpoint, slept: list[float]
+) -> None:
+    instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
+    take(request("Delete", responses.url), Context())
+    assert slept == [2] + [2] * 10
+
+
+@pytest.mark.parametrize("state", ["stopping", "stopped"])
+def test_a_client_that_was_stopped_but_not_untagged_is_untagged(
+    instances: Instances, responses: Endpoint, state: str
+) -> None:
+    instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: [state]}
+    take(request("Delete", responses.url), Context())
+    assert instances.started_by == {}
 
 
 def test_a_request_starts_although_the_client_cannot_be_stopped(

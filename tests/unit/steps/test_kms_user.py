@@ -4,6 +4,7 @@ import json
 import re
 
 import boto3
+import moto.backends
 import pytest
 
 from hsm_lifecycle.errors import (
@@ -15,6 +16,7 @@ from hsm_lifecycle.errors import (
 from hsm_lifecycle.ownership import STACK_TAG
 from hsm_lifecycle.steps import kms_user
 from tests.support.account import (
+    ACCOUNT,
     KMSUSER_PASSWORD,
     STACK_ID,
     TIMINGS,
@@ -159,6 +161,16 @@ def test_create_password_refuses_a_terminated_client(account: Account) -> None:
     for gone in (instance, "i-0123456789abcdef0"):
         with pytest.raises(ParameterError, match=f"pClientInstanceId: {gone} is terminated"):
             password_created(account, gone)
+    assert account.secret_names() == []
+
+
+def test_create_password_refuses_a_client_that_is_shutting_down(account: Account) -> None:
+    instance, _ = make_instance(account)
+    # moto terminates at once.
+    backend = moto.backends.get_backend("ec2")[ACCOUNT][account.ec2.meta.region_name]
+    backend.get_instance(instance)._state.name = "shutting-down"
+    with pytest.raises(ParameterError, match=f"pClientInstanceId: {instance} is shutting-down"):
+        password_created(account, instance)
     assert account.secret_names() == []
 
 
