@@ -205,6 +205,14 @@ class StackDriver:
         """The first failure reason of the latest request contains every part."""
         self.expect_in("reason", next(iter(self.stack.reasons()), ""), *parts)
 
+    @contextmanager
+    def expect_seconds(self, limit: float) -> Iterator[None]:
+        """The block takes no more virtual seconds than the limit."""
+        before = self._elapsed()
+        yield
+        elapsed = self._elapsed() - before
+        self.expect(f"ended within {limit:g} s, after {elapsed:.0f}", elapsed <= limit, True)
+
     def expect_cluster(self, *, state: str, hsms: int, zones: int = 0) -> Json:
         """The cluster is in this state, with this many HSMs, all ACTIVE, evenly across zones."""
         cluster = self.cluster()

@@ -77,6 +77,7 @@ _ALL: tuple[Scenario, ...] = (
     superseded.update_times_out,
     superseded.no_response_to_create,
     superseded.no_response_to_update,
+    superseded.request_handler_killed,
     superseded.cloudformation_times_out,
     superseded.update_cancelled_at_each_stage,
     superseded.delete_during_create,

@@ -68,6 +68,13 @@ def _fail_to_delete(driver: StackDriver, task: str) -> None:
     driver.expect_stack("DELETE_FAILED")
 
 
+def _kill_the_request_function(driver: StackDriver) -> None:
+    """Lambda invokes the response function with the record of the request."""
+    driver.fault({"lambda": "-request", "die": "before"})
+    driver.request(pReconcile="the function is killed")
+    driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+
+
 def cluster_decisions() -> list[Decision]:
     """Create, update, cancel and delete a cluster; restore its backup with and without names."""
     with LocalAws(timings=QUICK) as aws:
@@ -82,6 +89,7 @@ def cluster_decisions() -> list[Decision]:
         driver.stack.tags = {"stage": "trial"}
         driver.request(pBackupRetentionDays=30, pReconcile="a stopped client")
         driver.expect_stack("UPDATE_COMPLETE")
+        _kill_the_request_function(driver)
         driver.admin.pause_after("SendCommand")
         driver.start(pReconcile="to be cancelled")
         _cancel_during_command(driver, client)
@@ -118,6 +126,7 @@ def key_store_decisions() -> list[Decision]:
         driver.fault(WRONG_PASSWORD)
         driver.request()
         driver.expect_stack("CREATE_COMPLETE")
+        _kill_the_request_function(driver)
         store = driver.stack.outputs()["oCloudHsmKeyStoreId"]
         aws.client("kms").disconnect_custom_key_store(CustomKeyStoreId=store)
         driver.admin.advance(2 * INSTANCE_SECONDS)

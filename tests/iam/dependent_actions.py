@@ -23,6 +23,12 @@ class DependentActions:
 
 
 DEPENDENT_ACTIONS = (
+    # A failed event goes to its destination with the permissions of the function that failed.
+    DependentActions(
+        "lambda:InvokeFunction",
+        ("lambda:InvokeFunction",),
+        "https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html",
+    ),
     # CloudHSM creates its security group and network interfaces with the caller's permissions.
     DependentActions(
         "cloudhsm:CreateCluster",

@@ -454,6 +454,9 @@ def test_lambda_does_not_retry_requests() -> None:
         "FunctionName": {"Ref": "rRequestFunction"},
         "Qualifier": "$LATEST",
         "MaximumRetryAttempts": 0,
+        "DestinationConfig": {
+            "OnFailure": {"Destination": {"Fn::GetAtt": ["rResponseFunction", "Arn"]}}
+        },
         "MaximumEventAgeInSeconds": 300,
     }
     found = [config for _, _, config in resources("AWS::Lambda::EventInvokeConfig")]

@@ -12,7 +12,7 @@ from tests.support.state_machines import MACHINES
 from tests.templates.template import TEMPLATES, references
 
 # Errors of Step Functions and Lambda.
-NOT_OURS = ("States.", "Lambda.", "Sandbox.", "Runtime.")
+NOT_OURS = ("States.", "StepFunctions.", "Lambda.", "Sandbox.", "Runtime.")
 # Run before there is a resource whose ID could end the failure message.
 WITHOUT_ID = {
     "CheckBackupSecrets",
@@ -173,12 +173,15 @@ def test_functions_have_the_environment_variables_that_they_read() -> None:
     }
     worker = read.pop("dispatch")
     scope, claim = read.pop("aws"), read.pop("steps.key_store_ownership")
-    url, supersede = (read.pop(f"custom_resource.{name}") for name in ("response_url", "supersede"))
+    url, execution, supersede, request = (
+        read.pop(f"custom_resource.{name}")
+        for name in ("response_url", "execution", "supersede", "request")
+    )
     # Lambda itself sets it.
     url.remove("AWS_REGION")
     variables = {
-        "rRequestFunction": worker | url | supersede | read.pop("custom_resource.request"),
-        "rResponseFunction": url,
+        "rRequestFunction": worker | url | execution | supersede | request,
+        "rResponseFunction": worker | url | execution,
         "rClusterFunction": worker | scope,
         "rCertificateFunction": worker | scope,
         "rClientFunction": worker,

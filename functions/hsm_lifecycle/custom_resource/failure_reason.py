@@ -18,7 +18,7 @@ _DENIED = re.compile(r"not authorized to perform: ([\w:]+)")
 _MISSING = ("ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting")
 _CODE = re.compile(r"Error Code: (\w+)")
 _RESOURCE = re.compile(r"arn:[\w-]+:(?:lambda|states):[\w-]*:\d*:\w+:([\w.-]+)")
-_RETRY = {
+RETRY = {
     "Create": "Delete the stack and create it again.",
     "Update": "Set pReconcile to a new value to retry.",
     "Delete": "Delete the stack again.",
@@ -34,7 +34,7 @@ def _no_task(_execution_arn: str, _error: str) -> None:
 
 def of(failure: Failure, request_type: str = "Update", find_task: FindTask = _no_task) -> str:
     """The reason why a request of this type failed, at most 240 characters."""
-    error, cause = _unwrap(failure, _RETRY[request_type], find_task)
+    error, cause = _unwrap(failure, RETRY[request_type], find_task)
     return _shorten(
         f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
     )

@@ -14,7 +14,7 @@ from typing import Any
 from crhelper import CfnResource
 from cryptography.exceptions import InvalidTag
 
-from hsm_lifecycle.custom_resource import failure_reason, response_url
+from hsm_lifecycle.custom_resource import failure_reason, response_url, unhandled
 from hsm_lifecycle.custom_resource.history import failed_task
 
 _SECONDS_TO_DELIVER = 20
@@ -73,15 +73,16 @@ def deliver(event: Mapping[str, Any], context: Any) -> None:
 def respond(outcome: Mapping[str, Any], context: Any) -> None:
     """Respond with the outcome of a lifecycle.
 
-    Called by handle-request, and by an EventBridge rule if handle-request itself fails, times out
-    or is aborted.
+    Called by handle-request, by an EventBridge rule if handle-request itself fails, times out or is
+    aborted, and by Lambda if the request function is killed or times out.
     """
     try:
-        event = _event_of(outcome)
+        event = unhandled.event_of(outcome) if "requestPayload" in outcome else _event_of(outcome)
     except (AttributeError, InvalidTag, KeyError, TypeError, ValueError) as error:
         logger.error("refused, and no response was sent: %s: %s", type(error).__name__, error)
         return
-    deliver(event, context)
+    if event:
+        deliver(event, context)
 
 
 def _event_of(outcome: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hsm_lifecycle import aws
-from hsm_lifecycle.custom_resource import request, response, response_url, supersede
+from hsm_lifecycle.custom_resource import request, response, response_url, supersede, unhandled
 from tests.support.custom_resource import (
     ALIGN,
     CLIENT,
@@ -105,5 +105,5 @@ def _lambda_environment(
             slept.append(seconds)
         states.time_passes()
 
-    for module in (request, response_url, supersede):
+    for module in (request, response_url, supersede, unhandled):
         monkeypatch.setattr(module, "time", types.SimpleNamespace(sleep=sleep))

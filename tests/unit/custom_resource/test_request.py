@@ -7,7 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle.custom_resource import response_url
-from hsm_lifecycle.custom_resource.request import execution_name, take
+from hsm_lifecycle.custom_resource.execution import execution_name
+from hsm_lifecycle.custom_resource.request import take
 from hsm_lifecycle.custom_resource.response import respond
 from tests.support.custom_resource import (
     CLUSTER,

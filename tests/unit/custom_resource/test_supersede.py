@@ -8,7 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import errors
-from hsm_lifecycle.custom_resource.request import execution_name, take
+from hsm_lifecycle.custom_resource.execution import execution_name
+from hsm_lifecycle.custom_resource.request import take
 from hsm_lifecycle.custom_resource.supersede import supersede
 from tests.support.custom_resource import (
     ALIGN,
