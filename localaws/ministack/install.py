@@ -23,6 +23,7 @@ from localaws.ministack import (
     lambda_limits,
     nested_executions,
     network_interfaces,
+    network_rules,
     resource_attributes,
     resources,
     secret_versions,
@@ -52,6 +53,7 @@ class Installed:
         iam.install(emulator)
         security_groups.install()
         network_interfaces.install()
+        network_rules.install()
         describe_filters.install()
         images.install()
         self._instances = instances.install(emulator)

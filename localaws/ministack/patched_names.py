@@ -153,6 +153,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_parse_member_list": "a list in a request",
         "_resolve_iam_instance_profile": "an instance profile by name",
         "_rules_match": "replaced: ignores descriptions",
+        "_internet_gateways": "store",
         "_route_tables": "store",
         "_security_groups": "store",
         "_sg_rule_id": "the id of a rule",

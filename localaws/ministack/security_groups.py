@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import routing
+from localaws.ministack import network_rules, routing
 from localaws.ministack.access import ministack
 from localaws.ministack.ec2_api import Params, Record, checked
 
@@ -104,6 +104,7 @@ def _check_unused(params: Params) -> None:
 def _check_authorize(key: str, params: Params) -> None:
     group = _ec2._security_groups.get(_ec2._p(params, "GroupId"))
     for rule in _ec2._parse_ip_permissions(params, "IpPermissions") if group else []:
+        network_rules.check_permission(rule)
         for peer in peers(rule):
             _check_peer(group, peer)
         if _includes(group[key], rule):

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from localaws.ministack import state_fields
 from localaws.ministack.access import ministack
 
 Json = Mapping[str, Any]
@@ -58,6 +59,8 @@ def definition_errors(definition: str) -> Iterator[str]:
         yield "'SCHEMA_VALIDATION_FAILED: a placeholder was not substituted'"
     errors = list(_schema_errors(machine))
     yield from errors
+    if isinstance(machine, dict) and machine.get("Version", "1.0") != "1.0":
+        yield "'SCHEMA_VALIDATION_FAILED: Version must be 1.0 at /Version'"
     # The other checks require what the schema does.
     if not errors:
         yield from _machine_errors(machine, "/")
@@ -161,6 +164,11 @@ def _state_errors(state: Json) -> Iterator[str]:
     timeout = state.get("TimeoutSeconds")
     if timeout is not None and state.get("HeartbeatSeconds", 0) >= timeout:
         yield "HeartbeatSeconds must be smaller than TimeoutSeconds"
+    for field in ("CausePath", "ErrorPath"):
+        value = state.get(field)
+        if value is not None and not (str(value).startswith("States.") or _is_path(value)):
+            yield f"Value of {field} is not a valid JSONPath"
+    yield from state_fields.errors(state)
     if state.get("QueryLanguage", "JSONPath") == "JSONPath":
         for field in TEMPLATES:
             yield from _template_errors(state.get(field))
@@ -214,7 +222,11 @@ def _template_errors(value: Any) -> Iterator[str]:
     for name, each in value.items():
         if not name.endswith(".$"):
             yield from _template_errors(each)
-        elif not isinstance(each, str) or not (each.startswith("States.") or _is_path(each)):
+        elif name.removesuffix(".$") in value:
+            yield f"The fields '{name.removesuffix('.$')}' and '{name}' exclude each other"
+        elif isinstance(each, str) and each.startswith("States."):
+            yield from state_fields.intrinsic_errors(each)
+        elif not isinstance(each, str) or not _is_path(each):
             yield (
                 f"The value for the field '{name}' must be a valid JSONPath or a valid intrinsic "
                 "function call"

@@ -13,6 +13,7 @@ from typing import Any
 from localaws.core.api_error import ApiError
 from localaws.ministack import (
     documented_rules,
+    network_rules,
     offered,
     policy_grammar,
     property_types,
@@ -183,6 +184,7 @@ def _install_property_checks() -> None:
 
     def provision_checked(kind: str, logical_id: str, props: Json, stack_name: str) -> Any:
         _check(kind, logical_id, props)
+        _check_new(kind, props)
         return provision(kind, logical_id, _converted(kind, props), stack_name)
 
     def update_checked(
@@ -231,6 +233,15 @@ def _check(kind: str, logical_id: str, properties: Any) -> None:
         raise handler_error(error.message, "InvalidRequest") from error
     for reason in request_limits.problems(kind, _converted(kind, properties)):
         raise handler_error(reason, "InvalidRequest")
+
+
+def _check_new(kind: str, properties: Any) -> None:
+    """What AWS checks of a resource that does not exist yet."""
+    try:
+        network_rules.check_properties(kind, properties)
+    except ApiError as error:
+        problem = f"{error.message} (Service: Ec2, Status Code: {error.status})"
+        raise handler_error(problem, "InvalidRequest") from error
 
 
 def _converted(kind: str, properties: Any) -> Any:

@@ -55,6 +55,17 @@ TASK: Json = {"Type": "Task", "Resource": "arn:aws:lambda:r:a:function:f", "End"
 SAME = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
 BRANCH = {"StartAt": "X", "States": {"X": {"Type": "Pass", "Next": "Y"}}}
 NO_ITEMS = {"Type": "Map", "ItemProcessor": {"StartAt": "X", "States": {}}, "End": True}
+INVOKE = "arn:aws:states:::lambda:invoke"
+
+
+def choice(rule: Json) -> Json:
+    return {"Type": "Choice", "Choices": [rule]}
+
+
+def calling(expression: str) -> Json:
+    return {"A": {"Type": "Pass", "Parameters": {"a.$": expression}, "End": True}}
+
+
 # Invalid states by the error that AWS reports.
 INVALID: list[tuple[str, Json]] = [
     ("Missing 'Next' target: B", {"A": {"Type": "Pass", "Next": "B"}}),
@@ -91,6 +102,40 @@ INVALID: list[tuple[str, Json]] = [
     ("Choices must not be empty", {"A": {"Type": "Choice", "Choices": []}}),
     ("must be smaller", {"A": {**TASK, "TimeoutSeconds": 5, "HeartbeatSeconds": 5}}),
     ("Duplicate State name: A", {"A": {"Type": "Parallel", "Branches": [SAME], "End": True}}),
+    (
+        "must appear in the last element of Retry",
+        {"A": {**TASK, "Retry": [RETRY, {"ErrorEquals": ["X"]}]}},
+    ),
+    (
+        "must appear in the last element of Catch",
+        {"A": {**TASK, "Catch": [CATCH, {**CATCH, "ErrorEquals": ["X"]}]}},
+    ),
+    ("TimeoutSeconds must be at most", {"A": {**TASK, "TimeoutSeconds": 100000000}}),
+    ("MaxAttempts must be at most", {"A": {**TASK, "Retry": [{**RETRY, "MaxAttempts": 10**8}]}}),
+    ("A rule needs a Variable", {"A": choice({"StringEquals": "a", "Next": "A"})}),
+    (
+        "Next is not permitted in a nested rule",
+        {"A": choice({"Not": {"Variable": "$.x", "IsNull": True, "Next": "A"}, "Next": "A"})},
+    ),
+    ("RFC 3339", {"A": {"Type": "Wait", "Timestamp": "tomorrow", "End": True}}),
+    ("States.Banana is not an intrinsic", calling("States.Banana($.x)")),
+    ("is not a valid intrinsic function call", calling("States.Format('x'")),
+    ("States.MathAdd takes 2 to 2 arguments", calling("States.MathAdd(1)")),
+    ("States.UUID takes 0 to 0", calling("States.Format('{}', States.UUID(1))")),
+    (
+        "exclude each other",
+        {"A": {"Type": "Pass", "Parameters": {"a.$": "$.x", "a": 1}, "End": True}},
+    ),
+    ("CausePath is not a valid JSONPath", {"A": {"Type": "Fail", "CausePath": "banana"}}),
+    ('The field "FunctionName" is required', {"A": {**TASK, "Resource": INVOKE}}),
+    (
+        'The field "Banana" is not supported',
+        {"A": {**TASK, "Resource": INVOKE, "Parameters": {"FunctionName": "f", "Banana": 1}}},
+    ),
+    (
+        "is of another partition",
+        {"A": {**TASK, "Resource": "arn:aws-us-gov:lambda:r:a:function:f"}},
+    ),
     ("Error and ErrorPath exclude", {"A": {"Type": "Fail", "Error": "x", "ErrorPath": "$.x"}}),
 ]
 
@@ -102,6 +147,8 @@ def test_every_error_in_a_definition_is_found() -> None:
         if error not in "".join(definition_errors(json.dumps({"StartAt": "A", "States": states})))
     ]
     assert missed == []
+    wrong_version = json.dumps({"Version": "2.0", "StartAt": "A", "States": {"A": TASK}})
+    assert "Version must be 1.0" in "".join(definition_errors(wrong_version))
     assert "INVALID_JSON_DESCRIPTION" in "".join(definition_errors("{"))
 
 
@@ -120,7 +167,13 @@ def test_a_valid_definition_has_no_errors() -> None:
 
 
 def test_every_kind_of_state_and_path_is_valid() -> None:
-    parameters = {"a.$": "$.x[0].y", "b.$": "$$.Execution.Id", "c.$": "States.Format('{}', $.x)"}
+    parameters = {
+        "a.$": "$.x[0].y",
+        "b.$": "$$.Execution.Id",
+        "c.$": "States.Format('{}', $.x)",
+        "d.$": r"States.Format('it\'s {}, ({})', $.x['a, b'], States.ArrayGetItem($.y, -1))",
+        "e.$": "States.UUID()",
+    }
     branch = {"StartAt": "X", "States": {"X": {"Type": "Pass", "End": True}}}
     item = {"StartAt": "Y", "States": {"Y": {"Type": "Pass", "End": True}}}
     states = {
