@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,10 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SecretNotFoundError, TransientError
+
+# Reads usually show a write at once, sometimes seconds later (F6.72). A step may write two secrets
+# within its 50 seconds.
+_READ_ATTEMPTS, _READ_INTERVAL = 10, 2
 
 
 @dataclass(frozen=True)
@@ -106,20 +111,53 @@ def write(name: str, value: str) -> None:
             return
     except SecretNotFoundError:
         pass
-    aws.client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
+    put(name, value)
 
 
-def create(name: str, value: str | None, tags: dict[str, str]) -> None:
-    """Create a secret; one that already exists is left unchanged."""
+def put(name: str, value: str) -> None:
+    """Set the value of a secret, and wait until the next step can read it."""
+    response = aws.client("secretsmanager").put_secret_value(SecretId=name, SecretString=value)
+    _wait_for_version(name, response["VersionId"])
+
+
+def create(name: str, value: str | None, tags: dict[str, str]) -> bool:
+    """Create a secret that the next step can read.
+
+    False: a secret of this name exists already, and is left unchanged.
+    """
     content = {} if value is None else {"SecretString": value}
     tag_list = [{"Key": key, "Value": tag} for key, tag in tags.items()]
     try:
-        aws.client("secretsmanager").create_secret(Name=name, Tags=tag_list, **content)
+        response = aws.client("secretsmanager").create_secret(Name=name, Tags=tag_list, **content)
     except ClientError as error:
         if aws.error_code(error) == "InvalidRequestException":
             raise still_being_deleted(name) from error
         if aws.error_code(error) != "ResourceExistsException":
             raise
+        return False
+    if value is not None:
+        _wait_for_version(name, response["VersionId"])
+    return True
+
+
+def _wait_for_version(name: str, version: str) -> None:
+    """Wait until reads show a version that has just been written.
+
+    TransientError: it takes longer than a step can wait.
+    """
+    for attempt in range(_READ_ATTEMPTS):
+        time.sleep(_READ_INTERVAL if attempt else 0)
+        try:
+            secret = aws.client("secretsmanager").describe_secret(SecretId=name)
+        except ClientError as error:
+            if aws.error_code(error) != "ResourceNotFoundException":
+                raise
+            continue
+        if version in secret.get("VersionIdsToStages", {}):
+            return
+    raise TransientError(
+        f"The secret {name} was written, but Secrets Manager does not show it yet."
+    )
 
 
 def still_being_deleted(name: str) -> TransientError:

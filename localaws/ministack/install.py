@@ -59,7 +59,7 @@ class Installed:
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
-        secret_versions.install(emulator.clock)
+        secret_versions.install(emulator)
         service_models.install()
         lambda_functions.install(emulator)
         lambda_limits.install(emulator)

@@ -218,9 +218,16 @@ TABLE: dict[str, dict[str, str]] = {
         "_put_bucket_tagging": "applies a property",
     },
     "services.secretsmanager": {
+        "_create_secret": "replaced: reads show the secret after a while",
+        "_describe_secret": "replaced: shows writes after a while",
+        "_get_secret_value": "replaced: shows writes after a while",
         "_list_secret_version_ids": "replaced: hides versions without a label unless asked for",
+        "_list_secrets": "replaced: shows new secrets after a while",
+        "_put_secret_value": "replaced: reads show the version after a while",
+        "_resolve": "replaced: a secret by name or ARN, for reads as it was a while ago",
+        "_update_secret": "replaced: reads show the version after a while",
+        "_update_secret_version_stage": "replaced: reads show the label after a while",
         "time": "replaced: virtual time",
-        "_resolve": "a secret by name or ARN",
         "_secrets": "store",
     },
     "services.ssm": {

@@ -20,7 +20,7 @@ OTHER_PASSWORD = "Kmsuser0Password0Of0Others"
 # More keys than a page of ListKeys with Limit=40 leaves room for.
 OTHER_KEYS = 40
 
-# For scenarios that rename a CONNECTED key store; `key_store_renamed` also has it refused.
+# For `key_store_renamed`, which also has it refused.
 RENAMED_WHILE_CONNECTED = ("--assume", "rename-connected-key-store=accepted")
 
 
@@ -101,9 +101,16 @@ def key_store_renamed(driver: StackDriver) -> None:
             store.expect_reason("pKeyStoreName", "Disconnect it yourself")
         store.use_key(key)
 
+    with store.step("Disconnect it, then rename again"):
+        store.stack.parameters["pKeyStoreName"] = "other keys"
+        store.disconnect_manually()
+        store.request(pKeyStoreName="third keys")
+        store.expect_stack("UPDATE_COMPLETE")
+        store.expect("name", store.expect_store("CONNECTED")["CustomKeyStoreName"], "third keys")
+        store.use_key(key)
+
     with store.step("Delete"):
         store.delete_key(key)
-        store.stack.parameters["pKeyStoreName"] = "other keys"
         store.delete()
         store.expect_retained(RETAINED_BY_KMS)
 

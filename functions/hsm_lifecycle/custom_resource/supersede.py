@@ -17,13 +17,15 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
-# The function has 200 s: 16 intervals, two pauses for workers, 5 intervals for commands, 10 for the
-# client and the 10 s of a new version are 176 s, and the rest is for requests to AWS.
+# The function has 200 s: 16 intervals, a pause for unlisted executions and two for workers, 5
+# intervals for commands, 10 for the client and the 10 s of a new version are 186 s at most, and the
+# rest is for requests to AWS.
 _INTERVAL = 2  # seconds between attempts
 _ATTEMPTS = 16
 _ATTEMPTS_FOR_RESPONSE = 12  # that a handle-request gets to finish its response
 _ATTEMPTS_TO_STOP_CLIENT = 10
 _ATTEMPTS_TO_END_COMMANDS = 5
+_UNLISTED_SECONDS = 10  # until a new execution is listed (F6.37)
 _WORKER_SECONDS = 52  # a worker goes on when its execution is stopped, for 50 s at most
 _MAX_PAUSES = 2
 
@@ -38,7 +40,7 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
     Stopping a parent reaches its children late and only as best effort, so each is stopped
     directly. A handle-request without a running lifecycle is only sending its response, and ends
     by itself. ListExecutions is eventually consistent (F6.37), so nothing is running only if it
-    lists nothing twice, the second time after a pause for the workers of stopped executions.
+    lists nothing twice, with a pause that also lets the workers of stopped executions end.
     SupersededError: the stack is being deleted, which only a Delete may interrupt.
     """
     stopped: set[str] = set()
@@ -55,7 +57,7 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
                 return True
             was_empty = True
             pauses += bool(stopped)
-            time.sleep(_WORKER_SECONDS if stopped else _INTERVAL)
+            time.sleep(_WORKER_SECONDS if stopped else _UNLISTED_SECONDS)
             continue
         if attempt >= _ATTEMPTS or pauses == _MAX_PAUSES:
             break

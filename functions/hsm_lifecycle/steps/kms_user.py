@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, key_stores, ownership, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import ParameterError, RefusedError
+from hsm_lifecycle.errors import ParameterError, RefusedError, TransientError
 from hsm_lifecycle.steps.key_store_ownership import require_owned
 
 _PASSWORD_LENGTH = 32  # 7 to 32 letters and digits (F4.15)
@@ -27,20 +27,15 @@ def create_password(event: Event) -> dict[str, Any]:
     if secret and secret["IsDeleted"]:
         raise secret_store.still_being_deleted(name)
     if secret is None:
-        tags = [{"Key": ownership.STACK_TAG, "Value": event["StackId"]}]
-        try:
-            secretsmanager.create_secret(Name=name, SecretString=password, Tags=tags)
-        except ClientError as error:
-            if aws.error_code(error) != "InvalidRequestException":
-                raise
-            raise secret_store.still_being_deleted(name) from error
+        if not secret_store.create(name, password, {ownership.STACK_TAG: event["StackId"]}):
+            raise TransientError(f"The secret {name} exists, but is not described yet.")
     elif not secret["IsOwned"]:
         raise RefusedError(
             f"The secret {name} exists without this stack's tag {ownership.STACK_TAG}. If it is not"
             " needed, delete it without recovery and retry."
         )
     else:
-        secretsmanager.put_secret_value(SecretId=name, SecretString=password)
+        secret_store.put(name, password)
     secretsmanager.put_resource_policy(SecretId=name, ResourcePolicy=_readable_by(reader))
     return {}
 

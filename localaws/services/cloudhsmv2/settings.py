@@ -45,6 +45,8 @@ class Timings:
     state_machine_update: float = 5
     # F6.37: how long ListExecutions does not list a new execution.
     execution_listed: float = 0
+    # F6.72: how long reads do not show a new secret, or a secret's new version.
+    secret_readable: float = 0
     # Run Command with a script, which takes no time but for what it sleeps and downloads.
     run_command: float = 3
     # Each download of a script.

@@ -35,7 +35,7 @@ def test_a_request_lists_executions_twice_if_nothing_is_running(
     responses: Endpoint, slept: list[float]
 ) -> None:
     take(request("Update", responses.url), Context())
-    assert slept == [2]
+    assert slept == [10]
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -211,7 +211,7 @@ def test_a_command_that_outlasted_its_workflow_is_cancelled(
     commands.listed = [_late_command()]
     take(request(kind, responses.url), Context())
     assert commands.cancelled == [("late", [CLIENT])]
-    assert slept == [2, 2]  # between two lists of executions, and for the command
+    assert slept == [10, 2]  # between two lists of executions, and for the command
     assert len(states.started) == 1
 
 
@@ -255,7 +255,7 @@ def test_a_client_started_by_an_earlier_execution_is_stopped(
     instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["running"]}
     take(request("Delete", responses.url), Context())
     assert instances.stopped == [CLIENT]
-    assert slept == [2]
+    assert slept == [10]
 
 
 def test_a_client_that_boots_for_long_is_looked_at_every_two_seconds(

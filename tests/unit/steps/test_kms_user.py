@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import boto3
 import moto.backends
@@ -118,6 +119,42 @@ def test_another_stacks_secret_is_neither_overwritten_nor_deleted(account: Accou
         password_created(account, instance)
     dropped(account)
     assert account.text(PASSWORD_SECRET) == "theirs"
+
+
+def test_create_password_does_not_adopt_a_secret_that_is_described_late(account: Account) -> None:
+    instance, _ = make_instance(account)
+    account.put(PASSWORD_SECRET, "theirs")
+    # Secrets Manager is eventually consistent (F6.72).
+    account.faults.inject({"operation": "DescribeSecret", "code": "ResourceNotFoundException"})
+    with pytest.raises(TransientError, match="not described yet"):
+        password_created(account, instance)
+    with pytest.raises(RefusedError):
+        password_created(account, instance)
+    assert account.text(PASSWORD_SECRET) == "theirs"
+    assert "ResourcePolicy" not in account.secrets.get_resource_policy(SecretId=PASSWORD_SECRET)
+
+
+@pytest.mark.parametrize(("times", "seconds"), [(1, 2), (9, 18), (10, 18)])
+def test_create_password_waits_until_the_password_is_readable(
+    account: Account, monkeypatch: pytest.MonkeyPatch, times: int, seconds: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    instance, _ = make_instance(account)
+    account.faults.inject(
+        {
+            "operation": "DescribeSecret",
+            "code": "ResourceNotFoundException",
+            "skip": 1,
+            "times": times,
+        }
+    )
+    if times < 10:
+        password_created(account, instance)
+    else:
+        with pytest.raises(TransientError, match="does not show it yet"):
+            password_created(account, instance)
+    assert sum(slept) == seconds
 
 
 def test_create_password_is_retried_while_the_secret_is_being_deleted(account: Account) -> None:
