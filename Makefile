@@ -124,9 +124,9 @@ $(ENVIRONMENT): $(VENV)/pyvenv.cfg requirements.txt constraints.txt functions/re
 
 FETCH = $(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: -r $<
 
-$(LAMBDA_WHEELS): functions/requirements.txt | $(ENVIRONMENT)
+$(LAMBDA_WHEELS): functions/hashes.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly
-	$(FETCH) $(LAMBDA_PLATFORM) -d $@.partly && mv $@.partly $@
+	$(FETCH) --require-hashes $(LAMBDA_PLATFORM) -d $@.partly && mv $@.partly $@
 
 $(LOCAL_WHEELS): functions/requirements.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly

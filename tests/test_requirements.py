@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "functions" / "requirements.txt"
+HASHES = ROOT / "functions" / "hashes.txt"
 
 
 def lines(path: Path) -> list[str]:
@@ -77,3 +78,19 @@ def test_every_requirement_has_a_reason_beside_it() -> None:
     ]
     assert found
     assert [line for line in found if "#" not in line] == []
+
+
+def test_every_wheel_that_ships_has_one_hash_of_its_version() -> None:
+    found = {}
+    for line in lines(HASHES):
+        match = re.fullmatch(r"([\w.-]+)==([\w.]+) --hash=sha256:[0-9a-f]{64}", line)
+        assert match, line
+        found[match[1]] = match[2]
+    assert found == pins(SHIPPED)
+
+
+def test_what_ships_is_downloaded_by_hash() -> None:
+    # A changed wheel fails `make setup` instead of getting into the zip.
+    rule = (ROOT / "Makefile").read_text().partition("$(LAMBDA_WHEELS): ")[2].partition("\n\n")[0]
+    assert rule.startswith("functions/hashes.txt ")
+    assert "$(FETCH) --require-hashes $(LAMBDA_PLATFORM)" in rule

@@ -66,7 +66,11 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "pClientVpcId": {"Type": "AWS::EC2::VPC::Id"},
         "pClientSubnet": {"Type": "AWS::EC2::Subnet::Id"},
-        "pClientType": {"Type": "String", "Default": "t3a.small"},
+        "pClientType": {
+            "Type": "String",
+            "Default": "t3a.small",
+            "AllowedPattern": r"^[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}$",
+        },
         "pClientAmiSsmParameter": {
             "Type": "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>",
             "Default": "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64",

@@ -51,7 +51,6 @@ UNNAMED = ("RoleName", "ManagedPolicyName", "InstanceProfileName", "PolicyDocume
 # String parameters with neither AllowedValues nor AllowedPattern, and why.
 FREE_TEXT = {
     "pReconcile": "only compared with its previous value",
-    "pClientType": "EC2 rejects an unknown instance type before the cluster is created",
 }
 
 
