@@ -158,7 +158,8 @@ def too_many_tags(keys: set[str]) -> ParameterError | None:
     added = len(keys & {STACK_TAG, LOGICAL_ID_TAG, STACK_KEYS_TAG})
     return ParameterError(
         f"Stack tags: the cluster would have {len(keys)} tags ({added} added by this template);"
-        f" CloudHSM allows {MAX_TAGS}. Remove some stack tags."
+        f" CloudHSM allows {MAX_TAGS}. Use at most {MAX_TAGS - added} stack tags, and untag the"
+        " cluster of others."
     )
 
 

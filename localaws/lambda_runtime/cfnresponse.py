@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-lambda-functi
 from __future__ import annotations
 
 import json
+import urllib.error
 import urllib.request
 from typing import Any
 
@@ -40,3 +41,5 @@ def send(
             print("Status code:", response.status)
     except OSError as error:
         print("send(..) failed executing http.request(..):", error)
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()

@@ -116,6 +116,10 @@ def test_new_parameters_have_defaults_and_none_is_removed(pair: Pair) -> None:
     ] == []
 
 
+# Parameters whose pattern accepts less, and why no stack has a value that it rejects.
+NARROWED = {"pClientType": "EC2 has no instance type of another form"}
+
+
 @pytest.mark.parametrize("pair", PAIRS)
 def test_parameters_accept_every_value_that_they_accepted(pair: Pair) -> None:
     old, new = pair
@@ -131,7 +135,9 @@ def test_parameters_accept_every_value_that_they_accepted(pair: Pair) -> None:
         )
 
     assert [
-        name for name in old.parameters if narrowed(old.parameters[name], new.parameters[name])
+        name
+        for name in old.parameters
+        if name not in NARROWED and narrowed(old.parameters[name], new.parameters[name])
     ] == []
 
 

@@ -74,6 +74,7 @@ def _make_account(
     monkeypatch.setattr(boto3, "client", boto3_client)
     monkeypatch.setenv("STACK_ID", STACK_ID)
     monkeypatch.setenv("CLAIM", CLAIM)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "cloudhsm-1-client")
     with contextlib.ExitStack() as stack:
 
         def make(**arguments: Any) -> Account:

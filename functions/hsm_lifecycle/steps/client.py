@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -12,7 +13,7 @@ from botocore.exceptions import ClientError
 from hsm_lifecycle import aws
 from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import TransientError
+from hsm_lifecycle.errors import NotOwnedError, TransientError
 
 DELIVERY_SECONDS = 120
 _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
@@ -137,7 +138,8 @@ def send_command(event: Event) -> dict[str, Any]:
 def describe_command(event: Event) -> dict[str, Any]:
     """Describe a command: Running, Success, or how it failed and the end of its output.
 
-    Summary is the reason for a stack event.
+    Summary is the reason for a stack event. NotOwnedError: it is not a command of this stack, whose
+    output IAM cannot protect: GetCommandInvocation has no resource-level permissions.
     """
     try:
         invocation = aws.client("ssm").get_command_invocation(
@@ -147,6 +149,8 @@ def describe_command(event: Event) -> dict[str, Any]:
         if aws.error_code(error) != "InvocationDoesNotExist":  # not yet (F6.25)
             raise
         return {"Id": event["CommandId"], "Status": "Running", "Message": "not known to SSM yet"}
+    if not invocation["Comment"].startswith(f"{_COMMENT_PREFIX}{_own_machine()}:"):
+        raise NotOwnedError(f"The command {event['CommandId']} is not of this stack.")
     status = invocation["Status"]
     output = invocation["StandardErrorContent"] or invocation["StandardOutputContent"]
     message = _AGENT_SUFFIX.sub("", output).strip()
@@ -192,6 +196,11 @@ def cancel_commands(instance_id: str, machines: Iterable[str]) -> list[str]:
 def _list_commands(ssm: Any, instance_id: str) -> Iterator[dict[str, Any]]:
     for page in ssm.get_paginator("list_commands").paginate(InstanceId=instance_id):
         yield from page["Commands"]
+
+
+def _own_machine() -> str:
+    """The state machine that sends this stack's commands, named as this function is."""
+    return os.environ["AWS_LAMBDA_FUNCTION_NAME"].removesuffix("-client") + "-run-on-client"
 
 
 def _comment(event: Event) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import email.message
+import io
 import json
 import socket
 import types
+import urllib.error
+import urllib.request
 
 import crhelper.utils
 import pytest
@@ -138,6 +142,20 @@ def test_a_rejected_response_raises(responses: Endpoint) -> None:
     responses.statuses = [503]
     with pytest.raises(Exception, match="503"):
         respond(outcome("Create", responses.url, Outcome=succeeded()), Context())
+
+
+def test_a_rejected_response_does_not_keep_its_connection(
+    responses: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = io.BytesIO(b"<Error/>")
+
+    def urlopen(put: urllib.request.Request, timeout: float) -> None:
+        raise urllib.error.HTTPError(put.full_url, 403, "Forbidden", email.message.Message(), body)
+
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
+    with pytest.raises(urllib.error.HTTPError):
+        respond(outcome("Create", responses.url, Outcome=succeeded()), Context())
+    assert body.closed
 
 
 def test_a_rejected_success_is_never_followed_by_a_failure(responses: Endpoint) -> None:

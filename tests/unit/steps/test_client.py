@@ -11,7 +11,7 @@ import pytest
 from moto.core.utils import camelcase_to_underscores
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from hsm_lifecycle.errors import RefusedError, TransientError
+from hsm_lifecycle.errors import NotOwnedError, RefusedError, TransientError
 from hsm_lifecycle.steps import client
 from localaws.core.api_error import ApiError
 from localaws.core.event_log import EventLog
@@ -485,6 +485,18 @@ def test_describe_command_returns_running_before_ssm_knows_it(
     assert [result["Message"] for result in answers] == ["not known to SSM yet", "Pending"]
     assert {result["Status"] for result in answers} == {"Running"}
     assert {result["Id"] for result in answers} == {command_id}
+
+
+@pytest.mark.parametrize("machine", ["cloudhsm-2-run-on-client", "cloudhsm-1-run-on-client2", ""])
+def test_describe_command_shows_nothing_of_another_stacks_command(
+    account: Account, run_command: RunCommand, instance: str, machine: str
+) -> None:
+    run_command.document(stdout="theirs")
+    command_id = sent(account, instance, machine=machine)
+    run_command.clock.sleep(60)
+    with pytest.raises(NotOwnedError, match="is not of this stack") as refused:
+        outcome(account, instance, command_id)
+    assert "theirs" not in str(refused.value)
 
 
 def test_describe_command_returns_running_then_success(

@@ -97,7 +97,7 @@ def test_check_creation_refuses_too_many_tags(
     account.run(preflight.check_creation, **event)
     account.stack_tags["one-more"] = ""
     with pytest.raises(
-        ParameterError, match=r"Stack tags: .* 51 tags \(3 added by this template\)"
+        ParameterError, match=r"51 tags \(3 added by this template\); .* at most 47 stack tags"
     ):
         account.run(preflight.check_creation, **event)
     assert account.changes == []
