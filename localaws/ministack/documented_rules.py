@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,12 +30,22 @@ def _matching(pattern: str) -> Callable[[str], bool]:
     return lambda value: regex.fullmatch(pattern, value) is not None
 
 
+def _is_json(value: str) -> bool:
+    try:
+        json.loads(value)
+    except ValueError:
+        return False
+    return True
+
+
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
 GROUP_TEXT = r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}"
 GROUP_MESSAGE = (
     "Invalid security group {}. Valid descriptions are strings less than 256 characters from the "
     "following set: a-zA-Z0-9. _-:/()#,@[]+=&;{{}}!$*"
 )
+# No white space, brackets, wildcards or characters that are special in URLs.
+STATES_NAME = r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]+"
 RULES = (
     Rule(
         "ec2:CreateSecurityGroup",
@@ -81,6 +92,47 @@ RULES = (
         'Parameter name: can\'t be prefixed with "ssm" or "aws" (case-insensitive). If formed as a '
         "path, it can consist of sub-paths divided by slash symbol; each sub-path can be formed as "
         "a mix of letters, numbers and the following 3 symbols .-_",
+    ),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    Rule(
+        "s3:CreateBucket",
+        "Bucket",
+        "AWS::S3::Bucket.BucketName",
+        _matching(
+            r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*(\.\.|-s3alias$|--ol-s3$|--x-s3$|\.mrap$))"
+            r"(?!\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
+        ),
+        "InvalidBucketName",
+        "The specified bucket is not valid.",
+    ),
+    # https://docs.aws.amazon.com/step-functions/latest/apireference/API_CreateStateMachine.html
+    Rule(
+        "states:CreateStateMachine",
+        "name",
+        "AWS::StepFunctions::StateMachine.StateMachineName",
+        _matching(STATES_NAME),
+        "InvalidName",
+        "Invalid Name",
+    ),
+    Rule(
+        "states:StartExecution", "name", "", _matching(STATES_NAME), "InvalidName", "Invalid Name"
+    ),
+    Rule(
+        "states:StartExecution",
+        "input",
+        "",
+        _is_json,
+        "InvalidExecutionInput",
+        "Invalid State Machine Execution Input: the input is not JSON",
+    ),
+    # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+    Rule(
+        "logs:CreateLogGroup",
+        "logGroupName",
+        "AWS::Logs::LogGroup.LogGroupName",
+        lambda value: not value.startswith("aws/"),
+        "InvalidParameterException",
+        "Log groups starting with AWS/ are reserved for AWS.",
     ),
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
     Rule(

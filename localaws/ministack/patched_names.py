@@ -165,6 +165,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_xml": "a response in EC2's XML",
     },
     "services.eventbridge": {
+        "_event_buses": "store",
         "_dispatch_to_lambda": "replaced: requires permission; asynchronous",
         "_invoke_target": "replaced: remembers the rule",
         "_now_ts": "replaced: virtual time",

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from localaws.core import shapes
 from localaws.core.api_error import ApiError
 from localaws.core.shapes import Violation
-from localaws.ministack import documented_rules, offered
+from localaws.ministack import documented_combinations, documented_rules, offered
 from localaws.ministack.access import ministack
 from localaws.ministack.services import error_response
 
@@ -114,6 +114,7 @@ def check(
         if found:
             raise _error(service, found)
         documented_rules.check_request(service, operation, given)
+        documented_combinations.check_request(service, operation, given)
         offered.check_request(service, operation, given)
 
 

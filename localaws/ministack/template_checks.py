@@ -12,6 +12,7 @@ from typing import Any
 
 from localaws.core.api_error import ApiError
 from localaws.ministack import (
+    documented_combinations,
     documented_rules,
     network_rules,
     offered,
@@ -231,7 +232,11 @@ def _check(kind: str, logical_id: str, properties: Any) -> None:
         policy_grammar.check_properties(kind, properties)
     except ApiError as error:
         raise handler_error(error.message, "InvalidRequest") from error
-    for reason in request_limits.problems(kind, _converted(kind, properties)):
+    converted = _converted(kind, properties)
+    for reason in (
+        *request_limits.problems(kind, converted),
+        *documented_combinations.problems(kind, converted),
+    ):
         raise handler_error(reason, "InvalidRequest")
 
 
