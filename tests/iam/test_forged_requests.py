@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from localaws.client import LocalAws, until
+from localaws.core.partitions import response_host
 from rehearsal.drivers.stack import StackDriver
 from tests.support.timings import QUICK
 
@@ -57,7 +58,7 @@ class Stacks:
         return {
             "RequestType": "Delete",
             "RequestId": "00000000-0000-0000-0000-000000000001",
-            "ResponseURL": "https://localhost:1/nowhere",
+            "ResponseURL": f"https://{response_host(self.aws.region)}/nobody-waits",
             "StackId": stack_id,
             "LogicalResourceId": "rCloudHsmCluster",
             "PhysicalResourceId": self.cluster,
@@ -100,6 +101,10 @@ def test_a_request_function_refuses_requests_of_another_stack(stacks: Stacks) ->
     stacks.wait()
     assert stacks.started() == []
     assert stacks.victims_hsms() == ["ACTIVE"]
+    responses = [json.loads(body) for body in stacks.aws.admin.responses()]
+    reasons = [response["Reason"] for response in responses if response["Status"] == "FAILED"]
+    assert len(reasons) == 2
+    assert [reason for reason in reasons if not reason.startswith("NotOwnedError: ")] == []
 
 
 @pytest.mark.parametrize("stack", ["stack_id", "own_stack_id"])
