@@ -147,8 +147,11 @@ def refusal(code: str) -> ClientError:
     return ClientError(result, "GetSecretValue")
 
 
-def test_a_new_permission_for_the_key_is_waited_for(secrets: Secrets, slept: list[float]) -> None:
-    secrets.refusals = [refusal("AccessDeniedException")] * 3
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_a_new_key_and_a_new_permission_are_waited_for(
+    secrets: Secrets, slept: list[float], code: str
+) -> None:
+    secrets.refusals = [refusal(code)] * 3
     assert response_url.seal(request("Create", URL))
     assert slept == [5, 5, 5]
 
