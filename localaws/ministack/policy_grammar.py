@@ -14,6 +14,7 @@ from typing import Any
 import regex
 
 from localaws.core.api_error import ApiError
+from localaws.ministack.access import ministack
 
 CODE = "MalformedPolicyDocument"
 # Also the default of a policy without version, which moto refuses in both forms:
@@ -28,9 +29,11 @@ RESOURCE_POLICIES = {
     "AWS::S3::BucketPolicy": "PolicyDocument",
 }
 PRINCIPAL_TYPES = frozenset({"AWS", "CanonicalUser", "Federated", "Service"})
-ENTITY = regex.compile(r"arn:[\w-]+:iam::\d{12}:(?:role|user)/(?:.*/)?(?P<name>[^/]+)")
+ENTITY = regex.compile(r"arn:[\w-]+:iam::(?P<account>\d{12}):(?:role|user)/(?:.*/)?(?P<name>[^/]+)")
 ACCOUNT = regex.compile(r"\d{12}|arn:[\w-]+:iam::\d{12}:root")
 ASSUMED = regex.compile(r"arn:[\w-]+:sts::\d{12}:(assumed-role|federated-user)/.+")
+
+_responses = ministack("core.responses")
 
 
 def check_identity(document: Any) -> None:
@@ -160,12 +163,12 @@ def _principals(policy: Any) -> Iterator[tuple[str, str]]:
 
 
 def _is_principal(kind: str, value: str, names: Collection[str]) -> bool:
-    """Whether a principal can exist; which services there are is not known here."""
+    """Whether a principal can exist; services and other accounts' roles are not known here."""
     if kind == "Service":
         return SERVICE.fullmatch(value) is not None
     if kind != "AWS":
         return kind in PRINCIPAL_TYPES
     entity = ENTITY.fullmatch(value)
     if entity:
-        return entity["name"] in names
+        return entity["account"] != _responses.get_account_id() or entity["name"] in names
     return value == "*" or bool(ACCOUNT.fullmatch(value) or ASSUMED.fullmatch(value))

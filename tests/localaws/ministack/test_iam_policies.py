@@ -195,6 +195,7 @@ def test_iam_takes_every_form_of_principal_and_policy(stack: SampleStack) -> Non
         {"AWS": ["123456789012", "arn:aws:iam::123456789012:root"]},
         {"Service": ["states.amazonaws.com", "states.us-east-1.amazonaws.com"]},
         {"AWS": {"Fn::GetAtt": ["Role0", "Arn"]}},
+        {"AWS": "arn:aws:iam::999999999999:role/of-another-account"},
     ]
     roles = {
         f"Role{number}": with_properties(
