@@ -263,7 +263,7 @@ def test_a_client_that_boots_for_long_is_looked_at_every_two_seconds(
 ) -> None:
     instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
     take(request("Delete", responses.url), Context())
-    assert slept == [2] + [2] * 10
+    assert slept == [10] + [2] * 10
 
 
 @pytest.mark.parametrize("state", ["stopping", "stopped"])
