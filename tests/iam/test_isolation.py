@@ -267,6 +267,7 @@ def _about_workflows(stacks: Stacks) -> Iterator[Attempt]:
         for execution in states.list_executions(stateMachineArn=machine)["executions"][:1]:
             arn = {"executionArn": execution["executionArn"]}
             yield Attempt("states:DescribeExecution", arn)
+            yield Attempt("states:GetExecutionHistory", arn)
             yield Attempt("states:StopExecution", arn)
     for function in stacks.physical_ids("victim", "AWS::Lambda::Function"):
         yield Attempt("lambda:InvokeFunction", {"FunctionName": function})
