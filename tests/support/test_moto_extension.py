@@ -181,7 +181,8 @@ def test_a_released_address_is_not_reused_at_once(aws: Aws) -> None:
     (hsm,) = aws.cluster(cluster_id)["Hsms"]
     aws.hsm.delete_hsm(ClusterId=cluster_id, HsmId=hsm["HsmId"])
     aws.clock.advance(TIMINGS.delete_hsm)
-    created = aws.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])["Hsm"]
+    aws.hsm.create_hsm(ClusterId=cluster_id, AvailabilityZone=ZONES[0])
+    (created,) = (each for each in aws.cluster(cluster_id)["Hsms"] if each["HsmId"] != hsm["HsmId"])
     assert (hsm["EniIp"], created["EniIp"]) == ("10.0.0.10", "10.0.0.11")
 
 
