@@ -173,9 +173,12 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
     }
     application = gateway.holding(emulator, installed.application)
     config = _config(plain, secure, certificate, key)
+    # Not asyncio.run: it would wait for requests whose threads wait for virtual time to pass.
+    loop = asyncio.new_event_loop()
     try:
-        asyncio.run(_run(application, config, ready, arguments.exit_on_stdin_eof))
+        loop.run_until_complete(_run(application, config, ready, arguments.exit_on_stdin_eof))
     finally:
+        loop.set_exception_handler(lambda *_: None)
         installed.close()
 
 

@@ -166,6 +166,20 @@ def test_it_ends_while_a_function_is_running(server: Server, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_it_ends_while_a_request_waits_for_virtual_time(tmp_path: Path) -> None:
+    server = Server(tmp_path, "--timings", '{"create_role": 1000}', "--clock", "real")
+    create = {
+        "StackName": "slow",
+        "TemplateBody": json.dumps({"Resources": {"Role": role("lambda")}}),
+        "Capabilities": ["CAPABILITY_IAM"],
+    }
+    server.client("cloudformation").create_stack(**create)
+    time.sleep(0.3)
+    exit_code, seconds = server.end()
+    assert (exit_code, seconds < 20) == (0, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_functions_end_when_the_server_is_killed(server: Server) -> None:
     run_endlessly(server)
     server.end(signal.SIGKILL)
