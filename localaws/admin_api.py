@@ -10,6 +10,7 @@ GET /idle           {"idle": ...}: is a stack (?stack=NAME-OR-ID), or without on
                     rest? Waits up to 10 real seconds for it.
 GET /faults         the injected faults that have not been used up
 POST /faults        injects a fault or a list of them; core/faults.py has all kinds
+POST /clear-faults  forgets the injected faults that have not been used up
 POST /advance       {"pause": true}, {"seconds": 60}, {"resume": true}, in this order if combined:
                     pauses virtual time, moves it on, resumes it
 POST /aws-events    causes an event that no API request causes:
@@ -77,6 +78,7 @@ class AdminApi:
             ("GET", "/idle"): self._idle,
             ("GET", "/faults"): lambda query: emulator.faults.unused(),
             ("POST", "/faults"): self._inject,
+            ("POST", "/clear-faults"): lambda body: emulator.faults.clear(),
             ("POST", "/advance"): self._advance,
             ("POST", "/aws-events"): self._aws_event,
             ("POST", "/data-plane"): self._data_plane,

@@ -98,6 +98,10 @@ class AdminApi:
         """Inject a fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})
 
+    def clear_faults(self) -> None:
+        """Forget the injected faults that are not used up."""
+        self._ask("/clear-faults", {})
+
     def advance(self, seconds: float) -> None:
         """Move virtual time on."""
         self._ask("/advance", {"seconds": seconds})

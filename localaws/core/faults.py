@@ -120,6 +120,11 @@ class Faults:
                 for fault in self._injected
             ]
 
+    def clear(self) -> None:
+        """Forget the faults that are not used up; those of agents stay."""
+        with self._lock:
+            self._injected.clear()
+
     @contextlib.contextmanager
     def during(self, operation: str) -> Iterator[None]:
         """Wrap an API call: fail before or after its effect, or pause the clock after it.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 
 # For a cluster that never had an ACTIVE HSM.
@@ -68,7 +70,10 @@ def hsms_degraded(driver: StackDriver) -> None:
         driver.request(pHsmsPerSubnet=3)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("is DEGRADED like the one before", "pReconcile")
-        driver.expect("created HSMs", len(driver.events("CreateHsm")) - created, 4)
+        zones = Counter(event["zone"] for event in driver.events("CreateHsm")[created:])
+        driver.expect("HSMs created in a zone", max(zones.values()), 2)
+        # Left if AWS makes one HSM at a time (F1.31).
+        driver.admin.clear_faults()
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
 
     with driver.step("Reconcile: an ACTIVE HSM has become DEGRADED"):

@@ -170,6 +170,14 @@ def test_unused_lists_the_faults_left() -> None:
     assert faults.unused() == [{"connect": "X", "times": 1, "skip": 0}]
 
 
+def test_clear_forgets_the_faults_left() -> None:
+    faults = Faults()
+    faults.inject({"connect": "X", "times": 2})
+    faults.clear()
+    assert faults.unused() == []
+    assert faults.connect_code() is None
+
+
 def test_a_late_fault_matches_its_operation() -> None:
     faults = Faults()
     faults.inject({"late": "CreateCluster", "seconds": 90})
