@@ -28,6 +28,18 @@ TRUST_ACCOUNT = json.dumps(
 )
 
 
+# Marks what a stack owns.
+STACK_TAG = "hsm-lifecycle:stack-id"
+ANYWHERE = [
+    {
+        "IpProtocol": "tcp",
+        "FromPort": 2223,
+        "ToPort": 2225,
+        "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+    }
+]
+
+
 class Role:
     """A session of a role, whose trust policy is changed so that the account may assume it."""
 
@@ -68,3 +80,9 @@ def role_of_stack(aws: LocalAws, stack: str, logical_id: str) -> Role:
         StackName=stack, LogicalResourceId=logical_id
     )
     return Role(aws, resource["StackResourceDetail"]["PhysicalResourceId"])
+
+
+def stack_tags(aws: LocalAws, stack: str) -> list[dict[str, str]]:
+    """The tag with which a stack marks what it owns."""
+    stacks = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return [{"Key": STACK_TAG, "Value": stacks[0]["StackId"]}]

@@ -17,13 +17,12 @@ from localaws.client import LocalAws
 from rehearsal.drivers.key_store import KeyStoreDriver, on_stack_cluster
 from rehearsal.drivers.stack import StackDriver
 from tests.iam.decisions import grants
-from tests.iam.roles import Role, role_of_stack
+from tests.iam.roles import ANYWHERE, STACK_TAG, Role, role_of_stack, stack_tags
 from tests.support.timings import QUICK
 from tests.templates.template import TEMPLATES
 
 Json = dict[str, Any]
 
-STACK_TAG = "hsm-lifecycle:stack-id"
 # Services whose IAM prefix differs from their name in boto3.
 SERVICES = {"cloudhsm": "cloudhsmv2", "states": "stepfunctions"}
 
@@ -161,16 +160,7 @@ class Attempt:
 def attempts(stacks: Stacks) -> Iterator[Attempt]:
     """Requests about everything of the victim, tagging first what can be tagged."""
     victim = stacks.clusters["victim"].stack.outputs()
-    cloudformation = stacks.aws.client("cloudformation")
-    own = [
-        {
-            "Key": STACK_TAG,
-            "Value": cloudformation.describe_stacks(StackName=driver.stack.name)["Stacks"][0][
-                "StackId"
-            ],
-        }
-        for driver in (stacks.clusters["attacker"], stacks.keys["attacker"])
-    ]
+    own = [tag for stack in stacks.stacks("attacker") for tag in stack_tags(stacks.aws, stack)]
     yield from _about_cluster(stacks, victim["oClusterId"], own)
     yield from _about_secrets(stacks, victim["oClusterId"], own)
     yield from _about_client(stacks, victim["oClientInstanceId"], own)
@@ -207,22 +197,15 @@ def _about_cluster(stacks: Stacks, cluster_id: str, tags: list[Json]) -> Iterato
 
 
 SECURITY_GROUP = "AWS::EC2::SecurityGroup"
-ANYWHERE = [
-    {
-        "IpProtocol": "tcp",
-        "FromPort": 2223,
-        "ToPort": 2225,
-        "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
-    }
-]
 
 
 def _about_secrets(stacks: Stacks, cluster_id: str, tags: list[Json]) -> Iterator[Attempt]:
     pages = stacks.aws.client("secretsmanager").get_paginator("list_secrets").paginate()
     names = [each["Name"] for page in pages for each in page["SecretList"]]
     found = [name for name in names if cluster_id in name]
-    assert len(found) == 4
-    for name in found:
+    response_secrets = stacks.physical_ids("victim", "AWS::SecretsManager::Secret")
+    assert (len(found), len(response_secrets)) == (4, 2)
+    for name in (*found, *response_secrets):
         secret = {"SecretId": name}
         for tag in tags:
             yield Attempt("secretsmanager:TagResource", {**secret, "Tags": [tag]})

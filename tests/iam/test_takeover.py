@@ -13,26 +13,10 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 from tests.iam.decisions import KEY_STORE_TEMPLATE
-from tests.iam.roles import Role, role_of_stack
+from tests.iam.roles import ANYWHERE, STACK_TAG, Role, role_of_stack, stack_tags
 from tests.support.timings import QUICK
 
 Json = dict[str, Any]
-
-STACK_TAG = "hsm-lifecycle:stack-id"
-ANYWHERE = [
-    {
-        "IpProtocol": "tcp",
-        "FromPort": 2223,
-        "ToPort": 2225,
-        "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
-    }
-]
-
-
-def stack_tags(aws: LocalAws, stack: str) -> list[Json]:
-    """The tag with which a stack marks what it owns."""
-    stacks = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-    return [{"Key": STACK_TAG, "Value": stacks[0]["StackId"]}]
 
 
 class Stacks:
