@@ -13,7 +13,7 @@ from localaws.core.faults import KINDS
 from rehearsal.scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 TOP = {
     "templates",
@@ -156,6 +156,43 @@ def test_the_scenario_table_lists_every_scenario() -> None:
     rows = re.findall(r"^\| .* \| (`.*`) \|$", (ROOT / "docs/testing.md").read_text(), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`([a-z0-9-]+)`", row)}
     assert named == set(SCENARIOS)
+
+
+def attempts() -> list[list[str]]:
+    """The cells of each row of docs/security.md about an attempt."""
+    text = (ROOT / "docs" / "security.md").read_text()
+    tables = re.findall(r"^\| Attempt \|.*\n\| -.*\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [row.strip("| ").split(" | ") for table in tables for row in table.splitlines()]
+
+
+def test_every_attempt_names_what_prevents_it_and_a_test_that_exists() -> None:
+    wrong = []
+    for attempt in attempts():
+        named = [path for path in paths_in(attempt[-1]) if path.startswith("tests/")]
+        scenarios = re.findall(r"\bscenario `([a-z0-9-]+)`", attempt[-1])
+        if (
+            len(attempt) != 3
+            or not (named or scenarios)
+            or not all((ROOT / path).is_file() for path in named)
+            or not set(scenarios) <= set(SCENARIOS)
+        ):
+            wrong.append(attempt)
+    assert wrong == []
+    assert len(attempts()) > 25
+
+
+def test_every_kind_of_attacker_has_a_section() -> None:
+    found = re.findall(r"^## (.+)$", (ROOT / "docs" / "security.md").read_text(), re.MULTILINE)
+    assert found == [
+        "Assets",
+        "A forged event",
+        "A stolen role of another stack",
+        "A compromised client",
+        "An operator's mistake",
+        "A lost answer",
+        "A malicious dependency",
+        "What stays open",
+    ]
 
 
 def test_every_decision_has_the_same_sections() -> None:
