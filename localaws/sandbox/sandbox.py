@@ -1,10 +1,10 @@
 """The file system and processes of an EC2 instance: an isolated sandbox, where scripts really run.
 
-A sandbox has a root directory of its own in memory (see sandbox.sh). It shows /usr, /etc and this
-Python of the machine, each under an overlay: absolute paths such as /opt/cloudhsm/bin work, what a
-script writes stays in the sandbox, and the machine's /root, /home, /tmp, /var and /opt are hidden.
-Commands run through command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is
-raised, and no script ever runs on the machine itself.
+A sandbox has a root directory of its own in memory (see sandbox.sh), and nothing else of the
+machine is mounted. It shows /usr and this Python, each under an overlay: absolute paths such as
+/opt/cloudhsm/bin work, and what a script writes stays in the sandbox. Commands run through
+command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is raised, and no script
+ever runs on the machine itself.
 """
 
 from __future__ import annotations
