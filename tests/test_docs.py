@@ -191,6 +191,7 @@ def test_every_kind_of_attacker_has_a_section() -> None:
         "An operator's mistake",
         "A lost answer",
         "A malicious dependency",
+        "The local AWS",
         "What stays open",
     ]
 
