@@ -20,6 +20,9 @@ packaged = $(subst templates/,build/packaged/,$(1))
 SCENARIO ?= standard
 
 ENVIRONMENT := $(VENV)/installed
+# Its own environment: checkov pins boto3 and networkx to versions that others here exclude.
+CHECKOV := $(VENV)/checkov
+CHECKOV_ENVIRONMENT := $(CHECKOV)/installed
 LAMBDA_WHEELS := $(VENV)/wheels/lambda
 LOCAL_WHEELS := $(VENV)/wheels/local
 # The platforms that Lambda's python3.13 runtime on x86_64 supports, oldest first.
@@ -47,7 +50,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: $(ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) $(RELEASED_WHEELS) ## install all dependencies into .venv; the only task that needs a network
+setup: $(ENVIRONMENT) $(CHECKOV_ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) $(RELEASED_WHEELS) ## install all dependencies into .venv; the only task that needs a network
 
 .PHONY: format
 format: $(ENVIRONMENT) ## format Python files and state machines and apply ruff's fixes
@@ -55,7 +58,7 @@ format: $(ENVIRONMENT) ## format Python files and state machines and apply ruff'
 	$(BIN)/python -m scripts.format_statemachines
 
 .PHONY: lint
-lint: lint-python lint-types lint-templates lint-json lint-shell ## run ruff, mypy, cfn-lint, ShellCheck and the JSON format check
+lint: lint-python lint-security lint-types lint-templates lint-json lint-shell ## run ruff, bandit, mypy, cfn-lint, ShellCheck and the JSON format check
 
 # Scenarios wait about as long as they compute, so three processes keep two processors busy. Each
 # process takes seconds to start, which a few files or single tests do not earn back.
@@ -84,7 +87,7 @@ check-docs: $(ENVIRONMENT) ## fail if `make docs` would change a document
 	$(BIN)/python -m scripts.print_docs --check
 
 .PHONY: check
-check: lint check-docs test ## run lint, check-docs and test, as CI does
+check: lint lint-checkov check-docs test ## run lint, checkov, check-docs and test, as CI does
 
 .PHONY: build
 build: $(BUILT) ## build the zips for Lambda and for tests, reproducibly
@@ -122,17 +125,21 @@ $(ENVIRONMENT): $(VENV)/pyvenv.cfg requirements.txt constraints.txt functions/re
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet -r requirements.txt -c constraints.txt
 	@touch $@
 
-FETCH = $(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --only-binary :all: -r $<
+$(CHECKOV_ENVIRONMENT): requirements-checkov.txt | $(VENV)/pyvenv.cfg
+	@rm -rf $(CHECKOV) && $(BIN)/python -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $< && touch $@
+
+FETCH = $(BIN)/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps --only-binary :all: -r $<
 
 $(LAMBDA_WHEELS): functions/hashes.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly
-	$(FETCH) --require-hashes $(LAMBDA_PLATFORM) -d $@.partly && mv $@.partly $@
+	$(FETCH) $(LAMBDA_PLATFORM) -d $@.partly && mv $@.partly $@
 
-$(LOCAL_WHEELS): functions/requirements.txt | $(ENVIRONMENT)
+$(LOCAL_WHEELS): functions/local-hashes.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly
 	$(FETCH) -d $@.partly && mv $@.partly $@
 
-$(RELEASED_WHEELS): $(VENV)/wheels/released/%: tests/fixtures/released/%/functions/requirements.txt | $(ENVIRONMENT)
+$(RELEASED_WHEELS): $(VENV)/wheels/released/%: tests/fixtures/hashes/%.txt | $(ENVIRONMENT)
 	@rm -rf $@ $@.partly
 	$(FETCH) -d $@.partly && mv $@.partly $@
 
@@ -167,6 +174,12 @@ lint-python: $(ENVIRONMENT)
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
 
+# bandit's own log, which only warns of comments, is shown if it fails.
+.PHONY: lint-security
+lint-security: $(ENVIRONMENT)
+	@mkdir -p build
+	$(BIN)/bandit --quiet --recursive functions localaws rehearsal scripts 2> build/bandit.log || { cat build/bandit.log; exit 1; }
+
 .PHONY: lint-types
 lint-types: $(ENVIRONMENT)
 	$(BIN)/mypy
@@ -174,6 +187,10 @@ lint-types: $(ENVIRONMENT)
 .PHONY: lint-templates
 lint-templates: $(ENVIRONMENT)
 	$(BIN)/cfn-lint
+
+.PHONY: lint-checkov
+lint-checkov: $(CHECKOV_ENVIRONMENT)
+	$(CHECKOV)/bin/checkov
 
 .PHONY: lint-json
 lint-json: $(ENVIRONMENT)

@@ -7,7 +7,7 @@ import json
 import os
 import select
 import signal
-import subprocess
+import subprocess  # nosec B404 # runs this Python and make
 import sys
 import tempfile
 import time
@@ -175,7 +175,7 @@ class LocalAws:
 
     def _start(self) -> None:
         with self._log.open("wb") as log:
-            self._server = subprocess.Popen(
+            self._server = subprocess.Popen(  # nosec B603 # a fixed command
                 [sys.executable, "-m", "localaws", *self._arguments],
                 cwd=ROOT,
                 env={**_without_aws_settings(), "TMPDIR": str(self.scratch)},
@@ -186,7 +186,7 @@ class LocalAws:
                 # A group of its own, which _stop can kill as a whole.
                 start_new_session=True,
             )
-        assert self._server.stdout
+        assert self._server.stdout  # nosec B101 # for mypy
         readable, _, _ = select.select([self._server.stdout], [], [], START_SECONDS)
         line = self._server.stdout.readline() if readable else b""
         if not line:
@@ -235,7 +235,7 @@ class LocalAws:
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
             "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",  # nosec B105 # of the local AWS
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -252,14 +252,14 @@ class LocalAws:
                 endpoint_url=self.endpoint,
                 region_name=self.region,
                 aws_access_key_id="test",
-                aws_secret_access_key="test",
+                aws_secret_access_key="test",  # nosec B106 # of the local AWS
                 config=Config(proxies={}, retries={"total_max_attempts": 1}),
             )
         return self._clients[service]
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the repository (make, aws, a script) against this local AWS."""
-        return subprocess.run(
+        return subprocess.run(  # nosec B603 # without a shell
             command, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False
         )
 

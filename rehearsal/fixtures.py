@@ -14,7 +14,7 @@ from rehearsal import test_ca
 
 Json = dict[str, Any]
 
-ADMIN_PASSWORD = "Existing0Cluster0Admin0Password"
+ADMIN_PASSWORD = "Existing0Cluster0Admin0Password"  # nosec B105 # of the local AWS
 # Virtual seconds; every AWS operation here takes less with the default timings.
 OPERATION_SECONDS = 500
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"

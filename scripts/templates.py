@@ -24,7 +24,7 @@ def _long_form(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
     else:
-        assert isinstance(node, yaml.MappingNode)
+        assert isinstance(node, yaml.MappingNode)  # nosec B101 # for mypy
         value = loader.construct_mapping(node, deep=True)
     if name == "GetAtt" and isinstance(value, str):
         value = value.split(".", 1)
@@ -36,7 +36,7 @@ _Loader.add_multi_constructor("!", _long_form)
 
 def load(path: Path) -> Template:
     """A template with its functions in long form."""
-    template: Template = yaml.load(path.read_text(), _Loader)
+    template: Template = yaml.load(path.read_text(), _Loader)  # nosec B506 # a SafeLoader
     return template
 
 

@@ -57,8 +57,8 @@ def test_lint_modifies_no_file() -> None:
     assert "--fix" not in commands
 
 
-def test_check_runs_lint_check_docs_and_test() -> None:
-    parts = [*recipe("lint"), *recipe("check-docs"), *recipe("test")]
+def test_check_runs_lint_checkov_check_docs_and_test() -> None:
+    parts = [*recipe("lint"), *recipe("lint-checkov"), *recipe("check-docs"), *recipe("test")]
     assert recipe("check") == list(dict.fromkeys(parts))  # make runs shared prerequisites once
 
 
@@ -225,3 +225,23 @@ def test_ci_runs_check_and_test_in_a_new_environment_and_deletes_it(tmp_path: Pa
     assert goals == "check test"
     assert Path(venv) != ROOT / ".venv"
     assert not Path(venv).parent.exists()
+
+
+def test_security_linters_run_over_what_ships_and_what_runs_it() -> None:
+    (bandit,) = [line for line in recipe("lint") if "/bandit " in line]
+    assert {"functions", "localaws", "rehearsal", "scripts"} <= set(bandit.split())
+    assert recipe("check").count(recipe("lint-checkov")[-1]) == 1
+
+
+def test_every_finding_that_a_security_linter_may_ignore_has_a_reason() -> None:
+    directories = ("functions", "localaws", "rehearsal", "scripts")
+    sources = [path for name in directories for path in (ROOT / name).rglob("*.py")]
+    nosec = re.compile(r"# nosec(?! B\d{3} # \w)")
+    assert [path for path in sources if nosec.search(path.read_text())] == []
+    skipped = re.compile(r"checkov:skip=(?!CKV_AWS_\d+:\w)")
+    templates = (ROOT / "templates").glob("*.yml")
+    assert [path for path in templates if skipped.search(path.read_text())] == []
+    lines = (ROOT / ".checkov.yaml").read_text().splitlines()
+    checks = [number for number, line in enumerate(lines) if line.startswith("  - CKV")]
+    assert checks
+    assert [lines[number] for number in checks if not lines[number - 1].startswith("  # ")] == []

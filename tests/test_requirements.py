@@ -9,6 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SHIPPED = ROOT / "functions" / "requirements.txt"
 HASHES = ROOT / "functions" / "hashes.txt"
+CHECKOV = ROOT / "requirements-checkov.txt"
 
 
 def lines(path: Path) -> list[str]:
@@ -27,7 +28,7 @@ REQUIRED = {**pins(ROOT / "requirements.txt"), **pins(SHIPPED)}
 
 
 def test_every_version_is_exact() -> None:
-    paths = [SHIPPED, ROOT / "requirements.txt", ROOT / "constraints.txt"]
+    paths = [SHIPPED, ROOT / "requirements.txt", ROOT / "constraints.txt", CHECKOV]
     found = [line for path in paths for line in lines(path)]
     assert found
     assert [line for line in found if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
@@ -89,8 +90,36 @@ def test_every_wheel_that_ships_has_one_hash_of_its_version() -> None:
     assert found == pins(SHIPPED)
 
 
-def test_what_ships_is_downloaded_by_hash() -> None:
+def hashed(path: Path) -> dict[str, str]:
+    """The version of each distribution in a file of hashes; every one has hashes."""
+    text = path.read_text().replace("\\\n", "")
+    found = {}
+    for line in [line for line in text.splitlines() if not line.startswith("#")]:
+        match = re.fullmatch(r"([\w.-]+)==([\w.]+)( +--hash=sha256:[0-9a-f]{64})+", line)
+        assert match, line
+        found[match[1]] = match[2]
+    return found
+
+
+def test_the_wheels_of_local_zips_have_hashes_of_their_versions() -> None:
+    assert hashed(ROOT / "functions" / "local-hashes.txt") == pins(SHIPPED)
+    released = sorted((ROOT / "tests" / "fixtures" / "released").iterdir())
+    assert released
+    for version in released:
+        hashes = ROOT / "tests" / "fixtures" / "hashes" / f"{version.name}.txt"
+        assert hashed(hashes) == pins(version / "functions" / "requirements.txt")
+
+
+def test_what_a_zip_contains_is_downloaded_by_hash() -> None:
     # A changed wheel fails `make setup` instead of getting into the zip.
-    rule = (ROOT / "Makefile").read_text().partition("$(LAMBDA_WHEELS): ")[2].partition("\n\n")[0]
-    assert rule.startswith("functions/hashes.txt ")
-    assert "$(FETCH) --require-hashes $(LAMBDA_PLATFORM)" in rule
+    text = (ROOT / "Makefile").read_text()
+    (fetch,) = re.findall(r"^FETCH = (.+)$", text, re.MULTILINE)
+    assert " download " in fetch
+    assert " --require-hashes " in fetch
+    assert text.count(" download ") == 1
+    rules = dict(re.findall(r"^\$\((\w+_WHEELS)\): (.+?) \|.*\n.*\n\t\$\(FETCH\)", text, re.M))
+    assert rules == {
+        "LAMBDA_WHEELS": "functions/hashes.txt",
+        "LOCAL_WHEELS": "functions/local-hashes.txt",
+        "RELEASED_WHEELS": "$(VENV)/wheels/released/%: tests/fixtures/hashes/%.txt",
+    }

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import socket
-import subprocess
+import subprocess  # nosec B404 # starts this Python
 import sys
 import tempfile
 import threading
@@ -72,7 +72,7 @@ class Environment:
         self._log = (self._home / "log").open("w+b", buffering=0)
         self._socket, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # nosec B603 # a fixed command
                 # Unbuffered: what a function prints is logged even if the process is killed.
                 [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
                 cwd=task_root,

@@ -135,7 +135,7 @@ class Instances:
     def _credentials(self, instance_id: str) -> dict[str, str]:
         role, account = self._role(instance_id), _responses.get_account_id()
         if role is None:
-            return {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+            return {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}  # nosec B105 # none
         region, prefix = _responses.get_region(), f"arn:{partition()}"
         credentials: dict[str, str] = _runtime.execution_credentials(
             {

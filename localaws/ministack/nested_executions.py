@@ -26,7 +26,7 @@ def install(emulator: EmulatorState, executions: Executions) -> None:
 
     def start_and_wait(resource: str, params: Mapping[str, Any]) -> dict[str, Any]:
         parent = current.get()
-        assert parent is not None
+        assert parent is not None  # nosec B101 # for mypy
         child = executions.get(_start(emulator, executions, params))
         parent.children.append(child.arn)
         emulator.clock.wait([child.ended, parent.ended])

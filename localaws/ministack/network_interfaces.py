@@ -51,7 +51,7 @@ def attach(
     """Create a network interface attached to an instance, or to AWS itself."""
     now = dt.datetime.fromtimestamp(clock.now(), dt.UTC)
     with _lock:
-        identifier = f"eni-{random.getrandbits(68):017x}"
+        identifier = f"eni-{random.getrandbits(68):017x}"  # nosec B311 # an identifier
         record = {
             "NetworkInterfaceId": identifier,
             "SubnetId": subnet["SubnetId"],

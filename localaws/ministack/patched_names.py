@@ -218,7 +218,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_put_bucket_ownership_controls": "applies a property",
         "_put_bucket_tagging": "applies a property",
     },
-    "services.secretsmanager": {
+    "services.secretsmanager": {  # nosec B105 # names of functions
         "_create_secret": "replaced: reads show the secret after a while",
         "_describe_secret": "replaced: shows writes after a while",
         "_get_secret_value": "replaced: shows writes after a while",

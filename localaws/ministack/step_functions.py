@@ -112,7 +112,7 @@ class Executions:
     def run(self, arn: str) -> None:
         """Run the state machine, in the thread that ministack started for the execution."""
         run, hold = self.get(arn), _new_hold.get()
-        assert hold is not None
+        assert hold is not None  # nosec B101 # for mypy
         _new_hold.set(None)
         current.set(run)
         with hold:

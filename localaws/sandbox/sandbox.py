@@ -16,7 +16,7 @@ import shlex
 import shutil
 import signal
 import socket
-import subprocess
+import subprocess  # nosec B404 # its purpose
 import sys
 import sysconfig
 import tempfile
@@ -130,7 +130,7 @@ class Sandbox:
         namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
         here = str(HERE)
         arguments = [f"{here}/sandbox.sh", root, here, sys.executable, *_python_directories()]
-        return subprocess.Popen(
+        return subprocess.Popen(  # nosec B603 # a fixed command
             ["/bin/bash", "-c", THEN_REMOVE, root, unshare, *namespaces, "/bin/bash", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -141,8 +141,8 @@ class Sandbox:
         )
 
     def _await_ready(self) -> int:
-        assert self._keeper.stdout
-        assert self._keeper.stderr
+        assert self._keeper.stdout  # nosec B101 # for mypy
+        assert self._keeper.stderr  # nosec B101 # for mypy
         pid = self._keeper.stdout.readline().strip()
         if pid:
             return int(pid)
@@ -160,7 +160,7 @@ class Sandbox:
         # Script.wait closes them; they have no name, so nothing is left behind.
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
         sleeps, of_script = socket.socketpair()
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # nosec B603 # in the sandbox
             self._entering(["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path]),
             cwd="/",
             stdin=subprocess.DEVNULL,
@@ -242,7 +242,7 @@ class Sandbox:
 
     def _inside(self, command: Sequence[str], text: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command of the machine in the sandbox, without recording it."""
-        return subprocess.run(
+        return subprocess.run(  # nosec B603 # in the sandbox
             self._entering(command),
             input=text,
             env={"PATH": "/run/localaws/usr/bin"},

@@ -6,7 +6,7 @@ from rehearsal.drivers.key_store import RETAINED_BY_KMS, on_existing_cluster
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import ADMIN_PASSWORD, ExistingCluster
 
-STALE_PASSWORD = "Stale0Password"
+STALE_PASSWORD = "Stale0Password"  # nosec B105 # of the local AWS
 # Of the first login, and of all later ones.
 _REASONS = (
     ("CreateKmsUser", "Login failed"),

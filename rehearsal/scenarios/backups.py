@@ -17,8 +17,8 @@ from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 from rehearsal.test_ca import make_ca
 
 DAY = 86400  # virtual seconds
-LATER_PASSWORD = "Later0Admin0Password"
-SHARED_PASSWORD = "Admin0Of0Another0Account"
+LATER_PASSWORD = "Later0Admin0Password"  # nosec B105 # of the local AWS
+SHARED_PASSWORD = "Admin0Of0Another0Account"  # nosec B105 # of the local AWS
 RETAINED_SECRETS = ("customer-ca-cert", "initial-crypto-officer-password")
 
 
@@ -152,7 +152,7 @@ def restored_with_wrong_secrets(driver: StackDriver) -> None:
         _expect_refused(driver, names, "pBackupAdminPasswordSecretName", "shared/admin is not JSON")
         driver.expect_retained(*retained)
 
-    password = json.dumps({"username": "admin", "password": "Wrong0Password"})
+    password = json.dumps({"username": "admin", "password": "Wrong0Password"})  # nosec B105 # wrong
     secrets.put_secret_value(SecretId="shared/admin", SecretString=password)
     with driver.step("Create with another cluster's CA"):
         other = make_ca(driver.admin.clock()["now"]).pem

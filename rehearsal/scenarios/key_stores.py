@@ -16,7 +16,7 @@ from rehearsal.fixtures import (
     existing_cluster,
 )
 
-OTHER_PASSWORD = "Kmsuser0Password0Of0Others"
+OTHER_PASSWORD = "Kmsuser0Password0Of0Others"  # nosec B105 # of the local AWS
 # More keys than a page of ListKeys with Limit=40 leaves room for.
 OTHER_KEYS = 40
 

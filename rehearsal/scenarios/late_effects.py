@@ -9,7 +9,10 @@ from rehearsal.drivers.stack import RETAINED_BY_CLOUDHSM, RETAINED_WITH_BACKUPS,
 
 # Seconds until reads show new executions and secrets (F6.37, F6.72); pings of agents are up to five
 # minutes old anyway (F6.26).
-LATE_READS = ("--timings", json.dumps({"execution_listed": 7, "secret_readable": 17}))
+LATE_READS = (
+    "--timings",
+    json.dumps({"execution_listed": 7, "secret_readable": 17}),  # nosec B105 # seconds
+)
 
 
 def cluster_created_late(driver: StackDriver) -> None:

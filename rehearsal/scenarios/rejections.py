@@ -7,7 +7,7 @@ from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 # Well formed, but nonexistent.
 NO_BACKUP = "backup-222222222222"
 UNUSED_CIDR = "172.31.240.0/20"
-SERVICE_TOKEN = "service token"
+SERVICE_TOKEN = "service token"  # nosec B105 # a property's name
 
 
 def create_rejected(driver: StackDriver) -> None:

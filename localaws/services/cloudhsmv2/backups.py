@@ -36,7 +36,7 @@ class Backups:
     def take(self, cluster: Cluster, users: Users) -> Backup:
         """Take a backup of an activated cluster's HSM with these users."""
         store = self._store
-        assert cluster.identity
+        assert cluster.identity  # nosec B101 # for mypy
         backup_id = ids.new_id("backup")
         backup = Backup(
             backup_id,
