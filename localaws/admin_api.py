@@ -5,6 +5,8 @@ GET /event-log      what happened, in order; ?since=SECONDS skips what is earlie
 GET /inventory      what exists, by service
 GET /decisions      IAM decisions, without repetitions
 GET /processes      the argument list of every process that scripts have started, by instance
+GET /calls          the API calls of functions, Step Functions' calls for Tasks and the commands of
+                    scripts on instances that still exist
 GET /responses      the bodies that custom resources have sent to CloudFormation
 GET /idle           {"idle": ...}: is a stack (?stack=NAME-OR-ID), or without one every workflow, at
                     rest? Waits up to 10 real seconds for it.
@@ -18,6 +20,7 @@ POST /aws-events    causes an event that no API request causes:
                     {"degrade_hsm": {"hsm_id": "hsm-..."}}
                     {"share_backup": {"admin_password": "..."}}: from another account
                     {"log_in": {"cluster_id": "cluster-...", "username": "kmsuser"}}, "log_out": ...
+POST /command       asks whether a command of a script is to fail: {"command": ..., "document": ...}
 POST /data-plane    what cloudhsm-cli sends to the HSMs: {"operation": ..., "parameters": {...}}
 
 An error is {"error": CODE, "message": ...} with an HTTP status from 400 on.
@@ -74,6 +77,7 @@ class AdminApi:
             ("GET", "/inventory"): lambda query: inventory(emulator, account, emulator.region),
             ("GET", "/decisions"): lambda query: emulator.decisions.all(),
             ("GET", "/processes"): lambda query: self._processes(),
+            ("GET", "/calls"): lambda query: self._calls(),
             ("GET", "/responses"): lambda query: list(emulator.responses),
             ("GET", "/idle"): self._idle,
             ("GET", "/faults"): lambda query: emulator.faults.unused(),
@@ -82,6 +86,9 @@ class AdminApi:
             ("POST", "/advance"): self._advance,
             ("POST", "/aws-events"): self._aws_event,
             ("POST", "/data-plane"): self._data_plane,
+            ("POST", "/command"): lambda body: {
+                "fault": emulator.faults.command_failure(body["command"], body["document"])
+            },
         }
 
     def _clock(self) -> Json:
@@ -103,6 +110,14 @@ class AdminApi:
         with scope(self._account, self._emulator.region):
             ssm = self._emulator.ssms.get((self._account, self._emulator.region))
             return ssm.processes() if ssm else {}
+
+    def _calls(self) -> Json:
+        with scope(self._account, self._emulator.region):
+            ssm = self._emulator.ssms.get((self._account, self._emulator.region))
+            return {
+                "calls": self._emulator.calls.all(),
+                "commands": ssm.commands() if ssm else [],
+            }
 
     def _idle(self, query: Json) -> Json:
         """Poll here: to poll over HTTP costs both sides more."""

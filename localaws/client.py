@@ -80,6 +80,16 @@ class AdminApi:
         processes: dict[str, list[list[str]]] = self._ask("/processes")
         return processes
 
+    def calls(self) -> dict[str, list[dict[str, str]]]:
+        """The "calls" of functions and Tasks so far, and "commands" of scripts."""
+        calls: dict[str, list[dict[str, str]]] = self._ask("/calls")
+        return calls
+
+    def unused_faults(self) -> list[Json]:
+        """The injected faults that are not used up."""
+        faults: list[Json] = self._ask("/faults")
+        return faults
+
     def responses(self) -> list[str]:
         """The bodies that custom resources have sent to CloudFormation."""
         responses: list[str] = self._ask("/responses")

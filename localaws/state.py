@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from localaws.core.calls import CallLog
 from localaws.core.clock import Clock
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
@@ -44,6 +45,7 @@ class EmulatorState:
     event_log: EventLog
     decisions: DecisionLog
     environments: Pool
+    calls: CallLog = field(default_factory=CallLog)
     # The bodies that custom resources have sent to their response URLs.
     responses: list[str] = field(default_factory=list)
     # By account and Region.

@@ -7,9 +7,12 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
         The code "ConnectionLost" drops the connection.
     {"operation": "CreateHsm", "pause": true}
         The clock pauses after the call's effect.
+    {"operation": "CreateHsm", "kill": true}
+        The process of the function that makes the call is killed once it has the response.
     {"late": "CreateCluster", "seconds": 90}
         A call's response is lost, and its effect comes 90 seconds later. CloudHSM and key stores
-        only.
+        only. As with "operation", "function" (part of its name) and "step" limit it to the calls
+        that a function makes, in a step ("": one without steps).
     {"hsm": "DEGRADED"}
         A new HSM comes up DEGRADED.
     {"modify": "ROLLBACK"}
@@ -21,6 +24,10 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
     {"cli": "user list", "exit": 1, "error_code": 1, "data": "...", "when": "before"}
         A run of cloudhsm-cli on a client whose arguments begin with this text fails before its
         effect; with "after", its response is lost. Exit code and error_code are 1 by default.
+    {"command": "dnf install", "document": "...", "exit": 1, "stderr": "...", "stdout": "..."}
+        A command of the sandbox's fake ones that begins with this text fails before its effect, in
+        a script whose document's name contains the text in "document"; with "kill", the script is
+        killed after the effect instead.
     {"cloud_init": 1}
         `cloud-init status` ends with this exit code in the next script: 1 or 2.
     {"start": "stopped", "reason": "Client.InternalError"}
@@ -37,7 +44,8 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
         StartExecution; with "after", its response is lost after the effect. Codes as for an
         operation; "machine" is part of the state machine's name.
     {"lambda": "cluster", "step": "CreateHsm", "die": "before"}
-        A function whose name contains this text dies "before" or "after" the step's work.
+        A function whose name contains this text dies "before" or "after" the step's work, or goes
+        on after it until its Timeout: "timeout".
 
 Except for "agent", a fault skips "skip" matches (default 0) and then applies "times" times
 (default 1).
@@ -52,16 +60,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from localaws.core.api_error import ApiError
+from localaws.core.calls import current_caller
 
 # The other keys that each kind may have.
 KINDS: dict[str, frozenset[str]] = {
-    "operation": frozenset({"code", "message", "status", "when", "pause"}),
-    "late": frozenset({"seconds"}),
+    "operation": frozenset(
+        {"code", "message", "status", "when", "pause", "kill", "function", "step"}
+    ),
+    "late": frozenset({"seconds", "function", "step"}),
     "hsm": frozenset(),
     "modify": frozenset(),
     "connect": frozenset(),
     "script": frozenset({"exit", "stderr"}),
     "cli": frozenset({"exit", "error_code", "data", "when"}),
+    "command": frozenset({"document", "exit", "stderr", "stdout", "kill"}),
     "cloud_init": frozenset(),
     "start": frozenset({"reason"}),
     "download": frozenset(),
@@ -72,7 +84,7 @@ KINDS: dict[str, frozenset[str]] = {
 }
 CHOICES: dict[str, frozenset[object]] = {
     "when": frozenset({"before", "after"}),
-    "die": frozenset({"before", "after"}),
+    "die": frozenset({"before", "after", "timeout"}),
     "hsm": frozenset({"DEGRADED"}),
     "modify": frozenset({"ROLLBACK"}),
     "cloud_init": frozenset({1, 2}),
@@ -131,18 +143,21 @@ class Faults:
 
         A call that fails on its own uses up the fault and keeps its own error.
         """
-        fault = self._take("operation", lambda details: details["operation"] == operation)
+        fault = self._take("operation", lambda details: _is_call(details, operation))
         if fault and "code" in fault and fault.get("when", "before") == "before":
             raise _error(fault)
         yield
         if fault and fault.get("pause") and self.on_pause:
             self.on_pause()
+        caller = current_caller.get()
+        if fault and fault.get("kill") and caller:
+            caller.dies = True
         if fault and "code" in fault:
             raise _error(fault)
 
     def lateness(self, operation: str) -> float | None:
         """Seconds from an API call's lost response to its late effect; None if it is not late."""
-        fault = self._take("late", lambda details: details["late"] == operation)
+        fault = self._take("late", lambda details: _is_call(details, operation))
         return float(fault["seconds"]) if fault else None
 
     def hsm_state(self) -> str:
@@ -167,6 +182,20 @@ class Faults:
     def cli_failure(self, command: str) -> Mapping[str, Any] | None:
         """The fault of the next run of this command of cloudhsm-cli, if it is to fail."""
         return self._take("cli", lambda details: command.startswith(details["cli"]))
+
+    def command_failure(self, command: str, document: str) -> Mapping[str, Any] | None:
+        """The fault of this command of a document's script, if it is to fail."""
+        return self._take(
+            "command",
+            lambda details: (
+                command.startswith(details["command"]) and details.get("document", "") in document
+            ),
+        )
+
+    def any_of_commands(self) -> bool:
+        """Whether any command may fail by a fault of this kind."""
+        with self._lock:
+            return any(fault.kind == "command" for fault in self._injected)
 
     def cloud_init(self) -> int:
         """The exit code of `cloud-init status` in the next script."""
@@ -202,7 +231,7 @@ class Faults:
         )
 
     def death(self, function: str, step: str, moment: str) -> bool:
-        """Whether the function dies at this moment ("before" or "after") of this step."""
+        """Whether the function dies at this moment of this step, as in "die"."""
         return (
             self._take(
                 "lambda",
@@ -243,8 +272,8 @@ def _check(fault: Mapping[str, Any]) -> InjectedFault:
     for key, choices in CHOICES.items():
         if key in fault and fault[key] not in choices:
             raise ValueError(f"{key} must be one of {', '.join(sorted(map(str, choices)))}")
-    if kind == "operation" and "code" not in fault and not fault.get("pause"):
-        raise ValueError(f"{fault['operation']}: give code or pause")
+    if kind == "operation" and not {"code", "pause", "kill"} & {*fault}:
+        raise ValueError(f"{fault['operation']}: give code, pause or kill")
     if kind == "task" and "code" not in fault:
         raise ValueError(f"{fault['task']}: give code")
     if kind == "late" and "seconds" not in fault:
@@ -254,6 +283,20 @@ def _check(fault: Mapping[str, Any]) -> InjectedFault:
         raise ValueError("times must be 1 or more, skip 0 or more")
     details = {key: value for key, value in fault.items() if key not in ("times", "skip")}
     return InjectedFault(kind, details, skip, times)
+
+
+def _is_call(details: Mapping[str, Any], operation: str) -> bool:
+    """Whether the current request is the one that a fault of an operation means."""
+    if operation not in (details.get("operation"), details.get("late")):
+        return False
+    caller = current_caller.get()
+    if caller is None:
+        return not {"function", "step"} & {*details}
+    made_by = caller.invocation
+    return (
+        details.get("function", "") in made_by.function
+        and details.get("step", made_by.step) == made_by.step
+    )
 
 
 def _error(fault: Mapping[str, Any]) -> ApiError:

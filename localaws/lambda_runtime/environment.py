@@ -8,6 +8,7 @@ Standard library only: a function imports from its zip and from the runtime's si
 from __future__ import annotations
 
 import datetime as dt
+import http.client
 import importlib
 import json
 import logging
@@ -125,6 +126,7 @@ def main(number: int) -> NoReturn:
         slept += seconds
 
     vars(time)["sleep"] = sleep
+    _die_on_marked_responses()
     _resolve(*os.environ.get("LOCALAWS_RESPONSES", "").split())
     handler = LogHandler(os.environ["AWS_LAMBDA_LOG_FORMAT"])
     logging.root.addHandler(handler)
@@ -138,6 +140,8 @@ def main(number: int) -> NoReturn:
     while True:
         invocation = channel.receive()
         handler.request_id = invocation["request_id"]
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        os.environ["_X_AMZN_TRACE_ID"] = f"Root={_trace_id(handler.request_id)};Sampled=0"
         _die_if(invocation.get("die") == "before")
         try:
             response = _response(function(invocation["event"], Context(invocation, lambda: slept)))
@@ -159,6 +163,23 @@ def _resolve(host: str = "", port: str = "") -> None:
         return original(*here, *more, **named)
 
     vars(socket)["getaddrinfo"] = getaddrinfo
+
+
+def _trace_id(request_id: str) -> str:
+    """As core/calls.py computes it."""
+    digits = request_id.replace("-", "")
+    return f"1-{digits[:8]}-{digits[8:]}"
+
+
+def _die_on_marked_responses() -> None:
+    """Die when a response of the local AWS says so: an injected fault."""
+    original = http.client.HTTPResponse.begin
+
+    def begin(self: http.client.HTTPResponse) -> None:
+        original(self)
+        _die_if("x-localaws-die" in self.headers)
+
+    http.client.HTTPResponse.begin = begin  # type: ignore[method-assign]  # urllib3 uses it too
 
 
 def _exit_with_pool(number: int) -> None:

@@ -15,9 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from localaws.core.api_error import ApiError
+from localaws.core.calls import Caller, Invocation, current_caller
 from localaws.core.clock import Signal
 from localaws.core.partitions import response_host
+from localaws.ministack import api_calls
 from localaws.ministack.access import ministack
+from localaws.ministack.gateway import CONNECTION_LOST
 from localaws.ministack.lambda_functions import function_at, invoke_asynchronously
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ PROCESSING = 2.0
 MAX_RESPONSE = 4096
 MAX_ID = 1024
 MAX_TIMEOUT = 3600
+# Faults of kind "operation" take this name for the PUT of a response, which no API has.
+RESPONSE = "PutResponse"
 CANCELLED = {
     "Create": "Resource creation cancelled",
     "Update": "Resource update cancelled",
@@ -262,8 +268,23 @@ def install(emulator: EmulatorState) -> Requests:
             # The URL is signed without a content type (F6.15).
             text = b"<Error><Code>SignatureDoesNotMatch</Code></Error>"
             return 403, {"Content-Type": "application/xml"}, text
-        requests.receive(path.rpartition("|")[2], body)
-        return 200, {}, b""
+        caller = Caller(Invocation("", ""))
+        api_calls.record(emulator, caller, "s3", RESPONSE)
+        token = current_caller.set(caller)
+        try:
+            with emulator.faults.during(RESPONSE):
+                requests.receive(path.rpartition("|")[2], body)
+        except ApiError as error:
+            return error.status, _lost(error), f"<Error><Code>{error.code}</Code></Error>".encode()
+        finally:
+            current_caller.reset(token)
+        return 200, {api_calls.DIE: "yes"} if caller.dies else {}, b""
 
     _app._handle_post_body_shortcuts = receive_response
     return requests
+
+
+def _lost(error: ApiError) -> dict[str, str]:
+    """The headers of a failure, with which the gateway may drop the connection."""
+    lost = {CONNECTION_LOST: "yes"} if error.code == "ConnectionLost" else {}
+    return {"Content-Type": "application/xml", **lost}

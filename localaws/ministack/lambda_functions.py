@@ -11,8 +11,10 @@ import datetime as dt
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from localaws.core.calls import Invocation, trace_id
 from localaws.core.partitions import response_host
 from localaws.lambda_runtime.pool import Function, Outcome, base_variables
 from localaws.ministack import invoke_destinations, log_streams
@@ -98,7 +100,9 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
     step = event.get("Step") if isinstance(event, dict) else None
     details = {"step": step} if step else {}
     emulator.event_log.record("lambda", name, "Invoked", **details)
+    trace, end = trace_id(request_id), emulator.clock.now() + float(config["Timeout"])
     if code:
+        emulator.calls.invocations[trace] = Invocation(name, step or "")
         day = dt.datetime.fromtimestamp(emulator.clock.now(), dt.UTC)
         environment = emulator.environments.take(
             _function(emulator, config), code, f"{day:%Y/%m/%d}"
@@ -112,6 +116,10 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
             )
         finally:
             emulator.environments.give_back(environment)
+            del emulator.calls.invocations[trace]
+        if outcome.error is None and emulator.faults.death(name, step or "", "timeout"):
+            emulator.clock.sleep(end - emulator.clock.now())
+            outcome = replace(outcome, result=None, error=_timed_out(config, request_id))
     else:
         error = {"errorType": "Runtime.Unknown", "errorMessage": "The function has no code."}
         outcome = Outcome(None, error, "", "")
@@ -121,6 +129,14 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
         return {"body": outcome.result, "log": outcome.log}
     emulator.event_log.record("lambda", name, "Failed", error=outcome.error["errorType"], **details)
     return {"body": {**outcome.error, "requestId": request_id}, "error": True, "log": outcome.log}
+
+
+def _timed_out(config: Record, request_id: str) -> dict[str, str]:
+    problem = f"Task timed out after {float(config['Timeout']):.2f} seconds"
+    return {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {request_id} Error: {problem}",
+    }
 
 
 def _function(emulator: EmulatorState, config: Record) -> Function:

@@ -6,13 +6,14 @@ API calls of every service can fail by an injected fault, before or after their 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from localaws.core.api_error import ApiError
 from localaws.ministack import log_streams
 from localaws.ministack.access import ministack
+from localaws.ministack.api_calls import Handler, Response, attributed
 from localaws.ministack.gateway import CONNECTION_LOST
 from localaws.ministack.iam import CallerPermissions
 from localaws.ministack.instances import Instances
@@ -28,8 +29,6 @@ from localaws.services.ssm import provider
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
-Response = tuple[int, dict[str, str], bytes]
-Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Response]]
 Call = Callable[[str, dict[str, Any]], Any]
 
 JSON = {"Content-Type": "application/x-amz-json-1.1"}
@@ -112,6 +111,8 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
         lambda action, params: providers.cloudhsm().call(action, params),
         with_keys_in_key_stores(providers.cloudhsm, handlers["kms"]),
     )
+    for name, handler in list(handlers.items()):
+        handlers[name] = attributed(emulator, name, _operation, handler)
     _responses._BOTOCORE_NAME["cloudhsm"] = "cloudhsmv2"
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
@@ -152,7 +153,7 @@ def _injecting_faults(emulator: EmulatorState, service: str, handler: Handler) -
     """The handler of a service, failing as injected faults say."""
 
     async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Response:
-        action = _target(headers) or _query_action(headers, body, query)
+        action = _operation(headers, body, query)
         try:
             with emulator.faults.during(action):
                 return await handler(method, path, headers, body, query)
@@ -160,6 +161,11 @@ def _injecting_faults(emulator: EmulatorState, service: str, handler: Handler) -
             return error_response(service, headers, error)
 
     return handle
+
+
+def _operation(headers: Any, body: bytes, query: Mapping[str, Any]) -> str:
+    """The operation that a request names; empty for the REST protocols."""
+    return _target(headers) or _query_action(headers, body, query)
 
 
 def _query_action(headers: Any, body: bytes, query: Mapping[str, Any]) -> str:

@@ -29,7 +29,9 @@ current_task: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("
 @contextlib.contextmanager
 def failing(emulator: EmulatorState, service: str) -> Iterator[None]:
     """Fail a call as injected: before its effect, or lose its response after it."""
-    fault = emulator.faults.task_failure(*current_task.get(("", "")))
+    machine, task = current_task.get(("", ""))
+    emulator.calls.record(machine=machine, task=task, operation=_OPERATIONS[service][1])
+    fault = emulator.faults.task_failure(machine, task)
     code = fault["code"] if fault else ""
     message = fault.get("message", f"{code} was injected") if fault else ""
     if fault and fault.get("when", "before") == "before":

@@ -1,8 +1,9 @@
 #!/bin/bash
-# Every command in the sandbox is a link to this script. It records the argument list, so that tests
-# can look for secrets in it, and runs the fake command of that name or else the machine's own one.
+# Every command in the sandbox is a link to this script. It records the document that the script
+# comes from and the argument list, so that tests can look for secrets in it, and runs the fake
+# command of that name or else the machine's own one.
 name=${0##*/}
-printf '%s\037' "$#" "$name" "$@" >> /run/localaws/calls
+printf '%s\037' "${LOCALAWS_DOCUMENT-}" "$#" "$name" "$@" >> /run/localaws/calls
 
 case $name in
 aws | cloudhsm-cli | configure | configure-cli | curl | dnf | jq | rpm | sha256sum | systemctl)

@@ -202,15 +202,19 @@ class Sandbox:
 
     def commands(self) -> list[list[str]]:
         """The argument list of every command that scripts have run, except shells."""
+        return [arguments for _, arguments in self.commands_of_documents()]
+
+    def commands_of_documents(self) -> list[tuple[str, list[str]]]:
+        """The same, each with the document whose script ran the command, empty for none."""
         try:
             fields = self.read("/run/localaws/calls").split("\x1f")
         except FileNotFoundError:
             return []
         calls, at = [], 0
         while at < len(fields) - 1:
-            count = int(fields[at])
-            calls.append(fields[at + 1 : at + 2 + count])
-            at += count + 2
+            document, count = fields[at], int(fields[at + 1])
+            calls.append((document, fields[at + 2 : at + 3 + count]))
+            at += count + 3
         return calls
 
     def halt(self) -> None:

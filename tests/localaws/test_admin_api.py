@@ -97,6 +97,7 @@ def test_the_inventory_lists_what_exists(aws: LocalAws, stack: SampleStack) -> N
         {"operation": "CreateHsm", "when": "sometime"},
         {"nonsense": 1},
         {"lambda": "x", "die": "slowly"},
+        {"operation": "CreateHsm", "function": "cluster"},
         {"deliver": "thrice", "request": "Create"},
     ],
 )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+from typing import Any
 
 # Commands whose module has another name.
 MODULES = {"configure": "configure_sdk3"}
@@ -12,8 +14,26 @@ MODULES = {"configure": "configure_sdk3"}
 
 def main(name: str, arguments: list[str]) -> int:
     """Run a fake command; its exit code."""
+    fault = _fault(name, arguments)
+    if fault and not fault.get("kill"):
+        print(fault.get("stdout", ""), end="")
+        print(fault.get("stderr", ""), end="", file=sys.stderr)
+        return int(fault.get("exit", 1))
     module = MODULES.get(name, name.replace("-", "_"))
-    return int(importlib.import_module(f"fake_bin.{module}").main(arguments))
+    code = int(importlib.import_module(f"fake_bin.{module}").main(arguments))
+    if fault:
+        # The script's whole process group.
+        os.kill(0, signal.SIGKILL)
+    return code
+
+
+def _fault(name: str, arguments: list[str]) -> Any:
+    """The fault that is injected into this command, if any."""
+    if not os.environ.get("LOCALAWS_FAULTS"):
+        return None
+    command, document = " ".join([name, *arguments]), os.environ.get("LOCALAWS_DOCUMENT", "")
+    admin = importlib.import_module("fake_bin.admin")  # slow
+    return admin.post("/command", {"command": command, "document": document})["fault"]
 
 
 if __name__ == "__main__":

@@ -110,6 +110,8 @@ class Executor:
                 script,
                 {
                     "AWS_SSM_REGION_NAME": self._region,
+                    "LOCALAWS_DOCUMENT": command.document,
+                    "LOCALAWS_FAULTS": "yes" if self._faults.any_of_commands() else "",
                     "LOCALAWS_CLOUD_INIT": str(self._faults.cloud_init()),
                     "LOCALAWS_DOWNLOAD": self._faults.download() or "",
                     "LOCALAWS_DOWNLOAD_SECONDS": str(self._timings.download),

@@ -47,6 +47,9 @@ class Sandbox(Protocol):
     def commands(self) -> list[list[str]]:
         """The argument list of every command that scripts have run."""
 
+    def commands_of_documents(self) -> list[tuple[str, list[str]]]:
+        """The same, each with the document whose script ran the command."""
+
 
 class Instances(Protocol):
     """EC2 instances."""

@@ -103,3 +103,11 @@ class SsmProvider:
         return {
             each: self._instances.sandbox(each).commands() for each in sorted(self._instances.ids())
         }
+
+    def commands(self) -> list[dict[str, str]]:
+        """Every command that documents' scripts have run, in the order of each instance."""
+        return [
+            {"instance": each, "document": document, "command": " ".join(arguments)}
+            for each in sorted(self._instances.ids())
+            for document, arguments in self._instances.sandbox(each).commands_of_documents()
+        ]

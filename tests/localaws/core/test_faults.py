@@ -146,7 +146,7 @@ INVALID_FAULTS: dict[str, list[dict[str, Any]]] = {
     "cloud_init must be one of": [{"cloud_init": 3}],
     "start must be one of": [{"start": "running"}],
     "cannot have exit": [{"hsm": "DEGRADED", "exit": 1}],
-    "give code or pause": [{"operation": "CreateHsm"}],
+    "give code, pause or kill": [{"operation": "CreateHsm"}],
     "when must be one of": [{"operation": "CreateHsm", "code": "X", "when": "later"}],
     "times must be": [{"connect": "X", "times": 0}, {"connect": "X", "skip": -1}],
     "AlignHsms: give code": [{"task": "AlignHsms"}],

@@ -117,6 +117,7 @@ def test_an_environment_has_only_its_own_files_and_variables(
     assert one != other
     assert (one_mark, other_mark) == ("one", "other")
     names = {"LAMBDA_TASK_ROOT", "AWS_LAMBDA_LOG_STREAM_NAME", "_HANDLER", *FUNCTION.variables}
+    names.add("_X_AMZN_TRACE_ID")
     # Python sets LC_CTYPE itself, depending on the locale.
     assert ones.keys() - {"LC_CTYPE"} == names | {"one"}
     assert others.keys() - {"LC_CTYPE"} == names | {"other"}

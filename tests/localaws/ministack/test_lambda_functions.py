@@ -405,6 +405,60 @@ def test_a_fault_can_end_a_worker_before_or_after_a_step(
     assert stack.invoke("Function", {"Step": "CreateHsm"})["error"] is None
 
 
+def test_a_fault_lets_a_worker_run_until_its_timeout(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("worker")
+    create(stack, "def handler(e, c): print('done')", FunctionName=name, Timeout=40)
+    aws.admin.fault({"lambda": name, "die": "timeout"})
+    began = elapsed(aws)
+    assert stack.invoke("Function")["payload"]["errorType"] == "Sandbox.Timedout"
+    assert elapsed(aws) - began == 40
+    assert "done" in stack.logs(f"/aws/lambda/{name}")
+
+
+PUTS = """
+import boto3
+def handler(event, context):
+    boto3.client("ssm").put_parameter(Name=event["Name"], Value="x", Type="String")
+    print("went on")
+"""
+
+
+def test_a_fault_kills_a_worker_right_after_a_call_of_its_step(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    name = unique_name("worker")
+    create(stack, PUTS, FunctionName=name, Timeout=60)
+    of_step = {"operation": "PutParameter", "function": name, "step": "Put"}
+    aws.admin.fault({**of_step, "kill": True})
+    assert stack.invoke("Function", {"Step": "Other", "Name": f"{name}-1"})["error"] is None
+    killed = stack.invoke("Function", {"Step": "Put", "Name": f"{name}-2"})
+    assert killed["payload"]["errorType"] == "Runtime.ExitError"
+    assert stack.logs(f"/aws/lambda/{name}").count("went on") == 1
+    parameters = aws.admin.inventory()["ssm"]["parameters"]
+    assert {f"{name}-1", f"{name}-2"} <= {*parameters}
+    for number in (1, 2):
+        aws.client("ssm").delete_parameter(Name=f"{name}-{number}")
+
+
+def test_a_fault_of_a_function_fails_no_call_of_others(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("worker")
+    create(stack, PUTS, FunctionName=name, Timeout=60)
+    ssm = aws.client("ssm")
+    aws.admin.fault(operation="PutParameter", function=name, code="Broken")
+    ssm.put_parameter(Name=name, Value="x", Type="String")
+    ssm.delete_parameter(Name=name)
+    assert "Broken" in stack.invoke("Function", {"Name": name})["payload"]["errorMessage"]
+
+
+def test_calls_of_functions_are_recorded_with_their_step(aws: LocalAws, stack: SampleStack) -> None:
+    name = unique_name("worker")
+    create(stack, PUTS, FunctionName=name, Timeout=60)
+    stack.invoke("Function", {"Step": "Put", "Name": name})
+    call = {"function": name, "step": "Put", "service": "ssm", "operation": "PutParameter"}
+    assert [each for each in aws.admin.calls()["calls"] if each.get("function") == name] == [call]
+    aws.client("ssm").delete_parameter(Name=name)
+
+
 def test_the_event_log_has_invocations_with_their_steps(aws: LocalAws, stack: SampleStack) -> None:
     name = unique_name("worker")
     create(stack, FAILS, FunctionName=name)

@@ -296,6 +296,29 @@ def test_an_injected_fault_corrupts_a_download(sandbox: Sandbox) -> None:
     assert bash(sandbox, check, LOCALAWS_DOWNLOAD="").exit_code == 0
 
 
+def test_an_injected_fault_fails_a_command_without_its_effect(
+    sandbox: Sandbox, admin: AdminApiStub
+) -> None:
+    fault = {"exit": 28, "stderr": "curl: (28) timed out\n"}
+    admin.responses["/command"] = {"fault": fault}
+    of_script = {"LOCALAWS_FAULTS": "yes", "LOCALAWS_DOCUMENT": "Install"}
+    outcome = bash(
+        sandbox, f"{download(CLI)}; code=$?; [ ! -e /tmp/p.rpm ] && exit $code", **of_script
+    )
+    assert outcome == Outcome(28, "", "curl: (28) timed out\n")
+    asked = {"command": download(CLI), "document": "Install"}
+    assert admin.requests == [("/command", asked)]
+
+
+def test_an_injected_fault_kills_a_script_right_after_a_command(
+    sandbox: Sandbox, admin: AdminApiStub
+) -> None:
+    admin.responses["/command"] = {"fault": {"kill": True}}
+    outcome = bash(sandbox, f"{download(CLI)}; echo went on", LOCALAWS_FAULTS="yes")
+    assert outcome == Outcome(-9, "", "")
+    assert sandbox.read("/tmp/p.rpm").startswith("rpm cloudhsm-cli")
+
+
 @pytest.mark.parametrize("url", ["https://example.com/x.rpm", f"{CLI}.sig", "ftp://x/y"])
 def test_curl_reports_an_unknown_url_as_not_found(sandbox: Sandbox, url: str) -> None:
     outcome = bash(sandbox, download(url), AWS_ENDPOINT_URL="http://127.0.0.1:9")

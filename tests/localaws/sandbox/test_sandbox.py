@@ -158,6 +158,11 @@ def test_commands_are_recorded_with_their_arguments(sandbox: Sandbox) -> None:
     ]
 
 
+def test_commands_are_recorded_with_their_document(sandbox: Sandbox) -> None:
+    sandbox.run(BASH + "tr -d x < /dev/null", {"LOCALAWS_DOCUMENT": "Install"})
+    assert sandbox.commands_of_documents() == [("Install", ["tr", "-d", "x"])]
+
+
 def test_shell_builtins_are_not_recorded(sandbox: Sandbox) -> None:
     sandbox.run(BASH + "printf '%s' secret; echo secret; [ secret = secret ]")
     assert sandbox.commands() == []

@@ -67,6 +67,12 @@ class StubSandbox:
     def commands(self) -> list[list[str]]:
         return [["sh", "-c", script] for script, _ in self.started]
 
+    def commands_of_documents(self) -> list[tuple[str, list[str]]]:
+        return [
+            (environment["LOCALAWS_DOCUMENT"], ["sh", "-c", script])
+            for script, environment in self.started
+        ]
+
 
 class Instances:
     """Instances that were launched when the test began."""
