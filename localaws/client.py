@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import select
@@ -20,6 +21,9 @@ from typing import Any, Self
 
 import boto3
 from botocore.config import Config
+
+from localaws.core.partitions import REGION
+from localaws.fork_server import ForkServer
 
 Json = dict[str, Any]
 
@@ -184,21 +188,22 @@ class LocalAws:
         self._exit.close()
 
     def _start(self) -> None:
+        stdin, self._stdin = os.pipe()
+        stdout, written = os.pipe()
+        given = dict(zip(self._arguments, self._arguments[1:], strict=False))
         with self._log.open("wb") as log:
-            self._server = subprocess.Popen(  # nosec B603 # a fixed command
-                [sys.executable, "-m", "localaws", *self._arguments],
+            self._server = _fork_server(given.get("--region", REGION)).start(
+                ["-m", "localaws", *self._arguments],
                 cwd=ROOT,
                 env={**_without_aws_settings(), "TMPDIR": str(self.scratch)},
-                # The server ends when this is closed, even if this process is killed.
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                # A group of its own, which _stop can kill as a whole.
-                start_new_session=True,
+                # The server ends when its standard input is closed, even if this process is killed.
+                descriptors=[stdin, written, log.fileno()],
             )
-        assert self._server.stdout  # nosec B101 # for mypy
-        readable, _, _ = select.select([self._server.stdout], [], [], START_SECONDS)
-        line = self._server.stdout.readline() if readable else b""
+        os.close(stdin)
+        os.close(written)
+        with open(stdout, "rb") as output:
+            readable, _, _ = select.select([output], [], [], START_SECONDS)
+            line = output.readline() if readable else b""
         if not line:
             raise LocalAwsError(f"the local AWS did not start:\n{self.server_log()}")
         ready = json.loads(line)
@@ -215,13 +220,14 @@ class LocalAws:
         server = getattr(self, "_server", None)
         if server is None:
             return
-        server.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            server.wait(STOP_SECONDS)
+        server.send_signal(signal.SIGTERM)
+        server.has_ended(STOP_SECONDS)
         # Whatever is left of its group, including a server that did not end.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
-        server.communicate()
+        server.has_ended(None)
+        server.close()
+        os.close(self._stdin)
 
     @property
     def process_id(self) -> int:
@@ -272,6 +278,12 @@ class LocalAws:
         return subprocess.run(  # nosec B603 # without a shell
             command, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False
         )
+
+
+@functools.cache
+def _fork_server(region: str) -> ForkServer:
+    """Starts the servers for a Region."""
+    return ForkServer("localaws.ministack.loading", region)
 
 
 def _without_aws_settings() -> dict[str, str]:

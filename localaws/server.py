@@ -30,30 +30,16 @@ from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
-from localaws.core.partitions import partition_of, response_host
+from localaws.core.partitions import REGION, partition_of, response_host
 from localaws.core.real_clock import RealClock
 from localaws.lambda_runtime.pool import Pool
-from localaws.ministack import gateway, install, partitions
+from localaws.ministack import gateway, install
+from localaws.ministack.loading import ACCOUNT, HOST, load
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
 from localaws.state import EmulatorState, Ports
 
-ACCOUNT = "123456789012"
-HOST = "127.0.0.1"
-REGION = "us-east-1"
 # Real seconds that requests in flight get after SIGTERM.
 GRACE = 0.2
-# What ministack reads as it is imported, which is after main() has set it.
-MINISTACK_SETTINGS = {
-    "BIND_HOST": HOST,
-    "IOT_MTLS_ENABLED": "0",
-    "LAMBDA_EXECUTOR": "local",
-    "MINISTACK_ACCOUNT_ID": ACCOUNT,
-    "MINISTACK_HOST": "localhost",
-    "SFN_WAIT_SCALE": "1",
-    "SFTP_ENABLED": "0",
-    # No state survives the process.
-    "STATE_DIR": os.devnull,
-}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -131,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.assumptions = take(arguments.assume, Assumptions(year=arguments.year))
     except ValueError as unknown:
         options.error(str(unknown))
+    load(arguments.region)
     home = Path(tempfile.mkdtemp(prefix="localaws-"))
     try:
         _serve(arguments, home)
@@ -149,17 +136,11 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
     # Temporary files of libraries go with the directory.
     tempfile.tempdir = str(home)
     os.environ.update(
-        MINISTACK_SETTINGS,
-        AWS_EC2_METADATA_DISABLED="true",
         GATEWAY_PORT=str(ports.gateway),
-        LOG_LEVEL=os.environ.get("LOG_LEVEL", "CRITICAL"),
-        MINISTACK_REGION=arguments.region,
-        NO_PROXY="localhost,127.0.0.1",
         # Functions send the responses of custom resources over HTTPS.
         SSL_CERT_FILE=certificate,
         TMPDIR=str(home),
     )
-    partitions.install(arguments.region)
     emulator = _emulator(arguments, ports, home)
     installed = install.install(emulator)
     admin_api.serve(emulator, ACCOUNT, listener)

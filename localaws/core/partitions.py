@@ -6,6 +6,9 @@ import functools
 
 import botocore.session
 
+# Unless another one is asked for.
+REGION = "us-east-1"
+
 
 @functools.cache
 def partition_of(region: str) -> str:

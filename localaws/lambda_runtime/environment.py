@@ -26,6 +26,9 @@ from typing import Any, NoReturn
 
 Json = dict[str, Any]
 
+# Of the runtime: a function's own modules come from its zip.
+MODULES = ("boto3", "botocore.handlers", "botocore.signers", "http.client", "urllib.request")
+
 
 class Channel:
     """The connection to the pool."""
@@ -110,6 +113,12 @@ class Context:
     def get_remaining_time_in_millis(self) -> int:
         """Until the function's Timeout; sleep counts in virtual time, work in real time."""
         return max(0, int((self._end - time.monotonic() - self._slept()) * 1000))
+
+
+def load() -> None:
+    """Import what functions import from the runtime; called by the fork server."""
+    for module in MODULES:
+        importlib.import_module(module)
 
 
 def main(number: int) -> NoReturn:

@@ -12,9 +12,8 @@ import io
 import json
 import os
 import shutil
+import signal
 import socket
-import subprocess  # nosec B404 # starts this Python
-import sys
 import tempfile
 import threading
 import uuid
@@ -25,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from localaws.core.clock import Clock
+from localaws.fork_server import ForkServer
 
 Json = dict[str, Any]
 
@@ -64,17 +64,19 @@ def base_variables() -> dict[str, str]:
 class Environment:
     """One process and its output."""
 
-    def __init__(self, function: Function, task_root: Path, home: Path, day: str) -> None:
+    def __init__(
+        self, runtime: ForkServer, function: Function, task_root: Path, home: Path, day: str
+    ) -> None:
         self.function = function
         # Lambda names a log stream after the day and the environment.
         self.stream = f"{day}/[$LATEST]{uuid.uuid4().hex}"
         self._home = Path(tempfile.mkdtemp(prefix="function-", dir=home))
         self._log = (self._home / "log").open("w+b", buffering=0)
         self._socket, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # nosec B603 # a fixed command
-                # Unbuffered: what a function prints is logged even if the process is killed.
-                [sys.executable, "-u", str(PROGRAM), str(theirs.fileno())],
+        with theirs, open(os.devnull, "rb") as nothing:
+            log = self._log.fileno()
+            self._process = runtime.start(
+                [str(PROGRAM), "3"],
                 cwd=task_root,
                 env={
                     **function.variables,
@@ -82,10 +84,7 @@ class Environment:
                     "LAMBDA_TASK_ROOT": str(task_root),
                     "_HANDLER": function.handler,
                 },
-                stdin=subprocess.DEVNULL,
-                stdout=self._log,
-                stderr=self._log,
-                pass_fds=[theirs.fileno()],
+                descriptors=[nothing.fileno(), log, log, theirs.fileno()],
             )
         self._socket.settimeout(HUNG_AFTER)
         self._lines = self._socket.makefile("r", encoding="utf-8")
@@ -135,19 +134,20 @@ class Environment:
     @property
     def alive(self) -> bool:
         """Whether it can take another invocation."""
-        return self._ready and self._process.poll() is None
+        return self._ready and not self._process.has_ended()
 
     def kill(self) -> None:
         """End the process and remove its files."""
         self._end()
+        self._process.close()
         self._lines.close()
         self._socket.close()
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.send_signal(signal.SIGKILL)
+        self._process.has_ended(None)
 
     def _timed_out(self, request_id: str) -> Json:
         self._end()
@@ -159,7 +159,7 @@ class Environment:
 
     def _outcome(self, result: Any, error: Json | None) -> Outcome:
         if error and not self._ready:
-            self._process.wait()
+            self._process.has_ended(None)
         self._log.seek(self._read)
         log = self._log.read()
         self._read += len(log)
@@ -171,7 +171,7 @@ class Environment:
     def _receive(self) -> Json:
         line = self._lines.readline()
         if not line:
-            self._process.wait()
+            self._process.has_ended(None)
             raise EOFError
         message: Json = json.loads(line)
         return message
@@ -192,6 +192,7 @@ class Pool:
         self._task_roots: set[Path] = set()
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
+        self._runtime: ForkServer | None = None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -209,7 +210,10 @@ class Pool:
             environment = fresh.pop() if fresh else None
             self._idle[function.arn] = fresh
             if environment is None:
-                environment = Environment(function, self._unpack(code), self._home, day)
+                self._runtime = self._runtime or ForkServer("localaws.lambda_runtime.environment")
+                environment = Environment(
+                    self._runtime, function, self._unpack(code), self._home, day
+                )
                 self._all.add(environment)
         for each in stale:
             self._end(each)
@@ -237,9 +241,12 @@ class Pool:
             environments, self._all = self._all, set()
             task_roots, self._task_roots = self._task_roots, set()
             self._idle.clear()
+            runtime, self._runtime = self._runtime, None
         for environment in environments:
             with contextlib.suppress(OSError, ValueError):
                 environment.kill()
+        if runtime:
+            runtime.close()
         for task_root in task_roots:
             shutil.rmtree(task_root)
 

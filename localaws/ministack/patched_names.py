@@ -13,6 +13,7 @@ TABLE: dict[str, dict[str, str]] = {
         "app": "the ASGI application",
     },
     "core.iam_actions": {
+        "_tag_operations": "read early: it parses a service model",
         "SERVICE_TO_IAM_NAMESPACE": "the prefix of CloudHSM's actions",
         "access_denied_response": "replaced: names the denied permission; formats injected faults",
         "extract_iam_action": "the action of a request",

@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/step-functions/latest/dg/intrinsic-functions.html
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -124,6 +125,11 @@ def _is_time(value: Any) -> bool:
     return "T" in text and (text.endswith("Z") or text[-6] in "+-")
 
 
+@functools.cache
+def _input_shape(service: str, operation: str) -> Any:
+    return get_session().get_service_model(service).operation_model(operation).input_shape
+
+
 def _task_errors(state: Json) -> Iterator[str]:
     resource = str(state.get("Resource", ""))
     found = ARN.fullmatch(resource) or LAMBDA.fullmatch(resource)
@@ -133,7 +139,7 @@ def _task_errors(state: Json) -> Iterator[str]:
     if integration is None:
         return
     service, operation = integration
-    shape = get_session().get_service_model(service).operation_model(operation).input_shape
+    shape = _input_shape(service, operation)
     members = {name[0].upper() + name[1:] for name in shape.members}
     required = {name[0].upper() + name[1:] for name in shape.required_members}
     given = {name.removesuffix(".$") for name in state.get("Parameters") or {}}

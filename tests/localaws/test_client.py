@@ -74,6 +74,7 @@ def test_exit_leaves_no_process_and_no_file() -> None:
         server, scratch = aws.process_id, aws.scratch
         os.killpg(server, 0)
         assert scratch.is_dir()
+    until(lambda: not Path(f"/proc/{server}").exists(), "the server's process did not end")
     with pytest.raises(ProcessLookupError):
         os.killpg(server, 0)
     assert not scratch.exists()

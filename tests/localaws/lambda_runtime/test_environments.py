@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from localaws.client import until
 from localaws.core.jump_clock import JumpClock
 from localaws.lambda_runtime.pool import Environment, Function, Outcome, Pool, base_variables
 
@@ -232,7 +233,7 @@ def test_closing_the_pool_leaves_no_process_and_no_file(bench: Bench, tmp_path: 
     process = bench.invoke("import os\ndef handler(event, context): return os.getpid()").result
     bench.take("def handler(event, context): return 1")
     bench.pool.close()
-    assert not Path(f"/proc/{process}").exists()
+    until(lambda: not Path(f"/proc/{process}").exists(), "the function's process did not end")
     assert list(tmp_path.iterdir()) == []
 
 
