@@ -84,7 +84,7 @@ class ForkServer:
         OSError if the fork server has ended.
         """
         request = {"arguments": [*arguments], "cwd": str(cwd), "env": {**env}}
-        response, received = b"", []
+        response, received = b"", list[int]()
         with contextlib.suppress(ConnectionError):
             socket.send_fds(self._requests, [json.dumps(request).encode()], [*descriptors])
             response, received, _, _ = socket.recv_fds(self._requests, MESSAGE_BYTES, 1)
