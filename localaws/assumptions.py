@@ -253,6 +253,18 @@ ROWS = (
         fixed="the model does not update them, which is the harsher reading",
     ),
     Assumption(
+        "resource-record",
+        "Does CloudFormation record the status of a custom resource before it signs the request's"
+        " ResponseURL, and leave it until the response?",
+        "Five seconds of difference are tolerated. If there are more, updates are refused at once,"
+        " naming the record; retries, which need it to the second, fail as without them.",
+        {"before": None, "later": None},
+        "later",
+        "F6.83",
+        "LastUpdatedTimestamp of DescribeStackResource, and X-Amz-Date, during an update",
+        fixed="tests of the request function have records of other times",
+    ),
+    Assumption(
         "rollback-order",
         "Does the rollback of an upgrade restore functions before the custom resource that they"
         " handle, so that the previous version handles the rollback, or afterwards?",

@@ -54,6 +54,11 @@ SCOPED_OPERATIONS = frozenset(
 )
 
 
+def this_stack() -> str:
+    """The ID of the stack that this function belongs to, whatever an event says."""
+    return os.environ["STACK_ID"]
+
+
 @functools.cache
 def client(service: str, attempts: int = 1) -> Any:
     """A client of `service` that sends each request at most `attempts` times.

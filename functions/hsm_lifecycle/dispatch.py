@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -35,16 +34,11 @@ def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
     return handle
 
 
-def this_stack() -> str:
-    """The ID of the stack that this function belongs to, whatever an event says."""
-    return os.environ["STACK_ID"]
-
-
 def _of_this_stack(event: Event) -> Event:
     """The event with the ID of this function's stack, with which steps check what they own."""
-    if event.get("StackId", this_stack()) != this_stack():
+    if event.get("StackId", aws.this_stack()) != aws.this_stack():
         raise errors.NotOwnedError(f"The request is of another stack: {event['StackId']}.")
-    return {**event, "StackId": this_stack()}
+    return {**event, "StackId": aws.this_stack()}
 
 
 def name_of(step: Step) -> str:

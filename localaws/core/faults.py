@@ -39,6 +39,8 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
     {"deliver": "twice", "request": "Create", "after": "Delete"}
         A custom resource request is delivered again: at once, or when a request of the type in
         "after" starts.
+    {"deliver": "late", "request": "Update", "seconds": 176}
+        A custom resource request waits in Lambda's queue.
     {"task": "AlignHsms", "machine": "create-cluster", "code": "...", "when": "before"}
         A call that Step Functions makes for the Task of this name ("*": any) fails, Invoke or
         StartExecution; with "after", its response is lost after the effect. Codes as for an
@@ -78,7 +80,7 @@ KINDS: dict[str, frozenset[str]] = {
     "start": frozenset({"reason"}),
     "download": frozenset(),
     "agent": frozenset({"instance"}),
-    "deliver": frozenset({"request", "after"}),
+    "deliver": frozenset({"request", "after", "seconds"}),
     "task": frozenset({"machine", "code", "message", "when"}),
     "lambda": frozenset({"step", "die"}),
 }
@@ -91,7 +93,7 @@ CHOICES: dict[str, frozenset[object]] = {
     "start": frozenset({"stopped"}),
     "download": frozenset({"corrupt", "missing"}),
     "agent": frozenset({"offline", "never", "online"}),
-    "deliver": frozenset({"twice"}),
+    "deliver": frozenset({"twice", "late"}),
 }
 
 
@@ -217,8 +219,8 @@ class Faults:
         with self._lock:
             return self._agents.get(instance) or self._agents.get(None, "online")
 
-    def second_delivery(self, request: str) -> Mapping[str, Any] | None:
-        """The fault that delivers this type's next custom resource request again, if any."""
+    def delivery(self, request: str) -> Mapping[str, Any] | None:
+        """The fault that delivers this type's next custom resource request late or again."""
         return self._take("deliver", lambda details: details.get("request", request) == request)
 
     def task_failure(self, machine: str, task: str) -> Mapping[str, Any] | None:
@@ -276,8 +278,8 @@ def _check(fault: Mapping[str, Any]) -> InjectedFault:
         raise ValueError(f"{fault['operation']}: give code, pause or kill")
     if kind == "task" and "code" not in fault:
         raise ValueError(f"{fault['task']}: give code")
-    if kind == "late" and "seconds" not in fault:
-        raise ValueError(f"{fault['late']}: give seconds")
+    if (kind == "late" or fault.get("deliver") == "late") and "seconds" not in fault:
+        raise ValueError(f"{fault[kind]}: give seconds")
     times, skip = fault.get("times", 1), fault.get("skip", 0)
     if not isinstance(times, int) or times < 1 or not isinstance(skip, int) or skip < 0:
         raise ValueError("times must be 1 or more, skip 0 or more")

@@ -7,6 +7,7 @@ create failed, accepts a new ServiceToken, and has a response URL without TLS.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import threading
@@ -136,18 +137,26 @@ class Requests:
         return _result(request, generated_id)
 
     def _response_url(self, stack_id: str, logical_id: str, key: str) -> str:
-        """A presigned URL of S3, which authorizes its bearer (F6.15)."""
+        """A presigned URL of S3, which authorizes its bearer and tells its date (F6.15)."""
         name = quote(f"{stack_id}|{logical_id}|{key}", safe="")
+        region = self._emulator.region
+        now = dt.datetime.fromtimestamp(self._emulator.clock.now(), dt.UTC)
         return (
-            f"https://{response_host(self._emulator.region)}/{name}"
-            f"?AWSAccessKeyId=AKIDEXAMPLE&Expires=7200&Signature={os.urandom(20).hex()}"
+            f"https://{response_host(region)}/{name}?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+            f"&X-Amz-Date={now:%Y%m%dT%H%M%SZ}&X-Amz-SignedHeaders=host&X-Amz-Expires=7200"
+            f"&X-Amz-Credential=AKIDEXAMPLE%2F{now:%Y%m%d}%2F{region}%2Fs3%2Faws4_request"
+            f"&X-Amz-Signature={os.urandom(32).hex()}"
         )
 
     def _deliver(self, function: dict[str, Any], event: Event) -> None:
-        """Queue the event for the function, and repeat deliveries as injected faults say."""
-        invoke_asynchronously(function, event)
+        """Queue the event for the function, and delay or repeat it as injected faults say."""
         request_type = event["RequestType"]
-        fault = self._emulator.faults.second_delivery(request_type)
+        fault = self._emulator.faults.delivery(request_type)
+        if fault and fault["deliver"] == "late":
+            self._emulator.spawn(self._deliver_late, function, event, float(fault["seconds"]))
+            fault = None
+        else:
+            invoke_asynchronously(function, event)
         with self._lock:
             repeated = [each for after, each in self._postponed if after == request_type]
             self._postponed = [each for each in self._postponed if each[0] != request_type]
@@ -156,14 +165,27 @@ class Requests:
         if fault and not fault.get("after"):
             repeated.append(event)
         for each in repeated:
-            self._emulator.event_log.record(
-                "cloudformation",
-                each["LogicalResourceId"],
-                "DeliveredAgain",
-                stack=each["StackId"].split("/")[1],
-                request=each["RequestType"],
-            )
+            self._record(each, "DeliveredAgain")
             invoke_asynchronously(function, each)
+
+    def _deliver_late(self, function: dict[str, Any], event: Event, seconds: float) -> None:
+        """Deliver an event that waits in Lambda's queue, such as while invocations are throttled.
+
+        Unless the function is deleted by then.
+        """
+        self._emulator.clock.sleep(seconds)
+        if function_at(event["ServiceToken"]) is not None:
+            self._record(event, "DeliveredLate")
+            invoke_asynchronously(function, event)
+
+    def _record(self, event: Event, what: str) -> None:
+        self._emulator.event_log.record(
+            "cloudformation",
+            event["LogicalResourceId"],
+            what,
+            stack=event["StackId"].split("/")[1],
+            request=event["RequestType"],
+        )
 
     def receive(self, key: str, body: bytes) -> None:
         """Accept the first response to a pending request and ignore any other."""

@@ -25,6 +25,7 @@ from localaws.ministack import (
     network_interfaces,
     network_rules,
     resource_attributes,
+    resource_records,
     resources,
     secret_versions,
     security_groups,
@@ -80,6 +81,7 @@ class Installed:
         wait_conditions.install(emulator)
         template_checks.install()
         stack_statuses.install()
+        resource_records.install()
         resources.install(emulator, providers, self._instances)
         buckets.install()
         resource_attributes.install()

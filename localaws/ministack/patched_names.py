@@ -44,6 +44,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "services.cloudformation": {
         "_exports": "exports in use are kept; those of a deleted stack are removed",
+        "_stack_events": "the latest event of a resource is its status",
         "_stacks": "store",
     },
     "services.cloudformation.changesets": {
@@ -72,7 +73,7 @@ TABLE: dict[str, dict[str, str]] = {
         "validate_template_support": "replaced: the checks of a template before a stack exists",
     },
     "services.cloudformation.handlers": {
-        "_ACTION_HANDLERS": "DeleteStack and CancelUpdateStack interrupt operations",
+        "_ACTION_HANDLERS": "DeleteStack and CancelUpdateStack interrupt operations; resources",
         "_add_event": "replaced: as in stacks",
         "_create_stack_task_in_region": "replaced: as in stacks",
         "_delete_stack_async": "replaced: retains the dependencies of undeletable resources",

@@ -9,7 +9,6 @@ from rehearsal.drivers.stack import RETAINED_BY_CLOUDHSM, RETAINED_WITH_BACKUPS,
 SLOW_HSMS = ("--timings", '{"create_hsm": 1613}')
 # The state machine's attempts to send a response, then Lambda's for the EventBridge rule.
 RESPONSE_ATTEMPTS = 7 + 3
-TWO_MINUTES = 120
 FIVE_MINUTES = 300
 OTHER_IMAGE = "ami-0d12c3d4e5f6a7b83"
 
@@ -50,41 +49,6 @@ def no_response_to_update(driver: StackDriver) -> None:
         driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
 
     driver.delete_step(*RETAINED_WITH_BACKUPS)
-
-
-def request_handler_killed(driver: StackDriver) -> None:
-    """The request function is killed before or after its work: CloudFormation gets a response."""
-    _create_with_one_hsm(driver)
-    killed = {"lambda": "-request", "die": "before"}
-
-    with driver.step("Scale up to 2 HSMs: the function is killed before its work"):
-        driver.fault(killed)
-        with driver.expect_seconds(TWO_MINUTES):
-            driver.request(pHsmsPerSubnet=2)
-        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        driver.expect_reason("No workflow was started", "signal: killed", "pReconcile")
-        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
-
-    with driver.step("Scale up to 2 HSMs: the rollback's function is killed too"):
-        driver.fault(killed, times=2)
-        with driver.expect_seconds(TWO_MINUTES):
-            driver.request(pHsmsPerSubnet=2)
-        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        driver.expect_cluster(state="ACTIVE", hsms=1, zones=1)
-
-    with driver.step("Scale up to 2 HSMs: the function is killed after its work"):
-        driver.fault(killed, die="after")
-        driver.request(pHsmsPerSubnet=2)
-        driver.expect_stack("UPDATE_COMPLETE")
-        driver.expect_cluster(state="ACTIVE", hsms=2, zones=1)
-
-    with driver.step("Delete: the function is killed before its work"):
-        driver.fault(killed)
-        with driver.expect_seconds(TWO_MINUTES):
-            driver.delete()
-        driver.expect_stack("DELETE_FAILED")
-
-    driver.delete_step(*RETAINED_WITH_BACKUPS, title="Delete again")
 
 
 def cloudformation_times_out(driver: StackDriver) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 
 class ExecutionDoesNotExist(Exception):
     """No execution has this ARN."""
+
+
+class ExecutionAlreadyExists(Exception):
+    """An execution of this name exists, with another input."""
 
 
 class ValidationException(Exception):
@@ -45,6 +53,7 @@ class Executions:
     class exceptions:
         """The error classes of the client."""
 
+        ExecutionAlreadyExists = ExecutionAlreadyExists
         ExecutionDoesNotExist = ExecutionDoesNotExist
         ValidationException = ValidationException
 
@@ -104,6 +113,9 @@ class Executions:
     def start_execution(self, **request: Any) -> dict[str, Any]:
         if self.refusal:
             raise self.refusal
+        name = f":{request['name']}"
+        if any(execution.arn.endswith(name) for execution in self.running):
+            raise ExecutionAlreadyExists
         self.started.append(request)
         execution = self.add(request["stateMachineArn"], request["name"], input=request["input"])
         return {"executionArn": execution.arn}
@@ -115,11 +127,42 @@ class Stacks:
 
     status: str = "UPDATE_IN_PROGRESS"
     refusal: Exception | None = None
+    # Status of the custom resource and its time in ISO 8601; the last of the records repeats.
+    records: list[tuple[str, str]] = field(default_factory=list)
 
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
         if self.refusal:
             raise self.refusal
         return {"Stacks": [{"StackId": StackName, "StackStatus": self.status}]}
+
+    def describe_stack_resource(self, *, StackName: str, LogicalResourceId: str) -> dict[str, Any]:
+        if self.refusal or not self.records:
+            raise self.refusal or ClientError(
+                {"Error": {"Code": "ValidationError"}}, "DescribeStackResource"
+            )
+        status, since = self.records.pop(0) if len(self.records) > 1 else self.records[0]
+        return {
+            "StackResourceDetail": {
+                "StackId": StackName,
+                "LogicalResourceId": LogicalResourceId,
+                "ResourceStatus": status,
+                "LastUpdatedTimestamp": dt.datetime.fromisoformat(since),
+            }
+        }
+
+
+@dataclass
+class Functions:
+    """A client of Lambda that takes events, or raises `refusal`."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    refusal: Exception | None = None
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: str) -> None:
+        assert (FunctionName, InvocationType) == ("hsm-1-request", "Event")
+        if self.refusal:
+            raise self.refusal
+        self.events.append(json.loads(Payload))
 
 
 @dataclass

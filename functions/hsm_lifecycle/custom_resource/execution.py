@@ -11,7 +11,6 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hsm_lifecycle import aws
-from hsm_lifecycle.dispatch import this_stack
 
 Request = Mapping[str, Any]
 
@@ -30,11 +29,11 @@ def fallback_of(request: Request) -> dict[str, dict[str, str]]:
 
 def _is_rollback(request: Request) -> bool:
     """Whether this is the rollback of an update, which must not fail; False if unknown."""
-    if request["RequestType"] != "Update" or request["StackId"] != this_stack():
+    if request["RequestType"] != "Update" or request["StackId"] != aws.this_stack():
         return False
     try:
         stacks = aws.client("cloudformation", attempts=aws.ATTEMPTS).describe_stacks(
-            StackName=this_stack()
+            StackName=aws.this_stack()
         )
     except (BotoCoreError, ClientError) as error:
         # The workflow asks again and retries for longer, so this matters only if it fails too.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, currency
 from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.execution import (
     execution_exists,
@@ -19,7 +19,6 @@ from hsm_lifecycle.custom_resource.execution import (
 )
 from hsm_lifecycle.custom_resource.response import deliver
 from hsm_lifecycle.custom_resource.supersede import supersede
-from hsm_lifecycle.dispatch import this_stack
 from hsm_lifecycle.errors import NotOwnedError
 
 Request = Mapping[str, Any]
@@ -41,9 +40,13 @@ def take(request: Request, context: Any) -> None:
         sealed_url = response_url.seal(request)
         name = execution_name(request)
         # Lambda may deliver an event twice.
-        if not execution_exists(name) and supersede(request, name):
+        if execution_exists(name):
+            return
+        since = currency.require_current(request)
+        if supersede(request, name):
             time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
-            _start_execution(name, request, sealed_url, fallback)
+            currency.require_unchanged(request, since)
+            _start_execution(name, {**request, "CurrentSince": since}, sealed_url, fallback)
     except Exception as error:
         failure = {"Error": type(error).__name__, "Cause": str(error)}
         for attempt in range(_DELIVERY_ATTEMPTS):
@@ -55,7 +58,7 @@ def take(request: Request, context: Any) -> None:
 
 def _require_this_stack(request: Request) -> None:
     """NotOwnedError: the request names another stack, so it is forged or misdirected."""
-    if request["StackId"] != this_stack():
+    if request["StackId"] != aws.this_stack():
         raise NotOwnedError(
             f"The request is of another stack: {request['StackId']}. Deploy a stack of its own."
         )
@@ -70,18 +73,24 @@ def _is_new_version(request: Request) -> bool:
 def _start_execution(
     name: str, request: Request, sealed_url: response_url.Sealed, fallback: Mapping[str, Any]
 ) -> None:
-    """Start handle-request. Its input can be read by others, so it gets no ResponseURL."""
-    without_url = {key: value for key, value in request.items() if key != "ResponseURL"}
-    aws.client("stepfunctions", attempts=aws.ATTEMPTS).start_execution(
-        stateMachineArn=os.environ["HANDLE_REQUEST"],
-        name=name,
-        input=json.dumps(
-            {
-                "LifecycleArn": os.environ[request["RequestType"].upper()],
-                "Request": without_url,
-                "SealedResponseURL": sealed_url,
-                **fallback,
-            },
-            sort_keys=True,
-        ),
-    )
+    """Start handle-request, unless another delivery of the event has.
+
+    Others can read its input, so it gets no ResponseURL.
+    """
+    states = aws.client("stepfunctions", attempts=aws.ATTEMPTS)
+    own = ("ResponseURL", currency.RETRY)
+    # Each delivery seals the URL differently, so that not even a running execution is the same.
+    with contextlib.suppress(states.exceptions.ExecutionAlreadyExists):
+        states.start_execution(
+            stateMachineArn=os.environ["HANDLE_REQUEST"],
+            name=name,
+            input=json.dumps(
+                {
+                    "LifecycleArn": os.environ[request["RequestType"].upper()],
+                    "Request": {key: value for key, value in request.items() if key not in own},
+                    "SealedResponseURL": sealed_url,
+                    **fallback,
+                },
+                sort_keys=True,
+            ),
+        )

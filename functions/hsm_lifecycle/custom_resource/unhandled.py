@@ -1,12 +1,17 @@
-"""Requests that the request function did not handle, because it was killed or timed out."""
+"""Requests that the request function did not handle: it was killed, throttled or timed out."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hsm_lifecycle import aws, currency
 from hsm_lifecycle.custom_resource import failure_reason, response_url
 from hsm_lifecycle.custom_resource.execution import (
     execution_exists,
@@ -22,9 +27,10 @@ logger = logging.getLogger("hsm_lifecycle")
 
 
 def event_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The request of an invocation record, as failed; None if handle-request will respond.
+    """The request of an invocation record, as failed; None if a response will come from elsewhere.
 
-    Nothing starts it again: by now a newer request of the stack may be running.
+    The request function gets the event once more. By now a newer request may be running, so it has
+    to prove that the request is current, for which it needs the date of the event.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
     request = record["requestPayload"]
@@ -35,7 +41,24 @@ def event_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
         if execution_exists(execution_name(request)):
             logger.warning("the request function ended early, but handle-request was started")
             return None
+    if currency.sent_at(request) and not request.get(currency.RETRY) and _deliver_again(request):
+        logger.warning("the request function gets the event again: %s", _failure(record)["Error"])
+        return None
     return {**request, **fallback_of(request), "Failure": _failure(record)}
+
+
+def _deliver_again(request: Mapping[str, Any]) -> bool:
+    """Whether Lambda took the event; its own retries would not tell that they are one."""
+    try:
+        aws.client("lambda", attempts=aws.ATTEMPTS).invoke(
+            FunctionName=os.environ["REQUEST_FUNCTION"],
+            InvocationType="Event",
+            Payload=json.dumps({**request, currency.RETRY: True}),
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("could not deliver the event again: %s", error)
+        return False
+    return True
 
 
 def _failure(record: Mapping[str, Any]) -> dict[str, str]:

@@ -123,11 +123,11 @@ def test_an_agent_fault_lasts_until_it_is_replaced() -> None:
 def test_a_delivery_fault_matches_the_request_type() -> None:
     faults = Faults()
     faults.inject({"deliver": "twice", "request": "Create", "after": "Delete"})
-    assert faults.second_delivery("Update") is None
-    delivery = faults.second_delivery("Create")
+    assert faults.delivery("Update") is None
+    delivery = faults.delivery("Create")
     assert delivery is not None
     assert delivery["after"] == "Delete"
-    assert faults.second_delivery("Create") is None
+    assert faults.delivery("Create") is None
 
 
 def test_a_function_dies_at_its_step_and_moment() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import datetime as dt
 import itertools
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -377,6 +379,42 @@ def test_a_fault_can_deliver_a_request_again_after_a_later_one(
     custom.create()
     assert custom.stack.delete() == "DELETE_COMPLETE"
     assert custom.request_types() == ["Create", "Delete", "Create"]
+
+
+def test_a_fault_can_deliver_a_request_late(aws: LocalAws, custom: CustomResourceStack) -> None:
+    aws.admin.fault({"deliver": "late", "request": "Create", "seconds": 176})
+    before = aws.admin.clock()["elapsed"]
+    assert custom.create() == "CREATE_COMPLETE"
+    assert aws.admin.clock()["elapsed"] >= before + 176
+    assert custom.request_types() == ["Create"]
+
+
+# --- The record of the resource ---
+
+
+def record_of(custom: CustomResourceStack) -> tuple[str, dt.datetime]:
+    detail = custom.stack.aws.client("cloudformation").describe_stack_resource(
+        StackName=custom.stack.name, LogicalResourceId="Example"
+    )["StackResourceDetail"]
+    return detail["ResourceStatus"], detail["LastUpdatedTimestamp"]
+
+
+def sent_at(request: Json) -> dt.datetime:
+    date = parse_qs(urlsplit(request["ResponseURL"]).query)["X-Amz-Date"][0]
+    return dt.datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+
+
+def test_the_record_of_a_resource_has_its_status_and_the_time_of_that(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
+    assert custom.create() == "CREATE_COMPLETE"
+    aws.admin.advance(100)
+    assert custom.update(Size="2") == "UPDATE_COMPLETE"
+    create, update = custom.requests()
+    assert (sent_at(update) - sent_at(create)).total_seconds() >= 100
+    status, since = record_of(custom)
+    assert status == "UPDATE_COMPLETE"
+    assert since >= sent_at(update)
 
 
 def test_a_response_after_the_timeout_is_ignored(custom: CustomResourceStack) -> None:

@@ -22,7 +22,7 @@ from tests.support.custom_resource import (
     STACK_ID,
     UPDATE,
 )
-from tests.support.executions import Commands, Executions, Instances, Secrets, Stacks
+from tests.support.executions import Commands, Executions, Functions, Instances, Secrets, Stacks
 from tests.support.response_endpoint import Endpoint, leading_to, serve
 
 
@@ -60,6 +60,11 @@ def secrets() -> Secrets:
 
 
 @pytest.fixture
+def functions() -> Functions:
+    return Functions()
+
+
+@pytest.fixture
 def slept() -> list[float]:
     return []
 
@@ -72,6 +77,7 @@ def _lambda_environment(
     instances: Instances,
     stacks: Stacks,
     secrets: Secrets,
+    functions: Functions,
     slept: list[float],
 ) -> None:
     """The environment variables of the template, fakes in place of AWS, and no waiting."""
@@ -86,6 +92,7 @@ def _lambda_environment(
         "DELETE": DELETE,
         "MACHINES": json.dumps([CREATE, UPDATE, DELETE, ALIGN, RUN]),
         "CLIENT_INSTANCE": CLIENT,
+        "REQUEST_FUNCTION": "hsm-1-request",
         "ATTRIBUTES": "ClusterId State Warnings",
     }
     for name, value in variables.items():
@@ -96,6 +103,7 @@ def _lambda_environment(
         "ec2": instances,
         "cloudformation": stacks,
         "secretsmanager": secrets,
+        "lambda": functions,
     }
     monkeypatch.setattr(aws, "client", lambda service, attempts=1: services[service])
     response.helper.cache_clear()

@@ -66,7 +66,7 @@ def test_take_starts_the_lifecycle_of_the_request_type(
     assert response_url.unseal(given["SealedResponseURL"], given["Request"]) == responses.url
     assert responses.url not in started["input"]
     assert "ResponseURL" not in given["Request"]
-    assert {**given["Request"], "ResponseURL": responses.url} == sent
+    assert {**given["Request"], "ResponseURL": responses.url} == {**sent, "CurrentSince": ""}
     assert responses.responses == []
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from hsm_lifecycle import currency
 from hsm_lifecycle.custom_resource.execution import execution_name
 from hsm_lifecycle.custom_resource.response import respond
 from tests.support.custom_resource import (
@@ -14,7 +16,7 @@ from tests.support.custom_resource import (
     Context,
     request,
 )
-from tests.support.executions import Executions, Stacks
+from tests.support.executions import Executions, Functions, Stacks
 from tests.support.response_endpoint import Endpoint
 
 KILLED = {
@@ -99,3 +101,44 @@ def test_the_record_of_an_event_that_cloudformation_never_sent_is_refused(
         record({**request("Create", responses.url), "ResponseURL": "file:///a"}, None), Context()
     )
     assert responses.responses == []
+
+
+# ---- the second delivery
+
+DATE = "&X-Amz-Date=20261128T100000Z"
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+@pytest.mark.parametrize("response", [KILLED, None], ids=["killed", "throttled"])
+def test_the_request_function_gets_an_event_once_more(
+    functions: Functions, responses: Endpoint, kind: str, response: dict[str, str] | None
+) -> None:
+    sent = request(kind, responses.url + DATE)
+    respond(record(sent, response), Context())
+    assert functions.events == [{**sent, currency.RETRY: True}]
+    assert responses.responses == []
+
+
+def test_an_event_is_delivered_again_once_only(functions: Functions, responses: Endpoint) -> None:
+    responses.url += DATE
+    respond(record(request("Update", responses.url, **{currency.RETRY: True}), KILLED), Context())
+    assert functions.events == []
+    assert responses.response["Status"] == "FAILED"
+
+
+def test_a_request_fails_if_its_event_cannot_be_delivered_again(
+    functions: Functions, responses: Endpoint
+) -> None:
+    responses.url += DATE
+    functions.refusal = ClientError({"Error": {"Code": "AccessDeniedException"}}, "Invoke")
+    respond(record(request("Update", responses.url), KILLED), Context())
+    assert responses.response["Reason"].startswith("Runtime.ExitError: No workflow was started")
+
+
+def test_an_event_without_a_date_is_not_delivered_again(
+    functions: Functions, responses: Endpoint
+) -> None:
+    # A stale one could not be told from a current one.
+    respond(record(request("Update", responses.url), KILLED), Context())
+    assert functions.events == []
+    assert responses.response["Status"] == "FAILED"

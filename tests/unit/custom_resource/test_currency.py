@@ -1,0 +1,164 @@
+"""A request that CloudFormation no longer waits for starts nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+
+from hsm_lifecycle import currency
+from hsm_lifecycle.custom_resource.request import take
+from tests.support.custom_resource import Context, request
+from tests.support.executions import Executions, Stacks
+from tests.support.response_endpoint import Endpoint
+
+SENT, SAME_SECOND = "2026-11-28T10:00:00.000Z", "2026-11-28T10:00:00.900Z"
+A_SECOND_LATER, FIVE_SECONDS_LATER = "2026-11-28T10:00:01.000Z", "2026-11-28T10:00:05.000Z"
+LATER = "2026-11-28T10:00:06.000Z"
+BEFORE = "2026-11-28T09:59:58.700Z"
+THROTTLED = ClientError({"Error": {"Code": "Throttling"}}, "DescribeStackResource")
+
+
+@pytest.fixture(autouse=True)
+def _dated(responses: Endpoint) -> None:
+    responses.url += "&X-Amz-Date=20261128T100000Z"
+
+
+def expect(states: Executions, responses: Endpoint, *, started: bool) -> None:
+    assert len(states.started) == started
+    if not started:
+        assert responses.response["Status"] == "FAILED"
+        assert "no longer waits for this" in responses.response["Reason"]
+
+
+# ---- first deliveries
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "since", "started"),
+    [
+        ("Update", "UPDATE_IN_PROGRESS", BEFORE, True),
+        ("Update", "UPDATE_IN_PROGRESS", FIVE_SECONDS_LATER, True),
+        # CloudFormation may show a status late.
+        ("Update", "UPDATE_COMPLETE", BEFORE, True),
+        # The rollback of the update, while it runs and when it has ended.
+        ("Update", "UPDATE_IN_PROGRESS", LATER, False),
+        ("Update", "UPDATE_COMPLETE", LATER, False),
+        ("Update", "DELETE_IN_PROGRESS", LATER, False),
+        ("Create", "CREATE_IN_PROGRESS", BEFORE, True),
+        # The status may be reported again when the physical ID is known.
+        ("Create", "CREATE_IN_PROGRESS", LATER, True),
+        ("Create", "CREATE_FAILED", LATER, False),
+        ("Create", "DELETE_IN_PROGRESS", LATER, False),
+        # Nothing follows a deletion but another one.
+        ("Delete", "DELETE_IN_PROGRESS", BEFORE, True),
+        ("Delete", "DELETE_IN_PROGRESS", LATER, True),
+        ("Delete", "UPDATE_COMPLETE", LATER, True),
+    ],
+)
+def test_a_request_starts_unless_cloudformation_has_gone_on(
+    states: Executions,
+    stacks: Stacks,
+    responses: Endpoint,
+    kind: str,
+    status: str,
+    since: str,
+    started: bool,
+) -> None:
+    stacks.records = [(status, since)]
+    take(request(kind, responses.url), Context())
+    expect(states, responses, started=started)
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+def test_a_first_delivery_starts_although_the_record_cannot_be_read(
+    states: Executions, stacks: Stacks, responses: Endpoint, kind: str
+) -> None:
+    stacks.refusal = THROTTLED
+    take(request(kind, responses.url), Context())
+    expect(states, responses, started=True)
+
+
+def test_an_update_that_is_superseded_while_it_supersedes_starts_nothing(
+    states: Executions, stacks: Stacks, responses: Endpoint
+) -> None:
+    # Cancelled at once: the rollback's request came within the tolerance.
+    stacks.records = [("UPDATE_IN_PROGRESS", SENT), ("UPDATE_IN_PROGRESS", A_SECOND_LATER)]
+    take(request("Update", responses.url), Context())
+    expect(states, responses, started=False)
+
+
+def test_handle_request_knows_since_when_its_request_is_current(
+    states: Executions, stacks: Stacks, responses: Endpoint
+) -> None:
+    stacks.records = [("UPDATE_IN_PROGRESS", BEFORE)]
+    take(request("Update", responses.url), Context())
+    given = json.loads(states.started[0]["input"])["Request"]
+    assert given["CurrentSince"] == BEFORE.replace("700Z", "700000+00:00")
+
+
+# ---- retries
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+@pytest.mark.parametrize(
+    ("status", "since", "started"),
+    [
+        ("{}_IN_PROGRESS", BEFORE, True),
+        ("{}_IN_PROGRESS", SAME_SECOND, True),
+        ("{}_IN_PROGRESS", A_SECOND_LATER, False),
+        ("{}_COMPLETE", BEFORE, False),
+        ("{}_FAILED", LATER, False),
+    ],
+)
+def test_a_retry_starts_only_if_cloudformation_has_not_gone_on(
+    states: Executions,
+    stacks: Stacks,
+    responses: Endpoint,
+    kind: str,
+    status: str,
+    since: str,
+    started: bool,
+) -> None:
+    stacks.records = [(status.format(kind.upper()), since)]
+    take(request(kind, responses.url, **{currency.RETRY: True}), Context())
+    expect(states, responses, started=started)
+    assert all(currency.RETRY not in each["input"] for each in states.started)
+
+
+@pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
+def test_a_retry_starts_nothing_if_the_record_cannot_be_read(
+    states: Executions, stacks: Stacks, responses: Endpoint, kind: str
+) -> None:
+    stacks.refusal = THROTTLED
+    take(request(kind, responses.url, **{currency.RETRY: True}), Context())
+    expect(states, responses, started=False)
+
+
+def test_a_retry_starts_nothing_if_its_url_has_no_date(
+    states: Executions, stacks: Stacks, responses: Endpoint
+) -> None:
+    stacks.records = [("UPDATE_IN_PROGRESS", BEFORE)]
+    responses.url = responses.url.partition("&")[0]
+    take(request("Update", responses.url, **{currency.RETRY: True}), Context())
+    expect(states, responses, started=False)
+
+
+# ---- two deliveries at once
+
+
+def test_a_delivery_whose_execution_another_one_starts_meanwhile_sends_no_response(
+    states: Executions, responses: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_first(*_: object) -> bool:
+        states.add(sent["stateMachineArn"], sent["name"])
+        return True
+
+    take(request("Update", responses.url), Context())
+    (sent,) = states.started
+    states.running.clear()
+    monkeypatch.setattr("hsm_lifecycle.custom_resource.request.supersede", start_first)
+    take(request("Update", responses.url), Context())
+    assert len(states.started) == 1
+    assert responses.responses == []
