@@ -24,6 +24,7 @@ from botocore.config import Config
 
 from localaws.core.partitions import REGION
 from localaws.fork_server import ForkServer
+from localaws.lambda_runtime.pool import RUNTIME
 
 Json = dict[str, Any]
 
@@ -191,13 +192,13 @@ class LocalAws:
         stdin, self._stdin = os.pipe()
         stdout, written = os.pipe()
         given = dict(zip(self._arguments, self._arguments[1:], strict=False))
-        with self._log.open("wb") as log:
+        with self._log.open("wb") as log, _runtime().connect() as runtime:
             self._server = _fork_server(given.get("--region", REGION)).start(
-                ["-m", "localaws", *self._arguments],
+                ["-m", "localaws", "--runtime", "3", *self._arguments],
                 cwd=ROOT,
                 env={**_without_aws_settings(), "TMPDIR": str(self.scratch)},
                 # The server ends when its standard input is closed, even if this process is killed.
-                descriptors=[stdin, written, log.fileno()],
+                descriptors=[stdin, written, log.fileno(), runtime.fileno()],
             )
         os.close(stdin)
         os.close(written)
@@ -284,6 +285,12 @@ class LocalAws:
 def _fork_server(region: str) -> ForkServer:
     """Starts the servers for a Region."""
     return ForkServer("localaws.ministack.loading", region)
+
+
+@functools.cache
+def _runtime() -> ForkServer:
+    """Starts the Lambda environments of all servers of this process."""
+    return ForkServer(RUNTIME)
 
 
 def _without_aws_settings() -> dict[str, str]:

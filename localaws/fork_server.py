@@ -4,7 +4,8 @@ Servers and Lambda environments spend most of their time on imports, and the tes
 them. This is the only mechanism that exists for speed; docs/development.md has its measurement.
 
 Executed as `python fork_server.py NUMBER MODULE ARGUMENT...`, it calls MODULE.load(ARGUMENT...) and
-then forks for each request on the socket of that number, until the other end is closed.
+then forks for each request on the socket of that number, until the other end is closed. A request
+with the one word "connect" adds a socket, for requests of another process.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from typing import Any, NoReturn
 # A request, its descriptors and a response fit; Linux allows 253 descriptors.
 MESSAGE_BYTES = 1 << 20
 DESCRIPTORS = 16
+CONNECT = b"connect"
 
 
 class ForkedProcess:
@@ -54,21 +56,11 @@ class ForkedProcess:
         os.close(self._descriptor)
 
 
-class ForkServer:
-    """A process that has called `load(*arguments)` of a module and forks programs that need it.
+class Connection:
+    """Requests to a fork server; one thread at a time."""
 
-    It ends with the process that created it. The programs it started do not.
-    """
-
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(  # nosec B603 # a fixed command
-                # Unbuffered, as the programs' output: it is complete even if they are killed.
-                [sys.executable, "-u", __file__, str(theirs.fileno()), module, *arguments],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
+    def __init__(self, requests: socket.socket) -> None:
+        self._requests = requests
 
     def start(
         self,
@@ -80,8 +72,8 @@ class ForkServer:
     ) -> ForkedProcess:
         """Start `python ARGUMENTS` (a file, or -m and a module) in a process group of its own.
 
-        The descriptors become its descriptors 0, 1, 2 and so on. One thread at a time. Raises
-        OSError if the fork server has ended.
+        The descriptors become its descriptors 0, 1, 2 and so on. Raises OSError if the fork server
+        has ended.
         """
         request = {"arguments": [*arguments], "cwd": str(cwd), "env": {**env}}
         response, received = b"", list[int]()
@@ -92,10 +84,46 @@ class ForkServer:
             raise OSError("the fork server has ended")
         return ForkedProcess(int(response), received[0])
 
+    def connect(self) -> socket.socket:
+        """A socket for a Connection of another process."""
+        ours, theirs = _sockets()
+        with theirs, contextlib.suppress(ConnectionError):
+            socket.send_fds(self._requests, [CONNECT], [theirs.fileno()])
+        return ours
+
+    def close(self) -> None:
+        """Send no more requests."""
+        self._requests.close()
+
+
+class ForkServer(Connection):
+    """A process that has called `load(*arguments)` of a module and forks programs that need it.
+
+    It ends with the process that created it. The programs it started do not.
+    """
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        ours, theirs = _sockets()
+        super().__init__(ours)
+        with theirs:
+            self._process = subprocess.Popen(  # nosec B603 # a fixed command
+                # Unbuffered, as the programs' output: it is complete even if they are killed.
+                [sys.executable, "-u", __file__, str(theirs.fileno()), module, *arguments],
+                # Programs could read it in /proc: nothing of the user's is in it.
+                env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
     def close(self) -> None:
         """End the fork server."""
-        self._requests.close()
+        super().close()
         self._process.wait()
+
+
+def _sockets() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets that keep messages whole."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
 def _main(number: int, module: str, arguments: Sequence[str]) -> None:
@@ -107,22 +135,41 @@ def _main(number: int, module: str, arguments: Sequence[str]) -> None:
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, _reap)
-    with socket.socket(fileno=number) as requests:
-        while True:
-            message, descriptors, _, _ = socket.recv_fds(requests, MESSAGE_BYTES, DESCRIPTORS)
-            if not message:
+    owner = socket.socket(fileno=number)
+    clients = [owner]
+    while True:
+        for client in select.select(clients, [], [])[0]:
+            message, descriptors, _, _ = socket.recv_fds(client, MESSAGE_BYTES, DESCRIPTORS)
+            if message == CONNECT:
+                clients.append(socket.socket(fileno=descriptors[0]))
+            elif message:
+                _fork(clients, client, json.loads(message), descriptors)
+            elif client is owner:
                 return
-            # A program that ends at once is reaped when its descriptor is open.
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
-            pid = os.fork()
-            if pid == 0:
-                requests.close()
-                _run(json.loads(message), descriptors)
-            descriptor = os.pidfd_open(pid)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
-            socket.send_fds(requests, [str(pid).encode()], [descriptor])
-            for each in (descriptor, *descriptors):
-                os.close(each)
+            else:
+                clients.remove(client)
+                client.close()
+
+
+def _fork(
+    clients: Sequence[socket.socket],
+    client: socket.socket,
+    request: dict[str, Any],
+    descriptors: Sequence[int],
+) -> None:
+    # A program that ends at once is reaped when its descriptor is open.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+    pid = os.fork()
+    if pid == 0:
+        for each in clients:
+            each.close()
+        _run(request, descriptors)
+    descriptor = os.pidfd_open(pid)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    with contextlib.suppress(ConnectionError):  # the client has been killed
+        socket.send_fds(client, [str(pid).encode()], [descriptor])
+    for number in (descriptor, *descriptors):
+        os.close(number)
 
 
 def _reap(*_: object) -> None:

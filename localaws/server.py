@@ -32,6 +32,7 @@ from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
 from localaws.core.partitions import REGION, partition_of, response_host
 from localaws.core.real_clock import RealClock
+from localaws.fork_server import Connection
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import gateway, install
 from localaws.ministack.loading import ACCOUNT, HOST, load
@@ -82,6 +83,12 @@ def parser() -> argparse.ArgumentParser:
         "--exit-on-stdin-eof",
         action="store_true",
         help="also end when standard input is closed, for example by a parent that was killed",
+    )
+    arguments.add_argument(
+        "--runtime",
+        type=int,
+        metavar="NUMBER",
+        help="the descriptor of a connection to the fork server of Lambda environments",
     )
     return arguments
 
@@ -165,6 +172,9 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
 
 def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> EmulatorState:
     clock = JumpClock() if arguments.clock == "jump" else RealClock()
+    runtime = None
+    if arguments.runtime is not None:
+        runtime = Connection(socket.socket(fileno=arguments.runtime))
     return EmulatorState(
         clock=clock,
         home=home,
@@ -177,7 +187,7 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         faults=Faults(clock.pause),
         event_log=EventLog(clock),
         decisions=DecisionLog(),
-        environments=Pool(home),
+        environments=Pool(home, runtime),
     )
 
 

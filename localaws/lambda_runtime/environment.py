@@ -26,8 +26,9 @@ from typing import Any, NoReturn
 
 Json = dict[str, Any]
 
-# Of the runtime: a function's own modules come from its zip.
+# Of the runtime, for load(); a function's own modules come from its zip.
 MODULES = ("boto3", "botocore.handlers", "botocore.signers", "http.client", "urllib.request")
+MODELS = ("cloudformation", "cloudhsmv2", "ec2", "kms", "secretsmanager", "ssm", "stepfunctions")
 
 
 class Channel:
@@ -116,9 +117,18 @@ class Context:
 
 
 def load() -> None:
-    """Import what functions import from the runtime; called by the fork server."""
+    """Import and read what functions take from the runtime; called by the fork server."""
     for module in MODULES:
         importlib.import_module(module)
+    sessions = importlib.import_module("botocore.session")
+    # Every session of every function reads through this one, which remembers what it has read.
+    loader = sessions.create_loader()
+    for name in ("endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data(name)
+    for service in MODELS:
+        loader.load_service_model(service, "service-2")
+        loader.load_service_model(service, "endpoint-rule-set-1")
+    vars(sessions)["create_loader"] = lambda search_path_string=None: loader
 
 
 def main(number: int) -> NoReturn:

@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from localaws.core.clock import Clock
-from localaws.fork_server import ForkServer
+from localaws.fork_server import Connection, ForkServer
 
 Json = dict[str, Any]
 
 PROGRAM = Path(__file__).parent / "environment.py"
+# The module that a fork server loads for environments.
+RUNTIME = "localaws.lambda_runtime.environment"
 # Real seconds that a handler may work between two sleeps; work takes no virtual time.
 HUNG_AFTER = 120
 # The only variables of this process that functions and instances see.
@@ -65,7 +67,7 @@ class Environment:
     """One process and its output."""
 
     def __init__(
-        self, runtime: ForkServer, function: Function, task_root: Path, home: Path, day: str
+        self, runtime: Connection, function: Function, task_root: Path, home: Path, day: str
     ) -> None:
         self.function = function
         # Lambda names a log stream after the day and the environment.
@@ -185,14 +187,17 @@ def _exited(request_id: str, reason: str) -> Json:
 
 
 class Pool:
-    """All environments; an idle one is reused."""
+    """All environments; an idle one is reused.
 
-    def __init__(self, home: Path) -> None:
+    Without the connection to a runtime, the first one starts a runtime of the pool's own.
+    """
+
+    def __init__(self, home: Path, runtime: Connection | None = None) -> None:
         self._home = home
+        self._runtime = runtime
         self._task_roots: set[Path] = set()
         self._idle: dict[str, list[Environment]] = {}
         self._all: set[Environment] = set()
-        self._runtime: ForkServer | None = None
         self._closed = False
         self._lock = threading.Lock()
 
@@ -210,7 +215,7 @@ class Pool:
             environment = fresh.pop() if fresh else None
             self._idle[function.arn] = fresh
             if environment is None:
-                self._runtime = self._runtime or ForkServer("localaws.lambda_runtime.environment")
+                self._runtime = self._runtime or ForkServer(RUNTIME)
                 environment = Environment(
                     self._runtime, function, self._unpack(code), self._home, day
                 )

@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from localaws.client import until
-from localaws.fork_server import ForkedProcess, ForkServer
+from localaws.fork_server import Connection, ForkedProcess, ForkServer
 
 
 @pytest.fixture(name="fork_server", scope="module")
@@ -22,7 +22,7 @@ def _fork_server() -> Iterator[ForkServer]:
 
 
 def run(
-    fork_server: ForkServer, directory: Path, program: str, *arguments: str, **env: str
+    fork_server: Connection, directory: Path, program: str, *arguments: str, **env: str
 ) -> tuple[ForkedProcess, str]:
     """A program that has ended, and what it has printed."""
     file, output = directory / "program.py", directory / "output"
@@ -84,3 +84,23 @@ def test_a_fork_server_that_has_ended_starts_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="the fork server has ended"):
         run(server, tmp_path, "")
     server.close()
+
+
+def test_another_process_starts_programs_on_a_connection(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
+    with fork_server.connect() as requests:
+        _, output = run(Connection(requests), tmp_path, "print(6 * 7)")
+    assert output == "42\n"
+    assert run(fork_server, tmp_path, "print(1)")[1] == "1\n"
+
+
+def test_programs_find_nothing_of_the_user_in_proc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-user")
+    server = ForkServer("localaws.lambda_runtime.environment")
+    _, output = run(server, tmp_path, "print(open('/proc/self/environ').read())")
+    server.close()
+    assert "PATH=" in output
+    assert "of-the-user" not in output
