@@ -23,19 +23,16 @@ POST /aws-events    causes an event that no API request causes:
 POST /command       asks whether a command of a script is to fail: {"command": ..., "document": ...}
 POST /data-plane    what cloudhsm-cli sends to the HSMs: {"operation": ..., "parameters": {...}}
 
-An error is {"error": CODE, "message": ...} with an HTTP status from 400 on.
+Every request has the header "Authorization: Bearer TOKEN", with the admin_token that the local AWS
+prints when it starts; json_http.py has further checks. An error is {"error": CODE, "message": ...}
+with an HTTP status from 400 on.
 """
 
 from __future__ import annotations
 
-import http.server
-import json
-import socketserver
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 from localaws.core.api_error import ApiError
 from localaws.inventory import inventory, scope
@@ -90,6 +87,8 @@ class AdminApi:
                 "fault": emulator.faults.command_failure(body["command"], body["document"])
             },
         }
+        # What the fake commands in a sandbox may do: they are as trustworthy as any script.
+        self.routes_of_sandboxes = {("POST", "/data-plane"): self._data_plane}
 
     def _clock(self) -> Json:
         clock = self._emulator.clock
@@ -183,53 +182,3 @@ class AdminApi:
         if model is None:
             raise ApiError(error, "there is no cluster")
         return model
-
-
-class _Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    daemon_threads = True
-    request_queue_size = 64
-
-
-def serve(emulator: EmulatorState, account: str, listener: _Server) -> None:
-    """Serve requests on a listener of `listen`, in threads."""
-    listener.routes = AdminApi(emulator, account).routes  # type: ignore[attr-defined]  # our handler's
-    threading.Thread(target=listener.serve_forever, name="admin", daemon=True).start()
-
-
-def listen(port: int) -> _Server:
-    """Listen on a port, 0 for any free one; connections wait until `serve`."""
-    return _Server(("127.0.0.1", port), _Handler)
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        url = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        self._respond("GET", url.path, query)
-
-    def do_POST(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        self._respond(
-            "POST", urlsplit(self.path).path, json.loads(self.rfile.read(length) or b"{}")
-        )
-
-    def _respond(self, method: str, path: str, given: Json) -> None:
-        route = self.server.routes.get((method, path))  # type: ignore[attr-defined]  # see serve
-        status, response = 404, {"error": "NotFound", "message": f"there is no {method} {path}"}
-        if route:
-            try:
-                status, response = 200, route(given)
-            except ApiError as error:
-                status = error.status
-                response = {"error": error.code, "message": error.message}
-        body = json.dumps(response, default=str).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Log nothing."""

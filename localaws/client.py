@@ -46,13 +46,14 @@ class LocalAwsError(Exception):
 class AdminApi:
     """A client of the admin API; admin_api.py documents the requests."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str) -> None:
         self.url = url
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def _ask(self, path: str, body: Any = None) -> Any:
         request = urllib.request.Request(
-            self.url + path, None if body is None else json.dumps(body).encode()
+            self.url + path, None if body is None else json.dumps(body).encode(), self._headers
         )
         try:
             with self._opener.open(request, timeout=START_SECONDS) as response:
@@ -210,7 +211,7 @@ class LocalAws:
         ready = json.loads(line)
         self.endpoint, self.region = ready["endpoint"], ready["region"]
         self.vpc, self.subnets = ready["vpc"], ready["subnets"]
-        self.admin = AdminApi(ready["admin"])
+        self.admin = AdminApi(ready["admin"], ready["admin_token"])
         elsewhere = {"LocationConstraint": self.region}
         self.client("s3").create_bucket(
             Bucket=BUCKET,

@@ -1,7 +1,7 @@
 """Serves a local AWS until SIGTERM or SIGINT.
 
-When it is ready, it prints one line of JSON: endpoint and admin (URLs), region, vpc, subnets, clock
-and auth.
+When it is ready, it prints one line of JSON: endpoint and admin (URLs), admin_token, region, vpc,
+subnets, clock and auth.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import dataclasses
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ from botocore.exceptions import UnknownRegionError
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from localaws import admin_api, tls
+from localaws import admin_api, json_http, tls
 from localaws.assumptions import take
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
@@ -135,8 +136,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(arguments: argparse.Namespace, home: Path) -> None:
     plain, secure = _listen(arguments.port), _listen(0)
-    listener = admin_api.listen(arguments.admin_port)
-    ports = Ports(plain.getsockname()[1], secure.getsockname()[1], listener.server_address[1])
+    # Random, so that only those who started this server can drive it.
+    admin_token = secrets.token_urlsafe(32)
+    admin = json_http.PortServer(arguments.admin_port, admin_token)
+    ports = Ports(plain.getsockname()[1], secure.getsockname()[1], admin.port)
+    (home / "sockets").mkdir()
+    local = json_http.listen_in(home / "sockets", "aws")
+    data_plane = json_http.SocketServer(json_http.listen_in(home / "sockets", "data-plane"))
     certificate, key = map(
         str, tls.write_loopback_certificate(home, response_host(arguments.region))
     )
@@ -150,17 +156,20 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
     )
     emulator = _emulator(arguments, ports, home)
     installed = install.install(emulator)
-    admin_api.serve(emulator, ACCOUNT, listener)
+    api = admin_api.AdminApi(emulator, ACCOUNT)
+    json_http.serve(admin, api.routes)
+    json_http.serve(data_plane, api.routes_of_sandboxes)
     ready = {
         "endpoint": emulator.gateway_url,
         "admin": emulator.admin_url,
+        "admin_token": admin_token,
         "region": emulator.region,
         **installed.network(),
         "clock": arguments.clock,
         "auth": emulator.auth,
     }
     application = gateway.holding(emulator, installed.application)
-    config = _config(plain, secure, certificate, key)
+    config = _config([plain, local], secure, certificate, key)
     # Not asyncio.run: it would wait for requests whose threads wait for virtual time to pass.
     loop = asyncio.new_event_loop()
     try:
@@ -199,11 +208,13 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def _config(plain: socket.socket, secure: socket.socket, certificate: str, key: str) -> Any:
+def _config(
+    plain: Sequence[socket.socket], secure: socket.socket, certificate: str, key: str
+) -> Any:
     """The settings of the HTTP server, which takes over the sockets and closes them."""
     config = Config()
     config.bind = [f"fd://{secure.detach()}"]
-    config.insecure_bind = [f"fd://{plain.detach()}"]
+    config.insecure_bind = [f"fd://{each.detach()}" for each in plain]
     config.certfile, config.keyfile = certificate, key
     config.loglevel = "CRITICAL"
     config.keep_alive_timeout = 75

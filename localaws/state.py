@@ -53,6 +53,11 @@ class EmulatorState:
     ssms: dict[tuple[str, str], SsmProvider] = field(default_factory=dict)
 
     @property
+    def sockets(self) -> Path:
+        """The directory of the UNIX sockets that sandboxes see: `aws` and `data-plane`."""
+        return self.home / "sockets"
+
+    @property
     def admin_url(self) -> str:
         """The URL of the admin API."""
         return f"http://127.0.0.1:{self.ports.admin}"

@@ -6,13 +6,15 @@ import ipaddress
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.admin_api import AdminApiStub
+from tests.support.data_plane import DataPlaneStub
+from tests.support.unix_http import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 # What these tests deploy or examine.
@@ -89,8 +91,10 @@ def _no_account() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(name="admin")
-def _admin() -> Iterator[AdminApiStub]:
-    admin = AdminApiStub()
-    yield admin
-    admin.close()
+@pytest.fixture(name="hsms")
+def _hsms() -> Iterator[DataPlaneStub]:
+    # Not tmp_path: the path of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory() as directory:
+        stub = DataPlaneStub(Path(directory))
+        with serving(stub.sockets / "data-plane", stub.handler):
+            yield stub

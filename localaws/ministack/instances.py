@@ -163,7 +163,12 @@ class Instances:
     def _attach(self, record: Record) -> None:
         instance_id, subnet = record["InstanceId"], _ec2._subnets[record["SubnetId"]]
         groups = [group["GroupId"] for group in record["SecurityGroups"]]
-        sandbox = Sandbox(instance_id, self._environment(record), self._emulator.clock.sleep)
+        sandbox = Sandbox(
+            instance_id,
+            self._environment(record),
+            self._emulator.clock.sleep,
+            self._emulator.sockets,
+        )
         interface = network_interfaces.attach(
             self._emulator.clock, subnet, groups, "", instance=instance_id
         )
@@ -187,14 +192,10 @@ class Instances:
     def _environment(self, record: Record) -> dict[str, str]:
         region = _responses.get_region()
         return {
-            "AWS_ENDPOINT_URL": self._emulator.gateway_url,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "LOCALAWS_ADMIN_URL": self._emulator.admin_url,
             "LOCALAWS_ARCHITECTURE": "aarch64" if _is_arm(record) else "x86_64",
-            "NO_PROXY": "*",
-            "no_proxy": "*",
         }
 
     def _set_state(self, instance_id: str, state: str, reason: str = "") -> None:

@@ -163,7 +163,6 @@ def _function(emulator: EmulatorState, config: Record) -> Function:
             # The runtime's default for the JSON format.
             "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel")
             or ("INFO" if logging.get("LogFormat") == "JSON" else ""),
-            "LOCALAWS_ADMIN_URL": emulator.admin_url,
             # The bucket for responses is here, with a certificate of its own.
             "LOCALAWS_RESPONSES": f"{response_host(region)} {emulator.ports.secure}",
             "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],

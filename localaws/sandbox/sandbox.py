@@ -2,9 +2,9 @@
 
 A sandbox has a root directory of its own in memory (see sandbox.sh), and nothing else of the
 machine is mounted. It shows /usr and this Python, each under an overlay: absolute paths such as
-/opt/cloudhsm/bin work, and what a script writes stays in the sandbox. Commands run through
-command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is raised, and no script
-ever runs on the machine itself.
+/opt/cloudhsm/bin work, and what a script writes stays in the sandbox. There is no network; UNIX
+sockets lead to AWS and to the HSMs. Commands run through command.sh. If the machine cannot isolate
+a sandbox, CannotIsolateError is raised, and no script ever runs on the machine itself.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ HERE = Path(__file__).resolve().parent
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # As the SSM agent runs a script: from its unit's working directory, with no HOME.
 WORKING_DIRECTORY = "/usr/bin"
+NAMESPACES = ("--user", "--mount", "--pid", "--net", "--ipc")
 # Runs a command, then removes the directory on which the sandbox was mounted.
 THEN_REMOVE = '"$@"; code=$?; rmdir "$0"; exit $code'
 
@@ -103,7 +104,8 @@ class Sandbox:
 
     `environment` is for the fake commands: on AWS, the real ones learn Region, endpoint and
     credentials from the instance, so that a script finds none of it in its own environment.
-    `sleep` lets virtual seconds pass; by default none pass when a script sleeps.
+    `sleep` lets virtual seconds pass; by default none pass when a script sleeps. `sockets` is the
+    directory of the sockets that the fake commands use.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Sandbox:
         instance_id: str,
         environment: Mapping[str, str],
         sleep: Callable[[float], object] = lambda seconds: None,
+        sockets: Path = Path("/nonexistent"),
     ) -> None:
         self.instance_id = instance_id
         self.environment = dict(environment)
@@ -121,17 +124,18 @@ class Sandbox:
         if unshare is None:
             reason = "the command 'unshare' of util-linux is not installed"
             raise _cannot_isolate(instance_id, reason)
-        self._keeper = self._make(unshare)
+        self._keeper = self._make(unshare, sockets)
         self._pid = self._await_ready()
 
-    def _make(self, unshare: str) -> subprocess.Popen[str]:
+    def _make(self, unshare: str, sockets: Path) -> subprocess.Popen[str]:
         """Start the sandbox's first process; closing its standard input ends the sandbox."""
         root = tempfile.mkdtemp(prefix=f"{self.instance_id}-")
-        namespaces = ["--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"]
-        here = str(HERE)
-        arguments = [f"{here}/sandbox.sh", root, here, sys.executable, *_python_directories()]
+        namespaces = [*NAMESPACES, "--map-root-user", "--fork", "--kill-child"]
+        program, *arguments = f"{HERE}/sandbox.sh", root, str(HERE), sys.executable, str(sockets)
+        arguments += _python_directories()
+        build = [unshare, *namespaces, "/bin/bash", program, *arguments]
         return subprocess.Popen(  # nosec B603 # a fixed command
-            ["/bin/bash", "-c", THEN_REMOVE, root, unshare, *namespaces, "/bin/bash", *arguments],
+            ["/bin/bash", "-c", THEN_REMOVE, root, *build],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -257,7 +261,7 @@ class Sandbox:
         )
 
     def _entering(self, command: Sequence[str]) -> list[str]:
-        namespaces = ["--user", "--preserve-credentials", "--mount", "--pid", "--root", "--wd"]
+        namespaces = [*NAMESPACES, "--preserve-credentials", "--root", "--wd"]
         # It comes with unshare, in util-linux.
         nsenter = shutil.which("nsenter") or "nsenter"
         return [nsenter, "--target", str(self._pid), *namespaces, "--", *command]

@@ -1,19 +1,20 @@
 #!/bin/bash
-# Builds a sandbox, as the first process of new user, mount and process namespaces: a root directory
+# Builds a sandbox, as the first process of namespaces of its own: a root directory
 # in memory with /usr and a Python, each under an overlay, so that nothing written in the sandbox
 # reaches the machine, and with an /etc of its own. The machine's root directory is unmounted, since
 # the sandbox's root may leave a chroot. The sandbox and everything in it end with the standard
 # input of this process, also when its parent is killed.
 #
-# sandbox.sh ROOT HERE PYTHON [DIRECTORY...]
+# sandbox.sh ROOT HERE PYTHON SOCKETS [DIRECTORY...]
 #   ROOT       an empty directory to build in
 #   HERE       the directory of this script
 #   PYTHON     the Python that runs localaws
+#   SOCKETS    a directory with the UNIX sockets that lead out of the sandbox
 #   DIRECTORY  a Python installation to show in addition, at its own path
 set -euo pipefail
 
-root=$1 here=$2 python=$3
-shift 3
+root=$1 here=$2 python=$3 sockets=$4
+shift 4
 
 # The process id outside of the namespaces, which nsenter needs.
 read -r pid _ < /proc/self/stat
@@ -60,6 +61,14 @@ for directory; do
       cp --no-dereference "$directory/$name" "$root$directory/"
     fi
   done
+done
+
+mkdir "$root/run/localaws/sockets"
+for name in aws data-plane; do
+  if [ -S "$sockets/$name" ]; then
+    : > "$root/run/localaws/sockets/$name"
+    mount --bind "$sockets/$name" "$root/run/localaws/sockets/$name"
+  fi
 done
 
 mount -t proc proc "$root/proc"

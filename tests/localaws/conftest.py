@@ -10,11 +10,11 @@ from localaws.client import LocalAws
 from localaws.sandbox.sandbox import Sandbox
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import SampleStack
-from tests.support.admin_api import AdminApiStub
+from tests.support.data_plane import DataPlaneStub
 
 
 @pytest.fixture(name="make_sandbox")
-def _make_sandbox(admin: AdminApiStub) -> Iterator[Callable[..., Sandbox]]:
+def _make_sandbox(hsms: DataPlaneStub) -> Iterator[Callable[..., Sandbox]]:
     sandboxes: list[Sandbox] = []
 
     def make(
@@ -22,8 +22,7 @@ def _make_sandbox(admin: AdminApiStub) -> Iterator[Callable[..., Sandbox]]:
         sleep: Callable[[float], object] = lambda seconds: None,
         **environment: str,
     ) -> Sandbox:
-        settings = {"LOCALAWS_ADMIN_URL": admin.url, **environment}
-        sandboxes.append(Sandbox(instance_id, settings, sleep))
+        sandboxes.append(Sandbox(instance_id, environment, sleep, hsms.sockets))
         return sandboxes[-1]
 
     yield make

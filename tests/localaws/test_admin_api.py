@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
 
@@ -8,6 +9,7 @@ import pytest
 from localaws.client import LocalAws, LocalAwsError
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import Json, SampleStack, elapsed, function, role
+from tests.support.unix_http import ask
 
 # Real seconds, long enough for a response that does not wait.
 A_MOMENT = 0.3
@@ -117,3 +119,60 @@ def test_responses_of_custom_resources_are_recorded(
     custom.create()
     responses = [json.loads(response) for response in aws.admin.responses()[before:]]
     assert [response["Status"] for response in responses] == ["SUCCESS"]
+
+
+# --- Who is served
+
+
+def answer(
+    aws: LocalAws, method: str, path: str, body: str | None = None, **changed: str | None
+) -> tuple[int, str]:
+    """Status and error of a request as the client sends it, but for some headers."""
+    host = aws.admin.url.removeprefix("http://")
+    sent = {"Host": host, **aws.admin._headers, **changed}
+    connection = http.client.HTTPConnection(host)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in sent.items():
+        if value is not None:
+            connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(body or "")))
+    connection.endheaders((body or "").encode())
+    response = connection.getresponse()
+    found = json.load(response)
+    connection.close()
+    return response.status, found.get("error", "") if isinstance(found, dict) else ""
+
+
+def test_the_admin_api_requires_the_token_of_this_start(aws: LocalAws) -> None:
+    for token in (None, "", "Bearer ", "Bearer guessed", f"Basic {aws.admin.url}", "Bearer é"):
+        for method, path in (("GET", "/clock"), ("POST", "/advance"), ("GET", "/nothing")):
+            refused = answer(aws, method, path, "{}", Authorization=token)
+            assert refused == (401, "Unauthorized"), (token, method, path)
+    assert answer(aws, "GET", "/clock") == (200, "")
+
+
+def test_the_admin_api_refuses_names_that_were_resolved_to_this_machine(aws: LocalAws) -> None:
+    port = aws.admin.url.rpartition(":")[2]
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1", "127.0.0.1:1", None):
+        assert answer(aws, "GET", "/clock", Host=host) == (403, "ForeignHost"), host
+    assert answer(aws, "GET", "/clock", Host=f"localhost:{port}") == (200, "")
+
+
+def test_the_admin_api_refuses_what_a_web_page_can_send(aws: LocalAws) -> None:
+    for origin in ("https://evil.example", "null", aws.admin.url):
+        assert answer(aws, "POST", "/advance", "{}", Origin=origin) == (403, "ForeignOrigin")
+    for content in (None, "text/plain", "application/x-www-form-urlencoded"):
+        refused = answer(aws, "POST", "/advance", "{}", **{"Content-Type": content})
+        assert refused == (415, "UnsupportedMediaType"), content
+
+
+def test_invalid_json_is_an_error(aws: LocalAws) -> None:
+    assert answer(aws, "POST", "/advance", "{") == (400, "InvalidJson")
+
+
+def test_a_sandbox_reaches_the_hsms_but_not_the_rest_of_the_admin_api(aws: LocalAws) -> None:
+    [data_plane] = aws.scratch.glob("*/sockets/data-plane")
+    for method, path in (("GET", "/clock"), ("POST", "/faults"), ("POST", "/advance")):
+        assert ask(data_plane, method, path, "{}")[0] == 404
+    status, body = ask(data_plane, "POST", "/data-plane", '{"operation": "x", "parameters": {}}')
+    assert (status, json.loads(body)["error"]) == (400, "Unreachable")

@@ -121,7 +121,8 @@ def listening(process: int) -> list[tuple[str, int]]:
 
 def test_the_first_line_of_output_has_urls_network_and_settings(server: Server) -> None:
     facts = server.facts
-    assert set(facts) == {"endpoint", "admin", "region", "vpc", "subnets", "clock", "auth"}
+    urls, settings = {"endpoint", "admin"}, {"region", "clock", "auth"}
+    assert set(facts) == {*urls, "admin_token", "vpc", "subnets", *settings}
     assert facts["endpoint"].startswith("http://127.0.0.1:")
     assert facts["admin"].startswith("http://127.0.0.1:")
     assert (facts["region"], facts["clock"], facts["auth"]) == ("us-east-1", "jump", True)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-import urllib.error
-import urllib.request
 from typing import Any
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from .sockets import send
 from .usage import unsupported
 
 # https://docs.aws.amazon.com/cli/latest/userguide/cli-usage-returncodes.html
@@ -60,30 +59,31 @@ def _print_secret(region: str, wanted: dict[str, str], as_json: bool) -> int:
 
 
 def _get_secret_value(region: str, wanted: dict[str, str]) -> Any:
+    request = _signed_request(region, wanted)
     try:
-        request = _signed_request(region, wanted)
-        with urllib.request.urlopen(request) as response:  # nosec B310 # the local AWS
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        body = json.load(error)
-        code = body["__type"].rpartition("#")[2]
-        reason = body.get("message") or body.get("Message")
-        raise CliError(
-            SERVICE_ERROR,
-            f"An error occurred ({code}) when calling the GetSecretValue operation: {reason}",
-        ) from error
+        status, text = send("aws", "POST", "/", request.data, dict(request.headers))
     except OSError as error:
         raise CliError(OTHER_ERROR, f"Could not connect to the endpoint URL: {error}") from error
+    body = json.loads(text)
+    if status < 400:
+        return body
+    code = body["__type"].rpartition("#")[2]
+    reason = body.get("message") or body.get("Message")
+    raise CliError(
+        SERVICE_ERROR,
+        f"An error occurred ({code}) when calling the GetSecretValue operation: {reason}",
+    )
 
 
-def _signed_request(region: str, wanted: dict[str, str]) -> urllib.request.Request:
+def _signed_request(region: str, wanted: dict[str, str]) -> AWSRequest:
     key_id = os.environ.get("AWS_ACCESS_KEY_ID")
     secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret_key:
         raise CliError(CONFIGURATION_ERROR, "Unable to locate credentials.")
     request = AWSRequest(
         "POST",
-        os.environ["AWS_ENDPOINT_URL"],
+        # The socket leads to AWS, whatever its name.
+        "http://localhost/",
         {
             "Content-Type": "application/x-amz-json-1.1",
             "X-Amz-Target": "secretsmanager.GetSecretValue",
@@ -92,4 +92,4 @@ def _signed_request(region: str, wanted: dict[str, str]) -> urllib.request.Reque
     )
     credentials = Credentials(key_id, secret_key, os.environ.get("AWS_SESSION_TOKEN"))
     SigV4Auth(credentials, "secretsmanager", region).add_auth(request)
-    return urllib.request.Request(request.url, request.data.encode(), dict(request.headers))
+    return request

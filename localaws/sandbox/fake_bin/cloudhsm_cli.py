@@ -1,6 +1,6 @@
 """cloudhsm-cli of Client SDK 5 in single-command mode (F3.10 to F3.16): JSON and an exit code.
 
-The HSMs' side is services/cloudhsmv2/data_plane.py, reached through the admin API.
+The HSMs' side is services/cloudhsmv2/data_plane.py, reached through a socket.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ import argparse
 import json
 import os
 
-from .admin import Json, post
+from .sockets import send
+
+Json = dict[str, object]
 
 CONFIGURATION = "/opt/cloudhsm/etc/cloudhsm-cli.cfg"
 
@@ -92,18 +94,16 @@ def _send(command: str, operation: str, parameters: dict[str, str]) -> Json:
     failure = "no HSM is configured"
     for address in addresses:
         client = {"ip": address, "ca": ca, "instance_id": os.environ["EC2_INSTANCE_ID"]}
-        response = post(
-            "/data-plane",
-            {
-                "operation": operation,
-                "parameters": {**parameters, **client},
-                "command": command,
-            },
-        )
+        request = {
+            "operation": operation,
+            "parameters": {**parameters, **client},
+            "command": command,
+        }
+        response = json.loads(send("data-plane", "POST", "/data-plane", json.dumps(request))[1])
         if "injected" in response:
-            raise CommandError(**response["injected"])  # type: ignore[arg-type]  # of any JSON
+            raise CommandError(**response["injected"])
         if "error" not in response:
-            return response
+            return dict(response)
         failure = f"{response['message']}"
         if response["error"] != "Unreachable":
             break

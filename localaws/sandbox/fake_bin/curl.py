@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import urllib.error
-import urllib.request
 
 from .packages import DOWNLOADS
+from .sockets import send
 
 
 def main(arguments: list[str]) -> int:
@@ -59,9 +58,5 @@ def _read(url: str) -> tuple[int, str]:
     if not url.startswith("https://") or not s3 or not host.endswith(".amazonaws.com"):
         return 404, ""
     # Without credentials, so only public objects are readable.
-    try:
-        url = f"{os.environ['AWS_ENDPOINT_URL']}/{bucket}/{key}"
-        with urllib.request.urlopen(url) as object_:  # nosec B310 # the local AWS
-            return 200, object_.read().decode(errors="replace")
-    except urllib.error.HTTPError as error:
-        return error.code, ""
+    status, content = send("aws", "GET", f"/{bucket}/{key}")
+    return status, content.decode(errors="replace") if status < 400 else ""

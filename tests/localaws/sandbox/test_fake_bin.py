@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from localaws.sandbox.fake_bin import __main__ as fake_bin
 from localaws.sandbox.fake_bin import packages
 from localaws.sandbox.sandbox import Sandbox
 from localaws.services.ssm.interfaces import Outcome
-from tests.support.admin_api import AdminApiStub
+from tests.support.data_plane import DataPlaneStub
+from tests.support.unix_http import serving
 
 SOFTWARE = "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient"
 CLI = f"{SOFTWARE}/Amzn2023/cloudhsm-cli-5.18.0-1.amzn2023.x86_64.rpm"
@@ -59,7 +59,7 @@ def test_command_sh_dispatches_to_every_fake_command() -> None:
     )
     directory = sandbox.HERE / "fake_bin"
     modules = {fake_bin.MODULES.get(name, name.replace("-", "_")) for name in in_python}
-    support = {"__init__", "__main__", "admin", "packages", "usage"}
+    support = {"__init__", "__main__", "packages", "sockets", "usage"}
     assert modules == {path.stem for path in directory.glob("*.py")} - support
     assert in_shell == {path.stem for path in directory.glob("*.sh")}
     from_packages = {
@@ -132,20 +132,17 @@ class SecretsManager(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(name="secrets_manager")
-def _secrets_manager() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SecretsManager)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+@pytest.fixture(name="_secrets_manager")
+def _secrets_manager(hsms: DataPlaneStub) -> Iterator[None]:
+    with serving(hsms.sockets / "aws", SecretsManager):
+        yield
 
 
+@pytest.mark.usefixtures("_secrets_manager")
 def test_aws_reads_a_secret_with_the_credentials_of_the_instance(
-    make_sandbox: Callable[..., Sandbox], secrets_manager: str
+    make_sandbox: Callable[..., Sandbox],
 ) -> None:
     sandbox = make_sandbox(
-        AWS_ENDPOINT_URL=secrets_manager,
         AWS_ACCESS_KEY_ID="AKIAINSTANCE",
         AWS_SECRET_ACCESS_KEY="it's $ecret",
     )
@@ -163,7 +160,7 @@ def test_aws_reads_a_secret_with_the_credentials_of_the_instance(
 
 
 def test_aws_fails_without_credentials_or_endpoint(make_sandbox: Callable[..., Sandbox]) -> None:
-    sandbox = make_sandbox(AWS_ENDPOINT_URL="http://127.0.0.1:9", AWS_ACCESS_KEY_ID="")
+    sandbox = make_sandbox(AWS_ACCESS_KEY_ID="")
     read = "aws secretsmanager get-secret-value --region x --secret-id x --output json"
     outcome = bash(sandbox, read)
     assert (outcome.exit_code, outcome.stderr) == (253, "\nUnable to locate credentials.\n")
@@ -321,7 +318,7 @@ def test_an_injected_fault_kills_a_script_right_after_a_command(
 
 @pytest.mark.parametrize("url", ["https://example.com/x.rpm", f"{CLI}.sig", "ftp://x/y"])
 def test_curl_reports_an_unknown_url_as_not_found(sandbox: Sandbox, url: str) -> None:
-    outcome = bash(sandbox, download(url), AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    outcome = bash(sandbox, download(url))
     assert outcome.exit_code == 22
     assert outcome.stderr == "curl: (22) The requested URL returned error: 404\n"
     assert bash(sandbox, "test -e /tmp/p.rpm").exit_code == 1
@@ -343,19 +340,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(name="s3")
-def _s3() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+@pytest.fixture(name="_s3")
+def _s3(hsms: DataPlaneStub) -> Iterator[None]:
+    with serving(hsms.sockets / "aws", Handler):
+        yield
 
 
-def test_a_package_may_come_from_an_operators_bucket(
-    make_sandbox: Callable[..., Sandbox], s3: str
-) -> None:
-    sandbox = make_sandbox("i-2", AWS_ENDPOINT_URL=s3)
+@pytest.mark.usefixtures("_s3")
+def test_a_package_may_come_from_an_operators_bucket(make_sandbox: Callable[..., Sandbox]) -> None:
+    sandbox = make_sandbox("i-2")
     for host in ("mine.s3.amazonaws.com", "mine.s3.eu-west-1.amazonaws.com"):
         fetch = download(f"https://{host}/tools/cli.rpm")
         assert bash(sandbox, f"{fetch} && dnf install -y /tmp/p.rpm").exit_code == 0
@@ -455,19 +448,19 @@ def test_the_cli_requires_a_configuration_and_the_certificate(client: Sandbox) -
     assert "configure-cli" in output(outcome)["data"]
 
 
-def test_the_cli_prints_the_response_of_the_hsm(client: Sandbox, admin: AdminApiStub) -> None:
-    admin.responses["/data-plane"] = {"error_code": 0, "data": {"users": []}}
+def test_the_cli_prints_the_response_of_the_hsm(client: Sandbox, hsms: DataPlaneStub) -> None:
+    hsms.responses["/data-plane"] = {"error_code": 0, "data": {"users": []}}
     outcome = bash(client, f"{HSM} user list")
-    assert (outcome.exit_code, output(outcome)) == (0, admin.responses["/data-plane"])
-    [request] = admin.requests
+    assert (outcome.exit_code, output(outcome)) == (0, hsms.responses["/data-plane"])
+    [request] = hsms.requests
     parameters = {"ip": "10.0.1.7", "ca": "the CA\n", "instance_id": client.instance_id}
     sent = {"operation": "user-list", "parameters": parameters, "command": "user list"}
     assert request == ("/data-plane", sent)
 
 
-def test_the_cli_fails_as_an_injected_fault_says(client: Sandbox, admin: AdminApiStub) -> None:
+def test_the_cli_fails_as_an_injected_fault_says(client: Sandbox, hsms: DataPlaneStub) -> None:
     injected = {"data": "The HSM is busy.", "error_code": 0, "exit_code": 7}
-    admin.responses["/data-plane"] = {"injected": injected}
+    hsms.responses["/data-plane"] = {"injected": injected}
     outcome = bash(client, f"{HSM} user list")
     assert outcome.exit_code == 7
     assert output(outcome) == {"error_code": 0, "data": "The HSM is busy."}
@@ -496,11 +489,11 @@ LOGIN = "CLOUDHSM_ROLE=admin CLOUDHSM_PIN=admin:se:same"
     ],
 )
 def test_each_command_sends_a_request_to_the_hsm(
-    client: Sandbox, admin: AdminApiStub, command: str, operation: str, parameters: dict[str, str]
+    client: Sandbox, hsms: DataPlaneStub, command: str, operation: str, parameters: dict[str, str]
 ) -> None:
-    admin.responses["/data-plane"] = {"error_code": 0, "data": {}}
+    hsms.responses["/data-plane"] = {"error_code": 0, "data": {}}
     assert bash(client, command).exit_code == 0
-    [(_, request)] = admin.requests
+    [(_, request)] = hsms.requests
     assert request["operation"] == operation
     login = {"login_role": "admin", "username": "admin", "password": "se:same"}
     expected = {**parameters, **(login if LOGIN in command else {})}
@@ -512,31 +505,31 @@ CREATE = f"{HSM} user create --username bob --role admin --password Secret123"
 
 
 def test_a_command_without_a_login_does_not_reach_the_hsm(
-    client: Sandbox, admin: AdminApiStub
+    client: Sandbox, hsms: DataPlaneStub
 ) -> None:
     outcome = bash(client, CREATE)
     assert (outcome.exit_code, output(outcome)["error_code"]) == (1, 1)
-    assert admin.requests == []
+    assert hsms.requests == []
 
 
 def test_an_error_of_the_hsm_is_an_error_code_and_an_exit_code(
-    client: Sandbox, admin: AdminApiStub
+    client: Sandbox, hsms: DataPlaneStub
 ) -> None:
-    admin.responses["/data-plane"] = {"error": "LoginFailed", "message": "Login failed"}
+    hsms.responses["/data-plane"] = {"error": "LoginFailed", "message": "Login failed"}
     outcome = bash(client, f"{LOGIN} {CREATE}")
     assert outcome.exit_code == 1
     assert output(outcome) == {"error_code": 1, "data": "Login failed"}
 
 
 def test_the_cli_tries_the_next_hsm_if_one_is_unreachable(
-    client: Sandbox, admin: AdminApiStub
+    client: Sandbox, hsms: DataPlaneStub
 ) -> None:
     def respond(body: Any) -> Any:
         if body["parameters"]["ip"] == "10.0.1.7":
             return {"error": "Unreachable", "message": "Connection to 10.0.1.7:2223 timed out."}
         return {"error_code": 0, "data": {}}
 
-    admin.responses["/data-plane"] = respond
+    hsms.responses["/data-plane"] = respond
     assert bash(client, f"{HSM} user list").exit_code == 1
     configure = f"{CONFIGURE} -a 10.0.1.7 10.0.2.9 --hsm-ca-cert {CA}"
     assert bash(client, f"{configure}; {HSM} user list").exit_code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import sys
 from pathlib import Path
@@ -78,3 +79,23 @@ def test_a_script_cannot_read_the_environment_of_the_server(
     found = sandbox.run("cat /proc/[0-9]*/environ | tr '\\0' '\\n'")
     assert "PATH=" in found.stdout
     assert "planted" not in found.stdout
+
+
+def test_a_script_has_no_network(sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        found = sandbox.run(f"#!/bin/bash\n: < /dev/tcp/127.0.0.1/{port} && echo connected")
+    assert found.stdout == ""
+    with socket.socket(socket.AF_UNIX) as abstract:
+        abstract.bind("\0localaws-" + str(os.getpid()))
+        abstract.listen()
+        program = f"import socket; socket.socket(1).connect('\\0localaws-{os.getpid()}')"
+        sandbox.write("/tmp/connect.py", program)
+        assert "Connection refused" in sandbox.run(f"{sys.executable} /tmp/connect.py").stderr
+
+
+def test_only_sockets_to_aws_and_the_hsms_lead_out(sandbox: Sandbox) -> None:
+    # The stub of the HSMs; there is none of AWS.
+    found = sandbox.run("cd /run/localaws/sockets; ls; test -S data-plane && echo socket")
+    assert found.stdout == "data-plane\nsocket\n"
+    assert sandbox.run("find / -xdev -type s").stdout == ""
