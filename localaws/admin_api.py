@@ -87,8 +87,10 @@ class AdminApi:
                 "fault": emulator.faults.command_failure(body["command"], body["document"])
             },
         }
-        # What the fake commands in a sandbox may do: they are as trustworthy as any script.
-        self.routes_of_sandboxes = {("POST", "/data-plane"): self._data_plane}
+        # All that a sandbox may do: its fake commands are as trustworthy as any script.
+        self.routes_of_sandboxes = {
+            route: self.routes[route] for route in (("POST", "/data-plane"), ("POST", "/command"))
+        }
 
     def _clock(self) -> Json:
         clock = self._emulator.clock

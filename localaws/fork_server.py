@@ -22,6 +22,7 @@ import signal
 import socket
 import subprocess  # nosec B404 # starts this Python
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -191,6 +192,8 @@ def _run(request: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
         os.environ.clear()
         os.environ.update(request["env"])
         time.tzset()
+        # Of TMPDIR, again.
+        tempfile.tempdir = None
         # Out of the way of their numbers first.
         above = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 100) for each in descriptors]
         for each in descriptors:

@@ -142,7 +142,7 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
     ports = Ports(plain.getsockname()[1], secure.getsockname()[1], admin.port)
     (home / "sockets").mkdir()
     local = json_http.listen_in(home / "sockets", "aws")
-    data_plane = json_http.SocketServer(json_http.listen_in(home / "sockets", "data-plane"))
+    commands = json_http.SocketServer(json_http.listen_in(home / "sockets", "commands"))
     certificate, key = map(
         str, tls.write_loopback_certificate(home, response_host(arguments.region))
     )
@@ -158,7 +158,7 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
     installed = install.install(emulator)
     api = admin_api.AdminApi(emulator, ACCOUNT)
     json_http.serve(admin, api.routes)
-    json_http.serve(data_plane, api.routes_of_sandboxes)
+    json_http.serve(commands, api.routes_of_sandboxes)
     ready = {
         "endpoint": emulator.gateway_url,
         "admin": emulator.admin_url,

@@ -54,7 +54,7 @@ class EmulatorState:
 
     @property
     def sockets(self) -> Path:
-        """The directory of the UNIX sockets that sandboxes see: `aws` and `data-plane`."""
+        """The directory of the UNIX sockets that sandboxes see: `aws` and `commands`."""
         return self.home / "sockets"
 
     @property

@@ -96,5 +96,5 @@ def _hsms() -> Iterator[DataPlaneStub]:
     # Not tmp_path: the path of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory() as directory:
         stub = DataPlaneStub(Path(directory))
-        with serving(stub.sockets / "data-plane", stub.handler):
+        with serving(stub.sockets / "commands", stub.handler):
             yield stub

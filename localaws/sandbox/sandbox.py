@@ -2,9 +2,10 @@
 
 A sandbox has a root directory of its own in memory (see sandbox.sh), and nothing else of the
 machine is mounted. It shows /usr and this Python, each under an overlay: absolute paths such as
-/opt/cloudhsm/bin work, and what a script writes stays in the sandbox. There is no network; UNIX
-sockets lead to AWS and to the HSMs. Commands run through command.sh. If the machine cannot isolate
-a sandbox, CannotIsolateError is raised, and no script ever runs on the machine itself.
+/opt/cloudhsm/bin work, and what a script writes stays in the sandbox. There is no network; of two
+UNIX sockets, one leads to AWS, the other to the HSMs and to injected faults. Commands run through
+command.sh. If the machine cannot isolate a sandbox, CannotIsolateError is raised, and no script
+ever runs on the machine itself.
 """
 
 from __future__ import annotations

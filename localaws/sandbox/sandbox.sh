@@ -64,7 +64,7 @@ for directory; do
 done
 
 mkdir "$root/run/localaws/sockets"
-for name in aws data-plane; do
+for name in aws commands; do
   if [ -S "$sockets/$name" ]; then
     : > "$root/run/localaws/sockets/$name"
     mount --bind "$sockets/$name" "$root/run/localaws/sockets/$name"

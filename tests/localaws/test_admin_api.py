@@ -171,8 +171,8 @@ def test_invalid_json_is_an_error(aws: LocalAws) -> None:
 
 
 def test_a_sandbox_reaches_the_hsms_but_not_the_rest_of_the_admin_api(aws: LocalAws) -> None:
-    [data_plane] = aws.scratch.glob("*/sockets/data-plane")
+    [commands] = aws.scratch.glob("*/sockets/commands")
     for method, path in (("GET", "/clock"), ("POST", "/faults"), ("POST", "/advance")):
-        assert ask(data_plane, method, path, "{}")[0] == 404
-    status, body = ask(data_plane, "POST", "/data-plane", '{"operation": "x", "parameters": {}}')
+        assert ask(commands, method, path, "{}")[0] == 404
+    status, body = ask(commands, "POST", "/data-plane", '{"operation": "x", "parameters": {}}')
     assert (status, json.loads(body)["error"]) == (400, "Unreachable")

@@ -1,4 +1,4 @@
-"""A stub of the HSMs, as a sandbox sees them."""
+"""A stub of what the fake commands in a sandbox ask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class DataPlaneStub:
-    """Serves chosen responses on the socket `data-plane` of a directory, by unix_http.serving.
+    """Serves chosen responses on the socket `commands` of a directory, by unix_http.serving.
 
     `responses` has a response, or a function of the body, by path; `requests` are path and body.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -32,8 +33,9 @@ def _fault(name: str, arguments: list[str]) -> Any:
     if not os.environ.get("LOCALAWS_FAULTS"):
         return None
     command, document = " ".join([name, *arguments]), os.environ.get("LOCALAWS_DOCUMENT", "")
-    admin = importlib.import_module("fake_bin.admin")  # slow
-    return admin.post("/command", {"command": command, "document": document})["fault"]
+    request = json.dumps({"command": command, "document": document})
+    sockets = importlib.import_module("fake_bin.sockets")  # slow
+    return json.loads(sockets.send("commands", "POST", "/command", request)[1])["fault"]
 
 
 if __name__ == "__main__":

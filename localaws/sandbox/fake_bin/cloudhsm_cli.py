@@ -99,7 +99,7 @@ def _send(command: str, operation: str, parameters: dict[str, str]) -> Json:
             "parameters": {**parameters, **client},
             "command": command,
         }
-        response = json.loads(send("data-plane", "POST", "/data-plane", json.dumps(request))[1])
+        response = json.loads(send("commands", "POST", "/data-plane", json.dumps(request))[1])
         if "injected" in response:
             raise CommandError(**response["injected"])
         if "error" not in response:

@@ -21,7 +21,7 @@ class _Connection(http.client.HTTPConnection):
 def send(
     name: str, method: str, path: str, body: str = "", headers: dict[str, str] | None = None
 ) -> tuple[int, bytes]:
-    """Send a request to `aws` or `data-plane`; the status and the body of the response."""
+    """Send a request to `aws`, or to the admin API as `commands`; status and body."""
     connection = _Connection(name)
     connection.request(method, path, body.encode() or None, headers or {})
     response = connection.getresponse()

@@ -294,23 +294,23 @@ def test_an_injected_fault_corrupts_a_download(sandbox: Sandbox) -> None:
 
 
 def test_an_injected_fault_fails_a_command_without_its_effect(
-    sandbox: Sandbox, admin: AdminApiStub
+    sandbox: Sandbox, hsms: DataPlaneStub
 ) -> None:
     fault = {"exit": 28, "stderr": "curl: (28) timed out\n"}
-    admin.responses["/command"] = {"fault": fault}
+    hsms.responses["/command"] = {"fault": fault}
     of_script = {"LOCALAWS_FAULTS": "yes", "LOCALAWS_DOCUMENT": "Install"}
     outcome = bash(
         sandbox, f"{download(CLI)}; code=$?; [ ! -e /tmp/p.rpm ] && exit $code", **of_script
     )
     assert outcome == Outcome(28, "", "curl: (28) timed out\n")
     asked = {"command": download(CLI), "document": "Install"}
-    assert admin.requests == [("/command", asked)]
+    assert hsms.requests == [("/command", asked)]
 
 
 def test_an_injected_fault_kills_a_script_right_after_a_command(
-    sandbox: Sandbox, admin: AdminApiStub
+    sandbox: Sandbox, hsms: DataPlaneStub
 ) -> None:
-    admin.responses["/command"] = {"fault": {"kill": True}}
+    hsms.responses["/command"] = {"fault": {"kill": True}}
     outcome = bash(sandbox, f"{download(CLI)}; echo went on", LOCALAWS_FAULTS="yes")
     assert outcome == Outcome(-9, "", "")
     assert sandbox.read("/tmp/p.rpm").startswith("rpm cloudhsm-cli")

@@ -96,6 +96,6 @@ def test_a_script_has_no_network(sandbox: Sandbox) -> None:
 
 def test_only_sockets_to_aws_and_the_hsms_lead_out(sandbox: Sandbox) -> None:
     # The stub of the HSMs; there is none of AWS.
-    found = sandbox.run("cd /run/localaws/sockets; ls; test -S data-plane && echo socket")
-    assert found.stdout == "data-plane\nsocket\n"
+    found = sandbox.run("cd /run/localaws/sockets; ls; test -S commands && echo socket")
+    assert found.stdout == "commands\nsocket\n"
     assert sandbox.run("find / -xdev -type s").stdout == ""
