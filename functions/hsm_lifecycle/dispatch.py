@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -60,6 +59,6 @@ def failure_message(step: str, error: Exception, event: Event) -> str:
     """
     message = str(error) if str(error).startswith(f"{step}: ") else f"{step}: {error}"
     resource_id = event.get("KeyStoreId") or event.get("ClusterId")
-    if not resource_id or re.search(rf"\[{resource_id}\]$", message):
+    if not resource_id or message.endswith(f"[{resource_id}]"):
         return message
     return f"{message} [{resource_id}]"

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
@@ -25,6 +25,13 @@ _HASHES = ("sha224", "sha256", "sha384", "sha512")
 _DAYS = 3652  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
 _BACKDATED = datetime.timedelta(days=1)  # tolerates clock skew (F2.9)
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _CA_KEY_USAGE = x509.KeyUsage(
     digital_signature=False,
     content_commitment=False,
@@ -205,7 +212,7 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
             x509.AuthorityKeyIdentifier
         ).value
         subject = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except (ValueError, TypeError, InvalidSignature):
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     except x509.ExtensionNotFound:
         return True
@@ -221,10 +228,7 @@ def _load(pem: str, name: str) -> list[x509.Certificate]:
                 f"{name} contains a {block.group(1)}, which was not used. Remove it; keep only"
                 " BEGIN CERTIFICATE to END CERTIFICATE."
             )
-    try:
-        certificates = [x509.load_pem_x509_certificate(block[0].encode()) for block in blocks]
-    except ValueError as error:
-        raise CertificateError(f"{name} is not a PEM certificate.") from error
+    certificates = [_parsed(block[0], name) for block in blocks]
     if not certificates:
         raise CertificateError(f"{name} is not a PEM certificate.")
     if _BLOCK.sub("", pem).strip():
@@ -233,6 +237,20 @@ def _load(pem: str, name: str) -> list[x509.Certificate]:
             " from BEGIN CERTIFICATE to END CERTIFICATE."
         )
     return certificates
+
+
+def _parsed(block: str, name: str) -> x509.Certificate:
+    """The certificate in a PEM block, of which everything that is checked can be read."""
+    try:
+        certificate = x509.load_pem_x509_certificate(block.encode())
+    except (ValueError, x509.InvalidVersion) as error:
+        raise CertificateError(f"{name} is not a PEM certificate.") from error
+    try:
+        _ = certificate.subject, certificate.extensions, certificate.signature_hash_algorithm
+        certificate.public_key()
+    except _UNREADABLE as error:
+        raise CertificateError(f"{name} has a certificate that cannot be read: {error}.") from error
+    return certificate
 
 
 def _builder(

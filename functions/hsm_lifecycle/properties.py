@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hsm_lifecycle import property_rules
 from hsm_lifecycle.errors import ParameterError
 
 # Parameters that AWS cannot change on a cluster; updates of these are refused.
@@ -45,14 +46,15 @@ class ClusterProperties:
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> ClusterProperties:
         """Parse ResourceProperties; ParameterError names the stack parameter at fault."""
+        property_rules.check(property_rules.CLUSTER, {**given})
         parsed = cls(
             system=given["System"],
             subnets=tuple(given["Subnets"]),
-            hsms_per_subnet=_whole_number(given, "HsmsPerSubnet"),
+            hsms_per_subnet=int(given["HsmsPerSubnet"]),
             hsm_type=given["HsmType"],
             mode=given["Mode"],
             network_type=given["NetworkType"],
-            backup_retention_days=_whole_number(given, "BackupRetentionDays"),
+            backup_retention_days=int(given["BackupRetentionDays"]),
             backup=given["BackupId"],
             backup_ca_cert_secret_name=given["BackupCaCertSecretName"],
             backup_admin_password_secret_name=given["BackupAdminPasswordSecretName"],
@@ -64,10 +66,3 @@ class ClusterProperties:
                 f" subnets exceeds the limit of {HSMS_PER_CLUSTER} HSMs per cluster."
             )
         return parsed
-
-
-def _whole_number(given: Mapping[str, Any], name: str) -> int:
-    text = str(given[name])
-    if not text.isdecimal():
-        raise ParameterError(f"p{name}: {text!r} is not a whole number.")
-    return int(text)

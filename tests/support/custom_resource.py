@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from hsm_lifecycle.custom_resource import response_url
+from tests.support import resource_properties
 
 STACK_ID = (
     "arn:aws:cloudformation:us-east-1:123456789012:stack/hsm/5b4c7a10-7a35-11ef-8f77-0e0b0c0d0e0f"
@@ -30,6 +31,13 @@ RUN_ON_CLIENT = "hsm-1-run-on-client"
 COMMENT = "hsm-lifecycle hsm-1-run-on-client:"
 EARLIER = f"update-{REQUEST_ID}-0123456789ab"
 
+# As a template before 1.1.0 sends them.
+PROPERTIES = {
+    name: value
+    for name, value in resource_properties.resource_properties(resource_properties.CLUSTER).items()
+    if name != "TemplateVersion"
+}
+
 
 class Context:
     """The context of a Lambda invocation."""
@@ -43,17 +51,20 @@ class Context:
 
 def request(kind: str, url: str, **more: Any) -> dict[str, Any]:
     """A request as CloudFormation sends it."""
-    sent = {
+    sent: dict[str, Any] = {
         "RequestType": kind,
         "RequestId": REQUEST_ID,
         "StackId": STACK_ID,
         "LogicalResourceId": "rCloudHsmCluster",
         "ResourceType": "Custom::CloudHsmCluster",
-        "ResourceProperties": {"HsmsPerSubnet": "1"},
+        "ResourceProperties": {**PROPERTIES},
         "ResponseURL": url,
-        **more,
     }
-    return sent if kind == "Create" else {"PhysicalResourceId": CLUSTER, **sent}
+    if kind == "Update":
+        sent["OldResourceProperties"] = {**PROPERTIES}
+    if kind != "Create":
+        sent["PhysicalResourceId"] = CLUSTER
+    return {**sent, **more}
 
 
 def outcome(kind: str, url: str, **end: Any) -> dict[str, Any]:

@@ -17,6 +17,9 @@ _SERVICE_ERRORS = ("Lambda.", "Runtime.", "Sandbox.", "States.", "StepFunctions.
 _DENIED = re.compile(r"not authorized to perform: ([\w:]+)")
 _MISSING = ("ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting")
 _CODE = re.compile(r"Error Code: (\w+)")
+# The name of a member of a JSON object, with what precedes and follows it.
+_MEMBER = re.compile(r'\s*[{,]\s*("(?:[^"\\]|\\.)*")\s*:\s*')
+_ESCAPE = 6  # characters of the longest escape in JSON, \uXXXX
 _RESOURCE = re.compile(r"arn:[\w-]+:(?:lambda|states):[\w-]*:\d*:\w+:([\w.-]+)")
 RETRY = {
     "Create": "Delete the stack and create it again.",
@@ -33,11 +36,12 @@ def _no_task(_execution_arn: str, _error: str) -> None:
 
 
 def of(failure: Failure, request_type: str = "Update", find_task: FindTask = _no_task) -> str:
-    """The reason why a request of this type failed, at most 240 characters."""
+    """The reason why a request of this type failed, at most 240 characters and never empty."""
     error, cause = _unwrap(failure, RETRY[request_type], find_task)
-    return _shorten(
+    reason = _shorten(
         f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
     )
+    return reason or f"The workflow failed without a cause. {RETRY[request_type]}"
 
 
 def created_id(reason: str) -> str | None:
@@ -65,19 +69,19 @@ def _unwrap(failure: Failure, advice: str, find_task: FindTask) -> tuple[str, st
     failed function as {"Error": <exception class>, "Cause": <{"errorType", "errorMessage", ...}
     as JSON>}. A child that timed out or was stopped has no Cause.
     """
-    error, cause = failure.get("Error") or "", failure.get("Cause") or ""
+    if not isinstance(failure, Mapping):
+        return "", _text(failure)
+    error, cause = _text(failure.get("Error")), _text(failure.get("Cause"))
     execution: Mapping[str, Any] = {}
-    while True:
-        detail = _parse(cause)
-        if detail is None:
-            break
+    while (detail := _parse(cause)) is not None:
         if "errorMessage" in detail:
-            error, cause = detail.get("errorType") or error, str(detail["errorMessage"])
+            error, cause = _text(detail.get("errorType")) or error, _text(detail["errorMessage"])
             break
-        if "ExecutionArn" not in detail:
+        # If it was cut, its Cause may come before its ExecutionArn.
+        if not detail.keys() & {"ExecutionArn", "Cause"}:
             break
-        execution = detail
-        error, cause = detail.get("Error") or "", detail.get("Cause") or ""
+        execution = detail if "ExecutionArn" in detail else execution
+        error, cause = _text(detail.get("Error")), _text(detail.get("Cause"))
     if execution and (not cause or error.startswith(_SERVICE_ERRORS)):
         return "", _lost({**execution, "Error": error, "Cause": cause}, advice, find_task)
     if error.startswith("StepFunctions."):  # of handle-request, which starts the lifecycle
@@ -86,25 +90,53 @@ def _unwrap(failure: Failure, advice: str, find_task: FindTask) -> tuple[str, st
 
 
 def _parse(cause: str) -> dict[str, Any] | None:
-    """The JSON object in a cause, or the message in a truncated one; None if it is plain text."""
+    """The JSON object in a cause, or what is left of a truncated one; None if it is plain text."""
     try:
         value = json.loads(cause)
         return value if isinstance(value, dict) else None
-    except ValueError:
-        unescaped = re.sub(r"\\+", "", cause)
-        # A nested cause begins with a brace, so what remains is the innermost.
-        messages = re.findall(r'"(?:errorMessage|Cause)"\s*:\s*"([^"{][^"]*)', unescaped)
-        if messages and unescaped.lstrip()[:1] == "{":
-            return {"errorMessage": messages[-1]}
-        return None
+    except (ValueError, RecursionError):
+        return _before_cut(cause) if cause.lstrip()[:1] == "{" else None
+
+
+def _before_cut(text: str) -> dict[str, Any] | None:
+    """The members of a JSON object before it was cut, perhaps inside the last one's text."""
+    found: dict[str, Any] = {}
+    position = 0
+    while member := _MEMBER.match(text, position):
+        name, position = json.loads(member[1], strict=False), member.end()
+        try:
+            found[name], position = json.JSONDecoder().raw_decode(text, position)
+        except (ValueError, RecursionError):
+            found[name] = _cut_text(text[position:])
+            break
+    return found or None
+
+
+def _cut_text(text: str) -> str:
+    """A text in JSON without its end; empty if it is something else."""
+    if not text.startswith('"'):
+        return ""
+    for end in range(len(text), max(0, len(text) - _ESCAPE), -1):  # its last escape may be cut
+        try:
+            return str(json.loads(text[:end] + '"'))
+        except ValueError:
+            continue
+    return ""
+
+
+def _text(value: Any) -> str:
+    """A value of JSON as text; empty for none."""
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
 def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str:
     """The reason of an execution that ended without a message of ours."""
     error, cause = execution["Error"], execution["Cause"]
-    given = execution.get("Input") or {}
-    request = (_parse(given) or {}) if isinstance(given, str) else given
-    name = execution["ExecutionArn"].split(":")[6]
+    given = execution.get("Input")
+    request = (_parse(given) if isinstance(given, str) else given) or {}
+    request = request if isinstance(request, Mapping) else {}
+    arn = _text(execution["ExecutionArn"])
+    name = (arn.split(":")[6:7] or [arn])[0]
     workflow = f"The workflow {name}"
     if document := request.get("DocumentName"):
         workflow += f" ({job_of(str(document))} on {request.get('InstanceId')})"
@@ -112,7 +144,7 @@ def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str
         "TIMED_OUT": "did not end within its time limit.",
         "ABORTED": "was stopped by an operator.",
     }.get(str(execution.get("Status")))
-    task = None if end else find_task(execution["ExecutionArn"], error)
+    task = None if end else find_task(arn, error)
     if end:
         sentence = f"{workflow} {end}"
     else:
@@ -140,7 +172,10 @@ def _failed_call(where: str, error: str, cause: str) -> str:
 def _id_in(data: Mapping[str, Any]) -> str | None:
     """The ID of the key store or cluster in a workflow's input or a state's data."""
     for noun in ("KeyStore", "Cluster"):
-        found = data.get(f"{noun}Id") or (data.get(noun) or {}).get("Id")
+        described = data.get(noun)
+        found = data.get(f"{noun}Id") or (
+            described.get("Id") if isinstance(described, Mapping) else None
+        )
         if found:
             return str(found)
     physical_id = str(data.get("PhysicalResourceId"))
@@ -149,6 +184,7 @@ def _id_in(data: Mapping[str, Any]) -> str | None:
 
 def _shorten(text: str) -> str:
     """One line, cut in the middle: it begins with what failed and ends with the resource's ID."""
-    text = " ".join(text.split())
+    # Such as half of a surrogate pair, which no response may contain.
+    text = "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
     half = _MAX_CHARACTERS // 2
     return text if len(text) <= _MAX_CHARACTERS else f"{text[: half - 3]} ... {text[2 - half :]}"

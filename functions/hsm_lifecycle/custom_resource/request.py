@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hsm_lifecycle import aws, currency
+from hsm_lifecycle import aws, currency, property_rules
 from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.execution import (
     execution_exists,
@@ -37,6 +37,9 @@ def take(request: Request, context: Any) -> None:
     fallback = fallback_of(request)
     try:
         _require_this_stack(request)
+        # A rollback must not fail, and the deletion of whatever exists needs no valid properties.
+        if not fallback and request["RequestType"] != "Delete":
+            property_rules.check(request["LogicalResourceId"], request["ResourceProperties"])
         sealed_url = response_url.seal(request)
         name = execution_name(request)
         # Lambda may deliver an event twice.

@@ -18,6 +18,7 @@ from hsm_lifecycle.custom_resource import failure_reason, response_url, unhandle
 from hsm_lifecycle.custom_resource.history import failed_task
 
 _SECONDS_TO_DELIVER = 20
+_ENDS = {"Failure", "Fallback", "Outcome"}  # what handle-request adds to a request
 # The physical ID of a creation that was refused: the workflows that delete need not look for it.
 NOTHING_CREATED = "nothing-created"
 
@@ -94,7 +95,7 @@ def _event_of(outcome: Mapping[str, Any]) -> dict[str, Any]:
         outcome = _outcome_of(outcome["detail"])
     request = dict(outcome["Request"])
     url = response_url.unseal(outcome["SealedResponseURL"], request)
-    return {**request, **outcome, "ResponseURL": url}
+    return {**request, **{key: outcome[key] for key in _ENDS & outcome.keys()}, "ResponseURL": url}
 
 
 def _outcome_of(execution: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _result(event: Mapping[str, Any], _context: Any) -> str | None:
     failure = event.get("Failure")
     version = _template_version(event["ResourceProperties"])
     reason = failure_reason.of(failure, event["RequestType"], failed_task) if failure else ""
-    if failure and "Fallback" in event:
+    if failure and isinstance(event.get("Fallback"), Mapping):
         warning = f"Rollback incomplete. Set pReconcile to a new value to retry. Cause: {reason}"
         logger.warning("%s", warning)
         helper().Data.update({**event["Fallback"], **version, "Warnings": warning})
@@ -127,10 +128,20 @@ def _result(event: Mapping[str, Any], _context: Any) -> str | None:
     if failure:
         helper().PhysicalResourceId = physical_id or _id_of_failed_creation(failure, reason)
         raise RuntimeError(reason)
-    report = event["Outcome"]["Report"] or {}
-    if data := report.get("Data"):
+    report = _report(event)
+    if isinstance(data := report.get("Data"), Mapping) and data:
         helper().Data.update({**data, **version})
     return physical_id or report.get("PhysicalResourceId")
+
+
+def _report(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The lifecycle's report; empty for one that reports nothing, such as a deletion."""
+    outcome = event.get("Outcome")
+    if isinstance(outcome, Mapping) and "Report" in outcome:
+        report = outcome["Report"]
+        return report if isinstance(report, Mapping) else {}
+    advice = failure_reason.RETRY[event["RequestType"]]
+    raise RuntimeError(f"The workflow ended without an outcome. {advice}")
 
 
 def _id_of_failed_creation(failure: failure_reason.Failure, reason: str) -> str:

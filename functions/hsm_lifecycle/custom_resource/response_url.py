@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,14 @@ from hsm_lifecycle.errors import TransientError
 
 Sealed = Mapping[str, str]  # {"KeyVersion": ..., "Text": ...}
 _TEXTS = ("RequestType", "RequestId", "StackId", "LogicalResourceId", "ResponseURL")
+# Of texts that become part of names, tags and URLs. A RequestId is a UUID in practice; more
+# characters would not fit into the name of an execution (F6.1).
+_FORMS = {
+    "RequestId": re.compile(r"[A-Za-z0-9-]{1,54}"),
+    "LogicalResourceId": re.compile(r"[A-Za-z0-9]{1,255}"),
+    # Without blanks and line breaks, which urlsplit removes.
+    "ResponseURL": re.compile(r"[!-~]*"),
+}
 _REQUEST_TYPES = ("Create", "Update", "Delete")
 _NONCE_BYTES = 12  # as NIST SP 800-38D recommends
 _KEY_ATTEMPTS = 4
@@ -36,13 +45,23 @@ def problem(request: Any) -> str | None:
     """
     if not isinstance(request, Mapping):
         return "The event is not an object."
-    missing = [name for name in _TEXTS if not isinstance(request.get(name), str)]
-    if not isinstance(request.get("ResourceProperties"), Mapping):
-        missing.append("ResourceProperties")
+    kind = request.get("RequestType")
+    texts, objects = list(_TEXTS), ["ResourceProperties"]
+    if kind in ("Update", "Delete"):
+        texts.append("PhysicalResourceId")
+    if kind == "Update":
+        objects.append("OldResourceProperties")
+    missing = [
+        *(name for name in texts if not isinstance(request.get(name), str)),
+        *(name for name in objects if not isinstance(request.get(name), Mapping)),
+    ]
     if missing:
         return f"The event lacks {', '.join(missing)}."
-    if request["RequestType"] not in _REQUEST_TYPES:
+    if kind not in _REQUEST_TYPES:
         return "Its RequestType is not Create, Update or Delete."
+    for name, form in _FORMS.items():
+        if not form.fullmatch(request[name]):
+            return f"Its {name} has a form that CloudFormation does not use."
     if not _leads_to_cloudformation(request["ResponseURL"]):
         return "Its ResponseURL is not an address of CloudFormation's bucket for responses."
     return None

@@ -15,6 +15,7 @@ from tests.support.custom_resource import (
     CREATE,
     DELETE,
     HANDLE_REQUEST,
+    PROPERTIES,
     REQUEST_ID,
     STACK_ID,
     UPDATE,
@@ -89,7 +90,12 @@ def test_take_waits_until_updated_state_machines_take_effect(
 ) -> None:
     # For a few seconds, executions may start with the previous definition (F6.47); 10 seconds are
     # the pause before executions are listed again.
-    sent = request("Update", responses.url, ResourceProperties=new, OldResourceProperties=old)
+    sent = request(
+        "Update",
+        responses.url,
+        ResourceProperties={**PROPERTIES, **new},
+        OldResourceProperties={**PROPERTIES, **old},
+    )
     take(sent, Context())
     assert sum(slept) == seconds
     assert len(states.started) == 1

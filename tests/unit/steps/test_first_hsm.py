@@ -71,7 +71,7 @@ def test_create_first_hsm_follows_the_order_of_the_parameter(
 def test_create_first_hsm_tries_unlisted_subnets_last(account: Account) -> None:
     cluster_id = account.uninitialized()
     account.faults.inject({**NO_CAPACITY, "times": 2})
-    result = create(account, cluster_id, Subnets=["subnet-0", account.subnets[2]])
+    result = create(account, cluster_id, Subnets=["subnet-01234567", account.subnets[2]])
     assert result["Tried"] == [ZONES[2], ZONES[0], ZONES[1]]
 
 
