@@ -16,7 +16,8 @@ CLUSTER, KEY_STORE = "rCloudHsmCluster", "rCloudHsmKeyStore"
 # A pattern, a range of whole numbers, a list of what matches a pattern, or an object of rules.
 Rule = Any
 
-_ANYTHING = re.compile(r".*", re.DOTALL)
+# Braces would be a dynamic reference, which shows a secret in the histories of executions.
+_FREE_TEXT = re.compile(r"[^{}]*")
 _SECRET = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _OPTIONAL_SECRET = re.compile(r"|[A-Za-z0-9/_+=.@-]{1,512}")
 _BOOLEAN = re.compile(r"true|false")
@@ -26,7 +27,7 @@ _PACKAGE = {
     "Sha256": re.compile(r"|[0-9a-f]{64}"),
 }
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
-_RULES: Mapping[str, Mapping[str, Rule]] = {
+RULES: Mapping[str, Mapping[str, Rule]] = {
     CLUSTER: {
         "System": re.compile(r"[a-z][a-z0-9-]{0,19}"),
         "Subnets": [re.compile(r"subnet-[0-9a-f]{8,17}")],
@@ -46,7 +47,7 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
         "ClientSecurityGroupId": re.compile(r"sg-[0-9a-f]{8,17}"),
         "ActivationPackage": _PACKAGE,
         "ClientPackage": _PACKAGE,
-        "Reconcile": _ANYTHING,
+        "Reconcile": _FREE_TEXT,
     },
     KEY_STORE: {
         "KeyStoreName": re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _-]{0,254}[A-Za-z0-9_-]"),
@@ -56,7 +57,7 @@ _RULES: Mapping[str, Mapping[str, Rule]] = {
         "CloudHsmCustCaCertSecretName": _SECRET,
         "PasswordSecretName": _SECRET,
         "ClientInstanceId": _INSTANCE,
-        "Reconcile": _ANYTHING,
+        "Reconcile": _FREE_TEXT,
     },
 }
 # Properties that are not named after the parameter that sets them.
@@ -66,7 +67,7 @@ _PARAMETERS = {
     for part, suffix in (("", ""), (".Name", ""), (".Url", "Url"), (".Sha256", "Sha256"))
 }
 # Properties that no parameter sets, but a resource of the template.
-_WITHOUT_PARAMETER = {
+WITHOUT_PARAMETER = {
     CLUSTER: ("ClientInstanceId", "ClientSecurityGroupId"),
     KEY_STORE: ("PasswordSecretName",),
 }
@@ -78,11 +79,11 @@ def check(logical_id: str, properties: Mapping[str, Any]) -> None:
 
     Properties without a rule are those of another version of the template.
     """
-    rules = _RULES.get(logical_id)
+    rules = RULES.get(logical_id)
     if rules is None:
         raise ParameterError(f"LogicalResourceId: {_shown(logical_id)} is none of this template.")
     for name, problem in _problems(rules, properties, ""):
-        is_parameter = name not in _WITHOUT_PARAMETER[logical_id]
+        is_parameter = name not in WITHOUT_PARAMETER[logical_id]
         label = _PARAMETERS.get(name, f"p{name}") if is_parameter else name
         raise ParameterError(f"{label}: {problem}.")
 
@@ -118,7 +119,11 @@ def _problem(rule: Rule, value: Any) -> str:
         if not is_number or int(value) not in rule:
             return f"{_shown(value)} is not a whole number from {rule[0]} to {rule[-1]}"
         return ""
-    return "" if rule.fullmatch(value) else f"{_shown(value)} has a form that is not allowed"
+    return (
+        ""
+        if rule.fullmatch(value)
+        else f"{_shown(value)} is not allowed; see the parameter's description"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -28,6 +28,7 @@ class Endpoint:
         self.responses: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.statuses: list[int] = []  # of the next responses; 200 by default
+        self.location = ""  # to which responses are redirected, with such a status
         self.hanging = 0.0  # seconds before the next response is received
 
     @property
@@ -55,6 +56,8 @@ def serve(directory: Path) -> Iterator[tuple[Endpoint, Path]]:
             with contextlib.suppress(OSError):  # the client may have disconnected
                 self.send_response(endpoint.statuses.pop(0) if endpoint.statuses else 200)
                 self.send_header("content-length", "0")
+                if endpoint.location:
+                    self.send_header("location", endpoint.location)
                 self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:

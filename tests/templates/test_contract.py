@@ -96,7 +96,7 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "AllowedPattern": "^$|^[0-9a-f]{64}$",
         },
         "pCloudHsmIamScope": {"Type": "String", "Default": "TAG", "AllowedValues": ["TAG", "ANY"]},
-        "pReconcile": {"Type": "String", "Default": ""},
+        "pReconcile": {"Type": "String", "Default": "", "AllowedPattern": r"^[^{}]*$"},
     },
     "cloudhsm-key-store.yml": {
         "pSystem": {
@@ -121,7 +121,7 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
         "pCloudHsmAdminPasswordSecretName": SECRET,
         "pCloudHsmCustCaCertSecretName": SECRET,
         "pClientInstanceId": {"Type": "AWS::EC2::Instance::Id"},
-        "pReconcile": {"Type": "String", "Default": ""},
+        "pReconcile": {"Type": "String", "Default": "", "AllowedPattern": r"^[^{}]*$"},
     },
 }
 

@@ -48,10 +48,6 @@ PHYSICAL_NAMES = {
     "AWS::StepFunctions::StateMachine": "StateMachineName",
 }
 UNNAMED = ("RoleName", "ManagedPolicyName", "InstanceProfileName", "PolicyDocumentName")
-# String parameters with neither AllowedValues nor AllowedPattern, and why.
-FREE_TEXT = {
-    "pReconcile": "only compared with its previous value",
-}
 
 
 def stem(template: Template, logical_id: str) -> str:
@@ -278,14 +274,14 @@ def test_every_default_satisfies_the_constraints_of_its_parameter() -> None:
     assert wrong == []
 
 
-def test_every_string_parameter_is_constrained_or_free_text_for_a_reason() -> None:
-    free = {
-        label.split()[1]
+def test_every_string_parameter_is_constrained() -> None:
+    free = [
+        label
         for label, parameter in parameters()
         if parameter["Type"] == "String"
         and not {"AllowedValues", "AllowedPattern"} & set(parameter)
-    }
-    assert free == set(FREE_TEXT)
+    ]
+    assert free == []
 
 
 def test_boolean_parameters_are_the_strings_true_and_false() -> None:

@@ -144,7 +144,7 @@ def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str
         "TIMED_OUT": "did not end within its time limit.",
         "ABORTED": "was stopped by an operator.",
     }.get(str(execution.get("Status")))
-    task = None if end else find_task(arn, error)
+    task = find_task(arn, error) if arn and not end else None
     if end:
         sentence = f"{workflow} {end}"
     else:
