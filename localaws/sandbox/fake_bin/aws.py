@@ -11,10 +11,7 @@ import os
 import sys
 from typing import Any
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
+from .sigv4 import sign
 from .sockets import send
 from .usage import unsupported
 
@@ -59,37 +56,33 @@ def _print_secret(region: str, wanted: dict[str, str], as_json: bool) -> int:
 
 
 def _get_secret_value(region: str, wanted: dict[str, str]) -> Any:
-    request = _signed_request(region, wanted)
+    body = json.dumps(wanted)
     try:
-        status, text = send("aws", "POST", "/", request.data, dict(request.headers))
+        status, text = send("aws", "POST", "/", body, _signed_headers(region, body))
     except OSError as error:
         raise CliError(OTHER_ERROR, f"Could not connect to the endpoint URL: {error}") from error
-    body = json.loads(text)
+    response = json.loads(text)
     if status < 400:
-        return body
-    code = body["__type"].rpartition("#")[2]
-    reason = body.get("message") or body.get("Message")
+        return response
+    code = response["__type"].rpartition("#")[2]
+    reason = response.get("message") or response.get("Message")
     raise CliError(
         SERVICE_ERROR,
         f"An error occurred ({code}) when calling the GetSecretValue operation: {reason}",
     )
 
 
-def _signed_request(region: str, wanted: dict[str, str]) -> AWSRequest:
+def _signed_headers(region: str, body: str) -> dict[str, str]:
     key_id = os.environ.get("AWS_ACCESS_KEY_ID")
     secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret_key:
         raise CliError(CONFIGURATION_ERROR, "Unable to locate credentials.")
-    request = AWSRequest(
-        "POST",
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
         # The socket leads to AWS, whatever its name.
-        "http://localhost/",
-        {
-            "Content-Type": "application/x-amz-json-1.1",
-            "X-Amz-Target": "secretsmanager.GetSecretValue",
-        },
-        json.dumps(wanted),
-    )
-    credentials = Credentials(key_id, secret_key, os.environ.get("AWS_SESSION_TOKEN"))
-    SigV4Auth(credentials, "secretsmanager", region).add_auth(request)
-    return request
+        "Host": "localhost",
+        "X-Amz-Target": "secretsmanager.GetSecretValue",
+    }
+    if token := os.environ.get("AWS_SESSION_TOKEN"):
+        headers["X-Amz-Security-Token"] = token
+    return sign(headers, body, "secretsmanager", region, key_id, secret_key)
