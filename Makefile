@@ -129,19 +129,17 @@ $(CHECKOV_ENVIRONMENT): requirements-checkov.txt | $(VENV)/pyvenv.cfg
 	@rm -rf $(CHECKOV) && $(BIN)/python -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $< && touch $@
 
+# Into a directory of its own, which is moved, because rehearsals run make concurrently.
 FETCH = $(BIN)/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps --only-binary :all: -r $<
 
 $(LAMBDA_WHEELS): functions/hashes.txt | $(ENVIRONMENT)
-	@rm -rf $@ $@.partly
-	$(FETCH) $(LAMBDA_PLATFORM) -d $@.partly && mv $@.partly $@
+	$(FETCH) $(LAMBDA_PLATFORM) -d $@.$$$$ && rm -rf $@ && mv $@.$$$$ $@
 
 $(LOCAL_WHEELS): functions/local-hashes.txt | $(ENVIRONMENT)
-	@rm -rf $@ $@.partly
-	$(FETCH) -d $@.partly && mv $@.partly $@
+	$(FETCH) -d $@.$$$$ && rm -rf $@ && mv $@.$$$$ $@
 
 $(RELEASED_WHEELS): $(VENV)/wheels/released/%: tests/fixtures/hashes/%.txt | $(ENVIRONMENT)
-	@rm -rf $@ $@.partly
-	$(FETCH) -d $@.partly && mv $@.partly $@
+	$(FETCH) -d $@.$$$$ && rm -rf $@ && mv $@.$$$$ $@
 
 # --- Build results
 

@@ -117,7 +117,7 @@ def test_what_a_zip_contains_is_downloaded_by_hash() -> None:
     assert " download " in fetch
     assert " --require-hashes " in fetch
     assert text.count(" download ") == 1
-    rules = dict(re.findall(r"^\$\((\w+_WHEELS)\): (.+?) \|.*\n.*\n\t\$\(FETCH\)", text, re.M))
+    rules = dict(re.findall(r"^\$\((\w+_WHEELS)\): (.+?) \|.*\n\t\$\(FETCH\)", text, re.M))
     assert rules == {
         "LAMBDA_WHEELS": "functions/hashes.txt",
         "LOCAL_WHEELS": "functions/local-hashes.txt",
