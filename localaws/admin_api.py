@@ -7,6 +7,9 @@ GET /decisions      IAM decisions, without repetitions
 GET /processes      the argument list of every process that scripts have started, by instance
 GET /calls          the API calls of functions, Step Functions' calls for Tasks and the commands of
                     scripts on instances that still exist
+GET /records        every text that AWS has recorded or shown, also of deleted resources:
+                    [place, text]
+GET /secrets        every secret that has existed, and every ResponseURL: [name, value]
 GET /responses      the bodies that custom resources have sent to CloudFormation
 GET /idle           {"idle": ...}: is a stack (?stack=NAME-OR-ID), or without one every workflow, at
                     rest? Waits up to 10 real seconds for it.
@@ -34,6 +37,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from localaws import records
 from localaws.core.api_error import ApiError
 from localaws.inventory import inventory, scope
 from localaws.ministack.access import ministack
@@ -75,6 +79,8 @@ class AdminApi:
             ("GET", "/decisions"): lambda query: emulator.decisions.all(),
             ("GET", "/processes"): lambda query: self._processes(),
             ("GET", "/calls"): lambda query: self._calls(),
+            ("GET", "/records"): lambda query: records.texts(emulator, account),
+            ("GET", "/secrets"): lambda query: records.secrets(emulator, account),
             ("GET", "/responses"): lambda query: list(emulator.responses),
             ("GET", "/idle"): self._idle,
             ("GET", "/faults"): lambda query: emulator.faults.unused(),

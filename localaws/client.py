@@ -96,6 +96,14 @@ class AdminApi:
         faults: list[Json] = self._ask("/faults")
         return faults
 
+    def records(self) -> list[tuple[str, str]]:
+        """Every text that AWS has recorded or shown, also of deleted resources, by place."""
+        return [(place, text) for place, text in self._ask("/records")]
+
+    def secrets(self) -> list[tuple[str, str]]:
+        """Every secret that has existed, and every ResponseURL, by name."""
+        return [(name, value) for name, value in self._ask("/secrets")]
+
     def responses(self) -> list[str]:
         """The bodies that custom resources have sent to CloudFormation."""
         responses: list[str] = self._ask("/responses")

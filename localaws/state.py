@@ -14,6 +14,7 @@ from localaws.core.clock import Clock
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
+from localaws.core.records import Records
 from localaws.lambda_runtime.pool import Pool
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
@@ -45,6 +46,7 @@ class EmulatorState:
     event_log: EventLog
     decisions: DecisionLog
     environments: Pool
+    records: Records = field(default_factory=Records)
     calls: CallLog = field(default_factory=CallLog)
     # The bodies that custom resources have sent to their response URLs.
     responses: list[str] = field(default_factory=list)

@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from localaws.client import ROOT, Json, LocalAws
-from rehearsal.checks import invariants
+from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import ExpectationError, StackDriver
 from rehearsal.drivers.step import Step, ignore_step
 from rehearsal.report.failure import failure_report
@@ -73,7 +73,11 @@ def rehearse(
                 driver.stack.parameters |= PARAMETERS_FOR_HARSHER
             try:
                 SCENARIOS[name](driver)
-                failures = [*invariants.violations(aws.admin.event_log()), *_remaining_stacks(aws)]
+                failures = [
+                    *invariants.violations(aws.admin.event_log()),
+                    *secret_scan.violations(aws),
+                    *_remaining_stacks(aws),
+                ]
             except ExpectationError as failure:
                 failures = [str(failure), *failure_report(driver)]
             except Exception:

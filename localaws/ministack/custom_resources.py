@@ -125,6 +125,7 @@ class Requests:
             event["PhysicalResourceId"] = physical_id
         if old_props is not None:
             event["OldResourceProperties"] = _custom._normalise_resource_properties(old_props)
+        self._emulator.records.add_secret("ResponseURL", event["ResponseURL"])
         request = Request(event, self._emulator.clock.signal())
         with self._lock:
             self._pending[key] = request

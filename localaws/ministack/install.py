@@ -24,6 +24,7 @@ from localaws.ministack import (
     nested_executions,
     network_interfaces,
     network_rules,
+    records,
     resource_attributes,
     resource_records,
     resources,
@@ -51,6 +52,7 @@ class Installed:
     def __init__(self, emulator: EmulatorState) -> None:
         self._emulator = emulator
         gateway.install(emulator)
+        records.install(emulator.records)
         iam.install(emulator)
         security_groups.install()
         network_interfaces.install()
@@ -61,7 +63,7 @@ class Installed:
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
         secret_versions.install(emulator)
-        service_models.install()
+        service_models.install(emulator)
         lambda_functions.install(emulator)
         lambda_limits.install(emulator)
         events.install(emulator)

@@ -282,6 +282,8 @@ class Instances:
             return
         instance = self._instances[instance_id]
         instance.launched_at = None
+        for place, text in instance.sandbox.traces():
+            self._emulator.records.add(place, text)
         instance.sandbox.destroy()
         self._set_state(instance_id, "shutting-down")
         self._set_state_later(instance_id, TERMINATING, "terminated")

@@ -129,7 +129,7 @@ TABLE: dict[str, dict[str, str]] = {
         "wait_for": "replaced: virtual time",
     },
     "services.cloudwatch_logs": {
-        "_append_log_events": "writes to a stream",
+        "_append_log_events": "replaced: records the stream; writes to a stream",
         "_create_log_group": "creates a group",
         "_log_groups": "store",
         "_make_group_arn": "the ARN of a group",
@@ -168,6 +168,7 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "services.eventbridge": {
         "_event_buses": "store",
+        "_dispatch_event": "replaced: records the event",
         "_dispatch_to_lambda": "replaced: requires permission; asynchronous",
         "_invoke_target": "replaced: remembers the rule",
         "_now_ts": "replaced: virtual time",
@@ -226,6 +227,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_get_secret_value": "replaced: shows writes after a while",
         "_list_secret_version_ids": "replaced: hides versions without a label unless asked for",
         "_list_secrets": "replaced: shows new secrets after a while",
+        "_purge_secret": "replaced: records the secret's versions before",
         "_put_secret_value": "replaced: reads show the version after a while",
         "_resolve": "replaced: a secret by name or ARN, for reads as it was a while ago",
         "_update_secret": "replaced: reads show the version after a while",

@@ -10,15 +10,19 @@ import functools
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from localaws.core import shapes
 from localaws.core.api_error import ApiError
 from localaws.core.shapes import Violation
-from localaws.ministack import documented_combinations, documented_rules, offered
+from localaws.ministack import documented_combinations, documented_rules, offered, records
 from localaws.ministack.access import ministack
 from localaws.ministack.services import error_response
+
+if TYPE_CHECKING:
+    from localaws.core.records import Records
+    from localaws.state import EmulatorState
 
 Response = tuple[int, dict[str, str], bytes]
 Handler = Callable[[str, str, Any, bytes, Any], Awaitable[Response]]
@@ -44,11 +48,11 @@ _app = ministack("app")
 _responses = ministack("core.responses")
 
 
-def install() -> None:
-    """Check the requests of every service that is offered."""
+def install(emulator: EmulatorState) -> None:
+    """Check and record the requests of every service that is offered."""
     handlers: dict[str, Handler] = _app.SERVICE_HANDLERS
     for name in offered.SERVICES:
-        handlers[name] = _checking(name, handlers[name])
+        handlers[name] = _checking(emulator.records, name, handlers[name])
 
 
 def refusing_others(application: Application) -> Application:
@@ -76,12 +80,13 @@ def _signed_for(scope: Mapping[str, Any]) -> str:
     return found[1] if found else ""
 
 
-def _checking(service: str, handler: Handler) -> Handler:
+def _checking(found: Records, service: str, handler: Handler) -> Handler:
     async def handle(method: str, path: str, headers: Any, body: bytes, query: Any) -> Response:
         try:
-            check(service, method, path, headers, body, query)
+            operation, given = check(service, method, path, headers, body, query)
         except ApiError as error:
             return error_response(service, headers, error)
+        records.request(found, service, operation, given)
         response = await handler(method, path, headers, body, query)
         unknown = UNKNOWN_ACTION.search(response[2]) if response[0] >= 400 else None
         if unknown:
@@ -94,8 +99,8 @@ def _checking(service: str, handler: Handler) -> Handler:
 
 def check(
     service: str, method: str, path: str, headers: Any, body: bytes, query: Mapping[str, Any]
-) -> None:
-    """Raise ApiError if a request breaks a constraint of its operation's input."""
+) -> tuple[str, Any]:
+    """The operation and its input. Raises ApiError if the input breaks a constraint."""
     model = _responses._service_model(service)
     protocol = model.metadata["protocol"]
     try:
@@ -116,6 +121,7 @@ def check(
         documented_rules.check_request(service, operation, given)
         documented_combinations.check_request(service, operation, given)
         offered.check_request(service, operation, given)
+    return operation, given
 
 
 def _input_shape(model: Any, operation: str) -> Any:

@@ -205,6 +205,24 @@ class Sandbox:
         if done.returncode:
             raise OSError(f"{path} cannot be written in the sandbox: {done.stderr.strip()}")
 
+    def files(self) -> dict[str, str]:
+        """The text of every file that scripts have written, by path."""
+        # Only the overlays' upper layers contain what was written below their directories.
+        find = (
+            r"find / /dev/shm -xdev \( -path /dev -o -path /run/localaws \) -prune "
+            "-o -type f ! -name \\*.pyc -size -1024k -exec /bin/sh -c "
+            """'for path; do printf "%s\\0" "$path"; tr -d "\\0" < "$path"; printf "\\0"; done' """
+            "sh {} +"
+        )
+        fields = self._inside(["/bin/sh", "-c", find]).stdout.split("\0")
+        return dict(zip(fields[:-1:2], fields[1::2], strict=True))
+
+    def traces(self) -> list[tuple[str, str]]:
+        """What its processes and users can see, by place: arguments of commands, and files."""
+        arguments = [(f"arguments of {each[0]}", " ".join(each)) for each in self.commands()]
+        files = [(f"file {path}", text) for path, text in self.files().items()]
+        return [(f"{what} on {self.instance_id}", text) for what, text in arguments + files]
+
     def commands(self) -> list[list[str]]:
         """The argument list of every command that scripts have run, except shells."""
         return [arguments for _, arguments in self.commands_of_documents()]
@@ -258,6 +276,7 @@ class Sandbox:
             cwd="/",
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
         )
 

@@ -1,15 +1,83 @@
-"""Find secrets in everything that AWS records and displays: logs, histories, commands, events."""
+"""Find secrets outside of where they belong: in all that AWS records and shows, and on clients."""
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
 
 from localaws.client import LocalAws
 
 # Where a text was found, such as "log /aws/lambda/...", and the text.
 Observed = tuple[str, str]
+
+# Where a password belongs besides its secret (decision 0011).
+BELONGS = ("arguments of cloudhsm-cli on ",)
+RESPONSE_URL = "ResponseURL"
+# Shorter texts in a secret are placeholders or mistakes of an operator; passwords are longer.
+MIN_LENGTH = 8
+# Characters of a private key that are searched together.
+PIECE = 32
+# What a private key looks like, also one that never was in a secret.
+PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\sn]*[A-Za-z0-9+/=]{20}")
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?)-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL
+)
+_PEM_BLOCK = re.compile(r"-----BEGIN ([A-Z ]+)-----.*?-----END \1-----", re.DOTALL)
+_SIGNATURE = re.compile(r"Signature=([^&\s\"]+)")
+
+
+def violations(aws: LocalAws) -> list[str]:
+    """Every place where a secret of this run can be read, except where it belongs."""
+    return disclosures(observable_texts(aws), aws.admin.secrets())
+
+
+def disclosures(observed: Iterable[Observed], secrets: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each secret and place where it can be read and does not belong."""
+    texts = [(place, text) for place, text in observed if not place.startswith(BELONGS)]
+    everything = "\n".join(text for _, text in texts)
+    found: dict[str, None] = {}
+    for name, value in secrets:
+        # Most are nowhere, so look everywhere at once first.
+        for needle in [each for each in needles(name, value) if each in everything]:
+            for place in leaks(texts, [needle]):
+                found[f"{name} can be read in: {place}"] = None
+    if PRIVATE_KEY.search(everything):
+        for place, text in texts:
+            if PRIVATE_KEY.search(text):
+                found[f"a private key can be read in: {place}"] = None
+    return list(found)
+
+
+def needles(name: str, value: str) -> list[str]:
+    """The texts that disclose a secret; none if it is public, such as a certificate."""
+    if name == RESPONSE_URL:
+        # Without its signature, the URL is worthless.
+        return list(_SIGNATURE.findall(value))
+    # In pieces, because a reason that quotes a key may be truncated.
+    keys = [
+        line[start : start + PIECE]
+        for block in _KEY_BLOCK.findall(value)
+        for line in block.split()
+        for start in range(0, len(line), PIECE)
+    ]
+    rest = _PEM_BLOCK.sub("", value).strip()
+    # Records are without backslashes, because JSON nests in strings.
+    found = [each.replace("\\", "") for each in (*keys, *_passwords(rest))]
+    plain = [each for each in found if len(each) >= MIN_LENGTH]
+    return [*plain, *(base64.b64encode(each.encode()).decode().rstrip("=") for each in plain)]
+
+
+def _passwords(text: str) -> list[str]:
+    """The password in JSON such as {"username": ..., "password": ...}, or the whole text."""
+    try:
+        credentials = json.loads(text)
+    except ValueError:
+        return [text]
+    if isinstance(credentials, dict) and isinstance(credentials.get("password"), str):
+        return [credentials["password"]]
+    return [text]
 
 
 def leaks(observed: Iterable[Observed], secrets: Collection[str]) -> list[str]:
@@ -18,16 +86,8 @@ def leaks(observed: Iterable[Observed], secrets: Collection[str]) -> list[str]:
 
 
 def observable_texts(aws: LocalAws) -> Iterator[Observed]:
-    """Every text that AWS's APIs and logs show, except the secrets themselves."""
-    yield from _executions(aws)
-    yield from _logs(aws)
-    yield from _systems_manager(aws)
-    yield from _cloudformation(aws)
-    functions = aws.client("lambda").get_paginator("list_functions").paginate()
-    for function in (function for page in functions for function in page["Functions"]):
-        yield f"function {function['FunctionName']}", _text(function)
-    yield from (("response to CloudFormation", each) for each in aws.admin.responses())
-    yield "event log", _text(aws.admin.event_log())
+    """Every text that AWS has recorded or shown, or that is on an instance, except secrets."""
+    yield from aws.admin.records()
     yield "standard error of the local AWS", aws.server_log()
 
 
@@ -35,66 +95,3 @@ def process_arguments(aws: LocalAws) -> Iterator[list[str]]:
     """The arguments of every process started on an instance, visible to all its users."""
     for processes in aws.admin.processes().values():
         yield from processes
-
-
-def _executions(aws: LocalAws) -> Iterator[Observed]:
-    states = aws.client("stepfunctions")
-    for page in states.get_paginator("list_state_machines").paginate():
-        for machine in page["stateMachines"]:
-            arn = machine["stateMachineArn"]
-            definition = states.describe_state_machine(stateMachineArn=arn)
-            yield f"definition of {machine['name']}", _text(definition)
-            for executions in states.get_paginator("list_executions").paginate(stateMachineArn=arn):
-                for execution in executions["executions"]:
-                    yield from _execution(states, execution["executionArn"])
-
-
-def _execution(states: Any, arn: str) -> Iterator[Observed]:
-    yield f"execution {arn}", _text(states.describe_execution(executionArn=arn))
-    history = states.get_paginator("get_execution_history")
-    for page in history.paginate(executionArn=arn, includeExecutionData=True):
-        yield f"history of {arn}", _text(page["events"])
-
-
-def _logs(aws: LocalAws) -> Iterator[Observed]:
-    logs = aws.client("logs")
-    for page in logs.get_paginator("describe_log_groups").paginate():
-        for group in page["logGroups"]:
-            name = group["logGroupName"]
-            for events in logs.get_paginator("filter_log_events").paginate(logGroupName=name):
-                yield f"log {name}", _text(events["events"])
-
-
-def _systems_manager(aws: LocalAws) -> Iterator[Observed]:
-    ssm = aws.client("ssm")
-    for page in ssm.get_paginator("list_commands").paginate():
-        for command in page["Commands"]:
-            yield f"command of {command['DocumentName']}", _text(command)
-            for instance in command["InstanceIds"]:
-                output = ssm.get_command_invocation(
-                    CommandId=command["CommandId"], InstanceId=instance
-                )
-                yield f"output of {command['DocumentName']}", _text(output)
-    for page in ssm.get_paginator("list_command_invocations").paginate(Details=True):
-        yield "invocations", _text(page["CommandInvocations"])
-    for name in aws.admin.inventory()["ssm"]["parameters"]:
-        yield f"parameter {name}", _text(ssm.get_parameter(Name=name, WithDecryption=True))
-    for name in aws.admin.inventory()["ssm"]["documents"]:
-        yield f"document {name}", _text(ssm.get_document(Name=name))
-
-
-def _cloudformation(aws: LocalAws) -> Iterator[Observed]:
-    cloudformation = aws.client("cloudformation")
-    events = cloudformation.get_paginator("describe_stack_events")
-    for page in cloudformation.get_paginator("describe_stacks").paginate():
-        for stack in page["Stacks"]:
-            name = stack["StackName"]
-            yield f"stack {name}", _text(stack)
-            yield f"template of {name}", _text(cloudformation.get_template(StackName=name))
-            for found in events.paginate(StackName=name):
-                yield f"events of {name}", _text(found["StackEvents"])
-
-
-def _text(value: Any) -> str:
-    """The value as JSON, without the backslashes of JSON nested in strings."""
-    return json.dumps(value, default=str).replace("\\", "")

@@ -124,6 +124,16 @@ def external_pki_rejected(driver: StackDriver) -> None:
         for operation in ("InitializeCluster", "activate"):
             driver.expect(f"calls of {operation}", len(driver.events(operation)), 1)
 
+    with driver.step("A CA's private key is added to the certificate: rejected"):
+        certificates = read_secret(driver, "customer-ca-cert")
+        key = make_ca(driver.admin.clock()["now"]).key_pem
+        store_secret(driver, "customer-ca-cert", certificates + key)
+        with driver.expect_no_cluster_changes():
+            driver.request(pReconcile="with a private key")
+            driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+            driver.expect_reason("customer-ca-cert contains a PRIVATE KEY")
+        store_secret(driver, "customer-ca-cert", certificates)
+
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
@@ -164,6 +174,9 @@ def _invalid_pairs(driver: StackDriver) -> Iterator[tuple[str, Pair, str]]:
     valid = sign(issuer, csr, now), issuer.pem + root.pem
     yield "a placeholder", ("to be replaced", valid[1]), "cluster-cert is not a PEM certificate"
     other = sign(issuer, csr, now, key=ec.generate_private_key(ec.SECP256R1()))
+    private_key = "contains a PRIVATE KEY"
+    yield "a private key in cluster-cert", (issuer.key_pem, valid[1]), private_key
+    yield "a CA's private key", (valid[0], issuer.pem + issuer.key_pem), private_key
     yield "another key's certificate", (other, valid[1]), "cluster-cert does not match"
     yield (
         "another CA",

@@ -1,4 +1,4 @@
-"""A quick local AWS for each test; every local AWS of this directory is checked for invariants."""
+"""A quick local AWS for each test; each is checked for invariants and secrets when it stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import TracebackType
 import pytest
 
 from localaws.client import LocalAws
-from rehearsal.checks import invariants
+from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.report.failure import failure_report
 from tests.support.timings import QUICK
@@ -30,7 +30,7 @@ def pytest_runtest_makereport(
 # Per module, not per session: other directories violate invariants on purpose.
 @pytest.fixture(scope="module", autouse=True)
 def _check_invariants() -> Iterator[None]:
-    """Check the invariants whenever a test of this directory stops a local AWS."""
+    """Check invariants and scan for secrets when a test of this directory stops a local AWS."""
     stop = LocalAws.__exit__
 
     def check_and_stop(
@@ -41,7 +41,9 @@ def _check_invariants() -> Iterator[None]:
     ) -> None:
         try:
             # The test's own error takes precedence.
-            assert error or invariants.violations(aws.admin.event_log()) == []
+            if error is None:
+                assert invariants.violations(aws.admin.event_log()) == []
+                assert secret_scan.violations(aws) == []
         finally:
             stop(aws, kind, error, trace)
 

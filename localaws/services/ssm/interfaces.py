@@ -47,6 +47,9 @@ class Sandbox(Protocol):
     def commands(self) -> list[list[str]]:
         """The argument list of every command that scripts have run."""
 
+    def traces(self) -> list[tuple[str, str]]:
+        """What its processes and users can see, by place: arguments of commands, and files."""
+
     def commands_of_documents(self) -> list[tuple[str, list[str]]]:
         """The same, each with the document whose script ran the command."""
 

@@ -67,6 +67,7 @@ class SsmProvider:
             event_log=event_log,
         )
         run_command = RunCommand(clock, documents, agents, executor, event_log, account)
+        self._run_command = run_command
         self._operations: dict[str, Callable[[Json], Json]] = {
             "CancelCommand": run_command.cancel_command,
             "CreateDocument": documents.create_document,
@@ -103,6 +104,19 @@ class SsmProvider:
         return {
             each: self._instances.sandbox(each).commands() for each in sorted(self._instances.ids())
         }
+
+    def traces(self) -> list[tuple[str, str]]:
+        """What processes and users of the instances can see, by place."""
+        return [
+            trace
+            for each in sorted(self._instances.ids())
+            for trace in self._instances.sandbox(each).traces()
+        ]
+
+    def sent_commands(self) -> list[tuple[str, Json]]:
+        """Every command by document, with all output of its scripts."""
+        with self._lock:
+            return self._run_command.all()
 
     def commands(self) -> list[dict[str, str]]:
         """Every command that documents' scripts have run, in the order of each instance."""

@@ -168,6 +168,19 @@ class RunCommand:
                 invocation.run.stop()
         return {}
 
+    def all(self) -> list[tuple[str, Json]]:
+        """Every command by document, with all output."""
+        return [
+            (
+                command.document,
+                {
+                    **_describe(command),
+                    "Output": [[each.stdout, each.stderr] for each in command.invocations.values()],
+                },
+            )
+            for command in self._commands.values()
+        ]
+
     def _find(self, command_id: str) -> Command:
         command = self._commands.get(command_id)
         if command is None:

@@ -67,6 +67,9 @@ class StubSandbox:
     def commands(self) -> list[list[str]]:
         return [["sh", "-c", script] for script, _ in self.started]
 
+    def traces(self) -> list[tuple[str, str]]:
+        return [("file /script", script) for script, _ in self.started]
+
     def commands_of_documents(self) -> list[tuple[str, list[str]]]:
         return [
             (environment["LOCALAWS_DOCUMENT"], ["sh", "-c", script])
