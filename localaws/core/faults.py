@@ -10,9 +10,10 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
     {"operation": "CreateHsm", "kill": true}
         The process of the function that makes the call is killed once it has the response.
     {"late": "CreateCluster", "seconds": 90}
-        A call's response is lost, and its effect comes 90 seconds later. CloudHSM and key stores
-        only. As with "operation", "function" (part of its name) and "step" limit it to the calls
-        that a function makes, in a step ("": one without steps).
+        A call's response is lost, and its effect comes 90 seconds later. CloudHSM, key stores,
+        SendCommand and StartExecution only. As with "operation", "function" (part of its name) and
+        "step" limit it to the calls that a function makes, in a step ("": one without steps);
+        "task", and "machine" (part of its name), to what Step Functions starts for that Task.
     {"hsm": "DEGRADED"}
         A new HSM comes up DEGRADED.
     {"modify": "ROLLBACK"}
@@ -69,7 +70,7 @@ KINDS: dict[str, frozenset[str]] = {
     "operation": frozenset(
         {"code", "message", "status", "when", "pause", "kill", "function", "step"}
     ),
-    "late": frozenset({"seconds", "function", "step"}),
+    "late": frozenset({"seconds", "function", "step", "task", "machine"}),
     "hsm": frozenset(),
     "modify": frozenset(),
     "connect": frozenset(),
@@ -157,9 +158,19 @@ class Faults:
         if fault and "code" in fault:
             raise _error(fault)
 
-    def lateness(self, operation: str) -> float | None:
-        """Seconds from an API call's lost response to its late effect; None if it is not late."""
-        fault = self._take("late", lambda details: _is_call(details, operation))
+    def lateness(self, operation: str, task: str = "", machine: str = "") -> float | None:
+        """Seconds from a call's lost response to its late effect; None if it is not late.
+
+        Of an API call, or of the one that Step Functions makes for a Task.
+        """
+        fault = self._take(
+            "late",
+            lambda details: (
+                _is_call(details, operation)
+                and details.get("task", "") == task
+                and details.get("machine", "") in machine
+            ),
+        )
         return float(fault["seconds"]) if fault else None
 
     def hsm_state(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from localaws.ministack.access import ministack
 from localaws.ministack.step_functions import Executions, current, demand_running, error_of
-from localaws.ministack.task_calls import call_error, failing
+from localaws.ministack.task_calls import call_error, current_task, failing, start_late
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -42,8 +42,14 @@ def install(emulator: EmulatorState, executions: Executions) -> None:
 
 
 def _start(emulator: EmulatorState, executions: Executions, params: Mapping[str, Any]) -> str:
+    request = _states._nested_start_execution_request(params)
     with failing(emulator, "StepFunctions"):
-        status, _, body = executions.start(_states._nested_start_execution_request(params))
+        machine, task = current_task.get(("", ""))
+        seconds = emulator.faults.lateness("StartExecution", task, machine)
+        if seconds is not None:
+            emulator.spawn(start_late, emulator, request, seconds)
+            raise call_error(emulator, "StepFunctions", "ConnectionLost", "")
+        status, _, body = executions.start(request)
         response = json.loads(body)
         if status >= 400:
             code = response.get("__type", "ServiceException").rpartition("#")[2]

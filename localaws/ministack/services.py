@@ -19,6 +19,7 @@ from localaws.ministack.iam import CallerPermissions
 from localaws.ministack.instances import Instances
 from localaws.ministack.key_stores import with_keys_in_key_stores
 from localaws.ministack.network import Network
+from localaws.ministack.task_calls import start_late
 from localaws.services.cloudhsmv2.provider import (
     CLOUDHSM_ACTIONS,
     KEY_STORE_ACTIONS,
@@ -156,6 +157,10 @@ def _injecting_faults(emulator: EmulatorState, service: str, handler: Handler) -
         action = _operation(headers, body, query)
         try:
             with emulator.faults.during(action):
+                late = emulator.faults.lateness(action) if action == "StartExecution" else None
+                if late is not None:
+                    emulator.spawn(start_late, emulator, json.loads(body), late)
+                    raise ApiError("ConnectionLost", f"{action} takes effect later.")
                 return await handler(method, path, headers, body, query)
         except ApiError as error:
             return error_response(service, headers, error)

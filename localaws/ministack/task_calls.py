@@ -10,17 +10,20 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from botocore.session import get_session
 
+from localaws.ministack.access import ministack
 from localaws.ministack.step_functions import error_of
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
 
 _OPERATIONS = {"Lambda": ("lambda", "Invoke"), "StepFunctions": ("stepfunctions", "StartExecution")}
+
+_states = ministack("services.stepfunctions")
 
 # State machine and name of the Task that the current thread runs.
 current_task: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("task")
@@ -39,6 +42,12 @@ def failing(emulator: EmulatorState, service: str) -> Iterator[None]:
     yield
     if fault:
         raise call_error(emulator, service, code, message)
+
+
+def start_late(emulator: EmulatorState, request: Mapping[str, Any], seconds: float) -> None:
+    """StartExecution whose response was lost, like any error by then."""
+    emulator.clock.sleep(seconds)
+    _states._start_execution(request)
 
 
 def call_error(emulator: EmulatorState, service: str, code: str, message: str) -> Exception:

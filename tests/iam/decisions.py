@@ -69,8 +69,8 @@ def _fail_to_delete(driver: StackDriver, task: str) -> None:
 
 
 def _kill_the_request_function(driver: StackDriver) -> None:
-    """Lambda invokes the response function with the record of the request."""
-    driver.fault({"lambda": "-request", "die": "before"})
+    """Lambda invokes the response function with the record of the request, both times."""
+    driver.fault({"lambda": "-request", "die": "before"}, times=2)
     driver.request(pReconcile="the function is killed")
     driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
 

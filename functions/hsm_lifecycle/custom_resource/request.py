@@ -46,7 +46,7 @@ def take(request: Request, context: Any) -> None:
         if execution_exists(name):
             return
         since = currency.require_current(request)
-        if supersede(request, name):
+        if supersede(request, name, lambda: context.get_remaining_time_in_millis() / 1000):
             time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
             currency.require_unchanged(request, since)
             _start_execution(name, {**request, "CurrentSince": since}, sealed_url, fallback)

@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,9 +17,9 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
-# The function has 200 s: 16 intervals, a pause for unlisted executions and two for workers, 5
-# intervals for commands, 10 for the client and the 10 s of a new version are 186 s at most, and the
-# rest is for requests to AWS.
+# The function has 200 s: three pauses for the key of the ResponseURL (15 s), 16 intervals, a pause
+# for unlisted executions, two for workers and the 10 s of a new version are 171 s at most. Waiting
+# for commands and the client takes what is left, except for a reserve for requests to AWS.
 _INTERVAL = 2  # seconds between attempts
 _ATTEMPTS = 16
 _ATTEMPTS_FOR_RESPONSE = 12  # that a handle-request gets to finish its response
@@ -28,11 +28,12 @@ _ATTEMPTS_TO_END_COMMANDS = 5
 _UNLISTED_SECONDS = 10  # until a new execution is listed (F6.37)
 _WORKER_SECONDS = 52  # a worker goes on when its execution is stopped, for 50 s at most
 _MAX_PAUSES = 2
+_RESERVE = 30  # seconds, with the pause for a new version
 
 logger = logging.getLogger("hsm_lifecycle")
 
 
-def supersede(request: Mapping[str, Any], name: str) -> bool:
+def supersede(request: Mapping[str, Any], name: str, seconds_left: Callable[[], float]) -> bool:
     """Stop all executions of this stack's state machines, and wait until nothing is running.
 
     False: meanwhile another delivery of the same event has started the execution of this name.
@@ -52,8 +53,8 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
         ]
         if not handling + working:
             if was_empty:
-                _end_commands(request)
-                _stop_client()
+                _end_commands(request, seconds_left)
+                _stop_client(seconds_left)
                 return True
             was_empty = True
             pauses += bool(stopped)
@@ -85,7 +86,7 @@ def supersede(request: Mapping[str, Any], name: str) -> bool:
     )
 
 
-def _end_commands(request: Mapping[str, Any]) -> None:
+def _end_commands(request: Mapping[str, Any], seconds_left: Callable[[], float]) -> None:
     """Cancel what earlier requests left running on the client, and wait until it has ended.
 
     A workflow may have failed while its command went on: after its time limit, or if its function
@@ -97,6 +98,8 @@ def _end_commands(request: Mapping[str, Any]) -> None:
         running = _cancel_commands(request)
         if not running:
             return
+        if seconds_left() < _RESERVE:
+            break
         time.sleep(_INTERVAL)
     logger.warning("still running on the client: %s", running)
 
@@ -114,7 +117,7 @@ def _cancel_commands(request: Mapping[str, Any]) -> list[str]:
         return []
 
 
-def _stop_client() -> None:
+def _stop_client(seconds_left: Callable[[], float]) -> None:
     """Stop the client if an earlier request started it and could not stop it again.
 
     A failure to do so does not fail the request; the next one tries again.
@@ -123,6 +126,8 @@ def _stop_client() -> None:
         for _ in range(_ATTEMPTS_TO_STOP_CLIENT):
             if client.stop_started(_machine_names()):
                 return
+            if seconds_left() < _RESERVE:
+                break
             time.sleep(_INTERVAL)
         logger.warning("the client was started by an earlier request and is still booting")
     except (BotoCoreError, ClientError) as error:

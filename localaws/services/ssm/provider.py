@@ -5,6 +5,7 @@ Scripts really run, in the instances' sandboxes. The only virtual time that pass
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -50,6 +51,7 @@ class SsmProvider:
         faults: Faults,
         event_log: EventLog,
     ) -> None:
+        self._clock, self._spawn = clock, spawn
         self._instances = instances
         self._faults = faults
         self._lock = threading.RLock()
@@ -89,7 +91,17 @@ class SsmProvider:
         if action not in self._operations:
             raise ApiError("UnknownOperationException", f"{action} is not modelled.")
         with self._faults.during(action), self._lock:
+            seconds = self._faults.lateness(action)
+            if seconds is not None:
+                self._spawn(self._call_late, action, parameters or {}, seconds)
+                raise ApiError("ConnectionLost", f"{action} takes effect later.")
             return self._operations[action](parameters or {})
+
+    def _call_late(self, action: str, parameters: Json, seconds: float) -> None:
+        """Handle a request whose response was lost; an error is lost too."""
+        self._clock.sleep(seconds)
+        with contextlib.suppress(ApiError), self._lock:
+            self._operations[action](parameters)
 
     def documents(self) -> list[str]:
         """The names of all documents."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -26,9 +27,11 @@ from tests.support.custom_resource import (
     Context,
     request,
 )
-from tests.support.executions import Commands, Executions, Instances
+from tests.support.executions import Commands, Executions, Instances, Secrets
 from tests.support.response_endpoint import Endpoint
 from tests.templates.template import TEMPLATES
+
+REFUSED = {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
 
 def test_a_request_lists_executions_twice_if_nothing_is_running(
@@ -71,7 +74,7 @@ def test_an_event_delivered_twice_at_once_does_not_stop_its_own_execution(
     name = execution_name(given)
     states.add(HANDLE_REQUEST, name, unlisted=1)
     states.add(CREATE, name, unlisted=1)
-    assert not supersede(given, name)
+    assert not supersede(given, name, lambda: 100)
     assert states.stopped == []
 
 
@@ -116,20 +119,50 @@ def test_a_request_waits_longer_than_a_running_worker_takes(
     assert slept[-1] > max(limits)
 
 
-def test_superseding_fits_into_the_functions_timeout(
+class LimitedContext(Context):
+    """The context of an invocation that has spent as much time as it has slept."""
+
+    def __init__(self, timeout: float, slept: list[float]) -> None:
+        self._timeout, self._slept = timeout, slept
+
+    def get_remaining_time_in_millis(self) -> float:
+        return (self._timeout - sum(self._slept)) * 1000
+
+
+def test_every_pause_at_its_longest_fits_into_the_functions_timeout(
     states: Executions,
     instances: Instances,
+    commands: Commands,
+    secrets: Secrets,
     responses: Endpoint,
     slept: list[float],
 ) -> None:
-    states.add(UPDATE, EARLIER, attempts_to_stop=16)
-    states.add(ALIGN, "a-child", unlisted=18)
-    instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
-    take(request("Update", responses.url), Context())
-    assert len(states.started) == 1
-    for template in TEMPLATES:
-        limit = template.resources["rRequestFunction"]["Properties"]["Timeout"]
-        assert sum(slept) < limit - 30
+    (timeout,) = {
+        template.resources["rRequestFunction"]["Properties"]["Timeout"] for template in TEMPLATES
+    }
+    missing = ClientError(
+        {"Error": {"Code": "ResourceNotFoundException"}, **REFUSED}, "GetSecretValue"
+    )
+    versions = {
+        "OldResourceProperties": {"TemplateVersion": "1.0.0"},
+        "ResourceProperties": {"TemplateVersion": "1.1.0"},
+    }
+    totals = {}
+    for attempts, unlisted in itertools.product(range(12, 18), range(10, 24)):
+        states.running.clear()
+        states.started.clear()
+        slept.clear()
+        secrets.refusals = [missing] * 3
+        states.add(UPDATE, EARLIER, attempts_to_stop=attempts)
+        states.add(ALIGN, "a-child", unlisted=unlisted)
+        commands.listed, commands.ends = [_late_command()], False
+        instances.started_by, instances.states = {CLIENT: RUN_ON_CLIENT}, {CLIENT: ["pending"]}
+        take(request("Update", responses.url, **versions), LimitedContext(timeout, slept))
+        totals[attempts, unlisted] = sum(slept)
+        assert slept[:3] == [5, 5, 5]
+        assert (slept[-1] == 10) == bool(states.started)
+    # Some pause for workers twice. The rest is for requests to AWS.
+    assert timeout - 40 < max(totals.values()) <= timeout - 15
 
 
 @pytest.mark.parametrize("attempts", [15, 16, 17, 18, 40])
