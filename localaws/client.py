@@ -122,11 +122,6 @@ class AdminApi:
         """Inject a fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})
 
-    def unused_faults(self) -> list[Json]:
-        """The injected faults that are not used up."""
-        unused: list[Json] = self._ask("/faults")
-        return unused
-
     def clear_faults(self) -> None:
         """Forget the injected faults that are not used up."""
         self._ask("/clear-faults", {})

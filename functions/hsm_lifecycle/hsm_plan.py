@@ -40,12 +40,16 @@ class Memory:
     not_listed: list[Entry]  # HSMs created recently and not listed yet
     replaced: list[Entry]  # DEGRADED HSMs deleted, each with the identity of its replacement
     deleted: list[Entry]  # surplus HSMs deleted
+    is_settled: bool = True  # whether no lost call of CreateHsm may still take effect
 
     @classmethod
     def of(cls, state: Mapping[str, Any], cluster: Cluster, now: str) -> Memory:
         """Read the state data of align-hsms."""
         return cls(
-            not_listed(listed(cluster), state["Created"], now), state["Replaced"], state["Deleted"]
+            not_listed(listed(cluster), state["Created"], now),
+            state["Replaced"],
+            state["Deleted"],
+            deadlines.seconds_between(state.get("SettledAt") or now, now) >= 0,
         )
 
     @property
@@ -84,7 +88,7 @@ def next_action(cluster: Cluster, wanted: int, memory: Memory) -> Plan:
             surplus = usable(hsms, zone)[-1]
             two_zones = wanted > 0 and len(zones) > 1
             return Plan("DELETE", hsm=identity(surplus), leaves_two_zones=two_zones)
-    is_aligned = all(
+    is_aligned = memory.is_settled and all(
         hsm["State"] == "ACTIVE" and identity(hsm) not in memory.deleted_ids
         for hsm in listed(cluster)
     )
@@ -120,6 +124,8 @@ def status(cluster: Cluster, memory: Memory) -> str:
         if identity(hsm) in memory.replaced_ids | memory.deleted_ids:
             where = f"{hsm['HsmId']} in {hsm['AvailabilityZone']}"
             return f"{where} was to be deleted and is still {hsm['State']}"
+    if not memory.is_settled:
+        return "A call of CreateHsm was lost and may still take effect"
     return f"The cluster is {cluster['State']} and still has {len(hsms)} HSMs"
 
 

@@ -52,6 +52,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Rollback": False,
         "NeedsClient": True,
         "Warnings": "none",
+        "SettledAt": "",
     },
     "ConnectKeyStore": {"Number": 1, "IsRepaired": False},
     "CreateCluster": {"Id": CLUSTER, "State": "CREATE_IN_PROGRESS", "NotListed": 0},
@@ -489,7 +490,10 @@ _UPDATE_CLUSTER = [
             "FindCluster": [{"Attempts": 0}],
             "DescribeCluster": [{"Attempts": 0}],
             "AlignHsms": [
-                {"HsmsPerSubnet": "1", "Hsms": {"Created": [], "Replaced": [], "Deleted": []}}
+                {
+                    "HsmsPerSubnet": "1",
+                    "Hsms": {"Created": [], "Replaced": [], "Deleted": [], "SettledAt": ""},
+                }
             ],
             "ReportCluster": [{"Warnings": "none"}],
         },

@@ -17,6 +17,49 @@ def _created(driver: StackDriver) -> StackDriver:
     return driver
 
 
+def test_an_hsm_that_is_created_late_is_not_one_too_many(created: StackDriver) -> None:
+    for seconds in LATE:
+        created.fault(late="CreateHsm", seconds=seconds)
+        created.request(pHsmsPerSubnet=2)
+        created.expect_stack("UPDATE_COMPLETE")
+        created.admin.advance(TEN_MINUTES)
+        assert created.admin.unused_faults() == []
+        created.expect_cluster(state="ACTIVE", hsms=2, zones=1)
+        created.request(pHsmsPerSubnet=1)
+        created.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+
+def test_an_hsm_that_is_created_after_its_update_was_cancelled_is_deleted(
+    created: StackDriver,
+) -> None:
+    for seconds in LATE:
+        created.fault(late="CreateHsm", seconds=seconds)
+        created.fault(operation="CreateHsm", pause=True)
+        created.start(pHsmsPerSubnet=2)
+        with created.while_paused():
+            created.cancel()
+        created.wait()
+        created.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        created.admin.advance(TEN_MINUTES)
+        created.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+
+def test_an_hsm_that_is_created_while_its_stack_is_deleted_is_deleted(
+    driver: StackDriver,
+) -> None:
+    for seconds in LATE:
+        driver.fault(late="CreateHsm", seconds=seconds)
+        driver.fault(operation="CreateHsm", pause=True)
+        driver.start(pSubnets=driver.aws.subnets[0])
+        with driver.while_paused():
+            driver.stack.start_delete()
+        driver.wait()
+        driver.expect_stack("DELETE_COMPLETE")
+        driver.admin.advance(TEN_MINUTES)
+        clusters = driver.admin.inventory()["cloudhsm"]["clusters"]
+        assert [each for each in clusters if each["State"] != "DELETED"] == []
+
+
 def test_a_command_that_is_sent_late_changes_nothing(created: StackDriver) -> None:
     for seconds in LATE:
         created.fault(late="SendCommand", seconds=seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +40,8 @@ def remembered(
 
 
 NOTHING = remembered("a: b:")
+# A lost call of CreateHsm may take effect in the next second.
+UNSETTLED = replace(NOTHING, is_settled=False)
 
 
 def planned(drawn: str, wanted: int, memory: Memory = NOTHING, state: str = "ACTIVE") -> str:
@@ -250,3 +253,17 @@ def test_the_status_says_what_is_not_aligned(
 ) -> None:
     memory = remembered(drawn, replaced=replaced, deleted=deleted)
     assert hsm_plan.status(drawn_cluster(drawn), memory) == status
+
+
+@pytest.mark.parametrize(
+    ("drawn", "action"),
+    [("a:A b:A", "WAIT"), ("a:A b:", "CREATE zone-b"), ("a:AA b:A", "DELETE eni-a2")],
+)
+def test_hsms_are_not_aligned_while_a_lost_call_may_take_effect(drawn: str, action: str) -> None:
+    assert planned(drawn, 1, UNSETTLED) == action
+
+
+@pytest.mark.parametrize(("seconds_ago", "settled"), [(-1, False), (0, True), (1, True)])
+def test_a_lost_call_takes_effect_until_the_noted_time(seconds_ago: int, settled: bool) -> None:
+    state = {"Created": [], "Replaced": [], "Deleted": [], "SettledAt": moment(seconds_ago)}
+    assert Memory.of(state, drawn_cluster("a:A"), moment(0)).is_settled == settled

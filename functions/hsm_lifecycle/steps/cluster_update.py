@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -39,7 +40,20 @@ def check_update(event: Event) -> dict[str, Any]:
         "Rollback": rollback,
         "NeedsClient": cluster is None or _needs_client(event, cluster),
         "Warnings": " ".join(map(str, problems)) or NONE,
+        "SettledAt": _settled_at(event) if rollback else "",
     }
+
+
+def _settled_at(event: Event) -> str:
+    """Until when a lost CreateHsm of the update that is rolled back may take effect; else empty."""
+    old, new = event["OldResourceProperties"], event["ResourceProperties"]
+    asked_for_hsms = int(old["HsmsPerSubnet"]) > int(new["HsmsPerSubnet"]) or (
+        old["HsmsPerSubnet"] == new["HsmsPerSubnet"] and old.get("Reconcile") != new["Reconcile"]
+    )
+    if not asked_for_hsms:
+        return ""
+    now = datetime.fromisoformat(event["EnteredTime"])
+    return (now + ownership.LATEST_EFFECT).isoformat()
 
 
 def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:

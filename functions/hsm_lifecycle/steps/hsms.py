@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +13,9 @@ from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import HsmBusyError
 from hsm_lifecycle.hsm_plan import Memory, Plan
+
+# A try of CreateHsm takes up to 60 s, and so does the pause before the next.
+_SECONDS_OF_ATTEMPT = 120
 
 
 def describe_hsms(event: Event) -> dict[str, Any]:
@@ -35,6 +39,7 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         "Created": memory.not_listed,
         "Replaced": memory.replaced,
         "Deleted": memory.deleted,
+        "SettledAt": state.get("SettledAt") or "",
         "IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active)),
         "ClusterCertificate": pki.body(ownership.certificate_of(cluster)),
     }
@@ -56,7 +61,8 @@ def create_hsm(event: Event) -> dict[str, Any]:
 
     HsmBusyError: AWS refused while another HSM of the cluster is in progress.
     """
-    cluster, state, zone = ownership.require_owned(event), event["Hsms"], event["Hsms"]["Zone"]
+    cluster, zone = ownership.require_owned(event), event["Hsms"]["Zone"]
+    state = _with_lost_calls(event)
     listed = hsm_plan.listed(cluster)
     if len(hsm_plan.usable(listed, zone)) >= int(event["HsmsPerSubnet"]):
         return dict(state)
@@ -72,6 +78,19 @@ def create_hsm(event: Event) -> dict[str, Any]:
             earlier["By"] = hsm_plan.identity(hsm)
             break
     return {**state, "Created": [*state["Created"], entry], "Replaced": replaced}
+
+
+def _with_lost_calls(event: Event) -> dict[str, Any]:
+    """The state data, with the time until which calls of earlier attempts may take effect.
+
+    CreateHsm has no idempotency token (F1.6): a retry looks for the HSM, which may come later.
+    """
+    state, retries = dict(event["Hsms"]), int(event.get("RetryCount") or 0)
+    if retries:
+        lost = timedelta(seconds=retries * _SECONDS_OF_ATTEMPT)
+        settled = datetime.fromisoformat(event["EnteredTime"]) + lost + ownership.LATEST_EFFECT
+        state["SettledAt"] = settled.isoformat()
+    return state
 
 
 def delete_hsm(event: Event) -> dict[str, Any]:

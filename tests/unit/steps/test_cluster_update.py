@@ -48,6 +48,7 @@ def checked(account: Account, cluster_id: str, new: Json, old: Json | None = Non
         cluster_id,
         ResourceProperties=new,
         OldResourceProperties=account.properties() if old is None else old,
+        EnteredTime="2026-01-31T12:00:00.000Z",
     )
     return account.run(cluster_update.check_update, **event)
 
@@ -69,6 +70,7 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
         "Rollback": False,
         "NeedsClient": True,
         "Warnings": "none",
+        "SettledAt": "",
     }
     assert account.changes == []
 
@@ -86,6 +88,25 @@ def test_an_update_that_concerns_neither_hsms_nor_client_needs_no_client(account
         {"PropertyOfANewVersion": "on"},
     ):
         assert not needs_client(account, cluster_id, **changes), changes
+
+
+@pytest.mark.parametrize(
+    ("status", "attempted", "settled_at"),
+    [
+        ("UPDATE_ROLLBACK_IN_PROGRESS", {"HsmsPerSubnet": "2"}, "2026-01-31T12:05:00+00:00"),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", {"Reconcile": "now"}, "2026-01-31T12:05:00+00:00"),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", {"HsmsPerSubnet": "0", "Reconcile": "now"}, ""),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", {"BackupRetentionDays": "8"}, ""),
+        ("UPDATE_IN_PROGRESS", {"HsmsPerSubnet": "2"}, ""),
+    ],
+)
+def test_a_rollback_waits_for_hsms_that_the_update_may_have_asked_for(
+    account: Account, status: str, attempted: Json, settled_at: str
+) -> None:
+    account.stack_status = status
+    cluster_id, before = account.active(ZONES[0]), account.properties()
+    result = checked(account, cluster_id, before, account.properties(**attempted))
+    assert result["SettledAt"] == settled_at
 
 
 def test_an_update_of_hsms_or_client_needs_the_client(account: Account) -> None:

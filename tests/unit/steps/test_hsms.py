@@ -168,6 +168,31 @@ def test_create_hsm_survives_a_lost_response(account: Account) -> None:
     assert len(account.listed(cluster_id)) == 2
 
 
+def test_a_retry_of_create_hsm_notes_until_when_lost_calls_may_take_effect(
+    account: Account,
+) -> None:
+    cluster_id = account.restored(ZONES[0])
+    for wanted, retries in ((1, 0), (2, 1), (3, 2)):
+        result = account.run(
+            hsms.create_hsm,
+            ClusterId=cluster_id,
+            StackId=STACK_ID,
+            HsmsPerSubnet=str(wanted),
+            Hsms=state_of(Zone=ZONES[1]),
+            EnteredTime="2026-01-31T12:00:00.000Z",
+            RetryCount=retries,
+        )
+        # Each try and the pause before it take a minute at most, an effect five.
+        assert (
+            result.get("SettledAt")
+            == {
+                0: None,
+                1: "2026-01-31T12:07:00+00:00",
+                2: "2026-01-31T12:09:00+00:00",
+            }[retries]
+        )
+
+
 def test_create_hsm_does_not_count_degraded_or_deleted_hsms(account: Account) -> None:
     cluster_id = account.restored(ZONES[0], ZONES[1])
     first, second = account.listed(cluster_id)
