@@ -25,6 +25,7 @@ _HASHES = ("sha224", "sha256", "sha384", "sha512")
 _DAYS = 3652  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize-cluster.html
 _BACKDATED = datetime.timedelta(days=1)  # tolerates clock skew (F2.9)
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_MARKERS = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----")
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -235,6 +236,12 @@ def _load(pem: str, name: str) -> list[x509.Certificate]:
         raise CertificateError(
             f"{name} has text outside the PEM block, which CloudHSM rejects. Keep only the lines"
             " from BEGIN CERTIFICATE to END CERTIFICATE."
+        )
+    # cryptography needs no lines, but the script that installs the certificates reads them.
+    if any("-----" in line and line.removesuffix("\r") not in _MARKERS for line in pem.split("\n")):
+        raise CertificateError(
+            f"{name} lacks a line break before or after BEGIN or END CERTIFICATE, or has blanks"
+            " there. Store the PEM files as they are."
         )
     return certificates
 

@@ -1,6 +1,6 @@
 """Values that no parameter, property or event may have, and what each would do if it were used.
 
-The tables are explicit, so that each run tries the same; tests/test_bad_input.py counts them.
+The tables are explicit, so that each run tries the same.
 """
 
 from __future__ import annotations

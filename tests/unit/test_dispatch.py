@@ -97,6 +97,9 @@ def test_throttling_and_lost_connections_are_transient(error: Exception) -> None
 def test_the_id_is_appended_once() -> None:
     error = failure(asked(ClusterInUseError(f"It is in use. [{CLUSTER}]")))
     assert str(error) == f"DescribeThings: It is in use. [{CLUSTER}]"
+    # A forged one, which is no regular expression.
+    forged = failure(asked(ClusterInUseError("It is in use."), ClusterId="((["))
+    assert str(forged) == "DescribeThings: It is in use. [(([]"
 
 
 def test_the_key_stores_id_is_preferred_to_the_clusters() -> None:
