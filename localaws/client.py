@@ -11,6 +11,7 @@ import signal
 import subprocess  # nosec B404 # runs this Python and make
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -201,7 +202,7 @@ class LocalAws:
         stdin, self._stdin = os.pipe()
         stdout, written = os.pipe()
         given = dict(zip(self._arguments, self._arguments[1:], strict=False))
-        with self._log.open("wb") as log, _runtime().connect() as runtime:
+        with self._log.open("wb") as log, _starting, _runtime().connect() as runtime:
             self._server = _fork_server(given.get("--region", REGION)).start(
                 ["-m", "localaws", "--runtime", "3", *self._arguments],
                 cwd=ROOT,
@@ -288,6 +289,10 @@ class LocalAws:
         return subprocess.run(  # nosec B603 # without a shell
             command, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False
         )
+
+
+# Both fork servers are shared by all threads, and take one request at a time.
+_starting = threading.Lock()
 
 
 @functools.cache

@@ -8,11 +8,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from localaws import client
 from localaws.client import ROOT, LocalAws, LocalAwsError, until
+from localaws.fork_server import ForkServer
 
 
 @pytest.fixture(scope="module", name="aws")
@@ -109,3 +112,28 @@ def test_a_failed_start_has_the_reason() -> None:
 def test_until_raises_with_what_it_waited_for() -> None:
     with pytest.raises(LocalAwsError, match=r"nothing came within 0\.1 real seconds"):
         until(lambda: False, "nothing came", 0.1)
+
+
+def test_servers_that_start_at_the_same_time_share_their_fork_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = []
+
+    class Counted(ForkServer):
+        def __init__(self, module: str, *arguments: str) -> None:
+            started.append(module)
+            time.sleep(0.2)  # the other thread asks for it meanwhile
+            super().__init__(module, *arguments)
+
+    def start(_: int) -> str:
+        with LocalAws() as aws:
+            return aws.endpoint
+
+    monkeypatch.setattr(client, "ForkServer", Counted)
+    for cached in (client._fork_server, client._runtime):
+        cached.cache_clear()
+    with ThreadPoolExecutor(2) as both:
+        assert len({*both.map(start, range(2))}) == 2
+    for cached in (client._fork_server, client._runtime):
+        cached.cache_clear()
+    assert sorted(started) == ["localaws.lambda_runtime.environment", "localaws.ministack.loading"]
