@@ -164,6 +164,8 @@ class LocalAws:
 
     endpoint: str
     region: str
+    access_key_id: str
+    secret_access_key: str
     vpc: str
     subnets: list[str]
     admin: AdminApi
@@ -219,6 +221,8 @@ class LocalAws:
             raise LocalAwsError(f"the local AWS did not start:\n{self.server_log()}")
         ready = json.loads(line)
         self.endpoint, self.region = ready["endpoint"], ready["region"]
+        self.access_key_id = ready["access_key_id"]
+        self.secret_access_key = ready["secret_access_key"]
         self.vpc, self.subnets = ready["vpc"], ready["subnets"]
         self.admin = AdminApi(ready["admin"], ready["admin_token"])
         elsewhere = {"LocationConstraint": self.region}
@@ -261,8 +265,8 @@ class LocalAws:
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_REGION": self.region,
             "AWS_DEFAULT_REGION": self.region,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",  # nosec B105 # of the local AWS
+            "AWS_ACCESS_KEY_ID": self.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -278,8 +282,8 @@ class LocalAws:
                 service,
                 endpoint_url=self.endpoint,
                 region_name=self.region,
-                aws_access_key_id="test",
-                aws_secret_access_key="test",  # nosec B106 # of the local AWS
+                aws_access_key_id=self.access_key_id,
+                aws_secret_access_key=self.secret_access_key,
                 config=Config(proxies={}, retries={"total_max_attempts": 1}),
             )
         return self._clients[service]

@@ -1,7 +1,8 @@
 """Serves a local AWS until SIGTERM or SIGINT.
 
-When it is ready, it prints one line of JSON: endpoint and admin (URLs), admin_token, region, vpc,
-subnets, clock and auth.
+When it is ready, it prints one line of JSON: endpoint, region, access_key_id and secret_access_key,
+admin (a URL) and admin_token, vpc, subnets, clock and auth; then commands that point the AWS CLI
+here. The credentials are new at each start.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import dataclasses
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -33,6 +33,7 @@ from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
 from localaws.core.partitions import REGION, partition_of, response_host
 from localaws.core.real_clock import RealClock
+from localaws.credentials import Credentials
 from localaws.fork_server import Connection
 from localaws.lambda_runtime.pool import Pool
 from localaws.ministack import gateway, install
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--port", type=int, default=4566, help="AWS over HTTP; 0: any free port")
     arguments.add_argument("--admin-port", type=int, default=4567, help="0: any free port")
     arguments.add_argument("--region", type=_region, default=REGION)
-    arguments.add_argument("--no-auth", action="store_true", help="allow every request")
+    arguments.add_argument("--no-auth", action="store_true", help="allow every signed request")
     arguments.add_argument(
         "--clock",
         choices=("jump", "real"),
@@ -136,9 +137,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(arguments: argparse.Namespace, home: Path) -> None:
     plain, secure = _listen(arguments.port), _listen(0)
-    # Random, so that only those who started this server can drive it.
-    admin_token = secrets.token_urlsafe(32)
-    admin = json_http.PortServer(arguments.admin_port, admin_token)
+    credentials = Credentials()
+    admin = json_http.PortServer(arguments.admin_port, credentials.admin_token)
     ports = Ports(plain.getsockname()[1], secure.getsockname()[1], admin.port)
     (home / "sockets").mkdir()
     local = json_http.listen_in(home / "sockets", "aws")
@@ -154,20 +154,13 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
         SSL_CERT_FILE=certificate,
         TMPDIR=str(home),
     )
-    emulator = _emulator(arguments, ports, home)
+    emulator = _emulator(arguments, ports, home, credentials)
     installed = install.install(emulator)
     api = admin_api.AdminApi(emulator, ACCOUNT)
     json_http.serve(admin, api.routes)
     json_http.serve(commands, api.routes_of_sandboxes)
-    ready = {
-        "endpoint": emulator.gateway_url,
-        "admin": emulator.admin_url,
-        "admin_token": admin_token,
-        "region": emulator.region,
-        **installed.network(),
-        "clock": arguments.clock,
-        "auth": emulator.auth,
-    }
+    facts = {**installed.network(), "clock": arguments.clock, "auth": emulator.auth}
+    ready = "\n".join([json.dumps({**_access(emulator), **facts}), *_exports(emulator), ""])
     application = gateway.holding(emulator, installed.application)
     config = _config([plain, local], secure, certificate, key)
     # Not asyncio.run: it would wait for requests whose threads wait for virtual time to pass.
@@ -179,7 +172,34 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
         installed.close()
 
 
-def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> EmulatorState:
+def _access(emulator: EmulatorState) -> dict[str, str]:
+    """Where it is served, and the credentials of this start."""
+    return {
+        "endpoint": emulator.gateway_url,
+        "region": emulator.region,
+        "access_key_id": emulator.credentials.access_key_id,
+        "secret_access_key": emulator.credentials.secret_access_key,
+        "admin": emulator.admin_url,
+        "admin_token": emulator.credentials.admin_token,
+    }
+
+
+def _exports(emulator: EmulatorState) -> list[str]:
+    """The commands that point the AWS CLI here."""
+    credentials = emulator.credentials
+    settings = {
+        "AWS_ENDPOINT_URL": emulator.gateway_url,
+        "AWS_DEFAULT_REGION": emulator.region,
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "LOCALAWS_ADMIN_TOKEN": credentials.admin_token,
+    }
+    return [f"export {name}={value}" for name, value in settings.items()]
+
+
+def _emulator(
+    arguments: argparse.Namespace, ports: Ports, home: Path, credentials: Credentials
+) -> EmulatorState:
     clock = JumpClock() if arguments.clock == "jump" else RealClock()
     runtime = None
     if arguments.runtime is not None:
@@ -196,6 +216,7 @@ def _emulator(arguments: argparse.Namespace, ports: Ports, home: Path) -> Emulat
         faults=Faults(clock.pause),
         event_log=EventLog(clock),
         decisions=DecisionLog(),
+        credentials=credentials,
         environments=Pool(home, runtime),
     )
 
@@ -222,9 +243,7 @@ def _config(
     return config
 
 
-async def _run(
-    application: Any, config: Any, ready: dict[str, Any], exit_on_stdin_eof: bool
-) -> None:
+async def _run(application: Any, config: Any, ready: str, exit_on_stdin_eof: bool) -> None:
     over = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -232,5 +251,7 @@ async def _run(
     if exit_on_stdin_eof:
         loop.add_reader(sys.stdin, over.set)
     # The sockets are already listening, so clients may connect at once.
-    print(json.dumps(ready), flush=True)
+    # At once: some read the first line only.
+    sys.stdout.write(ready)
+    sys.stdout.flush()
     await serve(application, config, shutdown_trigger=over.wait)

@@ -15,6 +15,7 @@ from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
 from localaws.core.faults import Faults
 from localaws.core.records import Records
+from localaws.credentials import Credentials
 from localaws.lambda_runtime.pool import Pool
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
@@ -47,6 +48,7 @@ class EmulatorState:
     decisions: DecisionLog
     environments: Pool
     records: Records = field(default_factory=Records)
+    credentials: Credentials = field(default_factory=Credentials)
     calls: CallLog = field(default_factory=CallLog)
     # The bodies that custom resources have sent to their response URLs.
     responses: list[str] = field(default_factory=list)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.data_plane import DataPlaneStub
-from tests.support.unix_http import serving
+from tests.support.plain_http import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 # What these tests deploy or examine.

@@ -51,7 +51,8 @@ _evaluated: contextvars.ContextVar[list[Any] | None] = contextvars.ContextVar(
 
 def install(emulator: EmulatorState) -> None:
     """Check every permission that a request requires, and record the decisions."""
-    ministack("app").AUTH = emulator.auth
+    # Without --no-auth or with it, requests are authenticated.
+    ministack("app").AUTH = True
     _actions.SERVICE_TO_IAM_NAMESPACE["cloudhsm"] = "cloudhsm"
     _actions.extract_resource_arn = _collecting_permissions(_actions.extract_resource_arn)
     _actions.access_denied_response = _naming_permission(_actions.access_denied_response)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localaws.ministack import (
+    authentication,
     buckets,
     cloudformation,
     creation_times,
@@ -53,6 +54,7 @@ class Installed:
         self._emulator = emulator
         gateway.install(emulator)
         records.install(emulator.records)
+        authentication.install(emulator)
         iam.install(emulator)
         security_groups.install()
         network_interfaces.install()
@@ -92,7 +94,8 @@ class Installed:
     @property
     def application(self) -> Any:
         """The ASGI application."""
-        return service_models.refusing_others(ministack("app").app)
+        application = service_models.refusing_others(ministack("app").app)
+        return authentication.refusing_strangers(self._emulator, application)
 
     def network(self) -> dict[str, Any]:
         """The default VPC and its subnets, one in each of three zones."""

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 TABLE: dict[str, dict[str, str]] = {
     "app": {
-        "AUTH": "replaced: ministack reads its setting on import, before our option is known",
+        "AUTH": "replaced: requests are always authenticated",
         "SERVICE_HANDLERS": "our services are added, and faults injected into all others",
-        "_handle_post_body_shortcuts": "replaced: receives the responses of custom resources",
+        "_credential_failure": "an error of authentication in a service's protocol",
+        "_dispatch_service_request": "checks requests that are not signed in a header",
+        "_handle_post_body_shortcuts": "replaced: receives responses; authenticates",
+        "_handle_pre_body_request": "replaced: serves ministack's own paths to everyone",
         "app": "the ASGI application",
     },
     "core.iam_actions": {
@@ -21,7 +24,17 @@ TABLE: dict[str, dict[str, str]] = {
         "identity_denial_message": "IAM's error message",
     },
     "core.iam_evaluator": {
+        "AuthError": "an error of authentication",
         "EvalContext": "the input of a policy evaluation",
+        "ResolvedCredential": "who has an access key",
+        "_anonymous": "whether a request is not signed",
+        "_invalid_session_token": "the error for a token that is not the access key's",  # nosec B105 # no password
+        "_resource_policy": "the policy of a bucket",
+        "_verified_key": "the access key whose signature was verified",
+        "check_credentials": "verifies the signature of the current request",
+        "evaluate_resource_policy": "what a bucket's policy allows to everyone",
+        "is_root_access_key": "replaced: only the access key of this start is the root user's",
+        "resolve_credential": "replaced: the access key of this start",
         "_gather_role_policies": "the policies of a role",
         "enforce": "replaced: checks every permission of a request and records the decisions",
         "evaluate": "replaced: remembers the evaluated policies",
@@ -29,7 +42,7 @@ TABLE: dict[str, dict[str, str]] = {
         "validate_policy_document": "the errors in an identity policy",
     },
     "core.lambda_runtime": {
-        "execution_credentials": "credentials for the role of a function or instance",
+        "execution_credentials": "replaced: random credentials for the role of a function",
     },
     "core.responses": {
         "_BOTOCORE_NAME": "the service model of CloudHSM",
@@ -41,6 +54,8 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "core.router": {
         "SERVICE_PATTERNS": "routes CloudHSM's requests",
+        "detect_service": "the service of a request",
+        "extract_access_key_id": "the access key that a request names",
     },
     "services.cloudformation": {
         "_exports": "exports in use are kept; those of a deleted stack are removed",
@@ -56,6 +71,7 @@ TABLE: dict[str, dict[str, str]] = {
         "validate_template_support": "replaced: as in engine",
     },
     "services.cloudformation.custom_resource": {
+        "_PORT": "replaced: the port in the URLs of wait conditions",
         "_normalise_resource_properties": "properties as CloudFormation sends them",
         "invoke_custom_resource": "replaced: asynchronous, in virtual time, with strict checks",
     },
@@ -220,6 +236,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_put_bucket_lifecycle": "applies a property",
         "_put_bucket_ownership_controls": "applies a property",
         "_put_bucket_tagging": "applies a property",
+        "resolve_credential": "replaced: as in core.iam_evaluator",
     },
     "services.secretsmanager": {  # nosec B105 # names of functions
         "_create_secret": "replaced: reads show the secret after a while",
@@ -239,6 +256,11 @@ TABLE: dict[str, dict[str, str]] = {
         "_PUBLIC_AMI_PARAMETERS": "Amazon Linux 2023 for both architectures",
         "_parameters": "store",
         "resolve_parameter_value": "the value of a parameter that exists",
+    },
+    "services.sts": {
+        "is_root_access_key": "replaced: as in core.iam_evaluator",
+        "register_session": "adds the credentials of a role",
+        "resolve_credential": "replaced: as in core.iam_evaluator",
     },
     "services.stepfunctions": {
         "_ExecutionError": "fails a state",

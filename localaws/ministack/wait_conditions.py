@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 WAIT_CONDITION = "AWS::CloudFormation::WaitCondition"
 
+_custom = ministack("services.cloudformation.custom_resource")
 _conditions = ministack("services.cloudformation.wait_conditions")
 _stacks = ministack("services.cloudformation.stacks")
 
 
 def install(emulator: EmulatorState) -> None:
     """Wait for signals in virtual time."""
+    # ministack reads it as it is imported, which may be before the port is known.
+    _custom._PORT = str(emulator.ports.gateway)
     waits = _Waits(emulator.clock)
     _conditions.wait_for = waits.wait_for
     _conditions.deliver_signal = waits.deliver

@@ -50,8 +50,8 @@ class Server:
             service,
             endpoint_url=self.facts["endpoint"],
             region_name=self.facts["region"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=self.facts["access_key_id"],
+            aws_secret_access_key=self.facts["secret_access_key"],
             config=Config(proxies={}, read_timeout=5, retries={"total_max_attempts": 1}),
         )
 
@@ -122,11 +122,40 @@ def listening(process: int) -> list[tuple[str, int]]:
 def test_the_first_line_of_output_has_urls_network_and_settings(server: Server) -> None:
     facts = server.facts
     urls, settings = {"endpoint", "admin"}, {"region", "clock", "auth"}
-    assert set(facts) == {*urls, "admin_token", "vpc", "subnets", *settings}
+    secrets = {"access_key_id", "secret_access_key", "admin_token"}
+    assert set(facts) == {*urls, *secrets, "vpc", "subnets", *settings}
     assert facts["endpoint"].startswith("http://127.0.0.1:")
     assert facts["admin"].startswith("http://127.0.0.1:")
     assert (facts["region"], facts["clock"], facts["auth"]) == ("us-east-1", "jump", True)
     assert len(facts["subnets"]) == 3
+
+
+def test_it_prints_what_the_cli_needs(server: Server) -> None:
+    assert server.process.stdout is not None
+    exports = [server.process.stdout.readline() for _ in range(5)]
+    assert all(line.startswith("export ") for line in exports)
+    done = subprocess.run(
+        ["bash", "-c", "".join(exports) + "aws sts get-caller-identity --query Arn --output text"],
+        env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.endswith(":root\n"), done.stderr
+
+
+def test_its_credentials_are_in_no_argument_and_no_file(server: Server) -> None:
+    invoke(server)
+    names = ("secret_access_key", "admin_token")
+    planted = [server.facts[name].encode() for name in names]
+    commands = [
+        Path(f"/proc/{process}/cmdline").read_bytes() for process in group_of(server.process.pid)
+    ]
+    files = [path for path in server.home.rglob("*") if path.is_file()]
+    assert len(commands) > 1
+    assert len(files) > 1
+    found = [*commands, *(path.read_bytes() for path in files)]
+    assert not any(secret in text for secret in planted for text in found)
 
 
 def test_it_listens_on_loopback_only(server: Server) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class DataPlaneStub:
-    """Serves chosen responses on the socket `commands` of a directory, by unix_http.serving.
+    """Serves chosen responses on the socket `commands` of a directory, by plain_http.serving.
 
     `responses` has a response, or a function of the body, by path; `requests` are path and body.
     """

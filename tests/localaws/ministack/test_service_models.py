@@ -19,8 +19,8 @@ def client(aws: LocalAws, service: str) -> Any:
         service,
         endpoint_url=aws.endpoint,
         region_name=aws.region,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=aws.access_key_id,
+        aws_secret_access_key=aws.secret_access_key,
         config=config,
     )
 

@@ -152,8 +152,8 @@ def test_each_region_has_its_own_clusters(aws: LocalAws, cluster: str) -> None:
         "cloudhsmv2",
         endpoint_url=aws.endpoint,
         region_name="eu-central-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
+        aws_access_key_id=aws.access_key_id,
+        aws_secret_access_key=aws.secret_access_key,
     )
     assert elsewhere.describe_clusters()["Clusters"] == []
     assert cluster in clusters(aws)

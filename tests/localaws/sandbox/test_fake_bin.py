@@ -17,7 +17,7 @@ from localaws.sandbox.fake_bin import packages
 from localaws.sandbox.sandbox import Sandbox
 from localaws.services.ssm.interfaces import Outcome
 from tests.support.data_plane import DataPlaneStub
-from tests.support.unix_http import serving
+from tests.support.plain_http import serving
 
 SOFTWARE = "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient"
 CLI = f"{SOFTWARE}/Amzn2023/cloudhsm-cli-5.18.0-1.amzn2023.x86_64.rpm"

@@ -1,4 +1,4 @@
-"""HTTP on UNIX sockets, as sandboxes use it."""
+"""HTTP as sent: on UNIX sockets, as sandboxes use it, and on ports without a client's help."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import http.server
 import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +31,22 @@ def ask(path: Path, method: str, url: str, body: str = "") -> tuple[int, bytes]:
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.connect(str(path))
     connection.request(method, url, body.encode() or None)
+    response = connection.getresponse()
+    found = response.status, response.read()
+    connection.close()
+    return found
+
+
+def send(
+    endpoint: str, method: str, path: str, body: str = "", headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Send a request to a port, with nothing added to it; status and body of the response."""
+    host = endpoint.removeprefix("http://")
+    connection = http.client.HTTPConnection(host)
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for name, value in {"Host": host, "Content-Length": str(len(body)), **(headers or {})}.items():
+        connection.putheader(name, value)
+    connection.endheaders(body.encode())
     response = connection.getresponse()
     found = response.status, response.read()
     connection.close()
