@@ -171,18 +171,18 @@ def test_functions_have_the_environment_variables_that_they_read() -> None:
         for template in TEMPLATES
         for logical_id, function in template.of_type("AWS::Lambda::Function").items()
     }
-    worker = read.pop("dispatch")
-    scope, claim = read.pop("aws"), read.pop("steps.key_store_ownership")
-    url, execution, supersede, request = (
+    worker, claim = {"STACK_ID"}, read.pop("steps.key_store_ownership")
+    scope = read.pop("aws") - worker
+    url, execution, supersede, request, unhandled = (
         read.pop(f"custom_resource.{name}")
-        for name in ("response_url", "execution", "supersede", "request")
+        for name in ("response_url", "execution", "supersede", "request", "unhandled")
     )
     # Lambda itself sets these.
     url.remove("AWS_REGION")
     read["steps.client"].remove("AWS_LAMBDA_FUNCTION_NAME")
     variables = {
         "rRequestFunction": worker | url | execution | supersede | request,
-        "rResponseFunction": worker | url | execution,
+        "rResponseFunction": worker | url | execution | unhandled,
         "rClusterFunction": worker | scope,
         "rCertificateFunction": worker | scope,
         "rClientFunction": worker,

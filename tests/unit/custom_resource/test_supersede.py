@@ -20,6 +20,7 @@ from tests.support.custom_resource import (
     DELETE,
     EARLIER,
     HANDLE_REQUEST,
+    PROPERTIES,
     REQUEST_ID,
     RUN,
     RUN_ON_CLIENT,
@@ -144,8 +145,8 @@ def test_every_pause_at_its_longest_fits_into_the_functions_timeout(
         {"Error": {"Code": "ResourceNotFoundException"}, **REFUSED}, "GetSecretValue"
     )
     versions = {
-        "OldResourceProperties": {"TemplateVersion": "1.0.0"},
-        "ResourceProperties": {"TemplateVersion": "1.1.0"},
+        "OldResourceProperties": {**PROPERTIES, "TemplateVersion": "1.0.0"},
+        "ResourceProperties": {**PROPERTIES, "TemplateVersion": "1.1.0"},
     }
     totals = {}
     for attempts, unlisted in itertools.product(range(12, 18), range(10, 24)):
