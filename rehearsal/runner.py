@@ -20,6 +20,7 @@ from localaws.client import ROOT, Json, LocalAws
 from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import ExpectationError, StackDriver
 from rehearsal.drivers.step import Step, ignore_step
+from rehearsal.report import permissions
 from rehearsal.report.failure import failure_report
 from rehearsal.report.live import Display, Snapshot, summary
 from rehearsal.report.spans import duration, traces
@@ -78,6 +79,7 @@ def rehearse(
                     *secret_scan.violations(aws),
                     *_remaining_stacks(aws),
                 ]
+                permissions.record(name, aws)
             except ExpectationError as failure:
                 failures = [str(failure), *failure_report(driver)]
             except Exception:

@@ -15,6 +15,7 @@ from scripts import (
     describe_templates,
     describe_updates,
     draw_statemachines,
+    permission_uses,
     statemachines,
     templates,
 )
@@ -34,9 +35,13 @@ def blocks() -> dict[Path, dict[str, str]]:
                 found, describe_updates.PROPERTIES.read_text()
             ),
         },
-        docs / "internals.md": {
-            "state machines": draw_statemachines.chapter(machines),
-            "permissions": describe_permissions.permissions(found),
+        docs / "internals.md": {"state machines": draw_statemachines.chapter(machines)},
+        docs / "permissions.md": {
+            "permissions": describe_permissions.permissions(
+                found,
+                {path.name: path.read_text() for path in templates.all_paths()},
+                permission_uses.recorded(),
+            ),
         },
         docs / "operations.md": {
             "failures": describe_failures.failures(machines),

@@ -11,6 +11,7 @@ from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
+from rehearsal.report import permissions
 from tests.support.timings import QUICK
 from tests.templates.template import Template, as_list
 
@@ -104,6 +105,7 @@ def cluster_decisions() -> list[Decision]:
         for each in (refused, restored, driver):
             each.delete()
             each.expect_stack("DELETE_COMPLETE")
+        permissions.record("least-privilege-cluster", aws)
         assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
 
@@ -137,6 +139,7 @@ def key_store_decisions() -> list[Decision]:
         _fail_to_delete(driver, "FindKeyStore")
         driver.delete()
         driver.expect_stack("DELETE_COMPLETE")
+        permissions.record("least-privilege-key-store", aws)
         assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
 

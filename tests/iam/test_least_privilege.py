@@ -24,6 +24,8 @@ from tests.templates.template import TEMPLATES
 RUNS = {"cloudhsm.yml": cluster_decisions, "cloudhsm-key-store.yml": key_store_decisions}
 # Services whose IAM prefix differs from their name in boto3.
 PREFIXES = {"cloudhsmv2": "cloudhsm", "stepfunctions": "states"}
+# Operations that another action authorizes.
+ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 
 Decisions = dict[str, list[Decision]]
 
@@ -82,7 +84,7 @@ def calls() -> dict[str, set[str]]:
             name = xform_name(operation)
             if name in called:
                 action = f"{PREFIXES.get(service, service)}:{operation}"
-                found.setdefault(name, set()).add(action)
+                found.setdefault(name, set()).add(ACTIONS.get(action, action))
     return found
 
 
