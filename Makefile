@@ -112,7 +112,7 @@ bench: $(ENVIRONMENT) $(BUILT) ## run the tests in one process and list the slow
 
 .PHONY: clean
 clean: ## remove build results and caches, but not .venv
-	rm -rf build .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find functions localaws rehearsal scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 # --- The environment, updated when its requirements change

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.data_plane import DataPlaneStub
 from tests.support.plain_http import serving
@@ -25,6 +26,17 @@ BUILT = (
     "build/released/1.0.0/build/functions.zip",
 )
 NEED_BUILT = ("tests/iam/", "tests/rehearsal/drivers/", "tests/scenarios/", "tests/scripts/")
+# Each run tries the same examples, and so few that all take seconds. To search at length and at
+# random: --hypothesis-profile thorough
+_COMMON = settings(
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("repeatable", _COMMON, derandomize=True, max_examples=100)
+settings.register_profile("thorough", _COMMON, max_examples=1000)
+settings.load_profile("repeatable")
+
 _ADDRESSES = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _NAMES = ("socket.getaddrinfo", "socket.gethostbyname")
 

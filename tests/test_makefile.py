@@ -190,10 +190,12 @@ def test_build_without_changes_does_nothing() -> None:
 
 def test_clean_removes_only_ignored_files() -> None:
     commands = recipe("clean")
-    assert commands[0] == "rm -rf build .mypy_cache .pytest_cache .ruff_cache"
+    assert commands[0] == "rm -rf build .hypothesis .mypy_cache .pytest_cache .ruff_cache"
     assert "__pycache__" in commands[1]
     ignored = (ROOT / ".gitignore").read_text().split()
-    assert {"/build/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"} <= set(ignored)
+    assert {"/build/", ".hypothesis/", ".mypy_cache/", ".pytest_cache/", ".ruff_cache/"} <= set(
+        ignored
+    )
 
 
 def test_setup_rejects_an_old_python(tmp_path: Path) -> None:
