@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import OutOfTimeError
 
 # Of the 3300 s that a lifecycle workflow has, including the workflows that it runs.
 _SECONDS = 3120
+# How late a call whose response was lost may take effect, in seconds (decision 0018).
+LATEST_EFFECT = 300
+# An attempt that may be lost takes up to 60 s, and so does the pause before the next.
+_SECONDS_OF_ATTEMPT = 120
 
 
 def check(event: Event, status: str) -> None:
@@ -22,6 +26,12 @@ def check(event: Event, status: str) -> None:
             f"{status} after {elapsed // 60:.0f} minutes. Check it in the CloudHSM console, then"
             " retry, or give AWS Support the ID."
         )
+
+
+def settled_at(entered_time: str, attempts: int) -> str:
+    """When these attempts of a creation have taken effect, even if their responses were lost."""
+    latest = timedelta(seconds=attempts * _SECONDS_OF_ATTEMPT + LATEST_EFFECT)
+    return (datetime.fromisoformat(entered_time) + latest).isoformat()
 
 
 def seconds_between(earlier: str, later: str) -> float:

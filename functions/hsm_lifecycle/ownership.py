@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, deadlines
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterNotFoundError, NotOwnedError, ParameterError
 
@@ -15,9 +15,8 @@ STACK_TAG = "hsm-lifecycle:stack-id"
 LOGICAL_ID_TAG = "hsm-lifecycle:logical-id"
 STACK_KEYS_TAG = "hsm-lifecycle:stack-tag-keys"
 MAX_TAGS = 50  # https://docs.aws.amazon.com/cloudhsm/latest/APIReference/API_CreateCluster.html
-# How late a call whose response was lost may take effect (decision 0018).
-LATEST_EFFECT = datetime.timedelta(seconds=300)
-_UNTIL_NEXT_CALL = datetime.timedelta(seconds=60)
+# How late a call whose response was lost may take effect, plus the 60 s until the next call.
+_LATEST_EFFECT = datetime.timedelta(seconds=deadlines.LATEST_EFFECT + 60)
 _CLUSTER_ID = re.compile(r"cluster-[2-7a-zA-Z]{11,16}")  # the API's own pattern (F1.11)
 
 
@@ -53,7 +52,7 @@ def settled_at(cluster: dict[str, Any] | None) -> str:
     """When all lost calls of CreateCluster have taken effect that came before this cluster."""
     if cluster is None:
         return "1970-01-01T00:00:00Z"
-    settled = cluster["CreateTimestamp"] + _UNTIL_NEXT_CALL + LATEST_EFFECT
+    settled = cluster["CreateTimestamp"] + _LATEST_EFFECT
     return f"{settled.astimezone(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -130,6 +130,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "State": "CONNECTED",
         "IsIncomplete": False,
         "IsStale": False,
+        "IsSettled": True,
         "Attempts": 1,
     },
     "ReportCluster": {"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
@@ -1366,6 +1367,16 @@ _DELETE_KEY_STORE = [
             ]
         },
         "WaitForLateKeyStore DisconnectKeyStore DeleteKeyStore",
+    ),
+    Path(
+        "deletes nothing while a lost call could create it again",
+        {
+            "FindKeyStore": [
+                *results("FindKeyStore", "CONNECTED", IsSettled=False),
+                *results("FindKeyStore", "CONNECTED", Attempts=2),
+            ]
+        },
+        "WaitForLateKeyStore DisconnectKeyStore",
     ),
 ]
 

@@ -97,7 +97,7 @@ FAILURES = [
     failure("create-kms-user", "CheckLogin", dies("CheckLogin"), within=PREPARING),
     failure("create-key-store", "CreateKeyStore", {"operation": "CreateCustomKeyStore", **LOST}),
     failure(
-        "create-key-store", "CreateKeyStore", {"operation": "PutParameter", "skip": 1, **REFUSED}
+        "create-key-store", "CreateKeyStore", {"operation": "PutParameter", "skip": 2, **REFUSED}
     ),
     failure(
         "connect-key-store",
@@ -144,7 +144,7 @@ FAILURES = [
     ),
     failure("create-key-store", "DropPassword", {"operation": "DeleteSecret", **LOST}),
     failure(
-        "create-key-store", "CompleteClaim", {"operation": "PutParameter", "skip": 2, **REFUSED}
+        "create-key-store", "CompleteClaim", {"operation": "PutParameter", "skip": 3, **REFUSED}
     ),
     Failure(
         (("create-key-store", "DisconnectKeyStore"),),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
+from rehearsal.fixtures import existing_cluster
 
 TEN_MINUTES = 600
 LATE = (20, 60, 176, 300)  # virtual seconds
@@ -81,3 +83,45 @@ def test_executions_that_start_late_run_once(created: StackDriver) -> None:
         created.admin.advance(TEN_MINUTES)
         assert created.admin.unused_faults() == []
         created.expect_cluster(state="ACTIVE", hsms=1 + number % 2, zones=1)
+
+
+@pytest.fixture(name="keys")
+def _keys(driver: StackDriver) -> KeyStoreDriver:
+    store = KeyStoreDriver(
+        driver,
+        {**existing_cluster(driver.aws).parameters, "pDeleteKeyStoreUponStackDeletion": "true"},
+    )
+    # The account's first key store makes KMS create its role, which remains.
+    store.request()
+    store.delete()
+    return KeyStoreDriver(store, store.stack.parameters)
+
+
+def test_a_key_store_that_is_created_late_exists_once_and_until_it_is_deleted(
+    keys: KeyStoreDriver,
+) -> None:
+    for seconds in LATE:
+        keys.fault(late="CreateCustomKeyStore", seconds=seconds)
+        keys.request()
+        keys.expect_stack("CREATE_COMPLETE")
+        keys.expect_store("CONNECTED")
+        assert keys.admin.unused_faults() == []
+        keys.delete()
+        keys.expect_stack("DELETE_COMPLETE")
+        keys.admin.advance(TEN_MINUTES)
+        keys.expect_retained()
+
+
+def test_a_key_store_that_is_created_while_its_stack_is_deleted_is_deleted(
+    keys: KeyStoreDriver,
+) -> None:
+    for seconds in LATE:
+        keys.fault(late="CreateCustomKeyStore", seconds=seconds)
+        keys.fault(operation="CreateCustomKeyStore", pause=True)
+        keys.start()
+        with keys.while_paused():
+            keys.stack.start_delete()
+        keys.wait()
+        keys.expect_stack("DELETE_COMPLETE")
+        keys.admin.advance(TEN_MINUTES)
+        keys.expect_retained()

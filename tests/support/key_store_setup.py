@@ -46,6 +46,7 @@ def request_for(cluster_id: str, name: str = NAME, **more: Any) -> Json:
         "StackId": STACK_ID,
         "CloudHsmCustCaCertSecretName": CA_SECRET,
         "PasswordSecretName": PASSWORD_SECRET,
+        "EnteredTime": moment(0),
         **more,
     }
 
@@ -116,7 +117,9 @@ def key_store_in(account: Account, cluster_id: str, state: str) -> str:
     return key_store_id
 
 
-def find_key_store(account: Account, physical_id: str = "", attempts: int = 0) -> Json:
+def find_key_store(
+    account: Account, physical_id: str = "", attempts: int = 0, seconds: float = 0
+) -> Json:
     """Run find_key_store."""
     return account.run(
         key_store_ownership.find_key_store,
@@ -125,6 +128,7 @@ def find_key_store(account: Account, physical_id: str = "", attempts: int = 0) -
         PasswordSecretName=PASSWORD_SECRET,
         PhysicalResourceId=physical_id,
         Attempts=attempts,
+        EnteredTime=moment(seconds),
     )
 
 
@@ -138,9 +142,10 @@ def claim_key_store(account: Account, cluster_id: str, name: str = NAME) -> Json
     )
 
 
-def create_key_store(account: Account, cluster_id: str, name: str = NAME) -> str:
+def create_key_store(account: Account, cluster_id: str, name: str = NAME, retries: int = 0) -> str:
     """Run create_key_store; the ID of the key store."""
-    result = account.run(key_store.create_key_store, **request_for(cluster_id, name))
+    event = request_for(cluster_id, name, RetryCount=retries)
+    result = account.run(key_store.create_key_store, **event)
     assert result.keys() == {"Id"}
     return str(result["Id"])
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, hsm_plan, key_stores, ownership
+from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterInUseError, ClusterNotFoundError, ParameterError
 from hsm_lifecycle.properties import (
@@ -52,8 +51,7 @@ def _settled_at(event: Event) -> str:
     )
     if not asked_for_hsms:
         return ""
-    now = datetime.fromisoformat(event["EnteredTime"])
-    return (now + ownership.LATEST_EFFECT).isoformat()
+    return deadlines.settled_at(event["EnteredTime"], 0)
 
 
 def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -13,9 +12,6 @@ from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import HsmBusyError
 from hsm_lifecycle.hsm_plan import Memory, Plan
-
-# A try of CreateHsm takes up to 60 s, and so does the pause before the next.
-_SECONDS_OF_ATTEMPT = 120
 
 
 def describe_hsms(event: Event) -> dict[str, Any]:
@@ -87,9 +83,7 @@ def _with_lost_calls(event: Event) -> dict[str, Any]:
     """
     state, retries = dict(event["Hsms"]), int(event.get("RetryCount") or 0)
     if retries:
-        lost = timedelta(seconds=retries * _SECONDS_OF_ATTEMPT)
-        settled = datetime.fromisoformat(event["EnteredTime"]) + lost + ownership.LATEST_EFFECT
-        state["SettledAt"] = settled.isoformat()
+        state["SettledAt"] = deadlines.settled_at(event["EnteredTime"], retries)
     return state
 
 

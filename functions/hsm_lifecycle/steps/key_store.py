@@ -117,6 +117,9 @@ def _check_ca(event: Event, cluster_certificate: str) -> None:
 
 def create_key_store(event: Event) -> dict[str, Any]:
     """Create the key store; a repeated request returns the same one (F4.2)."""
+    retries = int(event.get("RetryCount") or 0)
+    settled_at = deadlines.settled_at(event["EnteredTime"], retries + 1)
+    save_claim(event, Name=event["Name"], KeyStoreId="", IsComplete=False, SettledAt=settled_at)
     store = key_stores.request(
         "create_custom_key_store",
         CustomKeyStoreName=event["Name"],
@@ -124,9 +127,10 @@ def create_key_store(event: Event) -> dict[str, Any]:
         TrustAnchorCertificate=key_stores.trust_anchor(event),
         KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
     )
-    key_store_id = store["CustomKeyStoreId"]
-    save_claim(event, Name=event["Name"], KeyStoreId=key_store_id, IsComplete=False)
-    return {"Id": key_store_id}
+    claim = {"Name": event["Name"], "KeyStoreId": store["CustomKeyStoreId"], "IsComplete": False}
+    # This call was not lost, but an earlier one may have been.
+    save_claim(event, **claim, SettledAt=settled_at if retries else "")
+    return {"Id": store["CustomKeyStoreId"]}
 
 
 def connect_key_store(event: Event) -> dict[str, Any]:

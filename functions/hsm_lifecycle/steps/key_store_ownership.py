@@ -2,7 +2,8 @@
 
 Key stores have no tags (F4.9), so the stack records a claim in Parameter Store: the name before the
 store is created, its ID after, and that it is complete once it was connected. If the response to
-the creation was lost, the claim has no ID, and asking KMS again tells whose the store is.
+the creation was lost, the claim has no ID, and asking KMS again tells whose the store is. Until
+SettledAt, a lost call may still take effect; while the store exists, it cannot.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, key_stores, ownership, secret_store
+from hsm_lifecycle import aws, deadlines, key_stores, ownership, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     NotOwnedError,
@@ -31,6 +32,7 @@ def find_key_store(event: Event) -> dict[str, Any]:
 
     IsIncomplete: a failed creation left the store; it is deleted whatever the stack's parameter
     says. IsStale: the request deletes what the key store replaced, and that no longer exists.
+    IsSettled: no lost call can create one of its name any more.
     """
     status, claim = ownership.describe_stack(event)["StackStatus"], _read_claim(event)
     physical_id = event.get("PhysicalResourceId") or ""
@@ -44,6 +46,7 @@ def find_key_store(event: Event) -> dict[str, Any]:
         "IsIncomplete": claim is not None
         and (status == "ROLLBACK_IN_PROGRESS" or not claim["IsComplete"]),
         "IsStale": is_stale,
+        "IsSettled": _is_settled(event, claim or {}),
         "Attempts": event["Attempts"] + 1,
     }
 
@@ -64,8 +67,21 @@ def claim_key_store(event: Event) -> dict[str, Any]:
 
 def complete_claim(event: Event) -> dict[str, Any]:
     """Record that the store was connected: it may hold keys now, so it is no longer incomplete."""
-    save_claim(event, Name=event["Name"], KeyStoreId=event["KeyStoreId"], IsComplete=True)
+    settled_at = (_read_claim(event) or {}).get("SettledAt", "")
+    save_claim(
+        event,
+        Name=event["Name"],
+        KeyStoreId=event["KeyStoreId"],
+        IsComplete=True,
+        SettledAt=settled_at,
+    )
     return {}
+
+
+def _is_settled(event: Event, claim: dict[str, Any]) -> bool:
+    # A claim of version 1.0.0 has no time, and nor has one without a lost call.
+    settled_at = claim.get("SettledAt")
+    return not settled_at or deadlines.seconds_between(settled_at, event["EnteredTime"]) >= 0
 
 
 def require_owned(event: Event) -> None:

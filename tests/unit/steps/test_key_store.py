@@ -14,7 +14,7 @@ from hsm_lifecycle.errors import (
     RefusedError,
     TransientError,
 )
-from hsm_lifecycle.steps import key_store
+from hsm_lifecycle.steps import key_store, key_store_ownership
 from rehearsal.test_ca import make_ca
 from tests.support.account import (
     OTHER_STACK_ID,
@@ -210,7 +210,31 @@ def test_create_key_store_creates_and_claims_it(account: Account, cluster: str) 
         "Name": NAME,
         "KeyStoreId": key_store_id,
         "IsComplete": False,
+        "SettledAt": "",
     }
+
+
+@pytest.mark.parametrize(("retries", "seconds"), [(0, 420), (1, 540)])
+def test_a_key_store_whose_creation_was_lost_is_not_settled_for_minutes(
+    account: Account, cluster: str, retries: int, seconds: int
+) -> None:
+    claim_key_store(account, cluster)
+    account.faults.inject({"late": "CreateCustomKeyStore", "seconds": 300})
+    with pytest.raises(TransientError):
+        create_key_store(account, cluster, retries=retries)
+    for elapsed in (0, seconds - 1, seconds):
+        found = find_key_store(account, seconds=elapsed)
+        assert (found["State"], found["IsSettled"]) == ("NOT_FOUND", elapsed == seconds)
+
+
+def test_a_key_store_of_a_retry_is_not_settled_either(account: Account, cluster: str) -> None:
+    claim_key_store(account, cluster)
+    key_store_id = create_key_store(account, cluster, retries=1)
+    account.run(key_store_ownership.complete_claim, **of(key_store_id, Name=NAME))
+    for elapsed in (0, 539, 540):
+        found = find_key_store(account, key_store_id, seconds=elapsed)
+        assert found["IsSettled"] == (elapsed == 540)
+        assert found["IsIncomplete"] is False
 
 
 def test_create_key_store_is_idempotent(account: Account, cluster: str) -> None:

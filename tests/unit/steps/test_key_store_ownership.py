@@ -44,6 +44,7 @@ def test_find_key_store_uses_the_physical_id(account: Account, cluster: str) -> 
         "State": "DISCONNECTED",
         "IsIncomplete": False,
         "IsStale": False,
+        "IsSettled": True,
         "Attempts": 2,
     }
 
@@ -65,6 +66,7 @@ def test_find_key_store_finds_nothing_without_a_claim(account: Account, cluster:
             "State": "NOT_FOUND",
             "IsIncomplete": False,
             "IsStale": False,
+            "IsSettled": True,
             "Attempts": 1,
         }
 
@@ -218,6 +220,7 @@ def test_complete_claim_records_the_id(account: Account) -> None:
             "Name": "new",
             "KeyStoreId": UNKNOWN,
             "IsComplete": True,
+            "SettledAt": "",
         }
 
 
