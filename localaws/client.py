@@ -189,6 +189,9 @@ class LocalAws:
             self._log = self.scratch / "server.log"
             undo.callback(self._stop)
             self._start()
+            _running.add(self)
+            if _ended.is_set():
+                raise LocalAwsError("a signal has ended this process")
             self._exit = undo.pop_all()
         return self
 
@@ -232,6 +235,7 @@ class LocalAws:
         )
 
     def _stop(self) -> None:
+        _running.discard(self)
         server = getattr(self, "_server", None)
         if server is None:
             return
@@ -290,9 +294,44 @@ class LocalAws:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the repository (make, aws, a script) against this local AWS."""
-        return subprocess.run(  # nosec B603 # without a shell
-            command, cwd=ROOT, env=self.env, text=True, capture_output=True, check=False
-        )
+        with subprocess.Popen(  # nosec B603 # without a shell
+            command,
+            cwd=ROOT,
+            env=self.env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A group of its own, with what make starts.
+            start_new_session=True,
+        ) as process:
+            try:
+                output, errors = process.communicate()
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
+# Those whose with block is being executed, in any thread.
+_running: set[LocalAws] = set()
+_ended = threading.Event()
+
+
+def end_on_signals() -> None:
+    """At SIGTERM or SIGINT, end every local AWS and leave the main thread by an exception.
+
+    Without it, SIGTERM leaves their directories, and other threads go on after Ctrl-C.
+    """
+
+    def end(number: int, _: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _ended.set()
+        for aws in list(_running):
+            aws._server.send_signal(signal.SIGTERM)
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 # Both fork servers are shared by all threads, and take one request at a time.

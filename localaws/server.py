@@ -126,6 +126,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.assumptions = take(arguments.assume, Assumptions(year=arguments.year))
     except ValueError as unknown:
         options.error(str(unknown))
+    # Until _run handles it.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     load(arguments.region)
     home = Path(tempfile.mkdtemp(prefix="localaws-"))
     try:
