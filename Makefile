@@ -74,6 +74,11 @@ test: $(ENVIRONMENT) $(BUILT) ## run all tests, or TESTS= (paths); PROCESSES= ov
 rehearse: $(ENVIRONMENT) $(BUILT) ## run a scenario in a local AWS and show it live; SCENARIO=
 	$(BIN)/python -m rehearsal run --scenario $(SCENARIO)
 
+# As ARGUMENTS= for example: --only REGEX, --sample N --seed S, --restart; see its --help.
+.PHONY: faults
+faults: $(ENVIRONMENT) $(BUILT) ## try the fault matrix, all calls failing in all ways; optionally ARGUMENTS=
+	$(BIN)/python -m rehearsal faults $(ARGUMENTS)
+
 .PHONY: serve
 serve: $(ENVIRONMENT) $(REHEARSAL) ## run a local AWS until Ctrl-C, to deploy into manually
 	$(BIN)/python -m localaws

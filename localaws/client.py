@@ -16,6 +16,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -122,6 +123,10 @@ class AdminApi:
     def fault(self, fault: Json | None = None, /, **more: Any) -> None:
         """Inject a fault: operation="CreateHsm", code=..., or a dict such as {"lambda": ...}."""
         self._ask("/faults", {**(fault or {}), **more})
+
+    def faults(self, faults: Sequence[Json]) -> None:
+        """Inject several faults at once."""
+        self._ask("/faults", [*faults])
 
     def clear_faults(self) -> None:
         """Forget the injected faults that are not used up."""

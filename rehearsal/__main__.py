@@ -1,4 +1,4 @@
-"""The rehearsal's command line: `python -m rehearsal run`."""
+"""The rehearsal's command line: `python -m rehearsal run` and `faults`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """Run scenarios; prints usage and returns 2 for any other command."""
+    """Run scenarios or the fault matrix; prints usage and returns 2 for any other command."""
     match arguments:
         case ["run", *rest]:
             from rehearsal import runner  # slow to import
 
             return runner.main(rest)
-    print("usage: python -m rehearsal run [--help]", file=sys.stderr)
+        case ["faults", *rest]:
+            from rehearsal.fault_matrix import main as fault_matrix  # slow to import
+
+            return fault_matrix.main(rest)
+    print("usage: python -m rehearsal run|faults [--help]", file=sys.stderr)
     return 2
 
 

@@ -12,7 +12,7 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 from rehearsal.report import permissions
-from tests.support.timings import QUICK
+from rehearsal.timings import QUICK
 from tests.templates.template import Template, as_list
 
 KEY_STORE_TEMPLATE = "build/rehearsal/templates/cloudhsm-key-store.yml"

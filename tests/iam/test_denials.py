@@ -14,8 +14,8 @@ from localaws.client import BUCKET, LocalAws
 from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import CAPABILITIES, package
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, StackDriver
+from rehearsal.timings import QUICK
 from tests.iam.decisions import decisions
-from tests.support.timings import QUICK
 from tests.templates.template import as_list, branches
 
 Json = dict[str, Any]

@@ -11,7 +11,7 @@ import pytest
 from localaws.client import LocalAws, until
 from localaws.core.partitions import response_host
 from rehearsal.drivers.stack import StackDriver
-from tests.support.timings import QUICK
+from rehearsal.timings import QUICK
 
 Json = dict[str, Any]
 ATTACKER = "attacker"

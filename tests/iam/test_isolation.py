@@ -16,9 +16,9 @@ from botocore import xform_name
 from localaws.client import LocalAws
 from rehearsal.drivers.key_store import KeyStoreDriver, on_stack_cluster
 from rehearsal.drivers.stack import StackDriver
+from rehearsal.timings import QUICK
 from tests.iam.decisions import grants
 from tests.iam.roles import ANYWHERE, STACK_TAG, Role, role_of_stack, stack_tags
-from tests.support.timings import QUICK
 from tests.templates.template import TEMPLATES
 
 Json = dict[str, Any]

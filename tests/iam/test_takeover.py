@@ -12,9 +12,9 @@ from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
+from rehearsal.timings import QUICK
 from tests.iam.decisions import KEY_STORE_TEMPLATE
 from tests.iam.roles import ANYWHERE, STACK_TAG, Role, role_of_stack, stack_tags
-from tests.support.timings import QUICK
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from localaws.client import LocalAws
 from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.report.failure import failure_report
-from tests.support.timings import QUICK
+from rehearsal.timings import QUICK
 
 _FAILED = pytest.StashKey[bool]()
 

@@ -14,8 +14,8 @@ from rehearsal.drivers.deployment import CAPABILITIES, package
 from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
+from rehearsal.timings import QUICK
 from tests.support import bad_input
-from tests.support.timings import QUICK
 from tests.templates.template import TEMPLATES
 
 # What botocore or HTTP cannot send to CloudFormation.

@@ -17,7 +17,7 @@ from rehearsal.checks.secret_scan import (
 )
 from rehearsal.drivers.operator import read_secret
 from rehearsal.drivers.stack import StackDriver
-from tests.support.timings import QUICK
+from rehearsal.timings import QUICK
 
 SHARED_PASSWORD = "Shared0Backup0Admin0Password"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from localaws.client import LocalAws
 from rehearsal.drivers.stack import StackDriver
-from tests.support.timings import QUICK
+from rehearsal.timings import QUICK
 
 
 def test_a_rollback_cancels_the_command_of_an_update_that_cannot_follow_it() -> None:

@@ -18,8 +18,8 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.key_store import on_existing_cluster
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import SCENARIOS, STANDARD
+from rehearsal.timings import QUICK
 from tests.support.normalized_event_log import NormalizedEvent, normalize
-from tests.support.timings import QUICK
 
 Timings = dict[str, Any]
 Log = list[NormalizedEvent]

@@ -4,7 +4,7 @@ import pytest
 
 from rehearsal.runner import rehearse
 from rehearsal.scenarios import SCENARIOS, STANDARD
-from tests.support.timings import QUICK
+from rehearsal.timings import QUICK
 
 # Scenarios about timeouts run with AWS's own timings, or with one of them.
 REAL_TIMINGS = {

@@ -14,6 +14,9 @@ _MAX_CHARACTERS = 240  # crhelper keeps only the end of a longer reason
 _DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")  # the name that CloudFormation generates
 # Of functions that died and of Step Functions itself, without a word about step or resource.
 _SERVICE_ERRORS = ("Lambda.", "Runtime.", "Sandbox.", "States.", "StepFunctions.")
+# Of steps and of boto3: they quote AWS, without a word about what to do.
+_QUOTING = ("ClientError", "RefusedError", "TransientError", "UnexpectedError")
+_ID_AT_END = re.compile(r"\[[a-z]+-[0-9a-zA-Z]+\]$")
 _DENIED = re.compile(r"not authorized to perform: ([\w:]+)")
 _MISSING = ("ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting")
 _CODE = re.compile(r"Error Code: (\w+)")
@@ -38,16 +41,16 @@ def _no_task(_execution_arn: str, _error: str) -> None:
 def of(failure: Failure, request_type: str = "Update", find_task: FindTask = _no_task) -> str:
     """The reason why a request of this type failed, at most 240 characters and never empty."""
     error, cause = _unwrap(failure, RETRY[request_type], find_task)
-    reason = _shorten(
-        f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
-    )
-    return reason or f"The workflow failed without a cause. {RETRY[request_type]}"
+    reason = f"{error}: {cause}" if error and not error.startswith("States.") else cause or error
+    if error in _QUOTING or error.endswith("Exception"):
+        reason = _advised(reason, RETRY[request_type])
+    return _shorten(reason) or f"The workflow failed without a cause. {RETRY[request_type]}"
 
 
 def created_id(reason: str) -> str | None:
     """The ID of what a failed creation left, which ends the reason as [id]."""
-    match = re.search(r"\[([a-z]+-[0-9a-zA-Z]+)\]$", reason)
-    return match.group(1) if match else None
+    match = _ID_AT_END.search(reason)
+    return match[0].strip("[]") if match else None
 
 
 def job_of(document: str) -> str:
@@ -180,6 +183,14 @@ def _id_in(data: Mapping[str, Any]) -> str | None:
             return str(found)
     physical_id = str(data.get("PhysicalResourceId"))
     return physical_id if physical_id.startswith(("cluster-", "cks-")) else None
+
+
+def _advised(reason: str, advice: str) -> str:
+    """The reason with the advice before its ID, if nothing has to be cut for it."""
+    id_ = match[0] if (match := _ID_AT_END.search(reason)) else ""
+    text = reason.removesuffix(id_).rstrip()
+    longer = " ".join(filter(None, [text if text.endswith(".") else f"{text}.", advice, id_]))
+    return longer if len(longer) <= _MAX_CHARACTERS else reason
 
 
 def _shorten(text: str) -> str:

@@ -169,6 +169,21 @@ def test_a_fail_states_cause_is_found_in_a_truncated_cause(levels: int) -> None:
     assert "ExecutionArn" not in reason
 
 
+@pytest.mark.parametrize("error", ["RefusedError", "TransientError", "ValidationException"])
+def test_what_aws_said_is_followed_by_advice(error: str) -> None:
+    failure = nested(1, error, f"CreateHsm: CloudHsmServiceException: No [{CLUSTER}]")
+    said = f"{error}: CreateHsm: CloudHsmServiceException: No."
+    for request_type, advice in failure_reason.RETRY.items():
+        reason = failure_reason.of(failure, request_type)
+        assert reason == f"{said} {advice} [{CLUSTER}]"
+        assert failure_reason.created_id(reason) == CLUSTER
+
+
+def test_nothing_that_aws_said_is_cut_for_advice() -> None:
+    said = f"CreateHsm: AccessDenied: {'x' * 160} [{CLUSTER}]"
+    assert failure_reason.of(nested(1, "RefusedError", said)) == f"RefusedError: {said}"
+
+
 def test_a_long_reason_is_cut_in_the_middle() -> None:
     message = "First it says what happened, and then " + "very " * 200 + f"much more. [{CLUSTER}]"
     reason = failure_reason.of(failed("CommandFailed", message))

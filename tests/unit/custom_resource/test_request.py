@@ -170,7 +170,8 @@ def test_a_failed_rollback_succeeds_with_a_warning(
         "ClusterId": "unknown",
         "State": "unknown",
         "Warnings": "Rollback incomplete. Set pReconcile to a new value to retry. Cause:"
-        f" TransientError: FindCluster: Throttling. [{CLUSTER}]",
+        " TransientError: FindCluster: Throttling. Set pReconcile to a new value to retry."
+        f" [{CLUSTER}]",
     }
 
 

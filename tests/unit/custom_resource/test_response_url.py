@@ -168,4 +168,5 @@ def test_a_missing_key_fails_the_request_and_names_the_cause(
     assert states.started == []
     assert responses.response["Reason"] == (
         f"{error.__name__}: The key of the ResponseURL: GetSecretValue: {code}: No."
+        " Delete the stack and create it again."
     )

@@ -1,0 +1,205 @@
+"""One local AWS with a setting, in which one request after another is tried."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from localaws.client import LocalAws, until
+from rehearsal.checks import invariants
+from rehearsal.events import Event
+from rehearsal.fault_matrix import faults
+from rehearsal.fault_matrix.cell import Cell
+from rehearsal.fault_matrix.requests import ABSENT, DELETING, SETTINGS, Request, nothing
+from rehearsal.fault_matrix.snapshot import Remains, Snapshot, differences, snapshot
+from rehearsal.timings import QUICK
+
+# Virtual seconds in which a request ends: before CloudFormation's hour without a response is over.
+LIMIT = 3300
+# An instruction to the reader of a failure reason.
+ADVICE = re.compile(
+    r"\b(Set|Retry|Repeat|Delete|Check|Deploy|Update|Run|See|Contact|Remove|Create|Wait|Raise|Grant"
+    r"|Give|Use|Start|Stop|Disconnect|set|retry|repeat|check|see)\b"
+)
+
+
+class BrokenError(Exception):
+    """A request without faults did not succeed, so the local AWS is of no further use."""
+
+
+class Session:
+    """A local AWS and the state of the stack in it."""
+
+    def __init__(self, setting: str, states: Mapping[str, Snapshot] | None) -> None:
+        kind = SETTINGS[setting]
+        self._aws = LocalAws(*kind.arguments, timings=QUICK)
+        self._kind = kind
+        # Without expected snapshots, those that are found are recorded.
+        self._expected = states
+        self.states: dict[str, Snapshot] = {}
+        self.state = ABSENT
+        # A request that was prepared, and then failed: only itself can follow.
+        self._prepared: Request | None = None
+        self.requests_sent = 0
+
+    def __enter__(self) -> Self:
+        self._aws.__enter__()
+        try:
+            self.setting = self._kind(self._aws)
+        except BaseException:
+            self._aws.__exit__(None, None, None)
+            raise
+        self.admin = self._aws.admin
+        self.remains = Remains()
+        self._initial = dict(self.setting.stack.parameters)
+        self._learned = 0.0
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._aws.__exit__(kind, error, trace)
+
+    @property
+    def stack(self) -> str | None:
+        """The stack's status."""
+        return self.setting.stack.status()
+
+    def reach(self, state: str) -> None:
+        """Send requests without faults until the stack is in this state."""
+        if self._prepared:
+            self._demand(self._prepared)
+        for request in self.setting.path(self.state, state):
+            self._demand(request)
+
+    def _demand(self, request: Request) -> None:
+        problems = self.problems(request, self.send(request))
+        if problems:
+            raise BrokenError(f"{request.name} without a fault: {'; '.join(problems)}")
+        self.settle(request)
+
+    def settle(self, request: Request) -> None:
+        """Take note of a success."""
+        self.state, self._prepared = request.after, None
+
+    def prepare_for(self, request: Request) -> None:
+        """Reach the state before the request; a deletion that failed can be repeated at once."""
+        repeats = request.after == ABSENT and self.state == DELETING
+        if not repeats and self._prepared != request:
+            self.reach(request.before)
+
+    def send(self, request: Request, injected: Sequence[faults.Json] = ()) -> list[Event]:
+        """Send a request with these faults, and wait until all is at rest; its events."""
+        self.requests_sent += 1
+        stack = self.setting.stack
+        if self.state == ABSENT:
+            stack.parameters = dict(self._initial)
+            stack.tags = {}
+        before, tags = dict(stack.parameters), dict(stack.tags)
+        request.prepare()
+        since = float(self.admin.clock()["elapsed"])
+        if injected:
+            self.admin.faults(injected)
+        request.start()
+        until(self.admin.is_idle, "workflows were still running")
+        if self.stack not in (request.succeeded, None):
+            stack.parameters, stack.tags = before, tags
+        # Events of this moment may be of the preparation.
+        events = self.admin.event_log(since)
+        self.remains.learn(events)
+        return events
+
+    def problems(self, request: Request, events: Sequence[Event]) -> list[str]:
+        """What is not as after a success without faults."""
+        if self.stack != request.succeeded:
+            reason = " | ".join(self.setting.stack.reasons()[:2])
+            return [f"{self.stack}: {reason}"]
+        return [*self.violations(events), *self.leftovers(request.after)]
+
+    def violations(self, events: Sequence[Event]) -> list[str]:
+        """Broken invariants, and too much time."""
+        took = float(self.admin.clock()["elapsed"]) - (events[0]["at"] if events else 0)
+        slow = [f"took {took:.0f} virtual seconds"] if took > LIMIT else []
+        return [*invariants.violations(events), *slow]
+
+    def leftovers(self, state: str) -> list[str]:
+        """How what exists differs from what should in this state."""
+        found = snapshot(self._aws, self.remains)
+        if self._expected is None:
+            self.states.setdefault(state, found)
+            return differences(found, self.states[state])
+        return differences(found, self._expected.get(state, found))
+
+    # Trials
+
+    def try_once(self, request: Request, cells: Sequence[Cell]) -> tuple[list[str], list[Cell]]:
+        """Send a request with faults that happen once; problems, and cells that did not happen."""
+        events = self.send(request, [cell.fault for cell in cells])
+        unused = [
+            {key: value for key, value in fault.items() if key not in ("times", "skip")}
+            for fault in self.admin.unused_faults()
+        ]
+        self.admin.clear_faults()
+        problems = self.problems(request, events)
+        if not problems:
+            self.settle(request)
+        return problems, [cell for cell in cells if cell.fault in unused]
+
+    def try_lasting(self, request: Request, cell: Cell) -> tuple[list[str], bool]:
+        """Send a request with a fault that stays; problems, and whether the fault happened."""
+        before = self.state
+        events = self.send(request, [cell.fault])
+        happened = all(fault["times"] < faults.FOR_GOOD for fault in self.admin.unused_faults())
+        self.admin.clear_faults()
+        if self.stack == request.succeeded:
+            # The call is dispensable, so the request has to succeed in full.
+            problems = self.problems(request, events)
+            self.settle(request)
+            return problems, happened
+        problems = [*self.violations(events), *self._reason_problems(cell)]
+        if request.after == ABSENT:
+            self.state = DELETING
+            return [*self._status_problem("DELETE_FAILED"), *problems], happened
+        if before == ABSENT:
+            return [*problems, *self._delete_failed_creation()], happened
+        problems += self._status_problem("UPDATE_ROLLBACK_COMPLETE")
+        if request.prepare is not nothing:
+            # What was prepared may be repaired in part; later, the request has to succeed.
+            self._prepared = request
+            return problems, happened
+        return [*problems, *self.leftovers(before)], happened
+
+    def _delete_failed_creation(self) -> list[str]:
+        problems = self._status_problem("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
+        since = float(self.admin.clock()["elapsed"])
+        self.setting.driver.delete()
+        until(self.admin.is_idle, "workflows were still running")
+        self.remains.learn(self.admin.event_log(since))
+        return [*problems, *self._status_problem("DELETE_COMPLETE"), *self.leftovers(ABSENT)]
+
+    def _status_problem(self, *expected: str) -> list[str]:
+        status = self.stack
+        return [] if status in expected else [f"ended in {status}"]
+
+    def _reason_problems(self, cell: Cell) -> list[str]:
+        """What the first failure reason does not say."""
+        reasons = self.setting.stack.reasons()
+        if not reasons:
+            return ["no failure reason"]
+        reason, call = reasons[0], cell.call
+        code = faults.code_of(call, cell.kind)
+        missing = [
+            what
+            for what, is_said in (
+                (f"the step {call.step}", not call.step or call.step in reason),
+                (f"the code {code}", not code or code in reason),
+                ("advice", ADVICE.search(reason) is not None),
+            )
+            if not is_said
+        ]
+        return [f"the reason lacks {', '.join(missing)}: {reason}"] if missing else []
