@@ -76,15 +76,26 @@ def expect_cli_works(driver: StackDriver) -> None:
     driver.expect_in("user list", run_on_client(driver, f"{CLI} user list"), '"error_code": 0')
 
 
+def logged_in(driver: StackDriver, *version: str) -> str:
+    """The lines of a script that log in as the admin; the password is read on the client."""
+    secret = read_on_client(driver, "initial-crypto-officer-password", *version)
+    return (
+        f"pin=$({secret} | jq -r '.username + \":\" + .password')\n"
+        'export CLOUDHSM_ROLE=admin CLOUDHSM_PIN="$pin"\n'
+    )
+
+
+def read_on_client(driver: StackDriver, kind: str, *version: str) -> str:
+    """A command that prints one of the cluster's secrets, for scripts on the client."""
+    options = ("--region", driver.aws.region, "--secret-id", secret_name(driver, kind), *version)
+    read = "aws secretsmanager get-secret-value"
+    return f"{read} {' '.join(options)} --query SecretString --output text"
+
+
 def create_crypto_user(driver: StackDriver, name: str) -> list[Json]:
     """Create a crypto user on the client, as the admin; returns all users of the cluster."""
-    admin = json.loads(read_secret(driver, "initial-crypto-officer-password"))
     user = f"--username {name} --role crypto-user --password Crypto0User0Password"
-    run_on_client(
-        driver,
-        f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
-        f"{CLI} user create {user}",
-    )
+    run_on_client(driver, f"{logged_in(driver)}{CLI} user create {user}")
     users = list(driver.cluster()["Users"])
     [created] = [user for user in users if user["username"] == name]
     driver.expect(f"coverage of {name}", created["cluster-coverage"], "full")

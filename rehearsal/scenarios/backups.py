@@ -9,8 +9,11 @@ from rehearsal.drivers.operator import (
     CLI,
     create_crypto_user,
     expect_cli_works,
+    logged_in,
+    read_on_client,
     read_secret,
     run_on_client,
+    secret_name,
     store_secret,
 )
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
@@ -82,14 +85,17 @@ def restored_from_backup(driver: StackDriver) -> None:
 
 
 def _change_admin_password(driver: StackDriver, admin: dict[str, str]) -> None:
+    """The client reads both passwords: commands, which others may read, contain none."""
+    kind, secrets = "initial-crypto-officer-password", driver.aws.client("secretsmanager")
+    version = secrets.get_secret_value(SecretId=secret_name(driver, kind))["VersionId"]
+    store_secret(driver, kind, json.dumps({**admin, "password": LATER_PASSWORD}))
     run_on_client(
         driver,
-        f"export CLOUDHSM_ROLE=admin CLOUDHSM_PIN={admin['username']}:{admin['password']}\n"
+        f"{logged_in(driver, '--version-id', version)}"
+        f"later=$({read_on_client(driver, kind)} | jq -r .password)\n"
         f"{CLI} user change-password --username {admin['username']} --role admin"
-        f" --password {LATER_PASSWORD}",
+        ' --password "$later"',
     )
-    later = {**admin, "password": LATER_PASSWORD}
-    store_secret(driver, "initial-crypto-officer-password", json.dumps(later))
 
 
 def restored_from_shared_backup(driver: StackDriver) -> None:

@@ -346,3 +346,18 @@ def test_the_error_has_the_reason_why_a_machine_cannot_isolate(
     assert "user namespaces" in str(caught.value)
     assert message in str(why_not_isolated())
     assert list(sandboxes.iterdir()) == []
+
+
+def test_written_files_and_arguments_are_traces(sandbox: Sandbox) -> None:
+    script = (
+        "#!/bin/sh\nmkdir -p /opt/a /usr/lib/b\necho one > /opt/a/file\n"
+        "echo two > /usr/lib/b/file\nprintf 'th\\0ree' > /dev/shm/file\n"
+    )
+    assert sandbox.run(script).exit_code == 0
+    traces = dict(sandbox.traces())
+    name = sandbox.instance_id
+    assert traces[f"file /opt/a/file on {name}"] == "one\n"
+    assert traces[f"file /dev/shm/file on {name}"] == "three"
+    assert "two\n" in traces.values()
+    assert traces[f"arguments of mkdir on {name}"] == "mkdir -p /opt/a /usr/lib/b"
+    assert [place for place in traces if "/run/localaws" in place] == []
