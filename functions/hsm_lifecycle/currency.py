@@ -3,7 +3,8 @@
 Lambda may deliver an event again or minutes late (F6.45), and StartExecution may take effect late.
 By then an update may have been cancelled and rolled back, and must change nothing. CloudFormation's
 record of the custom resource tells: its status, and when that last changed (F6.83). The event tells
-when it was sent by the date in its ResponseURL (F6.15).
+when it was sent by the date in its ResponseURL (F6.15). An execution that another one starts is
+current while that one runs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ Request = Mapping[str, Any]
 
 # The key of an event that the response function delivers again.
 RETRY = "IsRetry"
+# The key of handle-request's Request: since when CloudFormation's record has its status.
+SINCE = "CurrentSince"
+_PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 # Between CloudFormation's clocks; the ResponseURL has whole seconds.
 _TOLERANCE = dt.timedelta(seconds=5)
 
@@ -67,9 +71,34 @@ def require_current(request: Request) -> str:
     return record.since.isoformat() if record else ""
 
 
+def require_current_execution(given: Mapping[str, Any]) -> None:
+    """Check the input of an execution in its first task.
+
+    SupersededError: it started late, when its request or the execution that started it was over.
+    """
+    if since := given.get(SINCE):
+        require_unchanged(given, since)
+    parent = given.get(_PARENT)
+    if parent and (status := _status_of(parent)) not in ("RUNNING", ""):
+        raise SupersededError(f"The workflow that started this one is {status}: {parent}.")
+
+
+def _status_of(execution_arn: str) -> str:
+    """The status of an execution; empty if it cannot be read."""
+    try:
+        found = aws.client("stepfunctions", attempts=aws.ATTEMPTS).describe_execution(
+            executionArn=execution_arn
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("could not read the status of %s: %s", execution_arn, error)
+        return ""
+    return str(found["status"])
+
+
 def require_unchanged(request: Request, since: str) -> None:
     """SupersededError: CloudFormation has gone on since the status of that time, if known."""
-    record = _record(request) if since else None
+    is_known = since and request["RequestType"] != "Delete"
+    record = _record(request) if is_known else None
     if record and _is_over(request, record, dt.datetime.fromisoformat(since)):
         raise _superseded(request, record)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from hsm_lifecycle import aws, errors
+from hsm_lifecycle import aws, currency, errors
 
 Event = Mapping[str, Any]
 Step = Callable[[Event], dict[str, Any]]
@@ -16,13 +16,18 @@ logger.setLevel(logging.INFO)
 
 
 def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
-    """A Lambda handler that runs the step named in the event's "Step"."""
+    """A Lambda handler that runs the step named in the event's "Step".
+
+    The first task of each state machine passes the execution's input, which tells if it is late.
+    """
     by_name = {name_of(step): step for step in steps}
 
     def handle(event: Event, _context: Any) -> dict[str, Any]:
         name = event["Step"]
         try:
-            result = by_name[name](_of_this_stack(event))
+            given = _of_this_stack(event)
+            currency.require_current_execution(event.get("Input") or {})
+            result = by_name[name](given)
         except Exception as cause:
             error = known_error(aws.to_workflow_error(cause))
             raise type(error)(failure_message(name, error, event)) from cause

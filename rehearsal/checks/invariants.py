@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -19,12 +20,19 @@ REQUEST_WORKFLOWS = tuple(
 WORKERS = ("cluster", "certificate", "client", "key-store")
 # Commands sent by a workflow have this comment, followed by the state machine's name.
 COMMENT_PREFIX = "hsm-lifecycle "
+# States that do nothing: they begin or end an execution, or decide.
+_NO_TASK = re.compile(r"(Init|Was|Has)[A-Z]|\w+Failed$")
 FORBIDDEN_STATUS = "UPDATE_ROLLBACK_FAILED"
 
 
 def violations(event_log: Iterable[Event]) -> list[str]:
-    """Failed rollbacks, overlapping requests and orphaned executions, one line each."""
+    """Failed rollbacks, overlapping requests and orphaned executions, one line each.
+
+    Executions that start late and are refused by their first task do no harm.
+    """
     events = list(event_log)
+    refused = _refused(events)
+    events = [event for event in events if _name(event) not in refused]
     return [
         *_failed_rollbacks(events),
         *_overlapping_requests(events),
@@ -62,6 +70,22 @@ def _orphaned_executions(events: Iterable[Event]) -> Iterator[str]:
             ended.add(name)
         elif starts_execution(event) and event.get("parent") in ended:
             yield f"{name} started after its parent {event['parent']} had ended"
+
+
+def _refused(events: Iterable[Event]) -> set[str]:
+    """The executions whose first task has failed, and which did nothing else."""
+    tasks: Counter[str] = Counter()
+    refused = set()
+    for event in events:
+        if event["service"] == "states" and event["event"] == "StateEntered":
+            tasks[_name(event)] += not _NO_TASK.match(str(event["state"]))
+        elif event["event"] == "ExecutionFailed" and tasks[_name(event)] == 1:
+            refused.add(_name(event))
+    return refused
+
+
+def _name(event: Event) -> str:
+    return f"{event['subject']} {event.get('execution')}"
 
 
 class _Running:

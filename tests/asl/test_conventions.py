@@ -657,6 +657,21 @@ def test_a_parameter_has_the_name_of_the_data_that_it_takes() -> None:
     ] == []
 
 
+def test_the_first_task_tells_whether_the_execution_is_late() -> None:
+    def first_task(machine: Machine) -> State:
+        state = machine.states[machine.body["StartAt"]]
+        while state["Type"] != "Task":
+            state = machine.states[state["Next"]]
+        return state
+
+    # handle-request only runs the lifecycle.
+    assert [
+        stem
+        for stem, machine in MACHINES.items()
+        if first_task(machine)["Parameters"].get("Input.$") != "$$.Execution.Input"
+    ] == ["handle-request"]
+
+
 def test_a_nested_execution_is_tied_to_its_parent() -> None:
     def is_tied(machine: Machine, parameters: dict[str, Any]) -> bool:
         if machine.stem == "handle-request":

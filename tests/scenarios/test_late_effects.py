@@ -125,3 +125,27 @@ def test_a_key_store_that_is_created_while_its_stack_is_deleted_is_deleted(
         keys.expect_stack("DELETE_COMPLETE")
         keys.admin.advance(TEN_MINUTES)
         keys.expect_retained()
+
+
+@pytest.mark.parametrize(
+    ("times", "where"),
+    [
+        # Each attempt of the request function, or of Step Functions.
+        (5, {}),
+        (7, {"task": "RunLifecycle"}),
+        (7, {"task": "AlignHsms"}),
+        (7, {"task": "ConfigureClient"}),
+    ],
+    ids=["handle-request", "update-cluster", "align-hsms", "run-on-client"],
+)
+def test_an_execution_that_starts_after_its_update_was_rolled_back_changes_nothing(
+    created: StackDriver, times: int, where: dict[str, str]
+) -> None:
+    created.fault(late="StartExecution", seconds=TEN_MINUTES, times=times, **where)
+    created.request(pHsmsPerSubnet=2)
+    created.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    commands = len(created.events("SendCommand"))
+    with created.expect_no_cluster_changes():
+        created.admin.advance(2 * TEN_MINUTES)
+    assert created.admin.unused_faults() == []
+    assert len(created.events("SendCommand")) == commands

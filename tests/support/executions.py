@@ -11,8 +11,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 
-class ExecutionDoesNotExist(Exception):
+class ExecutionDoesNotExist(ClientError):  # type: ignore[misc]  # of botocore, untyped
     """No execution has this ARN."""
+
+    def __init__(self) -> None:
+        super().__init__({"Error": {"Code": "ExecutionDoesNotExist"}}, "DescribeExecution")
 
 
 class ExecutionAlreadyExists(Exception):

@@ -49,7 +49,7 @@ def take(request: Request, context: Any) -> None:
         if supersede(request, name, lambda: context.get_remaining_time_in_millis() / 1000):
             time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
             currency.require_unchanged(request, since)
-            _start_execution(name, {**request, "CurrentSince": since}, sealed_url, fallback)
+            _start_execution(name, {**request, currency.SINCE: since}, sealed_url, fallback)
     except Exception as error:
         failure = {"Error": type(error).__name__, "Cause": str(error)}
         for attempt in range(_DELIVERY_ATTEMPTS):

@@ -7,9 +7,10 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import currency
+from hsm_lifecycle import currency, dispatch
 from hsm_lifecycle.custom_resource.request import take
-from tests.support.custom_resource import Context, request
+from hsm_lifecycle.errors import SupersededError
+from tests.support.custom_resource import EARLIER, UPDATE, Context, request
 from tests.support.executions import Executions, Stacks
 from tests.support.response_endpoint import Endpoint
 
@@ -162,3 +163,57 @@ def test_a_delivery_whose_execution_another_one_starts_meanwhile_sends_no_respon
     take(request("Update", responses.url), Context())
     assert len(states.started) == 1
     assert responses.responses == []
+
+
+# ---- executions that start late
+
+PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
+
+
+def describe_things(_event: dispatch.Event) -> dict[str, str]:
+    return {"State": "done"}
+
+
+def first_task(given: dict[str, str]) -> dict[str, str]:
+    """Run the first task of an execution with this input."""
+    return dispatch.worker(describe_things)({"Step": "DescribeThings", "Input": given}, None)
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"])
+def test_an_execution_does_nothing_unless_its_parent_is_running(
+    states: Executions, status: str
+) -> None:
+    parent = states.add(UPDATE, EARLIER, status=status)
+    if status == "RUNNING":
+        assert first_task({PARENT: parent.arn}) == {"State": "done"}
+    else:
+        with pytest.raises(SupersededError, match=rf"started this one is {status}: .*{EARLIER}"):
+            first_task({PARENT: parent.arn})
+
+
+@pytest.mark.parametrize("given", [{}, {PARENT: "arn:of-nothing"}, {currency.SINCE: ""}])
+def test_an_execution_that_an_operator_starts_runs(given: dict[str, str]) -> None:
+    assert first_task(given) == {"State": "done"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "since", "runs"),
+    [
+        ("Update", "UPDATE_IN_PROGRESS", SENT, True),
+        ("Update", "UPDATE_IN_PROGRESS", A_SECOND_LATER, False),
+        ("Update", "UPDATE_COMPLETE", LATER, False),
+        ("Create", "CREATE_IN_PROGRESS", LATER, True),
+        ("Create", "DELETE_IN_PROGRESS", LATER, False),
+        ("Delete", "DELETE_IN_PROGRESS", LATER, True),
+    ],
+)
+def test_a_lifecycle_does_nothing_once_cloudformation_has_gone_on(
+    stacks: Stacks, kind: str, status: str, since: str, runs: bool
+) -> None:
+    stacks.records = [(status, since)]
+    given = {**request(kind, ""), currency.SINCE: SENT}
+    if runs:
+        assert first_task(given) == {"State": "done"}
+    else:
+        with pytest.raises(SupersededError, match="no longer waits for this"):
+            first_task(given)
