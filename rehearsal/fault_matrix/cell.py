@@ -52,5 +52,6 @@ def selected(
     found = [cell for cell in cells if re.search(only, cell.id)]
     if sample is None or sample >= len(found):
         return found
-    chosen = {*random.Random(seed).sample(range(len(found)), sample)}
+    random_numbers = random.Random(seed)  # nosec B311 # a repeatable sample
+    chosen = {*random_numbers.sample(range(len(found)), sample)}
     return [cell for number, cell in enumerate(found) if number in chosen]

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 # States of the stack that is tried: without it, with a deletion that failed, and settled.
 ABSENT, DELETING, READY = "absent", "deleting", "ready"
 GROWN, WAITING = "grown", "waiting for certificates"
-SHARED_PASSWORD = "Admin0Of0Another0Account"
+SHARED_PASSWORD = "Admin0Of0Another0Account"  # nosec B105 # of the local AWS
 SDK3_CONTENT = b"rpm cloudhsm-client 3.4.4 1.el7 x86_64\n"
 INSTANCE_SECONDS = 60
 

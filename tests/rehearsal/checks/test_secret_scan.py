@@ -26,6 +26,18 @@ TEMPLATE = json.dumps(
         "Outputs": {"oText": {"Value": {"Ref": "pText"}}},
     }
 )
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "states.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ],
+    }
+)
 SCRIPT = f"echo {PASSWORD}; echo {PASSWORD} > /var/tmp/left; ls {PASSWORD} || true"
 
 
@@ -98,10 +110,11 @@ def _plant_in_services(aws: LocalAws) -> None:
     event = {"timestamp": int(aws.admin.clock()["now"] * 1000), "message": PASSWORD}
     logs.put_log_events(logGroupName="/g", logStreamName="s", logEvents=[event])
     logs.delete_log_group(logGroupName="/g")
+    role = aws.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=TRUST)
     states = aws.client("stepfunctions")
     machine = states.create_state_machine(
         name="m",
-        roleArn="arn:aws:iam::000000000000:role/r",
+        roleArn=role["Role"]["Arn"],
         definition=json.dumps({"StartAt": "End", "States": {"End": {"Type": "Pass", "End": True}}}),
     )["stateMachineArn"]
     states.start_execution(stateMachineArn=machine, input=json.dumps({"text": PASSWORD}))
