@@ -14,8 +14,15 @@ _MAX_CHARACTERS = 240  # crhelper keeps only the end of a longer reason
 _DOCUMENT = re.compile(r"-r([A-Z][A-Za-z]+)Document-")  # the name that CloudFormation generates
 # Of functions that died and of Step Functions itself, without a word about step or resource.
 _SERVICE_ERRORS = ("Lambda.", "Runtime.", "Sandbox.", "States.", "StepFunctions.")
-# Of steps and of boto3: they quote AWS, without a word about what to do.
-_QUOTING = ("ClientError", "RefusedError", "TransientError", "UnexpectedError")
+# Of steps, boto3 and scripts: they quote AWS or a command, without a word about what to do.
+_QUOTING = (
+    "ClientError",
+    "CommandFailed",
+    "CommandInterrupted",
+    "RefusedError",
+    "TransientError",
+    "UnexpectedError",
+)
 _ID_AT_END = re.compile(r"\[[a-z]+-[0-9a-zA-Z]+\]$")
 _DENIED = re.compile(r"not authorized to perform: ([\w:]+)")
 _MISSING = ("ResourceNotFoundException", "StateMachineDoesNotExist", "StateMachineDeleting")
@@ -190,7 +197,7 @@ def _advised(reason: str, advice: str) -> str:
     id_ = match[0] if (match := _ID_AT_END.search(reason)) else ""
     text = reason.removesuffix(id_).rstrip()
     longer = " ".join(filter(None, [text if text.endswith(".") else f"{text}.", advice, id_]))
-    return longer if len(longer) <= _MAX_CHARACTERS else reason
+    return longer if advice not in text and len(longer) <= _MAX_CHARACTERS else reason
 
 
 def _shorten(text: str) -> str:

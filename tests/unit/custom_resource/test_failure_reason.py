@@ -169,7 +169,7 @@ def test_a_fail_states_cause_is_found_in_a_truncated_cause(levels: int) -> None:
     assert "ExecutionArn" not in reason
 
 
-@pytest.mark.parametrize("error", ["RefusedError", "TransientError", "ValidationException"])
+@pytest.mark.parametrize("error", ["CommandFailed", "RefusedError", "ValidationException"])
 def test_what_aws_said_is_followed_by_advice(error: str) -> None:
     failure = nested(1, error, f"CreateHsm: CloudHsmServiceException: No [{CLUSTER}]")
     said = f"{error}: CreateHsm: CloudHsmServiceException: No."
