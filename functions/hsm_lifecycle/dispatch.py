@@ -57,13 +57,19 @@ def known_error(error: Exception) -> Exception:
     return errors.UnexpectedError(f"{type(error).__name__}: {error}")
 
 
+def _known_id(event: Event) -> str:
+    """The cluster or key store that CloudFormation knows, before a step has found it."""
+    physical_id = str(event.get("PhysicalResourceId"))
+    return physical_id if physical_id.startswith(("cluster-", "cks-")) else ""
+
+
 def failure_message(step: str, error: Exception, event: Event) -> str:
     """`Step: message [id]`, where the id is the resource that the step worked on.
 
     The response function takes the id from there, so that a failed creation gets deleted.
     """
     message = str(error) if str(error).startswith(f"{step}: ") else f"{step}: {error}"
-    resource_id = event.get("KeyStoreId") or event.get("ClusterId")
+    resource_id = event.get("KeyStoreId") or event.get("ClusterId") or _known_id(event)
     if not resource_id or message.endswith(f"[{resource_id}]"):
         return message
     return f"{message} [{resource_id}]"

@@ -24,7 +24,6 @@ COMMANDS = (
     "cloudhsm-cli user create",
     "cloudhsm-cli user change-password",
     "cloudhsm-cli quorum token-sign list",
-    "configure-cli",
     "curl",
     "dnf install",
     "dnf remove",

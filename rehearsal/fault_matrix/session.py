@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -11,6 +12,7 @@ from localaws.client import LocalAws, until
 from rehearsal.checks import invariants
 from rehearsal.events import Event
 from rehearsal.fault_matrix import faults
+from rehearsal.fault_matrix.call import Call
 from rehearsal.fault_matrix.cell import Cell
 from rehearsal.fault_matrix.requests import ABSENT, DELETING, SETTINGS, Request, nothing
 from rehearsal.fault_matrix.snapshot import Remains, Snapshot, differences, snapshot
@@ -18,6 +20,8 @@ from rehearsal.timings import QUICK
 
 # Virtual seconds in which a request ends: before CloudFormation's hour without a response is over.
 LIMIT = 3300
+# How a problem begins that leaves the stack in order.
+REASON = "the reason"
 # An instruction to the reader of a failure reason.
 ADVICE = re.compile(
     r"\b(Set|Retry|Repeat|Delete|Check|Deploy|Update|Run|See|Contact|Remove|Create|Wait|Raise|Grant"
@@ -25,8 +29,27 @@ ADVICE = re.compile(
 )
 
 
+# Nothing that AWS or a command said is cut to make room for advice in the 240 characters of a reason;
+# CloudFormation adds its own words and the request's id.
+LONG = 180 + len(
+    "rCloudHsmKeyStore: Received response status [FAILED] from custom resource. Message"
+)
+ID = re.compile(r"\b(cluster|cks|hsm|i|sg)-[0-9a-z]{8,}")
+# They work before the workflow does, or after it.
+WITHOUT_RESOURCE = frozenset({"handle-request", "request", "response"})
+
+
 class BrokenError(Exception):
     """A request without faults did not succeed, so the local AWS is of no further use."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Problems, cells whose call was not made, and how a request failed that was allowed to."""
+
+    problems: Sequence[str]
+    missed: Sequence[Cell]
+    failure: str = ""
 
 
 class Session:
@@ -137,42 +160,56 @@ class Session:
 
     # Trials
 
-    def try_once(self, request: Request, cells: Sequence[Cell]) -> tuple[list[str], list[Cell]]:
-        """Send a request with faults that happen once; problems, and cells that did not happen."""
+    def try_once(self, request: Request, cells: Sequence[Cell], *, may_fail: bool) -> Trial:
+        """Send a request with faults that happen once; it has to succeed, unless it may fail."""
+        before = self.state
         events = self.send(request, [cell.fault for cell in cells])
         unused = [
             {key: value for key, value in fault.items() if key not in ("times", "skip")}
             for fault in self.admin.unused_faults()
         ]
         self.admin.clear_faults()
+        missed = [cell for cell in cells if cell.fault in unused]
         problems = self.problems(request, events)
         if not problems:
             self.settle(request)
-        return problems, [cell for cell in cells if cell.fault in unused]
+        elif may_fail and self.stack != request.succeeded:
+            return Trial(self._after_failure(request, before, events), missed, problems[0])
+        return Trial(problems, missed)
 
-    def try_lasting(self, request: Request, cell: Cell) -> tuple[list[str], bool]:
-        """Send a request with a fault that stays; problems, and whether the fault happened."""
+    def try_lasting(self, request: Request, cell: Cell) -> Trial:
+        """Send a request with a fault that stays: it fails, unless it does not need the call."""
         before = self.state
         events = self.send(request, [cell.fault])
-        happened = all(fault["times"] < faults.FOR_GOOD for fault in self.admin.unused_faults())
+        unused = self.admin.unused_faults()
+        missed = [cell] if any(fault["times"] == faults.FOR_GOOD for fault in unused) else []
         self.admin.clear_faults()
         if self.stack == request.succeeded:
-            # The call is dispensable, so the request has to succeed in full.
             problems = self.problems(request, events)
             self.settle(request)
-            return problems, happened
-        problems = [*self.violations(events), *self._reason_problems(cell)]
+            return Trial(problems, missed)
+        lacking = self._reason_problems(request, cell)
+        return Trial([*lacking, *self._after_failure(request, before, events)], missed)
+
+    def repeat(self, request: Request) -> None:
+        """Send a request that failed again, without a fault; BrokenError if it does not succeed."""
+        self.prepare_for(request)
+        self._demand(request)
+
+    def _after_failure(self, request: Request, before: str, events: Sequence[Event]) -> list[str]:
+        """What a failed request should not have left; a failed creation is deleted."""
+        problems = self.violations(events)
         if request.after == ABSENT:
             self.state = DELETING
-            return [*self._status_problem("DELETE_FAILED"), *problems], happened
+            return [*problems, *self._status_problem("DELETE_FAILED")]
         if before == ABSENT:
-            return [*problems, *self._delete_failed_creation()], happened
+            return [*problems, *self._delete_failed_creation()]
         problems += self._status_problem("UPDATE_ROLLBACK_COMPLETE")
         if request.prepare is not nothing:
             # What was prepared may be repaired in part; later, the request has to succeed.
             self._prepared = request
-            return problems, happened
-        return [*problems, *self.leftovers(before)], happened
+            return problems
+        return [*problems, *self.leftovers(before)]
 
     def _delete_failed_creation(self) -> list[str]:
         problems = self._status_problem("ROLLBACK_COMPLETE", "ROLLBACK_FAILED")
@@ -186,7 +223,7 @@ class Session:
         status = self.stack
         return [] if status in expected else [f"ended in {status}"]
 
-    def _reason_problems(self, cell: Cell) -> list[str]:
+    def _reason_problems(self, request: Request, cell: Cell) -> list[str]:
         """What the first failure reason does not say."""
         reasons = self.setting.stack.reasons()
         if not reasons:
@@ -198,8 +235,14 @@ class Session:
             for what, is_said in (
                 (f"the step {call.step}", not call.step or call.step in reason),
                 (f"the code {code}", not code or code in reason),
-                ("advice", ADVICE.search(reason) is not None),
+                ("a resource's id", not _has_resource(request, call) or ID.search(reason)),
+                ("advice", ADVICE.search(reason) or len(reason) > LONG),
             )
             if not is_said
         ]
-        return [f"the reason lacks {', '.join(missing)}: {reason}"] if missing else []
+        return [f"{REASON} lacks {', '.join(missing)}: {reason}"] if missing else []
+
+
+def _has_resource(request: Request, call: Call) -> bool:
+    """Whether the call is made for a cluster or key store that exists in any case."""
+    return request.before != ABSENT and call.actor not in WITHOUT_RESOURCE

@@ -11,7 +11,14 @@ REASONS: dict[str, str] = {
         "Without a response, CloudFormation waits for an hour, and its rollback for another one;"
         " docs/operations.md says how to go on."
     ),
-    r"/curl/fails-once$": "The script lets curl try each download four times.",
+    r"/(aws secretsmanager get-secret-value|curl|dnf install|dnf remove)/fails-once$": (
+        "These commands retry what fails for a moment (curl by its option --retry), so that their"
+        " failure is none of a single request to AWS."
+    ),
+    r"^[^/]+/[A-Z]\w+/(aws|cloudhsm-cli|curl|dnf) ?[^/]*/killed$": (
+        "No call of AWS kills a script, only a reboot or crash of the client. Scripts are not"
+        " repeated, because one may have used up a login of the admin, who has five."
+    ),
 }
 
 

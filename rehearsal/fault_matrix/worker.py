@@ -10,7 +10,7 @@ from rehearsal.fault_matrix.cell import Cell
 from rehearsal.fault_matrix.plan import Chain, Unit
 from rehearsal.fault_matrix.recording import Recording
 from rehearsal.fault_matrix.results import HOLE, PASSED, TOLERATED, Result
-from rehearsal.fault_matrix.session import BrokenError, Session
+from rehearsal.fault_matrix.session import REASON, BrokenError, Session, Trial
 from rehearsal.fault_matrix.tolerated import reason_for
 
 # A local AWS becomes slower with each request.
@@ -26,7 +26,7 @@ class Worker:
         self._recording, self._report = recording, report
         self._session: Session | None = None
         self._exit = contextlib.ExitStack()
-        self._is_fresh = True
+        self._was_fresh = True
         self.setting = ""
 
     def close(self) -> None:
@@ -35,52 +35,61 @@ class Worker:
         self._exit.close()
 
     def try_chain(self, chain: Chain) -> None:
-        """Try all units of a chain."""
+        """Try all units of a chain; after lasting faults, the request has to succeed."""
         if chain.setting != self.setting:
             self.close()
         self.setting = chain.setting
         for unit in chain.units:
             self.try_unit(unit)
+        if chain.units[-1].lasting and self._session:
+            self._repeat(chain.units[-1])
 
     def try_unit(self, unit: Unit) -> None:
         """Try a unit; those that fail together are tried again in halves, and at last alone."""
-        problems, missed = self._problems(unit)
+        trial = self._try(unit)
         alone = len(unit.cells) == 1
-        if alone and (missed or problems) and not self._is_final(problems, unit):
+        if alone and (trial.missed or trial.problems) and not self._is_final(trial):
             self.close()
-            problems, missed = self._problems(unit)
+            trial = self._try(unit)
         if alone:
-            self._report(_result(unit.cells[0], problems, missed=bool(missed)))
-        elif problems:
+            self._report(_result(unit.cells[0], trial))
+        elif trial.problems:
             for half in unit.halves():
                 self.try_unit(half)
         else:
-            self._report_passed(cell for cell in unit.cells if cell not in missed)
-            for single in unit.alone(missed):
+            self._report_passed(cell for cell in unit.cells if cell not in trial.missed)
+            for single in unit.alone(trial.missed):
                 self.try_unit(single)
 
-    def _is_final(self, problems: list[str], unit: Unit) -> bool:
+    def _is_final(self, trial: Trial) -> bool:
         """Whether another try in a new local AWS would end in the same way."""
-        only_reason = bool(problems) and all(each.startswith("the reason") for each in problems)
-        return self._is_fresh or only_reason or bool(problems and reason_for(unit.cells[0]))
+        return self._was_fresh or bool(trial.problems and _is_usable(trial))
 
-    def _problems(self, unit: Unit) -> tuple[list[str], list[Cell]]:
-        """Problems, and the cells whose call was not made. Ends a local AWS with problems."""
+    def _try(self, unit: Unit) -> Trial:
+        """Try a unit once. Ends the local AWS if that is not in order afterwards."""
+        may_fail = len(unit.cells) == 1 and reason_for(unit.cells[0]) is not None
         try:
             session = self._at(unit)
             request = session.setting.requests[unit.request]
             if unit.lasting:
-                problems, happened = session.try_lasting(request, unit.cells[0])
-                missed = [] if happened else [*unit.cells]
+                trial = session.try_lasting(request, unit.cells[0])
             else:
-                problems, missed = session.try_once(request, unit.cells)
+                trial = session.try_once(request, unit.cells, may_fail=may_fail)
         except Exception as error:
-            last = traceback.format_exc().strip().splitlines()[-3:-1]
+            trial = Trial([_crash(error)], [])
+        if trial.problems and not _is_usable(trial):
             self.close()
-            return [f"crashed: {error!r} {' '.join(line.strip() for line in last)}"], []
-        if any(not each.startswith("the reason") for each in problems):
+        return trial
+
+    def _repeat(self, unit: Unit) -> None:
+        """Send the request of a lasting fault once more, now that the fault is gone."""
+        try:
+            if self._session:
+                self._session.repeat(self._session.setting.requests[unit.request])
+        except Exception as error:
             self.close()
-        return problems, missed
+            detail = f"after the faults: {_crash(error)}"[:DETAIL]
+            self._report(Result(unit.cells[-1].id, HOLE, detail))
 
     def _at(self, unit: Unit) -> Session:
         """A local AWS in the state before the unit's request; a new one if necessary."""
@@ -88,14 +97,14 @@ class Worker:
             self.close()
         if self._session:
             try:
-                self._is_fresh = False
+                self._was_fresh = False
                 return self._reached(self._session, unit)
             except BrokenError:
                 self.close()
         self._exit = contextlib.ExitStack()
         states = self._recording.states[self.setting]
         self._session = self._exit.enter_context(Session(self.setting, states))
-        self._is_fresh = True
+        self._was_fresh = True
         return self._reached(self._session, unit)
 
     def _reached(self, session: Session, unit: Unit) -> Session:
@@ -107,8 +116,22 @@ class Worker:
             self._report(Result(cell.id, PASSED))
 
 
-def _result(cell: Cell, problems: list[str], *, missed: bool) -> Result:
-    if not problems and not missed:
-        return Result(cell.id, PASSED)
-    detail = "; ".join(problems or [NOT_CALLED])[:DETAIL]
-    return Result(cell.id, TOLERATED if reason_for(cell) else HOLE, detail)
+def _is_usable(trial: Trial) -> bool:
+    """Whether only words are wrong, so that all is in order for the next request."""
+    return all(problem.startswith(REASON) for problem in trial.problems)
+
+
+def _crash(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({where.name}:{where.lineno})"
+
+
+def _result(cell: Cell, trial: Trial) -> Result:
+    if trial.problems or trial.missed:
+        detail = "; ".join(trial.problems or [NOT_CALLED])[:DETAIL]
+        # Without a response, no failure is as it should be.
+        outcome = TOLERATED if cell.lasting and reason_for(cell) else HOLE
+        return Result(cell.id, outcome, detail)
+    if trial.failure:
+        return Result(cell.id, TOLERATED, trial.failure[:DETAIL])
+    return Result(cell.id, PASSED)

@@ -107,6 +107,17 @@ def test_the_key_stores_id_is_preferred_to_the_clusters() -> None:
     assert str(failure(event)) == "DescribeThings: No. [cks-1234567890abcdef0]"
 
 
+@pytest.mark.parametrize("known", [CLUSTER, "cks-1234567890abcdef0"])
+def test_the_id_that_cloudformation_knows_is_appended(known: str) -> None:
+    event = {"Step": "DescribeThings", "Problem": RefusedError("No."), "PhysicalResourceId": known}
+    assert str(failure(event)) == f"DescribeThings: No. [{known}]"
+
+
+def test_no_other_physical_id_is_appended() -> None:
+    event = {"Step": "DescribeThings", "Problem": RefusedError("No."), "PhysicalResourceId": "hsm"}
+    assert str(failure(event)) == "DescribeThings: No."
+
+
 def test_no_id_is_appended_without_one() -> None:
     event = {"Step": "DescribeThings", "ClusterId": "", "Problem": RefusedError("No.")}
     assert str(failure(event)) == "DescribeThings: No."

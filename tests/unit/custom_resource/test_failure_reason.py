@@ -195,7 +195,9 @@ def test_a_long_reason_is_cut_in_the_middle() -> None:
 
 def test_a_reason_is_one_line() -> None:
     failure = failed("CommandFailed", "It said:\n  no\n\tway")
-    assert failure_reason.of(failure) == "CommandFailed: It said: no way"
+    assert failure_reason.of(failure) == (
+        "CommandFailed: It said: no way. Set pReconcile to a new value to retry."
+    )
 
 
 @pytest.mark.parametrize(
