@@ -29,8 +29,8 @@ ADVICE = re.compile(
 )
 
 
-# Nothing that AWS or a command said is cut to make room for advice in the 240 characters of a reason;
-# CloudFormation adds its own words and the request's id.
+# Nothing that AWS or a command said is cut to make room for advice in a reason's 240 characters, to
+# which CloudFormation adds its own words and the request's id.
 LONG = 180 + len(
     "rCloudHsmKeyStore: Received response status [FAILED] from custom resource. Message"
 )

@@ -13,7 +13,7 @@ from hsm_lifecycle.custom_resource import failure_reason
 from tests.support.custom_resource import CLUSTER, description, failed
 
 LIMIT = 240
-ERROR = "CommandFailed"
+ERROR = "ParameterError"
 KINDS = st.sampled_from(["Create", "Update", "Delete"])
 # Characters of one line; the others are replaced.
 PRINTABLE = st.characters(exclude_categories=("C", "Zl", "Zp", "Zs"), include_characters=" ")
