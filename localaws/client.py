@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
@@ -195,8 +196,8 @@ class LocalAws:
             undo.callback(self._stop)
             self._start()
             _running.add(self)
-            if _ended.is_set():
-                raise LocalAwsError("a signal has ended this process")
+            if ended.is_set():
+                raise SystemExit("a signal has ended this process")
             self._exit = undo.pop_all()
         return self
 
@@ -319,7 +320,8 @@ class LocalAws:
 
 # Those whose with block is being executed, in any thread.
 _running: set[LocalAws] = set()
-_ended = threading.Event()
+# Whether a signal has ended this process: what fails from then on fails because of it.
+ended = threading.Event()
 
 
 def end_on_signals() -> None:
@@ -330,13 +332,20 @@ def end_on_signals() -> None:
 
     def end(number: int, _: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _ended.set()
+        ended.set()
         for aws in list(_running):
             aws._server.send_signal(signal.SIGTERM)
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    atexit.register(_clean_up)
+
+
+def _clean_up() -> None:
+    """Clean up for the threads that end with this process."""
+    for aws in list(_running):
+        aws.__exit__(None, None, None)
 
 
 # Both fork servers are shared by all threads, and take one request at a time.

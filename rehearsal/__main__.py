@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from localaws.client import end_on_signals
+
 
 def main(arguments: list[str]) -> int:
     """Run scenarios or the fault matrix; prints usage and returns 2 for any other command."""
@@ -21,4 +23,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_on_signals()
     sys.exit(main(sys.argv[1:]))

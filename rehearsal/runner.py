@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from localaws.client import ROOT, Json, LocalAws, end_on_signals
+from localaws.client import ROOT, Json, LocalAws
 from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import ExpectationError, StackDriver
 from rehearsal.drivers.step import Step, ignore_step
@@ -195,7 +195,6 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--no-display", action="store_true", help="print only the outcome")
     given = parser.parse_args(arguments)
-    end_on_signals()
     # Outside a terminal, rich would default to 80 columns.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
     if given.list:

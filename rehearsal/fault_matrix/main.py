@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from localaws.client import LocalAws
+from localaws.client import LocalAws, ended
 from rehearsal.drivers.deployment import package
 from rehearsal.drivers.key_store import KEY_STORE_TEMPLATE
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE
@@ -75,6 +75,8 @@ def run(
     with _Display(console, len(cells)) as display:
 
         def report_result(result: Result) -> None:
+            if ended.is_set():
+                sys.exit()
             results.add(result)
             display.show(result)
 

@@ -29,8 +29,8 @@ while not list(Path(directory).glob(pattern)) and time.monotonic() < limit:
     assert process.poll() is None, Path(log.name).read_text()
     time.sleep(0.01)
 process.send_signal(int(number))
-code, left = process.wait(60), []
-limit = time.monotonic() + 20
+code, left = process.wait(120), []
+limit = time.monotonic() + 60
 while time.monotonic() < limit:
     try:
         if os.waitpid(-1, os.WNOHANG)[0] == 0:
@@ -46,6 +46,22 @@ print(json.dumps([code, left]))
 LOCALAWS = ("-m", "localaws", "--port", "0", "--admin-port", "0")
 REHEARSAL = ("-m", "rehearsal", "run", "--no-display", "--scenario")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "tests/localaws/test_client.py")
+# As the fault matrix runs.
+IN_A_THREAD = """
+import threading
+from localaws.client import LocalAws, end_on_signals
+
+def work():
+    while True:
+        with LocalAws() as aws:
+            while True:
+                aws.admin.advance(1)
+
+end_on_signals()
+thread = threading.Thread(target=work, daemon=True)
+thread.start()
+thread.join()
+"""
 # The directories of a server, and of an instance's sandbox.
 SERVER, SANDBOX = "localaws-*/localaws-*/sockets", "localaws-*/localaws-*/i-*"
 
@@ -57,6 +73,7 @@ SERVER, SANDBOX = "localaws-*/localaws-*/sockets", "localaws-*/localaws-*/i-*"
         pytest.param((*REHEARSAL, "standard"), SANDBOX, signal.SIGTERM, id="rehearsal"),
         pytest.param((*REHEARSAL, "standard"), SERVER, signal.SIGINT, id="rehearsal, Ctrl-C"),
         pytest.param((*REHEARSAL[:-1], "--all"), SERVER, signal.SIGTERM, id="all scenarios"),
+        pytest.param(("-c", IN_A_THREAD), SERVER, signal.SIGTERM, id="daemon thread"),
         pytest.param(PYTEST, SERVER, signal.SIGTERM, id="pytest"),
     ],
 )
