@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from localaws.client import ROOT
+from rehearsal.checks.secret_scan import accept_response_urls
 from rehearsal.drivers.deployment import released
 from rehearsal.drivers.key_store import KEY_STORE_TEMPLATE, RETAINED_BY_KMS, on_stack_cluster
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, RETAINED_WITH_BACKUPS, StackDriver
@@ -50,6 +51,7 @@ def upgrade_from_1_0_0(driver: StackDriver) -> None:
             driver.deploy()
         driver.expect_stack("UPDATE_COMPLETE")
         _expect_upgraded(driver, before)
+    accept_response_urls(driver.aws)
 
     with driver.step("Upgrade again: no changes"):
         requests = driver.events("ExecutionStarted")
@@ -90,6 +92,7 @@ def upgrade_rolled_back(driver: StackDriver) -> None:
         driver.request()
         driver.expect_stack("UPDATE_COMPLETE")
         _expect_upgraded(driver, before)
+    accept_response_urls(driver.aws)
 
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
@@ -100,6 +103,7 @@ def upgrade_rolled_back_by_new_version(driver: StackDriver) -> None:
     _fail_upgrades(driver)
     driver.stack.template = released(CLUSTER_TEMPLATE, "1.0.0")
     driver.delete_step(*RETAINED_WITH_BACKUPS)
+    accept_response_urls(driver.aws)
 
 
 def upgrade_with_key_store(driver: StackDriver) -> None:
@@ -128,6 +132,7 @@ def upgrade_with_key_store(driver: StackDriver) -> None:
                 keys.use_key(key)
     _expect_upgraded(driver, before)
     _expect_upgraded(keys, stores_before)
+    accept_response_urls(driver.aws)
     driver.expect("logins", (keys.logins("admin"), keys.logins("kmsuser")), logins)
 
     with driver.step("Delete the key store, its key and the cluster"):
