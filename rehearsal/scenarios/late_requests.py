@@ -113,7 +113,8 @@ def request_handler_killed(driver: StackDriver) -> None:
 
     with driver.step("Scale up: killed twice"):
         driver.fault(KILLED, times=2)
-        with driver.expect_seconds(120):
+        # The rollback waits five minutes for calls that the update may have lost.
+        with driver.expect_seconds(120 + 300):
             driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("No workflow was started", "signal: killed", "pReconcile")

@@ -73,6 +73,29 @@ def test_a_command_that_is_sent_late_changes_nothing(created: StackDriver) -> No
     created.expect_stack("DELETE_COMPLETE")
 
 
+def test_a_command_that_is_sent_after_its_update_was_cancelled_does_not_have_the_last_word(
+    created: StackDriver,
+) -> None:
+    ssm = created.aws.client("ssm")
+    for seconds in LATE:
+        # The command before it installs the package.
+        created.fault(late="SendCommand", seconds=seconds, skip=1)
+        created.fault(operation="SendCommand", pause=True, skip=1)
+        created.start(pHsmsPerSubnet=2)
+        with created.while_paused():
+            created.cancel()
+        created.wait()
+        created.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        created.admin.advance(TEN_MINUTES)
+        commands = [
+            command["Parameters"]["IpAddresses"][0].split()
+            for command in ssm.list_commands()["Commands"]
+            if "ConfigureClient" in command["DocumentName"]
+        ]
+        # Newest first: that of the rollback, and the late one.
+        assert list(map(len, commands[:2])) == [1, 2]
+
+
 def test_executions_that_start_late_run_once(created: StackDriver) -> None:
     for number, seconds in enumerate(LATE):
         created.fault(late="StartExecution", seconds=seconds)

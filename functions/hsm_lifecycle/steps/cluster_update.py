@@ -44,14 +44,12 @@ def check_update(event: Event) -> dict[str, Any]:
 
 
 def _settled_at(event: Event) -> str:
-    """Until when a lost CreateHsm of the update that is rolled back may take effect; else empty."""
-    old, new = event["OldResourceProperties"], event["ResourceProperties"]
-    asked_for_hsms = int(old["HsmsPerSubnet"]) > int(new["HsmsPerSubnet"]) or (
-        old["HsmsPerSubnet"] == new["HsmsPerSubnet"] and old.get("Reconcile") != new["Reconcile"]
-    )
-    if not asked_for_hsms:
-        return ""
-    return deadlines.settled_at(event["EnteredTime"], 0)
+    """Until when lost calls of the update that is rolled back may take effect.
+
+    Empty if it concerned neither the HSMs nor the client.
+    """
+    concerned = _changed(event) - WITHOUT_CLIENT
+    return deadlines.settled_at(event["EnteredTime"], 0) if concerned else ""
 
 
 def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:
@@ -61,15 +59,19 @@ def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:
     new pReconcile makes the update look at the client. Properties that only one of them has are
     those of another version of the template.
     """
-    old, new = event["OldResourceProperties"], event["ResourceProperties"]
-    changed = {name for name in old.keys() & new.keys() if old[name] != new[name]}
-    wanted = ClusterProperties.parse(new)
+    wanted = ClusterProperties.parse(event["ResourceProperties"])
     return bool(
-        changed - WITHOUT_CLIENT
+        _changed(event) - WITHOUT_CLIENT
         or cluster["State"] not in ("ACTIVE", "DEGRADED")
         or cluster.get("HsmType") != wanted.hsm_type
         or not hsm_plan.is_aligned(cluster, wanted.hsms_per_subnet)
     )
+
+
+def _changed(event: Event) -> set[str]:
+    """The names of the properties that differ from those of the old stack."""
+    old, new = event["OldResourceProperties"], event["ResourceProperties"]
+    return {name for name in old.keys() & new.keys() if old[name] != new[name]}
 
 
 def _problems(event: Event, cluster: dict[str, Any] | None) -> list[Exception]:

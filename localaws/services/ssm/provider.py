@@ -92,10 +92,10 @@ class SsmProvider:
             raise ApiError("UnknownOperationException", f"{action} is not modelled.")
         with self._faults.during(action), self._lock:
             seconds = self._faults.lateness(action)
-            if seconds is not None:
-                self._spawn(self._call_late, action, parameters or {}, seconds)
-                raise ApiError("ConnectionLost", f"{action} takes effect later.")
-            return self._operations[action](parameters or {})
+            if seconds is None:
+                return self._operations[action](parameters or {})
+            self._spawn(self._call_late, action, parameters or {}, seconds)
+        raise ApiError("ConnectionLost", f"{action} takes effect later.")
 
     def _call_late(self, action: str, parameters: Json, seconds: float) -> None:
         """Handle a request whose response was lost; an error is lost too."""
