@@ -22,8 +22,8 @@ from hsm_lifecycle.errors import SupersededError
 
 Request = Mapping[str, Any]
 
-# The key of an event that the response function delivers again.
-RETRY = "IsRetry"
+# What an event that the response function delivers again has instead of its ResponseURL.
+RETRY = "SealedResponseURL"
 # The key of handle-request's Request: since when CloudFormation's record has its status.
 SINCE = "CurrentSince"
 _PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"

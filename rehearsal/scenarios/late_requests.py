@@ -113,8 +113,7 @@ def request_handler_killed(driver: StackDriver) -> None:
 
     with driver.step("Scale up: killed twice"):
         driver.fault(KILLED, times=2)
-        # The rollback waits five minutes for calls that the update may have lost.
-        with driver.expect_seconds(120 + 300):
+        with driver.expect_seconds(120 + LATE[-1]):  # for which the rollback waits
             driver.request(pHsmsPerSubnet=2)
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
         driver.expect_reason("No workflow was started", "signal: killed", "pReconcile")

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
+
 from hsm_lifecycle import aws, currency, property_rules
 from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.execution import (
@@ -31,6 +33,11 @@ logger = logging.getLogger("hsm_lifecycle")
 
 def take(request: Request, context: Any) -> None:
     """Start handle-request, or respond with the failure to do so: nothing else would respond."""
+    try:
+        request = response_url.opened(request)
+    except (InvalidTag, KeyError, TypeError, ValueError) as error:
+        logger.error("refused, and nothing was started: %s: %s", type(error).__name__, error)
+        return
     if problem := response_url.problem(request):
         logger.error("refused, and nothing was started: %s", problem)
         return

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, currency
 from hsm_lifecycle.errors import TransientError
 
 Sealed = Mapping[str, str]  # {"KeyVersion": ..., "Text": ...}
@@ -111,6 +111,19 @@ def unseal(sealed: Sealed, request: Mapping[str, Any]) -> str:
     nonce, encrypted = text[:_NONCE_BYTES], text[_NONCE_BYTES:]
     _, key = _key(VersionId=sealed["KeyVersion"])
     return AESGCM(key).decrypt(nonce, encrypted, _identity(request)).decode()
+
+
+def sealed_event(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The event as it is delivered again: with its URL encrypted."""
+    others = {key: value for key, value in request.items() if key != "ResponseURL"}
+    return {**others, currency.RETRY: seal(request)}
+
+
+def opened(event: Any) -> Any:
+    """An event with its ResponseURL; one that is delivered again has it encrypted."""
+    if not isinstance(event, Mapping) or currency.RETRY not in event:
+        return event
+    return {**event, "ResponseURL": unseal(event[currency.RETRY], event)}
 
 
 def _identity(request: Mapping[str, Any]) -> bytes:

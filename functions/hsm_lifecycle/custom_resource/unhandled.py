@@ -18,6 +18,7 @@ from hsm_lifecycle.custom_resource.execution import (
     execution_name,
     fallback_of,
 )
+from hsm_lifecycle.errors import RefusedError, TransientError
 
 # DescribeExecution is eventually consistent, and the function may just have started one.
 _ATTEMPTS = 3
@@ -33,7 +34,7 @@ def event_of(record: Mapping[str, Any]) -> dict[str, Any] | None:
     to prove that the request is current, for which it needs the date of the event.
     https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     """
-    request = record["requestPayload"]
+    request = response_url.opened(record["requestPayload"])
     if problem := response_url.problem(request):
         raise ValueError(problem)
     for attempt in range(_ATTEMPTS):
@@ -53,9 +54,9 @@ def _deliver_again(request: Mapping[str, Any]) -> bool:
         aws.client("lambda", attempts=aws.ATTEMPTS).invoke(
             FunctionName=os.environ["REQUEST_FUNCTION"],
             InvocationType="Event",
-            Payload=json.dumps({**request, currency.RETRY: True}),
+            Payload=json.dumps(response_url.sealed_event(request)),
         )
-    except (BotoCoreError, ClientError) as error:
+    except (BotoCoreError, ClientError, RefusedError, TransientError) as error:
         logger.warning("could not deliver the event again: %s", error)
         return False
     return True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from hsm_lifecycle import currency, dispatch
+from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.request import take
 from hsm_lifecycle.errors import SupersededError
 from tests.support.custom_resource import EARLIER, UPDATE, Context, request
@@ -102,6 +104,20 @@ def test_handle_request_knows_since_when_its_request_is_current(
 # ---- retries
 
 
+def retry(kind: str, url: str) -> dict[str, Any]:
+    """The event as the response function delivers it."""
+    return response_url.sealed_event(request(kind, url))
+
+
+def test_a_retry_with_another_requests_url_is_refused(
+    states: Executions, responses: Endpoint
+) -> None:
+    sealed = retry("Update", responses.url)
+    for event in ({**sealed, "RequestId": "another"}, {**sealed, currency.RETRY: True}):
+        take(event, Context())
+    assert (states.started, responses.responses) == ([], [])
+
+
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
 @pytest.mark.parametrize(
     ("status", "since", "started"),
@@ -123,9 +139,9 @@ def test_a_retry_starts_only_if_cloudformation_has_not_gone_on(
     started: bool,
 ) -> None:
     stacks.records = [(status.format(kind.upper()), since)]
-    take(request(kind, responses.url, **{currency.RETRY: True}), Context())
+    take(retry(kind, responses.url), Context())
     expect(states, responses, started=started)
-    assert all(currency.RETRY not in each["input"] for each in states.started)
+    assert all("ResponseURL" not in json.loads(each["input"])["Request"] for each in states.started)
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update", "Delete"])
@@ -133,7 +149,7 @@ def test_a_retry_starts_nothing_if_the_record_cannot_be_read(
     states: Executions, stacks: Stacks, responses: Endpoint, kind: str
 ) -> None:
     stacks.refusal = THROTTLED
-    take(request(kind, responses.url, **{currency.RETRY: True}), Context())
+    take(retry(kind, responses.url), Context())
     expect(states, responses, started=False)
 
 
@@ -142,7 +158,7 @@ def test_a_retry_starts_nothing_if_its_url_has_no_date(
 ) -> None:
     stacks.records = [("UPDATE_IN_PROGRESS", BEFORE)]
     responses.url = responses.url.partition("&")[0]
-    take(request("Update", responses.url, **{currency.RETRY: True}), Context())
+    take(retry("Update", responses.url), Context())
     expect(states, responses, started=False)
 
 
