@@ -27,7 +27,13 @@ BUILT = (
     "build/rehearsal/templates",
     "build/released/1.0.0/build/functions.zip",
 )
-NEED_BUILT = ("tests/iam/", "tests/rehearsal/drivers/", "tests/scenarios/", "tests/scripts/")
+NEED_BUILT = (
+    "tests/iam/",
+    "tests/rehearsal/drivers/",
+    "tests/rehearsal/fault_matrix/",
+    "tests/scenarios/",
+    "tests/scripts/",
+)
 # Each run tries the same examples, and so few that all take seconds. To search at length and at
 # random: --hypothesis-profile thorough
 _COMMON = settings(
