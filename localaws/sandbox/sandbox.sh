@@ -29,6 +29,9 @@ show() { # show FROM AT: a directory of the machine, under an overlay
 }
 
 mount -t tmpfs -o mode=0755 tmpfs "$root"
+# If the server removes the directory now, the mount is detached: nothing must be made at its path.
+cd "$root"
+root=.
 mkdir -p "$root"/{dev,home,mnt,opt,proc,run/localaws/commands,srv,sys,var/{lib,log,tmp}}
 mkdir -m 0700 "$root/root" "$root/.empty"
 mkdir -m 1777 "$root/tmp" "$root/dev/shm"
@@ -94,7 +97,6 @@ echo 'root:x:0:' > "$root/etc/group"
 echo '127.0.0.1 localhost' > "$root/etc/hosts"
 
 mkdir "$root/.machine"
-cd "$root"
 pivot_root . .machine
 PATH=/run/localaws/usr/bin:/run/localaws/usr/sbin
 umount -l /.machine

@@ -164,6 +164,7 @@ def attempts(stacks: Stacks) -> Iterator[Attempt]:
     yield from _about_cluster(stacks, victim["oClusterId"], own)
     yield from _about_secrets(stacks, victim["oClusterId"], own)
     yield from _about_client(stacks, victim["oClientInstanceId"], own)
+    yield from _about_stacks(stacks)
     yield from _about_workflows(stacks)
     yield from _about_key_store(stacks)
 
@@ -240,6 +241,14 @@ def _about_client(stacks: Stacks, instance: str, tags: list[Json]) -> Iterator[A
     yield Attempt("ssm:CancelCommand", {"CommandId": command})
     invocation = {"CommandId": command, "InstanceId": instance}
     yield Attempt("ssm:GetCommandInvocation", invocation)
+
+
+def _about_stacks(stacks: Stacks) -> Iterator[Attempt]:
+    stack = stacks.clusters["victim"].stack.name
+    yield Attempt(
+        "cloudformation:DescribeStackResource",
+        {"StackName": stack, "LogicalResourceId": "rCloudHsmCluster"},
+    )
 
 
 def _about_workflows(stacks: Stacks) -> Iterator[Attempt]:

@@ -245,7 +245,11 @@ def _attempts() -> Iterator[Attempts]:
         states = aws.client("stepfunctions")
         created = states.list_executions(stateMachineArn=arn_of(store, "create-key-store"))
         execution = states.describe_execution(executionArn=created["executions"][0]["executionArn"])
-        attempts = Attempts(store, cluster, json.loads(execution["input"]))
+        # The workflow that started it, and its request, are over: it would refuse to work for them.
+        over = ("AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID", "CurrentSince")
+        given = json.loads(execution["input"])
+        request = {name: value for name, value in given.items() if name not in over}
+        attempts = Attempts(store, cluster, request)
         attempts.delete(DeleteKeyStoreUponStackDeletion="true")
         attempts = Attempts(
             KeyStoreDriver(store, store.stack.parameters), cluster, attempts.request
@@ -454,7 +458,7 @@ def test_logins_that_fail_with_an_unknown_message_are_limited(attempts: Attempts
 
 # Always reports kmsuser on some HSMs only.
 INEFFECTIVE_CLI = """#!/bin/bash
-[ "$1 $2" = "user create" ] && echo "$*" >> /root/created
+[ "$1 $2" = "user create" ] && echo "${*:1:4}" >> /root/created  # without the password
 admin='{"username": "admin", "role": "admin", "locked": "false"}'
 user='{"username": "kmsuser", "cluster-coverage": "inconsistent"}'
 echo '{"error_code": 0, "data": {"users": ['"$admin, $user"']}}'

@@ -43,6 +43,7 @@ def _admin() -> Any:
 def _driver(admin: Any, started: list[Step]) -> StackDriver:
     aws = LocalAws()
     aws.admin, aws.endpoint, aws.region = admin, "http://127.0.0.1:1", "us-east-1"
+    aws.access_key_id, aws.secret_access_key = "key", "secret"
     aws.subnets, aws.vpc = ["subnet-1", "subnet-2", "subnet-3"], "vpc-1"
     return StackDriver(aws, started.append)
 
