@@ -91,7 +91,9 @@ def test_a_script_has_no_network(sandbox: Sandbox) -> None:
         abstract.listen()
         program = f"import socket; socket.socket(1).connect('\\0localaws-{os.getpid()}')"
         sandbox.write("/tmp/connect.py", program)
-        assert "Connection refused" in sandbox.run(f"{sys.executable} /tmp/connect.py").stderr
+        # As the fake commands do: a Python of the machine's /usr/bin is not in the sandbox's.
+        connect = '. /run/localaws/environment; exec "$LOCALAWS_PYTHON" /tmp/connect.py'
+        assert "Connection refused" in sandbox.run(connect).stderr
 
 
 def test_only_sockets_to_aws_and_the_hsms_lead_out(sandbox: Sandbox) -> None:
