@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -20,8 +19,8 @@ REQUEST_WORKFLOWS = tuple(
 WORKERS = ("cluster", "certificate", "client", "key-store")
 # Commands sent by a workflow have this comment, followed by the state machine's name.
 COMMENT_PREFIX = "hsm-lifecycle "
-# States that do nothing: they begin or end an execution, or decide.
-_NO_TASK = re.compile(r"(Init|Was|Has)[A-Z]|\w+Failed$")
+# The error with which the first task of an execution refuses to work, because it started late.
+REFUSED = "SupersededError"
 FORBIDDEN_STATUS = "UPDATE_ROLLBACK_FAILED"
 
 
@@ -73,15 +72,11 @@ def _orphaned_executions(events: Iterable[Event]) -> Iterator[str]:
 
 
 def _refused(events: Iterable[Event]) -> set[str]:
-    """The executions whose first task has failed, and which did nothing else."""
-    tasks: Counter[str] = Counter()
-    refused = set()
-    for event in events:
-        if event["service"] == "states" and event["event"] == "StateEntered":
-            tasks[_name(event)] += not _NO_TASK.match(str(event["state"]))
-        elif event["event"] == "ExecutionFailed" and tasks[_name(event)] == 1:
-            refused.add(_name(event))
-    return refused
+    return {
+        _name(event)
+        for event in events
+        if event["event"] == "ExecutionFailed" and event.get("error") == REFUSED
+    }
 
 
 def _name(event: Event) -> str:
