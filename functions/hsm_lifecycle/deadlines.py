@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import OutOfTimeError
@@ -32,6 +34,22 @@ def settled_at(entered_time: str, attempts: int) -> str:
     """When these attempts of a creation have taken effect, even if their responses were lost."""
     latest = timedelta(seconds=attempts * _SECONDS_OF_ATTEMPT + LATEST_EFFECT)
     return (datetime.fromisoformat(entered_time) + latest).isoformat()
+
+
+def lost_calls_settled_at(event: Event, state: Mapping[str, Any]) -> str:
+    """When lost calls of CreateHsm have taken effect; empty if none was lost.
+
+    CreateHsm has no idempotency token (F1.6): a retry looks for the HSM, which may come later.
+    """
+    retries = int(event.get("RetryCount") or 0)
+    if retries:
+        return settled_at(event["EnteredTime"], retries)
+    return str(state.get("SettledAt") or "")
+
+
+def has_passed(time: str, now: str) -> bool:
+    """Whether a state machine time has passed; an empty one has."""
+    return not time or seconds_between(time, now) >= 0
 
 
 def seconds_between(earlier: str, later: str) -> float:

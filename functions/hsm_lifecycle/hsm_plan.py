@@ -49,7 +49,7 @@ class Memory:
             not_listed(listed(cluster), state["Created"], now),
             state["Replaced"],
             state["Deleted"],
-            deadlines.seconds_between(state.get("SettledAt") or now, now) >= 0,
+            deadlines.has_passed(state.get("SettledAt") or "", now),
         )
 
     @property

@@ -61,6 +61,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Tried": ["us-east-1a"],
         "Message": "",
         "NotListed": 0,
+        "SettledAt": "",
     },
     "CreateHsm": {"Next": "CREATE", "Created": [], "Replaced": [], "Deleted": []},
     "CreateKeyStore": {"Id": KEY_STORE},
@@ -70,6 +71,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Tried": ["us-east-1a"],
         "Message": "the reason",
         "NotListed": 0,
+        "SettledAt": "",
     },
     "DeleteHsm": {"Next": "DELETE", "Created": [], "Replaced": [], "Deleted": []},
     "DeleteKeyStore": {"IsRetained": False},
@@ -102,6 +104,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Tried": ["us-east-1a"],
         "Message": "the reason",
         "NotListed": 0,
+        "SettledAt": "",
     },
     "DescribeHsms": {
         "Next": "ALIGNED",
@@ -849,6 +852,15 @@ _ACTIVATE_CLUSTER = [
         },
         failure="Runtime.ExitError",
         seconds=435,
+    ),
+    Path(
+        "fails for good at the next look if the activation could not be started",
+        {
+            "DescribeCluster": "INITIALIZED INITIALIZED",
+            "ActivateCluster": [fails("StepFunctions.ValidationException")],
+        },
+        failure="StepFunctions.ValidationException",
+        seconds=15,
     ),
     *[
         Path(

@@ -53,19 +53,28 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
             if is_unexplained:
                 raise TransientError(message)
             raise HsmNotCreatedError(message)
-    return {"State": "CREATE_IN_PROGRESS", "Tried": tried, "Message": reason, "NotListed": 0}
+    return {
+        "State": "CREATE_IN_PROGRESS",
+        "Tried": tried,
+        "Message": reason,
+        "NotListed": 0,
+        "SettledAt": deadlines.lost_calls_settled_at(event, event["FirstHsm"]),
+    }
 
 
 def describe_first_hsm(event: Event) -> dict[str, Any]:
     """Describe the only HSM of a cluster before activation.
 
-    An HSM that AWS does not list counts as CREATE_IN_PROGRESS three times, then as NOT_FOUND.
+    An HSM that AWS does not list counts as CREATE_IN_PROGRESS three times, then as NOT_FOUND; so
+    does one that a lost call may still create: it would be one too many after the activation.
     """
     cluster, first = ownership.find_during_request(event), event["FirstHsm"]
-    listed = hsm_plan.listed(cluster)
+    listed, settled_at = hsm_plan.listed(cluster), first.get("SettledAt") or ""
     not_listed = 0 if listed else first["NotListed"] + 1
     if listed:
         state = listed[0]["State"]
+        if state == "ACTIVE" and not deadlines.has_passed(settled_at, event["EnteredTime"]):
+            state = "CREATE_IN_PROGRESS"
     else:
         state = "NOT_FOUND" if not_listed > _ATTEMPTS_NOT_LISTED else "CREATE_IN_PROGRESS"
     # Keep the reason why the HSM is deleted: AWS then describes the deletion instead.
@@ -81,6 +90,7 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
         "Tried": list(dict.fromkeys([*first["Tried"], *zones])),
         "Message": message,
         "NotListed": not_listed,
+        "SettledAt": settled_at,
     }
 
 

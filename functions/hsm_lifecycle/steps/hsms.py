@@ -58,10 +58,11 @@ def create_hsm(event: Event) -> dict[str, Any]:
     HsmBusyError: AWS refused while another HSM of the cluster is in progress.
     """
     cluster, zone = ownership.require_owned(event), event["Hsms"]["Zone"]
-    state = _with_lost_calls(event)
+    state = dict(event["Hsms"])
+    state["SettledAt"] = deadlines.lost_calls_settled_at(event, state)
     listed = hsm_plan.listed(cluster)
     if len(hsm_plan.usable(listed, zone)) >= int(event["HsmsPerSubnet"]):
-        return dict(state)
+        return state
     not_listed = hsm_plan.not_listed(listed, state["Created"], event["EnteredTime"])
     with _busy_on_conflict(listed, not_listed):
         hsm = create(event["ClusterId"], zone)
@@ -74,17 +75,6 @@ def create_hsm(event: Event) -> dict[str, Any]:
             earlier["By"] = hsm_plan.identity(hsm)
             break
     return {**state, "Created": [*state["Created"], entry], "Replaced": replaced}
-
-
-def _with_lost_calls(event: Event) -> dict[str, Any]:
-    """The state data, with the time until which calls of earlier attempts may take effect.
-
-    CreateHsm has no idempotency token (F1.6): a retry looks for the HSM, which may come later.
-    """
-    state, retries = dict(event["Hsms"]), int(event.get("RetryCount") or 0)
-    if retries:
-        state["SettledAt"] = deadlines.settled_at(event["EnteredTime"], retries)
-    return state
 
 
 def delete_hsm(event: Event) -> dict[str, Any]:

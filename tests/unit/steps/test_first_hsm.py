@@ -34,6 +34,7 @@ def create(
     cluster_id: str,
     first: Json | None = None,
     after: float = 0,
+    retries: int = 0,
     **overrides: Any,
 ) -> Json:
     return account.run(
@@ -44,6 +45,7 @@ def create(
         FirstHsm=first or UNTRIED,
         StartTime=moment(),
         EnteredTime=moment(after),
+        RetryCount=retries,
     )
 
 
@@ -54,6 +56,7 @@ def test_create_first_hsm_uses_the_first_subnet(account: Account) -> None:
         "Tried": [ZONES[0]],
         "Message": "",
         "NotListed": 0,
+        "SettledAt": "",
     }
     (hsm,) = account.listed(cluster_id)
     assert (hsm["AvailabilityZone"], hsm["SubnetId"]) == (ZONES[0], account.subnets[0])
@@ -205,8 +208,13 @@ def test_create_first_hsm_refuses_a_missing_cluster(account: Account) -> None:
 # ---- describe_first_hsm
 
 
-def describe(account: Account, cluster_id: str, first: Json) -> Json:
-    return account.run(first_hsm.describe_first_hsm, ClusterId=cluster_id, FirstHsm=first)
+def describe(account: Account, cluster_id: str, first: Json, after: float = 0) -> Json:
+    return account.run(
+        first_hsm.describe_first_hsm,
+        ClusterId=cluster_id,
+        FirstHsm=first,
+        EnteredTime=moment(after),
+    )
 
 
 def test_describe_first_hsm_follows_the_creation(account: Account) -> None:
@@ -217,10 +225,21 @@ def test_describe_first_hsm_follows_the_creation(account: Account) -> None:
         "Tried": [ZONES[0]],
         "Message": "",
         "NotListed": 0,
+        "SettledAt": "",
     }
     account.wait(TIMINGS.create_hsm)
     first = describe(account, cluster_id, first)
     assert (first["State"], first["Tried"]) == ("ACTIVE", [ZONES[0]])
+
+
+def test_describe_first_hsm_waits_until_lost_calls_have_taken_effect(account: Account) -> None:
+    cluster_id = account.uninitialized()
+    first = create(account, cluster_id, retries=1)
+    # An attempt and the pause before it take two minutes at most, an effect five.
+    assert first["SettledAt"] == "2026-01-31T12:07:00+00:00"
+    account.wait(TIMINGS.create_hsm)
+    states = [describe(account, cluster_id, first, after)["State"] for after in (0, 419, 420)]
+    assert states == ["CREATE_IN_PROGRESS", "CREATE_IN_PROGRESS", "ACTIVE"]
 
 
 def test_describe_first_hsm_names_a_degraded_hsm_and_its_zone(account: Account) -> None:

@@ -126,7 +126,8 @@ def test_describe_hsms_fails_if_the_cluster_disappears(account: Account) -> None
 
 
 def state_of(**more: Any) -> Json:
-    return {"Created": [], "Replaced": [], "Deleted": [], "Zone": "", "EniId": "", **more}
+    lists: Json = {"Created": [], "Replaced": [], "Deleted": []}
+    return {**lists, "Zone": "", "EniId": "", "SettledAt": "", **more}
 
 
 def created(account: Account, cluster_id: str, zone: str, wanted: int = 1, **more: Any) -> Json:
@@ -184,9 +185,9 @@ def test_a_retry_of_create_hsm_notes_until_when_lost_calls_may_take_effect(
         )
         # Each try and the pause before it take a minute at most, an effect five.
         assert (
-            result.get("SettledAt")
+            result["SettledAt"]
             == {
-                0: None,
+                0: "",
                 1: "2026-01-31T12:07:00+00:00",
                 2: "2026-01-31T12:09:00+00:00",
             }[retries]
