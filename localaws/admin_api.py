@@ -1,6 +1,7 @@
 """The admin API: JSON over HTTP, to observe the emulator and to make things happen in it.
 
 GET /clock          virtual time: now (epoch seconds), elapsed (since the start), jumps, paused
+GET /timings        how long each AWS operation takes, in virtual seconds
 GET /event-log      what happened, in order; ?since=SECONDS skips what is earlier
 GET /inventory      what exists, by service
 GET /decisions      IAM decisions, without repetitions
@@ -33,6 +34,7 @@ with an HTTP status from 400 on.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -74,6 +76,7 @@ class AdminApi:
         self._account = account
         self.routes: dict[tuple[str, str], Callable[[Json], Json]] = {
             ("GET", "/clock"): lambda query: self._clock(),
+            ("GET", "/timings"): lambda query: dataclasses.asdict(emulator.timings),
             ("GET", "/event-log"): self._event_log,
             ("GET", "/inventory"): lambda query: inventory(emulator, account, emulator.region),
             ("GET", "/decisions"): lambda query: emulator.decisions.all(),

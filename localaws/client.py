@@ -69,6 +69,11 @@ class AdminApi:
         clock: Json = self._ask("/clock")
         return clock
 
+    def timings(self) -> dict[str, float]:
+        """How long each AWS operation takes, in virtual seconds."""
+        timings: dict[str, float] = self._ask("/timings")
+        return timings
+
     def event_log(self, since: float = 0) -> list[Json]:
         """The events from this virtual second on, in order."""
         events: list[Json] = self._ask("/event-log?" + urllib.parse.urlencode({"since": since}))

@@ -1,4 +1,4 @@
-"""The rehearsal's command line: `python -m rehearsal run` and `faults`."""
+"""The rehearsal's command line: `python -m rehearsal run`, `faults` and `bench`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from localaws.client import end_on_signals
 
 
 def main(arguments: list[str]) -> int:
-    """Run scenarios or the fault matrix; prints usage and returns 2 for any other command."""
+    """Run scenarios, the fault matrix or benchmarks; prints usage and returns 2 for others."""
     match arguments:
         case ["run", *rest]:
             from rehearsal import runner  # slow to import
@@ -18,7 +18,11 @@ def main(arguments: list[str]) -> int:
             from rehearsal.fault_matrix import main as fault_matrix  # slow to import
 
             return fault_matrix.main(rest)
-    print("usage: python -m rehearsal run|faults [--help]", file=sys.stderr)
+        case ["bench", *rest]:
+            from rehearsal.benchmarks import bench  # slow to import
+
+            return bench.main(rest)
+    print("usage: python -m rehearsal run|faults|bench [--help]", file=sys.stderr)
     return 2
 
 
