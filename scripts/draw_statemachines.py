@@ -68,6 +68,8 @@ def shape(name: str, state: State) -> str:
     left, right = _SHAPES.get(state["Type"], _TASK)
     if "Seconds" in state:
         label += f"<br/>{state['Seconds']} s"
+    if "SecondsPath" in state:
+        label += "<br/>longer over time"
     if child := nested_machine(state):
         label += f"<br/>runs {child}"
         left, right = _NESTED

@@ -11,6 +11,7 @@ from tests.support.resource_properties import resource_properties
 CLUSTER, KEY_STORE, CLIENT = "cluster-2example3id", "cks-1234567890abcdef0", "i-0123456789abcdef0"
 STACK = "arn:aws:cloudformation:us-east-1:123456789012:stack/hsm/5b4c7a10-7a35-11ef-8f77-0e0b0c0d"
 BACKUP = "backup-2example3id"
+NOON = "2026-11-23T12:00:00.000Z"
 
 Outcome = dict[str, Any]
 
@@ -55,27 +56,29 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "SettledAt": "",
     },
     "ConnectKeyStore": {"Number": 1, "IsRepaired": False},
-    "CreateCluster": {"Id": CLUSTER, "State": "CREATE_IN_PROGRESS", "NotListed": 0},
+    "CreateCluster": {"Id": CLUSTER, "State": "CREATE_IN_PROGRESS", "NotListedSince": ""},
     "CreateFirstHsm": {
         "State": "CREATE_IN_PROGRESS",
         "Tried": ["us-east-1a"],
         "Message": "",
-        "NotListed": 0,
+        "NotListedSince": "",
         "SettledAt": "",
+        "Wait": 5,
     },
     "CreateHsm": {"Next": "CREATE", "Created": [], "Replaced": [], "Deleted": []},
     "CreateKeyStore": {"Id": KEY_STORE},
-    "DeleteCluster": {"Attempt": 1},
+    "DeleteCluster": {"IsRequested": True, "Since": NOON, "Accepted": 1},
     "DeleteFirstHsm": {
         "State": "DEGRADED",
         "Tried": ["us-east-1a"],
         "Message": "the reason",
-        "NotListed": 0,
+        "NotListedSince": "",
         "SettledAt": "",
+        "Wait": 5,
     },
     "DeleteHsm": {"Next": "DELETE", "Created": [], "Replaced": [], "Deleted": []},
     "DeleteKeyStore": {"IsRetained": False},
-    "DescribeAgent": {"PingStatus": "Online", "Attempts": 1},
+    "DescribeAgent": {"PingStatus": "Online", "Seconds": 5},
     "CheckLogin": {"VersionId": "v-1"},
     "DescribeClient": {
         "State": "running",
@@ -90,11 +93,15 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "HsmIpAddresses": "10.0.1.10",
         "ClusterCertificate": "MIIB",
         "SettledAt": "2026-11-23T12:06:00Z",
-        "Attempts": 1,
-        "NotListed": 0,
+        "NotListedSince": "",
+        "Since": NOON,
+        "Seconds": 0,
+        "Wait": 5,
     },
     "DescribeCommand": {
         "Id": "c-1",
+        "SentAt": NOON,
+        "Wait": 5,
         "Status": "Success",
         "Error": "CommandFailed",
         "Summary": "InstallPackage on i-1 ended with status Failed: the output",
@@ -103,8 +110,9 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "State": "ACTIVE",
         "Tried": ["us-east-1a"],
         "Message": "the reason",
-        "NotListed": 0,
+        "NotListedSince": "",
         "SettledAt": "",
+        "Wait": 5,
     },
     "DescribeHsms": {
         "Next": "ALIGNED",
@@ -116,8 +124,9 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Deleted": [],
         "IpAddresses": "10.0.1.10",
         "ClusterCertificate": "MIIB",
+        "Wait": 5,
     },
-    "DescribeKeyStore": {"State": "CONNECTED", "ErrorCode": "", "Seconds": 0},
+    "DescribeKeyStore": {"State": "CONNECTED", "ErrorCode": "", "Seconds": 0, "Wait": 5},
     "DiagnoseConnection": {"Next": "FAIL", "Message": "USER_NOT_FOUND. kmsuser is missing."},
     "FindCluster": {
         "Id": CLUSTER,
@@ -125,16 +134,16 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "LastKnownId": CLUSTER,
         "HasBackups": True,
         "SettledAt": "2026-11-23T12:06:00Z",
-        "Attempts": 1,
+        "Seconds": 0,
     },
-    "FindDuplicates": {"Next": "NONE", "Warnings": "none", "Attempts": 1},
+    "FindDuplicates": {"Next": "NONE", "Warnings": "none", "Since": NOON},
     "FindKeyStore": {
         "Id": KEY_STORE,
         "State": "CONNECTED",
         "IsIncomplete": False,
         "IsStale": False,
         "IsSettled": True,
-        "Attempts": 1,
+        "Seconds": 0,
     },
     "ReportCluster": {"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
     "ReportKeyStore": {"PhysicalResourceId": KEY_STORE, "Data": {"KeyStoreId": KEY_STORE}},
@@ -147,7 +156,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Output": {"PhysicalResourceId": CLUSTER, "Data": {}},
         "Status": "SUCCEEDED",
     },
-    "SendCommand": {"Id": "c-1"},
+    "SendCommand": {"Id": "c-1", "SentAt": NOON, "Wait": 2},
 }
 # The field that a path gives of a result; the others are those above.
 _FIELDS = {"DescribeAgent": "PingStatus", "DescribeCommand": "Status"} | dict.fromkeys(
@@ -158,25 +167,25 @@ _FIELDS = {"DescribeAgent": "PingStatus", "DescribeCommand": "Status"} | dict.fr
 def results(task: str, values: str = "", **changes: Any) -> list[Outcome]:
     """One outcome for each value of the task's main field, in most results its State.
 
-    The result of a poll counts its attempts. Without values: the usual result, once.
+    A search takes a minute, which its result counts. Without values: the usual result, once.
     """
     usual = _RESULTS.get(task, {})
     if not values:
         return [returns(**usual | changes)]
     outcomes = []
-    for attempt, value in enumerate(values.split(), 1):
+    for number, value in enumerate(values.split()):
         result = usual | {_FIELDS.get(task, "State"): value}
-        if task in ("DescribeAgent", "FindCluster", "FindDuplicates", "FindKeyStore"):
-            result["Attempts"] = attempt
+        if task in ("FindCluster", "FindKeyStore"):
+            result["Seconds"] = 60 * number
         if task.startswith("Find") and value == "NOT_FOUND":
             result["Id"] = ""
         outcomes.append(returns(**result | changes))
     return outcomes
 
 
-def returns_attempt(state: str, attempt: int) -> Outcome:
-    """What a poll of the cluster returns at this attempt."""
-    return returns(**_RESULTS["DescribeCluster"] | {"State": state, "Attempts": attempt})
+def returns_after(seconds: int, state: str) -> Outcome:
+    """What a poll of the cluster returns after this many seconds."""
+    return returns(**_RESULTS["DescribeCluster"] | {"State": state, "Seconds": seconds})
 
 
 def usual_outcome(task: str) -> Outcome:
@@ -202,7 +211,7 @@ _ON_CLUSTER = _request("cloudhsm.yml", "rCloudHsmCluster", CLUSTER)
 _ON_KEY_STORE = _request(
     "cloudhsm-key-store.yml", "rCloudHsmKeyStore", KEY_STORE, pCloudHsmClusterId=CLUSTER
 )
-_FROM_REQUEST = {"ClusterId": CLUSTER, "StackId": STACK, "StartTime": "2026-11-23T12:00:00.000Z"}
+_FROM_REQUEST = {"ClusterId": CLUSTER, "StackId": STACK, "StartTime": NOON}
 _KMS_USER = {
     "KeyStoreId": KEY_STORE,
     "ClusterId": CLUSTER,
@@ -233,19 +242,19 @@ INPUTS: dict[str, dict[str, Any]] = {
     "create-first-hsm": {
         **_FROM_REQUEST,
         "ResourceProperties": _ON_CLUSTER["ResourceProperties"],
-        "FirstHsm": {"Tried": [], "Message": "", "NotListed": 0},
+        "FirstHsm": {"Tried": [], "Message": "", "NotListedSince": ""},
     },
     "activate-cluster": {
         **_FROM_REQUEST,
         "System": _ON_CLUSTER["ResourceProperties"]["System"],
         "InstanceId": CLIENT,
-        "ActivationPackage": _ON_CLUSTER["ResourceProperties"]["ActivationPackage"],
     },
     "align-hsms": {
         **_FROM_REQUEST,
         "System": _ON_CLUSTER["ResourceProperties"]["System"],
         "InstanceId": CLIENT,
         "ClientPackage": _ON_CLUSTER["ResourceProperties"]["ClientPackage"],
+        "InstalledPackage": "",
         "HsmsPerSubnet": _ON_CLUSTER["ResourceProperties"]["HsmsPerSubnet"],
         "Hsms": {"Created": [], "Replaced": [], "Deleted": []},
     },
@@ -356,11 +365,15 @@ _CREATE_CLUSTER = [
         " StoreCsr IssueCertificate ActivateCluster AlignHsms ReportCluster",
         without="CheckBackupSecrets AdoptSecrets",
         output={"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
-        seconds=15,
+        seconds=5,
         passes={
-            "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListed": 0}}],
+            "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListedSince": ""}}],
             "AlignHsms": [
-                {"HsmsPerSubnet": "1", "Hsms": {"Created": [], "Replaced": [], "Deleted": []}}
+                {
+                    "InstalledPackage": "cloudhsm-cli",
+                    "HsmsPerSubnet": "1",
+                    "Hsms": {"Created": [], "Replaced": [], "Deleted": []},
+                }
             ],
         },
     ),
@@ -430,7 +443,6 @@ _CREATE_CLUSTER = [
         "AlignHsms WaitForLateDuplicates DeleteDuplicates WaitForLateDuplicates ReportCluster",
         seconds=180,
         passes={
-            "FindDuplicates": [{"Attempts": attempts} for attempts in range(4)],
             "ReportCluster": [{"Warnings": "none"}],
         },
     ),
@@ -444,10 +456,27 @@ _CREATE_CLUSTER = [
 
 _CREATE_FIRST_HSM = [
     Path(
-        "waits for the HSM",
+        "waits for the HSM, and installs the package meanwhile",
         {"DescribeFirstHsm": "CREATE_IN_PROGRESS ACTIVE"},
+        "CreateFirstHsm InstallPackage DescribeFirstHsm WaitForFirstHsm ReportFirstHsm",
         output={"State": "ACTIVE"},
-        seconds=15,
+        seconds=5,
+    ),
+    Path(
+        "installs no package while an external PKI has to sign the CSR",
+        {},
+        "CreateFirstHsm ReportFirstHsm",
+        without="InstallPackage",
+        input_fields={
+            "ResourceProperties": _ON_CLUSTER["ResourceProperties"]
+            | {"UseExternalPkiProcess": "true", "ExternallyProvidedCertsReady": "false"}
+        },
+    ),
+    Path(
+        "fails while AWS creates the HSM if the package cannot be installed",
+        {"InstallPackage": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")]},
+        without="DescribeFirstHsm",
+        failure="States.TaskFailed: It failed.",
     ),
     Path(
         "replaces an HSM that comes up degraded",
@@ -491,10 +520,9 @@ _UPDATE_CLUSTER = [
         output={"PhysicalResourceId": CLUSTER},
         seconds=0,
         passes={
-            "FindCluster": [{"Attempts": 0}],
-            "DescribeCluster": [{"Attempts": 0}],
             "AlignHsms": [
                 {
+                    "InstalledPackage": "",
                     "HsmsPerSubnet": "1",
                     "Hsms": {"Created": [], "Replaced": [], "Deleted": [], "SettledAt": ""},
                 }
@@ -507,14 +535,14 @@ _UPDATE_CLUSTER = [
         "waits until the HSM type has changed",
         {"DescribeCluster": "MODIFY_IN_PROGRESS ACTIVE"},
         "ModifyCluster WaitForCluster AlignHsms",
-        seconds=15,
+        seconds=5,
     ),
     Path(
         "fails while AWS rolls back the change of the HSM type",
         {"DescribeCluster": "MODIFY_IN_PROGRESS ROLLBACK_IN_PROGRESS"},
         failure="ModificationFailed: AWS did not change the HSM type to hsm2m.medium (pHsmType)"
         " … the cluster is ROLLBACK_IN_PROGRESS with hsm2m.medium: the reason",
-        seconds=15,
+        seconds=5,
     ),
     Path(
         "fails if AWS has rolled back the change of the HSM type",
@@ -531,19 +559,19 @@ _UPDATE_CLUSTER = [
         },
         "WaitForCluster AlignHsms ReportCluster",
         properties={"HsmType": "hsm1.medium"},
-        seconds=15,
+        seconds=5,
     ),
     Path(
         "stops waiting for a modification during a rollback",
         {
             **_ROLLBACK,
             "DescribeCluster": [
-                *results("DescribeCluster", "MODIFY_IN_PROGRESS", Attempts=20),
-                *results("DescribeCluster", "MODIFY_IN_PROGRESS", Attempts=21),
+                *results("DescribeCluster", "MODIFY_IN_PROGRESS", Seconds=299),
+                *results("DescribeCluster", "MODIFY_IN_PROGRESS", Seconds=300),
             ],
         },
         "WaitForCluster RecordModificationFailure SetRollbackWarning ReportCluster",
-        seconds=15,
+        seconds=5,
     ),
     *[
         Path(
@@ -657,7 +685,7 @@ _UPDATE_CLUSTER = [
         {"DescribeCluster": "INITIALIZED"},
         "CreateFirstHsm IssueCertificate ActivateCluster AlignHsms",
         passes={
-            "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListed": 0}}],
+            "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListedSince": ""}}],
         },
     ),
     Path(
@@ -668,6 +696,11 @@ _UPDATE_CLUSTER = [
     ),
 ]
 
+
+def _requested(**changes: Any) -> Outcome:
+    return returns(**_RESULTS["DeleteCluster"] | changes)
+
+
 _DELETE_CLUSTER = [
     *[
         Path(
@@ -676,7 +709,7 @@ _DELETE_CLUSTER = [
             "CheckDeletion AlignHsms RevokeClient DeleteCluster WaitForCluster DeleteSecrets"
             " ReportDeletion",
             output={"PhysicalResourceId": CLUSTER, "Data": {}},
-            seconds=30,
+            seconds=10,
             passes={
                 "AlignHsms": [
                     {"HsmsPerSubnet": "0", "Hsms": {"Created": [], "Replaced": [], "Deleted": []}}
@@ -700,16 +733,16 @@ _DELETE_CLUSTER = [
         "retries a deletion that AWS refuses",
         {
             "DescribeCluster": "ACTIVE ACTIVE DELETE_IN_PROGRESS DELETED",
-            "DeleteCluster": [returns(Attempt=1, Accepted=0), returns(Attempt=2, Accepted=1)],
+            "DeleteCluster": [_requested(Accepted=0), _requested(Accepted=1)],
         },
         "DeleteCluster WaitForCluster DeleteCluster DeleteSecrets",
-        passes={"DeleteCluster": [{"Attempt": 0, "Accepted": 0}, {"Attempt": 1, "Accepted": 0}]},
+        passes={"DeleteCluster": [{"Accepted": 0}, {"Accepted": 0, "Since": NOON}]},
     ),
     Path(
         "deletes an HSM that shows late",
         {
             "DescribeCluster": "ACTIVE ACTIVE DELETE_IN_PROGRESS DELETED",
-            "DeleteCluster": [returns(Attempt=0, Accepted=0), returns(Attempt=1, Accepted=1)],
+            "DeleteCluster": [_requested(IsRequested=False, Accepted=0), _requested(Accepted=1)],
         },
         "AlignHsms RevokeClient DeleteCluster WaitForCluster AlignHsms RevokeClient DeleteCluster"
         " DeleteSecrets ReportDeletion",
@@ -729,7 +762,6 @@ _DELETE_CLUSTER = [
         "WaitForLateCluster ReportDeletion",
         without="CheckDeletion DeleteSecrets",
         seconds=300,
-        passes={"FindCluster": [{"Attempts": attempts} for attempts in range(6)]},
     ),
     Path(
         "succeeds at once if the creation was refused",
@@ -750,7 +782,7 @@ _DELETE_CLUSTER = [
         },
         "AlignHsms RevokeClient DeleteCluster DeleteSecrets ResetDeletion FindCluster"
         " AlignHsms RevokeClient DeleteCluster DeleteSecrets ReportDeletion",
-        seconds=135,
+        seconds=85,
     ),
     Path(
         "deletes the secrets of a cluster that was deleted outside the stack",
@@ -793,14 +825,14 @@ _ACTIVATE_CLUSTER = [
             "DescribeCluster": "UNINITIALIZED UNINITIALIZED INITIALIZE_IN_PROGRESS INITIALIZED"
             " INITIALIZED ACTIVE"
         },
-        "InstallPackage CheckCertificates InitializeCluster WaitForCluster InstallPackage"
+        "CheckCertificates InitializeCluster WaitForCluster"
         " ConfigureClient ActivateCluster WaitForCluster ReportActivation",
         output={"State": "ACTIVE"},
     ),
     Path(
-        "activates an initialized cluster, from a client that may be new",
+        "activates an initialized cluster",
         {"DescribeCluster": "INITIALIZED ACTIVE"},
-        "InstallPackage ConfigureClient ActivateCluster ReportActivation",
+        "ConfigureClient ActivateCluster ReportActivation",
         without="InitializeCluster",
     ),
     Path(
@@ -824,14 +856,14 @@ _ACTIVATE_CLUSTER = [
         {
             "DescribeCluster": [
                 *results("DescribeCluster", "INITIALIZED"),
-                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 28)),
+                *(returns_after(seconds, "INITIALIZED") for seconds in range(5, 421, 5)),
                 *results("DescribeCluster", "ACTIVE"),
             ],
             "ActivateCluster": [fails("States.TaskFailed")],
         },
         "ActivateCluster InitVerification WaitForCluster ReportActivation",
         output={"State": "ACTIVE"},
-        seconds=420,
+        seconds=425,
     ),
     Path(
         "keeps a cluster that becomes active although its activation ran out of time",
@@ -846,12 +878,12 @@ _ACTIVATE_CLUSTER = [
         {
             "DescribeCluster": [
                 *results("DescribeCluster", "INITIALIZED"),
-                *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 30)),
+                *(returns_after(seconds, "INITIALIZED") for seconds in range(5, 426, 5)),
             ],
             "ActivateCluster": [fails("Runtime.ExitError")],
         },
         failure="Runtime.ExitError",
-        seconds=435,
+        seconds=425,
     ),
     Path(
         "fails for good at the next look if the activation could not be started",
@@ -860,7 +892,7 @@ _ACTIVATE_CLUSTER = [
             "ActivateCluster": [fails("StepFunctions.ValidationException")],
         },
         failure="StepFunctions.ValidationException",
-        seconds=15,
+        seconds=5,
     ),
     *[
         Path(
@@ -868,12 +900,12 @@ _ACTIVATE_CLUSTER = [
             {
                 "DescribeCluster": [
                     *results("DescribeCluster", "INITIALIZED"),
-                    *(returns_attempt("INITIALIZED", attempt) for attempt in range(1, 10)),
+                    *(returns_after(seconds, "INITIALIZED") for seconds in range(5, 126, 5)),
                 ],
                 "ActivateCluster": [fails("States.TaskFailed", f"{error}: It failed. [{CLUSTER}]")],
             },
             failure=f"States.TaskFailed: {error}",
-            seconds=135,
+            seconds=125,
         )
         for error in ("CommandFailed", "AgentNotOnline", "ClientStopped", "ClientTerminated")
     ],
@@ -889,28 +921,46 @@ _ACTIVATE_CLUSTER = [
 _ALIGN_HSMS = [
     Path(
         "configures the client for aligned HSMs",
-        {"DescribeHsms": "ALIGNED"},
-        "InstallPackage ConfigureClient ReportHsms",
+        {"DescribeHsms": "ALIGNED ALIGNED"},
+        "HasHsms InstallPackage ConfigureClient ReportHsms",
         without="CreateHsm DeleteHsm",
         output={"IpAddresses": "10.0.1.10"},
         seconds=0,
     ),
     Path(
-        "creates all missing HSMs before it waits for them",
-        {"DescribeHsms": "CREATE CREATE WAIT WAIT ALIGNED", "CreateHsm": 2},
-        "CreateHsm CreateHsm WaitForHsms ConfigureClient",
-        seconds=30,
+        "creates all missing HSMs, and installs the package while it waits for them",
+        {"DescribeHsms": "CREATE CREATE WAIT WAIT WAIT ALIGNED", "CreateHsm": 2},
+        "CreateHsm CreateHsm NeedsPackage InstallPackage DescribeHsms WaitForHsms ConfigureClient",
+        seconds=10,
+    ),
+    Path(
+        "does not install a package twice",
+        {"DescribeHsms": "WAIT ALIGNED"},
+        "NeedsPackage WaitForHsms HasHsms ConfigureClient",
+        without="InstallPackage",
+        input_fields={"InstalledPackage": "cloudhsm-cli"},
+        seconds=5,
+    ),
+    Path(
+        "aligns the HSMs before it reports that the package could not be installed",
+        {
+            "DescribeHsms": "WAIT WAIT DELETE WAIT ALIGNED",
+            "InstallPackage": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")],
+        },
+        "InstallPackage WaitForHsms DeleteHsm WaitForHsms HasHsms PackageNotInstalled",
+        without="ConfigureClient",
+        failure="States.TaskFailed: It failed.",
     ),
     Path(
         "deletes a surplus HSM",
-        {"DescribeHsms": "DELETE WAIT ALIGNED"},
-        "DeleteHsm WaitForHsms ConfigureClient",
+        {"DescribeHsms": "DELETE WAIT WAIT ALIGNED"},
+        "DeleteHsm InstallPackage WaitForHsms ConfigureClient",
     ),
     *[
         Path(
             f"retries {task} if AWS is busy with another HSM",
             {
-                "DescribeHsms": f"{decision} {decision} ALIGNED",
+                "DescribeHsms": f"{decision} {decision} ALIGNED ALIGNED",
                 task: [fails("HsmBusyError"), *results(task)],
             },
             f"{task} WaitForHsms {task} ConfigureClient",
@@ -924,7 +974,13 @@ _ALIGN_HSMS = [
     ),
     Path(
         "leaves the client alone without HSMs",
-        {"DescribeHsms": results("DescribeHsms", IpAddresses="")},
+        {
+            "DescribeHsms": [
+                *results("DescribeHsms", "DELETE WAIT"),
+                *results("DescribeHsms", IpAddresses=""),
+            ]
+        },
+        "DeleteHsm NeedsPackage WaitForHsms ReportHsms",
         without="InstallPackage ConfigureClient",
         input_fields={"HsmsPerSubnet": "0"},
     ),
@@ -940,17 +996,16 @@ _RUN_ON_CLIENT = [
     Path(
         "runs a document on a running client",
         {"DescribeCommand": "Running Success"},
-        "DescribeAgent SendCommand WaitForCommand ReportCommand",
+        "DescribeAgent SendCommand WaitForCommand DescribeCommand WaitForCommand ReportCommand",
         without="StartClient StopClient",
         output={"Status": "Success"},
-        seconds=15,
+        seconds=7,
     ),
     Path(
         "waits for a client that is booting",
         {"DescribeClient": "pending running", "DescribeAgent": "Absent ConnectionLost Online"},
         "WaitForClient WaitForAgent SendCommand ReportCommand",
-        seconds=45,
-        passes={"DescribeAgent": [{"Attempts": 0}, {"Attempts": 1}, {"Attempts": 2}]},
+        seconds=17,
     ),
     Path(
         "stops a client again that was found stopped",
@@ -964,7 +1019,7 @@ _RUN_ON_CLIENT = [
         without="SendCommand",
         failure=f"ClientStopped: The client instance {CLIENT} was started and stopped again:"
         " Client.InternalError: Client error on launch. … KMS key",
-        seconds=30,
+        seconds=10,
     ),
     Path(
         "fails with the error of the document",
@@ -978,9 +1033,14 @@ _RUN_ON_CLIENT = [
     ),
     Path(
         "fails if the SSM agent never comes online",
-        {"DescribeAgent": " ".join(["Absent"] * 40)},
+        {
+            "DescribeAgent": [
+                *results("DescribeAgent", "Absent", Seconds=599),
+                *results("DescribeAgent", "Absent", Seconds=600),
+            ]
+        },
         failure=f"AgentNotOnline: The SSM agent of {CLIENT} is Absent after 10 minutes.",
-        seconds=585,
+        seconds=5,
     ),
     Path(
         "fails if the document fails",
@@ -1063,8 +1123,8 @@ _CREATE_KEY_STORE = [
         seconds=60,
         passes={
             "FindKeyStore": [
-                {"PhysicalResourceId": "", "Attempts": 0},
-                {"PhysicalResourceId": "", "Attempts": 1},
+                {"PhysicalResourceId": ""},
+                {"PhysicalResourceId": ""},
             ]
         },
     ),
@@ -1134,7 +1194,7 @@ _CONNECT_KEY_STORE = [
         {"DescribeKeyStore": "DISCONNECTED CONNECTING CONNECTED", "ConnectKeyStore": 1},
         "ConnectKeyStore WaitForKeyStore ReportConnection",
         output={"State": "CONNECTED"},
-        seconds=30,
+        seconds=10,
     ),
     Path(
         "leaves a connected key store alone",
@@ -1216,7 +1276,7 @@ _DISCONNECT_KEY_STORE = [
             {"DescribeKeyStore": f"{state} DISCONNECTING DISCONNECTED"},
             "DisconnectKeyStore WaitForKeyStore ReportDisconnection",
             output={"State": "DISCONNECTED"},
-            seconds=30,
+            seconds=10,
         )
         for state in ("CONNECTED", "CONNECTING", "FAILED")
     ],
@@ -1265,7 +1325,7 @@ _UPDATE_KEY_STORE = [
         "ConnectKeyStore DropPassword CompleteClaim ReportKeyStore",
         without="RenameKeyStore MoveKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
-        passes={"FindKeyStore": [{"Attempts": 0}], "ReportKeyStore": [{"Warnings": "none"}]},
+        passes={"ReportKeyStore": [{"Warnings": "none"}]},
     ),
     Path(
         "renames the key store",
@@ -1361,7 +1421,6 @@ _DELETE_KEY_STORE = [
         "WaitForLateKeyStore DropPassword DropClaim ReportDeletion",
         without="DisconnectKeyStore DeleteKeyStore",
         seconds=60,
-        passes={"FindKeyStore": [{"Attempts": 0}, {"Attempts": 1}]},
     ),
     Path(
         "leaves everything alone after a replacement",
@@ -1375,7 +1434,7 @@ _DELETE_KEY_STORE = [
         {
             "FindKeyStore": [
                 *results("FindKeyStore", "NOT_FOUND"),
-                *results("FindKeyStore", "DISCONNECTED", IsIncomplete=True, Attempts=2),
+                *results("FindKeyStore", "DISCONNECTED", IsIncomplete=True, Seconds=60),
             ]
         },
         "WaitForLateKeyStore DisconnectKeyStore DeleteKeyStore",

@@ -6,9 +6,11 @@ Each test is one rule and lists every state machine or state that breaks it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hsm_lifecycle import polling
 from hsm_lifecycle.steps import client
 from scripts.format_statemachines import formatted
 from tests.support.state_machines import MACHINES, Machine, State, child, is_nested, transitions
@@ -90,7 +92,7 @@ OTHER_LIMITS = {
     "handle-request": 3390,
     "run-on-client": 1260,
 }
-SECONDS_TO_BOOT = SECONDS_TO_STOP = 60
+SECONDS_TO_STOP = 60
 
 # Every Catch decides or compensates; all other failures end the execution.
 CATCHES = {
@@ -110,6 +112,8 @@ CATCHES = {
     # Refused while another HSM is created or deleted: wait, then try again (F1.31).
     ("align-hsms", "CreateHsm"),
     ("align-hsms", "DeleteHsm"),
+    # HSMs are aligned without the client too; the failure is reported after that.
+    ("align-hsms", "InstallPackage"),
     # A rollback must succeed, so its failures become warnings.
     ("update-cluster", "ActivateCluster"),
     ("update-cluster", "AdmitClient"),
@@ -133,9 +137,28 @@ CATCHES = {
 # Loops without a Wait state, each of which ends after a few iterations.
 DECISION_LOOPS = {
     # One iteration for each HSM to create or delete (28 at most) and one replacement in a zone.
-    "align-hsms": [{"DescribeHsms", "AreHsmsAligned", "CreateHsm", "DeleteHsm"}],
+    # The package is installed once: $.Installed or $.Failure is present after that.
+    "align-hsms": [
+        {
+            "DescribeHsms",
+            "AreHsmsAligned",
+            "CreateHsm",
+            "DeleteHsm",
+            "NeedsPackage",
+            "HasHsms",
+            "InstallPackage",
+        }
+    ],
     # One iteration for each subnet: the step never retries one, and fails when none is left.
-    "create-first-hsm": [{"CreateFirstHsm", "DescribeFirstHsm", "IsFirstHsmActive"}],
+    "create-first-hsm": [
+        {
+            "CreateFirstHsm",
+            "NeedsPackage",
+            "InstallPackage",
+            "DescribeFirstHsm",
+            "IsFirstHsmActive",
+        }
+    ],
 }
 
 # Parameters that have another name than the data they take.
@@ -149,10 +172,11 @@ RENAMED_PARAMETERS = {
     "InstanceId": {"$.ResourceProperties.ClientInstanceId"},
     "IpAddresses": {"$.Cluster.HsmIpAddresses"},
     "Name": {"$.ResourceProperties.KeyStoreName"},
-    "Parameters": {"$.ActivationPackage", "$.ClientPackage"},
+    "Parameters": {"$.ClientPackage", "$.ResourceProperties.ActivationPackage"},
     "PasswordSecret": {"$.PasswordSecretName"},
     "PhysicalResourceId": {"$.KeyStore.Id"},
     "Report": {"$.Output"},
+    "Since": {"$$.State.EnteredTime"},
     "SourceSecret": {"$.Checked.BackupSecrets.Password"},
     "StateMachineArn": {"$.LifecycleArn"},
 }
@@ -300,13 +324,66 @@ def test_a_choice_asks_a_question() -> None:
 
 
 def test_a_wait_names_what_it_waits_for() -> None:
-    # Polls are 15 s apart. What a lost call may have created is looked for again after 60 s.
+    # What a lost call may have created is looked for again after 60 s. Steps say how long to wait
+    # for what takes AWS minutes, or for a command. These have no step of their own to say so:
+    short = {"WaitForAgent", "WaitForClient", "WaitForDuplicate"}
+
+    def expected(name: str, state: State) -> Any:
+        late = 60 if name.startswith("WaitForLate") else None
+        return late or (5 if name in short else f"{described(state)}.Wait")
+
     assert [
         f"{machine} {name}"
         for machine, name, state in states("Wait")
         if not re.match(r"WaitFor[A-Z]", name)
-        or state["Seconds"] != (60 if name.startswith("WaitForLate") else 15)
+        or state.get("Seconds", state.get("SecondsPath"))
+        != expected(name, machine.states[state["Next"]])
     ] == []
+
+
+def described(task: State) -> str:
+    """The field with the result of a task that describes something."""
+    return str(task["ResultPath"])
+
+
+def test_no_limit_counts_looks() -> None:
+    assert [
+        f"{machine} {word}"
+        for machine in MACHINES.values()
+        for word in re.findall(
+            r"\$[\w.]*(?:Attempt|Look|(?<!Retry)Count|NotListed\b)\w*", machine.text
+        )
+    ] == []
+
+
+def test_each_wait_is_short_at_first_and_no_operation_costs_five_cents() -> None:
+    """All polls of the longest workflow, three transitions each, at AWS's price of transitions.
+
+    https://aws.amazon.com/step-functions/pricing/: $0.025 per 1,000 state transitions.
+    """
+
+    def looks(wait: Callable[[float], int], seconds: float) -> int:
+        times = [0.0]
+        while times[-1] < seconds:
+            times.append(times[-1] + wait(times[-1]))
+        return len(times)
+
+    def at(seconds: float) -> str:
+        return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()
+
+    def wait(seconds: float) -> int:
+        return polling.wait({"StartTime": at(0), "EnteredTime": at(seconds)})
+
+    def wait_for_command(seconds: float) -> int:
+        return polling.wait_for_command(at(0), at(seconds))
+
+    assert (wait(0), wait_for_command(0)) == (5, 2)
+    assert all(wait(seconds) <= max(5, seconds / 200) for seconds in range(3600))
+    transitions = 3 * looks(wait, LIFECYCLE_LIMIT) + 200  # the steps between polls, and commands
+    assert transitions * 0.025 / 1000 < 0.045
+    # An execution has 25,000 events, of which a look has ten: enough for a day.
+    assert looks(wait, 86400) * 10 < 25000
+    assert looks(wait_for_command, 420) < 80
 
 
 def test_an_execution_that_succeeds_ends_with_a_report() -> None:
@@ -420,12 +497,11 @@ def test_a_machine_times_out_before_the_task_that_runs_it_and_that_before_its_ma
 
 def test_run_on_client_can_end_the_longest_script_and_stop_the_client() -> None:
     machine = MACHINES["run-on-client"]
-    (attempts,) = [
+    (until_online,) = [
         choice["NumericLessThan"]
         for choice in machine.states["IsAgentOnline"]["Choices"]
         if "NumericLessThan" in choice
     ]
-    until_online = SECONDS_TO_BOOT + attempts * machine.states["WaitForAgent"]["Seconds"]
     until_ended = client.DELIVERY_SECONDS + max(
         int(step["inputs"]["timeoutSeconds"])
         for template in TEMPLATES
@@ -599,7 +675,8 @@ def test_a_poll_can_go_on_wait_or_fail() -> None:
     for machine, name, state in states("Choice"):
         targets = [target for _, target in transitions(state)]
         waits = set(machine.of_type("Wait"))
-        if waits & set(targets) and (len(set(targets)) < 3 or state["Default"] in waits):
+        is_poll = waits & set(targets) and name != "NeedsPackage"  # which precedes the wait
+        if is_poll and (len(set(targets)) < 3 or state["Default"] in waits):
             offenders.append(f"{machine} {name}")
     assert offenders == []
 

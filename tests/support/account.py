@@ -88,7 +88,9 @@ class Account:
     def run(self, step: Callable[[Mapping[str, Any]], Json], **event: Any) -> Json:
         """Run a step in a worker with this event."""
         self.changes.clear()
-        answer: Json = worker(step)({"Step": name_of(step), **event}, None)
+        # When a state machine entered the state, unless the test says otherwise.
+        now = {"EnteredTime": "2026-01-31T12:00:00.000Z"}
+        answer: Json = worker(step)({"Step": name_of(step), **now, **event}, None)
         return answer
 
     def handle(

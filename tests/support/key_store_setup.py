@@ -117,9 +117,7 @@ def key_store_in(account: Account, cluster_id: str, state: str) -> str:
     return key_store_id
 
 
-def find_key_store(
-    account: Account, physical_id: str = "", attempts: int = 0, seconds: float = 0
-) -> Json:
+def find_key_store(account: Account, physical_id: str = "", seconds: float = 0) -> Json:
     """Run find_key_store."""
     return account.run(
         key_store_ownership.find_key_store,
@@ -127,7 +125,7 @@ def find_key_store(
         CloudHsmCustCaCertSecretName=CA_SECRET,
         PasswordSecretName=PASSWORD_SECRET,
         PhysicalResourceId=physical_id,
-        Attempts=attempts,
+        StartTime=moment(0),
         EnteredTime=moment(seconds),
     )
 

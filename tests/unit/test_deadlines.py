@@ -15,7 +15,7 @@ BEGUN = "2026-11-23T12:00:00.000Z"
 IN_TIME, TOO_LATE = "2026-11-23T12:52:00.000Z", "2026-11-23T12:52:01.000Z"
 OLD = {"StartTime": BEGUN, "EnteredTime": TOO_LATE}
 YOUNG = {"StartTime": BEGUN, "EnteredTime": IN_TIME}
-FIRST = {"Tried": [ZONES[0]], "Message": "", "NotListed": 0}
+FIRST = {"Tried": [ZONES[0]], "Message": "", "NotListedSince": ""}
 KNOWN: dict[str, list[object]] = {"Created": [], "Replaced": [], "Deleted": []}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, deadlines, polling
 from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import NotOwnedError, TransientError
@@ -116,15 +116,17 @@ def describe_agent(event: Event) -> dict[str, Any]:
     launched = datetime.fromisoformat(event["LaunchTime"])
     if status == "Online" and agents[0]["LastPingDateTime"] < launched:
         status = "Stale"
-    return {"PingStatus": status, "Attempts": event["Attempts"] + 1}
+    seconds = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
+    return {"PingStatus": status, "Seconds": seconds}
 
 
 def send_command(event: Event) -> dict[str, Any]:
     """Run a document on the client, unless this execution already sent the command."""
-    comment = _comment(event)
+    comment, now = _comment(event), event["EnteredTime"]
+    sent = {"SentAt": now, "Wait": polling.wait_for_command(now, now)}
     for command in _list_commands(aws.client("ssm"), event["InstanceId"]):
         if command["Comment"] == comment:
-            return {"Id": str(command["CommandId"])}
+            return {"Id": str(command["CommandId"]), **sent}
     command = aws.client("ssm").send_command(
         InstanceIds=[event["InstanceId"]],
         DocumentName=event["DocumentName"],
@@ -132,7 +134,7 @@ def send_command(event: Event) -> dict[str, Any]:
         TimeoutSeconds=DELIVERY_SECONDS,
         Comment=comment,
     )["Command"]
-    return {"Id": command["CommandId"]}
+    return {"Id": command["CommandId"], **sent}
 
 
 def describe_command(event: Event) -> dict[str, Any]:
@@ -141,6 +143,11 @@ def describe_command(event: Event) -> dict[str, Any]:
     Summary is the reason for a stack event. NotOwnedError: it is not a command of this stack, whose
     output IAM cannot protect: GetCommandInvocation has no resource-level permissions.
     """
+    common = {
+        "Id": event["CommandId"],
+        "SentAt": event["SentAt"],
+        "Wait": polling.wait_for_command(event["SentAt"], event["EnteredTime"]),
+    }
     try:
         invocation = aws.client("ssm").get_command_invocation(
             CommandId=event["CommandId"], InstanceId=event["InstanceId"]
@@ -148,7 +155,7 @@ def describe_command(event: Event) -> dict[str, Any]:
     except ClientError as error:
         if aws.error_code(error) != "InvocationDoesNotExist":  # not yet (F6.25)
             raise
-        return {"Id": event["CommandId"], "Status": "Running", "Message": "not known to SSM yet"}
+        return {**common, "Status": "Running", "Message": "not known to SSM yet"}
     if not invocation["Comment"].startswith(f"{_COMMENT_PREFIX}{_own_machine()}:"):
         raise NotOwnedError(f"The command {event['CommandId']} is not of this stack.")
     status = invocation["Status"]
@@ -158,7 +165,7 @@ def describe_command(event: Event) -> dict[str, Any]:
     message = message[-_MAX_MESSAGE:] or invocation["StatusDetails"]
     sentence = _SENTENCE.search(message)
     return {
-        "Id": event["CommandId"],
+        **common,
         "Status": "Running" if status in _IN_PROGRESS else status,
         "Error": _error(status, invocation["ResponseCode"]),
         "Message": message,

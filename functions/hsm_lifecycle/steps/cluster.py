@@ -6,7 +6,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki, secret_store
+from hsm_lifecycle import (
+    aws,
+    deadlines,
+    hsm_plan,
+    key_stores,
+    ownership,
+    pki,
+    polling,
+    secret_store,
+)
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ClusterInUseError, ClusterNotDeletedError
 from hsm_lifecycle.properties import NONE, ClusterProperties
@@ -14,8 +23,8 @@ from hsm_lifecycle.properties import NONE, ClusterProperties
 # Deleting the last HSM of a cluster in one of these states creates a backup (F1.30).
 _WITH_BACKUPS = ("ACTIVE", "DEGRADED", "MODIFY_IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
 _ACCEPTED_DELETIONS = 3  # AWS may take minutes to reverse one (F1.29)
-_ATTEMPTS_NOT_LISTED = 4  # 15 s apart: DescribeClusters may not list a new cluster at once
-_DELETE_ATTEMPTS = 40  # 15 s apart: deleted HSMs may block the deletion for minutes (F1.29)
+_SECONDS_NOT_LISTED = 60  # DescribeClusters may not list a new cluster at once
+_SECONDS_TO_DELETE = 600  # deleted HSMs may block the deletion for minutes (F1.29)
 
 
 def find_cluster(event: Event) -> dict[str, Any]:
@@ -33,7 +42,7 @@ def find_cluster(event: Event) -> dict[str, Any]:
         "LastKnownId": last_known_id,
         "HasBackups": will_have_backups or ownership.has_backups(last_known_id),
         "SettledAt": ownership.settled_at(cluster),
-        "Attempts": event["Attempts"] + 1,
+        "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
     }
 
 
@@ -57,20 +66,22 @@ def create_cluster(event: Event) -> dict[str, Any]:
             TagList=ownership.tag_list(tags),
             **backup,
         )["Cluster"]
-    return {"Id": cluster["ClusterId"], "State": cluster["State"], "NotListed": 0}
+    return {"Id": cluster["ClusterId"], "State": cluster["State"], "NotListedSince": ""}
 
 
 def describe_cluster(event: Event) -> dict[str, Any]:
     """Describe the cluster; one that does not exist has the state DELETED.
 
-    After a creation (the event has NotListed) a cluster that AWS does not list yet counts as
-    CREATE_IN_PROGRESS for the first few attempts.
+    After a creation (the event has NotListedSince) a cluster that AWS does not list yet counts as
+    CREATE_IN_PROGRESS for a minute. Seconds are those since Since, when the polling began.
     """
-    found = ownership.find(event["ClusterId"])
-    not_listed = 0 if found else event.get("NotListed", _ATTEMPTS_NOT_LISTED) + 1
-    cluster = found or {
-        "State": "DELETED" if not_listed > _ATTEMPTS_NOT_LISTED else "CREATE_IN_PROGRESS"
-    }
+    found, now = ownership.find(event["ClusterId"]), event["EnteredTime"]
+    not_listed_since = "" if found else event.get("NotListedSince") or now
+    is_expected = (
+        "NotListedSince" in event
+        and deadlines.seconds_between(not_listed_since or now, now) < _SECONDS_NOT_LISTED
+    )
+    cluster = found or {"State": "CREATE_IN_PROGRESS" if is_expected else "DELETED"}
     state, message = cluster["State"], cluster.get("StateMessage") or "AWS gives no reason"
     if state.endswith("_IN_PROGRESS") or state in ("UNINITIALIZED", "INITIALIZED"):
         deadlines.check(event, f"The cluster is still {state} ({message})")
@@ -82,8 +93,10 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
         "SettledAt": ownership.settled_at(found),
         "ClusterCertificate": pki.body(ownership.certificate_of(cluster)),
-        "Attempts": event.get("Attempts", 0) + 1,
-        "NotListed": not_listed,
+        "NotListedSince": not_listed_since,
+        "Since": event.get("Since") or now,
+        "Seconds": deadlines.seconds_between(event.get("Since") or now, now),
+        "Wait": polling.wait(event),
     }
 
 
@@ -105,16 +118,17 @@ def check_deletion(event: Event) -> dict[str, Any]:
 
 
 def delete_cluster(event: Event) -> dict[str, Any]:
-    """Delete the cluster. Attempt is 0 if an HSM shows late, so HSMs have to be deleted again.
+    """Delete the cluster. IsRequested: unless an HSM shows late, which has to be deleted first.
 
-    ClusterNotDeletedError: AWS refused too often, or too often accepted and reversed it.
+    ClusterNotDeletedError: AWS refused for too long, or too often accepted and reversed it.
     """
-    attempt, accepted = int(event["Attempt"]) + 1, int(event["Accepted"])
+    since, accepted = event["Since"], int(event["Accepted"])
+    seconds = deadlines.seconds_between(since, event["EnteredTime"])
     cluster = ownership.find(event["ClusterId"])
     if cluster and cluster["State"] != "DELETE_IN_PROGRESS":
         ownership.require_owned(event)
         if any(hsm["State"] != "DELETE_IN_PROGRESS" for hsm in hsm_plan.listed(cluster)):
-            return {"Attempt": 0, "Accepted": accepted}
+            return {"IsRequested": False, "Since": since, "Accepted": accepted}
         if accepted >= _ACCEPTED_DELETIONS:
             raise ClusterNotDeletedError(
                 f"AWS started to delete it {accepted} times, but it is {cluster['State']} again:"
@@ -126,12 +140,12 @@ def delete_cluster(event: Event) -> dict[str, Any]:
         except ClientError as error:
             if aws.error_code(error) != "CloudHsmInvalidRequestException":
                 raise
-            if attempt >= _DELETE_ATTEMPTS:
+            if seconds >= _SECONDS_TO_DELETE:
                 raise ClusterNotDeletedError(
-                    f"AWS refused {attempt} times: {aws.error_message(error)}"
+                    f"AWS refused for {seconds // 60:.0f} minutes: {aws.error_message(error)}"
                     f" (the cluster is {cluster['State']}: {cluster.get('StateMessage')})"
                 ) from error
-    return {"Attempt": attempt, "Accepted": accepted}
+    return {"IsRequested": True, "Since": since, "Accepted": accepted}
 
 
 def report_cluster(event: Event) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, hsm_plan, ownership
+from hsm_lifecycle import aws, deadlines, hsm_plan, ownership
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.properties import NONE
 
-_ATTEMPTS = 10  # 60 s apart
+_SECONDS = 600
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -25,15 +25,16 @@ def find_duplicates(event: Event) -> dict[str, Any]:
     """Find the clusters with this stack's tags other than ClusterId.
 
     Next is WAIT while more may appear or one is in transition, DELETE if one is empty, RETAIN if
-    all have HSMs or backups, or NONE. After too many attempts it is RETAIN: duplicates, which
+    all have HSMs or backups, or NONE. Ten minutes after Since it is RETAIN: duplicates, which
     Warnings names, fail nothing.
     """
-    duplicates, attempts = list(_duplicates(event)), event["Attempts"] + 1
+    duplicates = list(_duplicates(event))
+    seconds = deadlines.seconds_between(event["Since"], event["EnteredTime"])
     if event["EnteredTime"] < event["SettledAt"]:
         next_ = "WAIT"
     elif not duplicates:
         next_ = "NONE"
-    elif attempts > _ATTEMPTS:
+    elif seconds >= _SECONDS:
         next_ = "RETAIN"
     elif any(cluster["State"].endswith("_IN_PROGRESS") for cluster in duplicates):
         next_ = "WAIT"
@@ -44,7 +45,7 @@ def find_duplicates(event: Event) -> dict[str, Any]:
         f" then: aws cloudhsmv2 delete-cluster --cluster-id {cluster['ClusterId']}"
         for cluster in duplicates
     ]
-    return {"Next": next_, "Warnings": " ".join(warnings) or NONE, "Attempts": attempts}
+    return {"Next": next_, "Warnings": " ".join(warnings) or NONE, "Since": event["Since"]}
 
 
 def delete_duplicates(event: Event) -> dict[str, Any]:

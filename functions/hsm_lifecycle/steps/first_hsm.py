@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, hsm_plan, ownership
+from hsm_lifecycle import aws, deadlines, hsm_plan, ownership, polling
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import HsmNotCreatedError, TransientError
 from hsm_lifecycle.properties import ClusterProperties
@@ -15,7 +15,7 @@ from hsm_lifecycle.steps import hsms
 # Deleting and creating another first HSM, initialization and activation have to fit into the
 # workflow's 3300 s.
 _SECONDS_TO_START_AGAIN = 1200
-_ATTEMPTS_NOT_LISTED = 3
+_SECONDS_NOT_LISTED = 60
 _UNEXPLAINED = "CloudHsmServiceException"
 
 
@@ -57,7 +57,7 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
         "State": "CREATE_IN_PROGRESS",
         "Tried": tried,
         "Message": reason,
-        "NotListed": 0,
+        "NotListedSince": "",
         "SettledAt": deadlines.lost_calls_settled_at(event, event["FirstHsm"]),
     }
 
@@ -65,18 +65,20 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
 def describe_first_hsm(event: Event) -> dict[str, Any]:
     """Describe the only HSM of a cluster before activation.
 
-    An HSM that AWS does not list counts as CREATE_IN_PROGRESS three times, then as NOT_FOUND; so
+    An HSM that AWS does not list counts as CREATE_IN_PROGRESS for a minute, then as NOT_FOUND; so
     does one that a lost call may still create: it would be one too many after the activation.
     """
     cluster, first = ownership.find_during_request(event), event["FirstHsm"]
     listed, settled_at = hsm_plan.listed(cluster), first.get("SettledAt") or ""
-    not_listed = 0 if listed else first["NotListed"] + 1
+    now = event["EnteredTime"]
+    not_listed_since = "" if listed else first["NotListedSince"] or now
     if listed:
         state = listed[0]["State"]
-        if state == "ACTIVE" and not deadlines.has_passed(settled_at, event["EnteredTime"]):
+        if state == "ACTIVE" and not deadlines.has_passed(settled_at, now):
             state = "CREATE_IN_PROGRESS"
     else:
-        state = "NOT_FOUND" if not_listed > _ATTEMPTS_NOT_LISTED else "CREATE_IN_PROGRESS"
+        is_expected = deadlines.seconds_between(not_listed_since, now) < _SECONDS_NOT_LISTED
+        state = "CREATE_IN_PROGRESS" if is_expected else "NOT_FOUND"
     # Keep the reason why the HSM is deleted: AWS then describes the deletion instead.
     message = first["Message"]
     if state == "DEGRADED":
@@ -89,8 +91,9 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
         "State": state,
         "Tried": list(dict.fromkeys([*first["Tried"], *zones])),
         "Message": message,
-        "NotListed": not_listed,
+        "NotListedSince": not_listed_since,
         "SettledAt": settled_at,
+        "Wait": polling.wait(event),
     }
 
 
@@ -99,7 +102,7 @@ def delete_first_hsm(event: Event) -> dict[str, Any]:
     for hsm in hsm_plan.listed(ownership.require_owned(event)):
         if hsm["State"] == "DEGRADED":
             hsms.delete(event["ClusterId"], hsm)
-    return {**event["FirstHsm"], "NotListed": 0}
+    return {**event["FirstHsm"], "NotListedSince": ""}
 
 
 def _zones_in_order(event: Event, cluster: dict[str, Any]) -> list[str]:

@@ -7,7 +7,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki, secret_store
+from hsm_lifecycle import (
+    aws,
+    deadlines,
+    hsm_plan,
+    key_stores,
+    ownership,
+    pki,
+    polling,
+    secret_store,
+)
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     CertificateError,
@@ -55,6 +64,7 @@ def describe_key_store(event: Event) -> dict[str, Any]:
         "State": store["ConnectionState"] if store else "NOT_FOUND",
         "ErrorCode": (store or {}).get("ConnectionErrorCode", ""),
         "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
+        "Wait": polling.wait(event),
     }
 
 

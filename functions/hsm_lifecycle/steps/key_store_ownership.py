@@ -47,7 +47,7 @@ def find_key_store(event: Event) -> dict[str, Any]:
         and (status == "ROLLBACK_IN_PROGRESS" or not claim["IsComplete"]),
         "IsStale": is_stale,
         "IsSettled": _is_settled(event, claim or {}),
-        "Attempts": event["Attempts"] + 1,
+        "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
     }
 
 

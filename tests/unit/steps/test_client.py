@@ -20,6 +20,7 @@ from localaws.core.jump_clock import JumpClock
 from localaws.services.ssm import provider
 from localaws.services.ssm.interfaces import Outcome
 from tests.support.account import ACCOUNT, TIMINGS, Account, Json
+from tests.support.step_events import moment
 
 UNKNOWN = "i-0123456789abcdef0"
 CLUSTER = "cluster-aaaaaaaaaaa"
@@ -283,16 +284,17 @@ def test_describe_agent_returns_absent_until_it_registers(
 ) -> None:
     run_command.instances[UNKNOWN] = run_command.clock.now()
     result = agent(account, UNKNOWN, launched=run_command.clock.now())
-    assert result == {"PingStatus": "Absent", "Attempts": 1}
+    assert result == {"PingStatus": "Absent", "Seconds": 0}
     launched = run_command.clock.now()
     run_command.clock.sleep(TIMINGS.ssm_online)
-    result = agent(account, UNKNOWN, launched=launched, attempts=1)
-    assert result == {"PingStatus": "Online", "Attempts": 2}
+    result = agent(account, UNKNOWN, launched=launched, seconds=71)
+    assert result == {"PingStatus": "Online", "Seconds": 71}
 
 
-def agent(account: Account, instance: str, *, launched: float = 0, attempts: int = 0) -> Json:
-    moment = datetime.fromtimestamp(launched, UTC).isoformat()
-    return account.run(client.describe_agent, **of(instance, Attempts=attempts, LaunchTime=moment))
+def agent(account: Account, instance: str, *, launched: float = 0, seconds: float = 0) -> Json:
+    times = {"StartTime": moment(), "EnteredTime": moment(seconds)}
+    launch_time = datetime.fromtimestamp(launched, UTC).isoformat()
+    return account.run(client.describe_agent, **of(instance, LaunchTime=launch_time, **times))
 
 
 def test_describe_agent_does_not_trust_a_ping_from_before_the_last_start(
@@ -313,8 +315,8 @@ def test_describe_agent_returns_a_lost_connection(
     account: Account, run_command: RunCommand, instance: str
 ) -> None:
     run_command.faults.inject({"agent": "offline", "instance": instance})
-    result = agent(account, instance, attempts=7)
-    assert result == {"PingStatus": "ConnectionLost", "Attempts": 8}
+    result = agent(account, instance, seconds=600)
+    assert result == {"PingStatus": "ConnectionLost", "Seconds": 600}
 
 
 def test_describe_agent_ignores_other_instances(account: Account, run_command: RunCommand) -> None:
@@ -351,7 +353,7 @@ def sent(
             ExecutionId=f"arn:aws:states:us-east-1:{ACCOUNT}:execution:{machine}:{execution}",
         ),
     )
-    assert result.keys() == {"Id"}
+    assert sorted(result) == ["Id", "SentAt", "Wait"]
     return str(result["Id"])
 
 
@@ -473,7 +475,9 @@ def test_send_command_is_retried_when_throttled(
 
 
 def outcome(account: Account, instance: str, command_id: str) -> Json:
-    return account.run(client.describe_command, **of(instance, CommandId=command_id))
+    return account.run(
+        client.describe_command, **of(instance, CommandId=command_id, SentAt=moment())
+    )
 
 
 def test_describe_command_returns_running_before_ssm_knows_it(
@@ -485,6 +489,7 @@ def test_describe_command_returns_running_before_ssm_knows_it(
     assert [result["Message"] for result in answers] == ["not known to SSM yet", "Pending"]
     assert {result["Status"] for result in answers} == {"Running"}
     assert {result["Id"] for result in answers} == {command_id}
+    assert {(result["SentAt"], result["Wait"]) for result in answers} == {(moment(), 2)}
 
 
 @pytest.mark.parametrize("machine", ["cloudhsm-2-run-on-client", "cloudhsm-1-run-on-client2", ""])

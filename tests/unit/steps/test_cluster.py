@@ -30,13 +30,13 @@ from tests.support.account import (
     Account,
     Json,
 )
-from tests.support.step_events import NO_IDS, UNKNOWN, make_store, of_cluster, of_stack
+from tests.support.step_events import NO_IDS, UNKNOWN, make_store, moment, of_cluster, of_stack
 
 # ---- find_cluster
 
 
-def looked_for(physical_id: str | None, attempts: int = 0) -> Json:
-    return of_stack(PhysicalResourceId=physical_id, Attempts=attempts)
+def looked_for(physical_id: str | None, seconds: float = 0) -> Json:
+    return of_stack(PhysicalResourceId=physical_id, StartTime=moment(), EnteredTime=moment(seconds))
 
 
 def settled_at(account: Account, cluster_id: str) -> str:
@@ -53,7 +53,7 @@ def test_find_cluster_uses_the_physical_id(account: Account) -> None:
         "LastKnownId": cluster_id,
         "HasBackups": False,
         "SettledAt": settled_at(account, cluster_id),
-        "Attempts": 1,
+        "Seconds": 0,
     }
 
 
@@ -78,7 +78,7 @@ def test_find_cluster_ignores_another_stacks_cluster(account: Account) -> None:
         "LastKnownId": "",
         "HasBackups": False,
         "SettledAt": "1970-01-01T00:00:00Z",
-        "Attempts": 1,
+        "Seconds": 0,
     }
 
 
@@ -86,14 +86,14 @@ def test_find_cluster_remembers_the_id_of_a_deleted_cluster(account: Account) ->
     cluster_id = account.uninitialized()
     account.hsm.delete_cluster(ClusterId=cluster_id)
     account.wait(TIMINGS.delete_cluster)
-    found = account.run(cluster_steps.find_cluster, **looked_for(cluster_id, attempts=1))
+    found = account.run(cluster_steps.find_cluster, **looked_for(cluster_id, seconds=60))
     assert found == {
         "Id": "",
         "State": "NOT_FOUND",
         "LastKnownId": cluster_id,
         "HasBackups": False,
         "SettledAt": "1970-01-01T00:00:00Z",
-        "Attempts": 2,
+        "Seconds": 60,
     }
 
 
@@ -184,7 +184,7 @@ def test_create_cluster_restores_a_backup(account: Account) -> None:
 def test_create_cluster_is_idempotent(account: Account) -> None:
     first = created(account)
     account.wait(TIMINGS.create_cluster)
-    assert created(account) == {"Id": first["Id"], "State": "UNINITIALIZED", "NotListed": 0}
+    assert created(account) == {"Id": first["Id"], "State": "UNINITIALIZED", "NotListedSince": ""}
     assert account.changes == []
     assert len(account.cluster_ids()) == 1
 
@@ -238,7 +238,7 @@ def test_create_cluster_quotes_the_refusal_of_aws(make_account: Callable[..., Ac
 
 def test_describe_cluster_returns_what_state_machines_read(account: Account) -> None:
     cluster_id = account.uninitialized()
-    described = account.run(cluster_steps.describe_cluster, ClusterId=cluster_id, Attempts=0)
+    described = account.run(cluster_steps.describe_cluster, ClusterId=cluster_id)
     assert described == {
         "Id": cluster_id,
         "State": "UNINITIALIZED",
@@ -247,20 +247,36 @@ def test_describe_cluster_returns_what_state_machines_read(account: Account) -> 
         "HsmIpAddresses": "",
         "SettledAt": settled_at(account, cluster_id),
         "ClusterCertificate": "",
-        "Attempts": 1,
-        "NotListed": 0,
+        "NotListedSince": "",
+        "Since": moment(),
+        "Seconds": 0,
+        "Wait": 5,
     }
 
 
 def test_describe_cluster_waits_for_a_new_cluster_to_be_listed(account: Account) -> None:
     with account.lagging():
         polls = [created(account)]
-        for _ in range(5):
-            event = of_cluster(polls[0]["Id"], NotListed=polls[-1]["NotListed"])
+        for seconds in (7, 12, 66, 67):
+            event = of_cluster(polls[0]["Id"], NotListedSince=polls[-1]["NotListedSince"])
+            event["EnteredTime"] = moment(seconds)
             polls.append(account.run(cluster_steps.describe_cluster, **event))
-    assert [poll["State"] for poll in polls] == ["CREATE_IN_PROGRESS"] * 5 + ["DELETED"]
-    seen = account.run(cluster_steps.describe_cluster, ClusterId=polls[0]["Id"], NotListed=4)
-    assert (seen["State"], seen["NotListed"]) == ("CREATE_IN_PROGRESS", 0)
+    assert [poll["State"] for poll in polls] == ["CREATE_IN_PROGRESS"] * 4 + ["DELETED"]
+    event = of_cluster(polls[0]["Id"], NotListedSince=moment(7), EnteredTime=moment(66))
+    seen = account.run(cluster_steps.describe_cluster, **event)
+    assert (seen["State"], seen["NotListedSince"]) == ("CREATE_IN_PROGRESS", "")
+
+
+def test_describe_cluster_counts_the_seconds_of_its_phase(account: Account) -> None:
+    event = of_cluster(account.uninitialized(), StartTime=moment(-1200), Since=moment(-90))
+    described = account.run(cluster_steps.describe_cluster, **event)
+    assert (described["Since"], described["Seconds"]) == (moment(-90), 90)
+    later = {"StartTime": moment(-2400), "Since": moment(-90)}
+    waits = [
+        described["Wait"],
+        account.run(cluster_steps.describe_cluster, **event | later)["Wait"],
+    ]
+    assert waits == [5, 10]
 
 
 def test_describe_cluster_returns_the_state_message(account: Account) -> None:
@@ -282,7 +298,7 @@ def test_describe_cluster_returns_addresses_of_active_hsms_only(account: Account
 
 
 def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account) -> None:
-    described = account.run(cluster_steps.describe_cluster, ClusterId=UNKNOWN, Attempts=0)
+    described = account.run(cluster_steps.describe_cluster, ClusterId=UNKNOWN)
     assert described == {
         "Id": UNKNOWN,
         "State": "DELETED",
@@ -291,8 +307,10 @@ def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account
         "HsmIpAddresses": "",
         "SettledAt": "1970-01-01T00:00:00Z",
         "ClusterCertificate": "",
-        "Attempts": 1,
-        "NotListed": 5,
+        "NotListedSince": moment(),
+        "Since": moment(),
+        "Seconds": 0,
+        "Wait": 5,
     }
 
 
@@ -338,13 +356,15 @@ def test_check_deletion_refuses_a_cluster_that_a_key_store_uses(
 
 
 def deleted(account: Account, cluster_id: str, before: Json | None = None) -> Json:
-    before = before or {"Attempt": 0, "Accepted": 0}
-    return account.run(cluster_steps.delete_cluster, **of_cluster(cluster_id, **before))
+    # The clock of the account, as the time of a state machine.
+    now = datetime.datetime.fromtimestamp(account.clock.now(), datetime.UTC).isoformat()
+    event = of_cluster(cluster_id, **{"Since": now, "Accepted": 0, **(before or {})})
+    return account.run(cluster_steps.delete_cluster, **event, EnteredTime=now)
 
 
 def test_delete_cluster_deletes_an_empty_cluster(account: Account) -> None:
     cluster_id = account.uninitialized()
-    assert deleted(account, cluster_id)["Attempt"] == 1
+    assert deleted(account, cluster_id)["IsRequested"]
     assert account.cluster(cluster_id)["State"] == "DELETE_IN_PROGRESS"
 
 
@@ -355,7 +375,7 @@ def test_delete_cluster_is_idempotent(account: Account) -> None:
         account.wait(seconds)
         result = deleted(account, cluster_id, result)
         assert account.changes == []
-    assert result["Attempt"] == 4
+    assert (result["IsRequested"], result["Accepted"]) == (True, 1)
 
 
 def test_delete_cluster_survives_a_lost_response(account: Account) -> None:
@@ -363,17 +383,15 @@ def test_delete_cluster_survives_a_lost_response(account: Account) -> None:
     account.faults.inject({"operation": "DeleteCluster", "code": "ConnectionLost", "when": "after"})
     with pytest.raises(TransientError, match=rf"\[{cluster_id}\]$"):
         deleted(account, cluster_id)
-    assert deleted(account, cluster_id)["Attempt"] == 1
+    assert deleted(account, cluster_id)["IsRequested"]
     account.wait(TIMINGS.delete_cluster)
     assert account.cluster_ids() == []
 
 
 def test_delete_cluster_goes_back_for_an_hsm_that_shows_late(account: Account) -> None:
     cluster_id = account.with_csr()
-    assert deleted(account, cluster_id, {"Attempt": 7, "Accepted": 1}) == {
-        "Attempt": 0,
-        "Accepted": 1,
-    }
+    result = deleted(account, cluster_id, {"Since": moment(), "Accepted": 1})
+    assert result == {"IsRequested": False, "Since": moment(), "Accepted": 1}
     assert account.changes == []
 
 
@@ -383,18 +401,18 @@ def test_delete_cluster_is_repeated_while_deleted_hsms_remain(account: Account) 
     account.wait(TIMINGS.delete_hsm + TIMINGS.deleted_hsm_visible)
     assert account.listed(cluster_id) == []
     result = deleted(account, cluster_id)
-    assert result["Attempt"] == 1
+    assert (result["IsRequested"], result["Accepted"]) == (True, 0)
     assert account.cluster(cluster_id)["State"] == "UNINITIALIZED"
     account.wait(TIMINGS.deleted_hsm_lingers)
-    assert deleted(account, cluster_id, result)["Attempt"] == 2
+    assert deleted(account, cluster_id, result)["Accepted"] == 1
     assert account.cluster(cluster_id)["State"] == "DELETE_IN_PROGRESS"
 
 
-def test_delete_cluster_gives_up_after_40_refusals(account: Account) -> None:
+def test_delete_cluster_gives_up_after_ten_minutes(account: Account) -> None:
     cluster_id = account.uninitialized()
     refusal = {"code": "CloudHsmInvalidRequestException", "message": "It contains HSMs."}
-    account.faults.inject({"operation": "DeleteCluster", "times": 40, **refusal})
-    with pytest.raises(ClusterNotDeletedError, match=r"refused 40 times: It contains HSMs"):
+    account.faults.inject({"operation": "DeleteCluster", "times": 41, **refusal})
+    with pytest.raises(ClusterNotDeletedError, match=r"refused for 10 minutes: It contains HSMs"):
         delete_until(account, cluster_id, seconds=3300)
 
 

@@ -5,7 +5,7 @@ from tests.support.account import LOGICAL_ID, OTHER_STACK_ID, TIMINGS, Account, 
 from tests.support.step_events import moment, of_cluster
 
 
-def found(account: Account, own: str, attempts: int = 0, seconds: float = 0) -> Json:
+def found(account: Account, own: str, seconds: float = 0, since: float = 0) -> Json:
     return account.run(
         duplicates.find_duplicates,
         **of_cluster(
@@ -13,7 +13,7 @@ def found(account: Account, own: str, attempts: int = 0, seconds: float = 0) -> 
             LogicalResourceId=LOGICAL_ID,
             SettledAt=moment(),
             EnteredTime=moment(seconds),
-            Attempts=attempts,
+            Since=moment(since),
         ),
     )
 
@@ -27,7 +27,7 @@ def deleted(account: Account, own: str) -> list[str]:
 def test_a_stack_s_only_cluster_has_no_duplicates(account: Account) -> None:
     own = account.uninitialized()
     account.uninitialized(OTHER_STACK_ID)
-    assert found(account, own) == {"Next": "NONE", "Warnings": "none", "Attempts": 1}
+    assert found(account, own) == {"Next": "NONE", "Warnings": "none", "Since": moment()}
     assert deleted(account, own) == []
 
 
@@ -65,6 +65,7 @@ def test_a_duplicate_that_aws_does_not_delete_is_a_warning(account: Account) -> 
     other = account.uninitialized()
     account.faults.inject({"operation": "DeleteCluster", "code": "CloudHsmInvalidRequestException"})
     assert deleted(account, own) == ["DeleteCluster"]
-    result = found(account, own, attempts=10)
+    assert found(account, own, since=-599)["Next"] == "DELETE"
+    result = found(account, own, since=-600)
     assert result["Next"] == "RETAIN"
     assert f"aws cloudhsmv2 delete-cluster --cluster-id {other}" in result["Warnings"]

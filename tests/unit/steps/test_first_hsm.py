@@ -26,7 +26,7 @@ from tests.support.step_events import NO_CAPACITY, UNKNOWN, moment
 # ---- create_first_hsm
 
 
-UNTRIED: Json = {"Tried": [], "Message": "", "NotListed": 0}
+UNTRIED: Json = {"Tried": [], "Message": "", "NotListedSince": ""}
 
 
 def create(
@@ -55,7 +55,7 @@ def test_create_first_hsm_uses_the_first_subnet(account: Account) -> None:
         "State": "CREATE_IN_PROGRESS",
         "Tried": [ZONES[0]],
         "Message": "",
-        "NotListed": 0,
+        "NotListedSince": "",
         "SettledAt": "",
     }
     (hsm,) = account.listed(cluster_id)
@@ -91,7 +91,7 @@ def test_create_first_hsm_skips_a_zone_without_capacity(account: Account) -> Non
 
 def test_create_first_hsm_skips_tried_zones(account: Account) -> None:
     cluster_id = account.uninitialized()
-    before = {"Tried": [ZONES[0], ZONES[1]], "Message": "DEGRADED", "NotListed": 4}
+    before = {"Tried": [ZONES[0], ZONES[1]], "Message": "DEGRADED", "NotListedSince": ""}
     result = create(account, cluster_id, before, after=1200)
     assert result["Tried"] == list(ZONES)
 
@@ -122,7 +122,11 @@ def test_create_first_hsm_is_retried_if_aws_gives_no_reason_in_a_zone(account: A
 
 def test_create_first_hsm_fails_when_all_zones_were_tried(account: Account) -> None:
     cluster_id = account.uninitialized()
-    before = {"Tried": list(ZONES), "Message": "hsm-1 in us-east-1c is DEGRADED: x", "NotListed": 4}
+    before = {
+        "Tried": list(ZONES),
+        "Message": "hsm-1 in us-east-1c is DEGRADED: x",
+        "NotListedSince": "",
+    }
     with pytest.raises(HsmNotCreatedError, match="is DEGRADED: x"):
         create(account, cluster_id, before)
     assert account.changes == []
@@ -132,7 +136,7 @@ def test_create_first_hsm_needs_time_for_a_second_zone(
     account: Account,
 ) -> None:
     cluster_id = account.uninitialized()
-    before = {"Tried": [ZONES[0]], "Message": "DEGRADED", "NotListed": 4}
+    before = {"Tried": [ZONES[0]], "Message": "DEGRADED", "NotListedSince": ""}
     with pytest.raises(HsmNotCreatedError, match="us-east-1a, and no time is left for other zones"):
         create(account, cluster_id, before, after=1201)
     assert account.changes == []
@@ -209,12 +213,8 @@ def test_create_first_hsm_refuses_a_missing_cluster(account: Account) -> None:
 
 
 def describe(account: Account, cluster_id: str, first: Json, after: float = 0) -> Json:
-    return account.run(
-        first_hsm.describe_first_hsm,
-        ClusterId=cluster_id,
-        FirstHsm=first,
-        EnteredTime=moment(after),
-    )
+    event = {"ClusterId": cluster_id, "FirstHsm": first, "EnteredTime": moment(after)}
+    return account.run(first_hsm.describe_first_hsm, **event)
 
 
 def test_describe_first_hsm_follows_the_creation(account: Account) -> None:
@@ -224,8 +224,9 @@ def test_describe_first_hsm_follows_the_creation(account: Account) -> None:
         "State": "CREATE_IN_PROGRESS",
         "Tried": [ZONES[0]],
         "Message": "",
-        "NotListed": 0,
+        "NotListedSince": "",
         "SettledAt": "",
+        "Wait": 5,
     }
     account.wait(TIMINGS.create_hsm)
     first = describe(account, cluster_id, first)
@@ -256,16 +257,17 @@ def test_describe_first_hsm_names_a_degraded_hsm_and_its_zone(account: Account) 
 def test_describe_first_hsm_waits_for_a_new_hsm_to_be_listed(account: Account) -> None:
     cluster_id = account.uninitialized()
     first, states = {**UNTRIED, "Tried": [ZONES[0]], "Message": "expected"}, []
-    for _ in range(5):
-        first = describe(account, cluster_id, first)
+    for seconds in (1, 6, 60, 61, 66):
+        first = describe(account, cluster_id, first, seconds)
         states.append(first["State"])
     assert states == [*["CREATE_IN_PROGRESS"] * 3, "NOT_FOUND", "NOT_FOUND"]
     assert (first["Tried"], first["Message"]) == ([ZONES[0]], "expected")
 
 
-def test_describe_first_hsm_resets_the_count_when_listed(account: Account) -> None:
+def test_describe_first_hsm_forgets_when_an_hsm_was_not_listed(account: Account) -> None:
     cluster_id = account.with_csr()
-    assert describe(account, cluster_id, {**UNTRIED, "NotListed": 3})["NotListed"] == 0
+    before = {**UNTRIED, "NotListedSince": moment(-30)}
+    assert describe(account, cluster_id, before)["NotListedSince"] == ""
 
 
 def test_describe_first_hsm_follows_the_deletion(account: Account) -> None:
@@ -274,7 +276,8 @@ def test_describe_first_hsm_follows_the_deletion(account: Account) -> None:
     assert describe(account, cluster_id, UNTRIED)["State"] == "DELETE_IN_PROGRESS"
     account.wait(TIMINGS.delete_hsm)
     assert account.states(cluster_id) == ["DELETED"]
-    assert describe(account, cluster_id, {**UNTRIED, "NotListed": 3})["State"] == "NOT_FOUND"
+    before = {**UNTRIED, "NotListedSince": moment(-60)}
+    assert describe(account, cluster_id, before)["State"] == "NOT_FOUND"
 
 
 def test_describe_first_hsm_fails_if_the_cluster_disappears(account: Account) -> None:
@@ -286,7 +289,7 @@ def test_describe_first_hsm_fails_if_the_cluster_disappears(account: Account) ->
 
 
 def delete(account: Account, cluster_id: str) -> Json:
-    first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "expected", "NotListed": 2}
+    first = {"State": "DEGRADED", "Tried": [ZONES[0]], "Message": "expected", "NotListedSince": ""}
     return account.run(
         first_hsm.delete_first_hsm, ClusterId=cluster_id, StackId=STACK_ID, FirstHsm=first
     )
@@ -304,7 +307,7 @@ def test_delete_first_hsm_deletes_a_degraded_hsm(account: Account) -> None:
         "State": "DEGRADED",
         "Tried": [ZONES[0]],
         "Message": "expected",
-        "NotListed": 0,
+        "NotListedSince": "",
     }
     assert account.states(cluster_id) == ["DELETE_IN_PROGRESS"]
 
@@ -355,7 +358,7 @@ def run_create_first_hsm(account: Account, cluster_id: str) -> Json:
             first = delete_in_loop(account, cluster_id, first)
         if step != "CREATE":
             account.wait(15)
-        first = describe(account, cluster_id, first)
+        first = describe(account, cluster_id, first, account.clock.now() - start)
         step = first["State"]
     return first
 

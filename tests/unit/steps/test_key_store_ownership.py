@@ -39,13 +39,13 @@ from tests.support.key_store_setup import (
 
 def test_find_key_store_uses_the_physical_id(account: Account, cluster: str) -> None:
     key_store_id = account.add_store(cluster)
-    assert find_key_store(account, key_store_id, attempts=1) == {
+    assert find_key_store(account, key_store_id, seconds=60) == {
         "Id": key_store_id,
         "State": "DISCONNECTED",
         "IsIncomplete": False,
         "IsStale": False,
         "IsSettled": True,
-        "Attempts": 2,
+        "Seconds": 60,
     }
 
 
@@ -67,7 +67,7 @@ def test_find_key_store_finds_nothing_without_a_claim(account: Account, cluster:
             "IsIncomplete": False,
             "IsStale": False,
             "IsSettled": True,
-            "Attempts": 1,
+            "Seconds": 0,
         }
 
 

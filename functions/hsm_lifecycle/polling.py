@@ -1,0 +1,27 @@
+"""How long workflows wait between two looks: the longer something takes, the less often they look.
+
+So what is over soon costs seconds, and what takes an hour a few hundred looks of three transitions.
+One look every five seconds is far below the quotas of APIs: KMS allows five DescribeCustomKeyStores
+a second (https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html), and
+throttled looks are retried.
+"""
+
+from __future__ import annotations
+
+from hsm_lifecycle import deadlines
+from hsm_lifecycle.dispatch import Event
+
+
+def wait(event: Event) -> int:
+    """Seconds until AWS is asked again: five for 20 minutes, later 1/240 of the time passed."""
+    start = event.get("StartTime") or event["EnteredTime"]
+    return _share(deadlines.seconds_between(start, event["EnteredTime"]), 240, 5, 120)
+
+
+def wait_for_command(sent_at: str, now: str) -> int:
+    """Seconds until a command on the client is described again: two at first, 15 at most."""
+    return _share(deadlines.seconds_between(sent_at, now), 10, 2, 15)
+
+
+def _share(seconds: float, divisor: int, least: int, most: int) -> int:
+    return int(min(max(seconds / divisor, least), most))
