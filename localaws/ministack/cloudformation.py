@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
-from localaws.ministack import stack_events, virtual_time
+from localaws.ministack import creation_times, stack_events, virtual_time
 from localaws.ministack.access import ministack
 from localaws.ministack.custom_resources import RequestFailedError, Requests
 from localaws.ministack.gateway import held
@@ -56,6 +56,7 @@ class Operations:
         self._add_event = add_event
         self._create_task = _stacks._create_stack_task_in_region
         self._delete = _stacks._delete_resource
+        self._sort = _stacks._topological_sort
 
     def schedule(
         self, operation: Coroutine[Any, Any, None], stack: Stack | None, stack_id: str | None = None
@@ -148,7 +149,9 @@ class Operations:
             operation["cancelled"] = True
         incomplete = self._incomplete.pop(stack_id, {})
         stack.setdefault("_resources", {}).update(incomplete)
-        operation["created"] = [*operation.get("created", []), *incomplete]
+        plan = None if operation.get("is_update") else creation_times.current_plan()
+        begun = plan.ended if plan else ()
+        operation["created"] = [*operation.get("created", []), *incomplete, *begun]
         if operation.get("is_update"):
             if self._emulator.assumptions.custom_resources_roll_back_first:
                 reason = reason or _custom_resources_first(stack, operation)
@@ -157,7 +160,7 @@ class Operations:
         _ensure_template(stack, operation)
         if stack_id in self._interrupted:
             return
-        failed = operation.get("failed_logical_id")
+        failed = ", ".join(plan.failed) if plan else operation.get("failed_logical_id")
         why = reason or (
             f"The following resource(s) failed to create: [{failed}]. " if failed else ""
         )
@@ -229,7 +232,7 @@ class Operations:
         """
         resources = stack["_resources"]
         definitions = (stack.get("_template") or {}).get("Resources") or {}
-        ordered = _stacks._topological_sort(definitions, stack.get("_conditions") or {})
+        ordered = self._sort(definitions, stack.get("_conditions") or {})
         ordered += [logical_id for logical_id in resources if logical_id not in ordered]
         failures: list[str] = []
         needed: set[str] = set()

@@ -71,7 +71,7 @@ def _instance(instances: Instances) -> Handlers:
         record = _launch(props)
         instance_id: str = record["InstanceId"]
         _ec2._tags[instance_id] = list(props.get("Tags") or [])
-        instances.wait_for(instance_id, "running")
+        # CloudFormation waits until it is running: see creation_times.
         return instance_id, _instance_attributes(record)
 
     def update(instance_id: str, old: Props, new: Props, stack_name: str) -> Created:

@@ -78,7 +78,6 @@ class Installed:
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests)
-        creation_times.install(emulator)
         taken_names.install()
         stack_exports.install()
         dynamic_references.install()
@@ -90,6 +89,8 @@ class Installed:
         buckets.install()
         resource_attributes.install()
         iam_policies.install()
+        # The last of what creates resources, which its threads do too.
+        creation_times.install(emulator, requests, self._instances.wait_for)
 
     @property
     def application(self) -> Any:

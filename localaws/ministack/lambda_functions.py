@@ -101,6 +101,8 @@ def _execute(emulator: EmulatorState, function: Record, event: Any, request_id: 
     details = {"step": step} if step else {}
     emulator.event_log.record("lambda", name, "Invoked", **details)
     trace, end = trace_id(request_id), emulator.clock.now() + float(config["Timeout"])
+    if emulator.timings.invoke_function:
+        emulator.clock.sleep(emulator.timings.invoke_function)
     if code:
         emulator.calls.invocations[trace] = Invocation(name, step or "")
         day = dt.datetime.fromtimestamp(emulator.clock.now(), dt.UTC)

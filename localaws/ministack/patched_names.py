@@ -120,7 +120,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_sfn_definition": "the definition of a state machine, with substitutions applied",
     },
     "services.cloudformation.stacks": {
-        "_add_event": "replaced: only for resources that change; also in the event log",
+        "_add_event": "replaced: only for what changes, when it ends; also in the event log",
         "_create_stack_task_in_region": "replaced: one operation of a stack at a time",
         "_custom_named_replacement_error": "replaced: as in provisioners",
         "_delete_resource": "replaced: an update deletes in its cleanup phase",
@@ -132,7 +132,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_resource_policy": "DeletionPolicy",
         "_roll_back_operation": "replaced: also deletes custom resources whose create failed",
         "_runs_on_worker_thread": "replaced: any resource may take virtual time",
-        "_topological_sort": "replaced: wait conditions come last",
+        "_topological_sort": "replaced: by the time at which a resource can begin",
         "_update_resource": "replaced: as _provision_resource",
         "_validation_errors": "replaced: properties are held to their schemas",
         "now_iso": "replaced: virtual time",

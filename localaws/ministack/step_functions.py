@@ -195,6 +195,10 @@ class Executions:
             # "On the next state transition, the state machine's executions are terminated."
             self._end(self.get(record["executionArn"]), "ABORTED", "Aborted")
             raise interrupted()
+        seconds = self.emulator.timings.state_transition
+        if seconds:
+            self.emulator.clock.wait([self.get(record["executionArn"]).ended], seconds)
+            demand_running()
         state = details["stateEnteredEventDetails"]["name"]
         self._note(record, "StateEntered", state=state)
 

@@ -2,7 +2,8 @@
 
 AWS's own time is the critical path of what cannot be avoided. It is found backwards from the end of
 the operation: the activity that ended last before it, then the one that ended last before that
-began, and so on. What lies between two of them is lost, and named by what the stack waited for.
+began, and so on. Of a stack's resources, one role, function and state machine count: no other has
+to be waited for. What lies between two of them is lost, and named by what the stack waited for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rehearsal.benchmarks.activities import Activity
 from rehearsal.events import Event
@@ -18,6 +19,10 @@ from rehearsal.report.spans import Kind, Trace, traces
 
 # The event log rounds to tenths of a second.
 PRECISION = 0.15
+# The names of activities that create resources of the stack.
+RESOURCE = "create a "
+# What a workflow does between two waits, unless a part of it takes longer than BRIEF.
+WORK, BRIEF = "functions and transitions", 2.0
 # CloudFormation, from the end of the request's workflow to that of the resource.
 RESPONSE = "CloudFormation processes the response"
 
@@ -64,7 +69,7 @@ class Waterfall:
         return tuple(
             segment.name
             for segment in self.segments
-            if not segment.is_lost and not segment.name.startswith("create a ")
+            if not segment.is_lost and not segment.name.startswith(RESOURCE)
         )
 
     def losses(self) -> Counter[str]:
@@ -82,8 +87,12 @@ def waterfall(
     """The waterfall of an operation that lasted from start to end (virtual seconds)."""
     path: list[Activity] = []
     current = end
+    resources: set[str] = set()
     for activity in sorted(found, key=lambda each: each.end, reverse=True):
+        if activity.name.startswith(RESOURCE) and activity.name in resources:
+            continue
         if activity.end <= current + PRECISION and activity.end > start:
+            resources.add(activity.name)
             path.insert(0, activity)
             current = activity.start
     segments: list[Segment] = []
@@ -119,10 +128,10 @@ def _reason(at: float, found: Sequence[Trace], events: Sequence[Event]) -> str:
     commands = [trace.label for trace in running if trace.kind is Kind.COMMAND]
     executions = [trace for trace in running if trace.kind is Kind.EXECUTION]
     state = _state(executions[-1], at) if executions else None
-    if function := _function(at, events):
-        return f"function: {function}"
     if commands and not (state or "").startswith("WaitForHsms"):
         return f"client: {', '.join(sorted(set(commands)))} runs"
+    if function := _function(at, events):
+        return f"function: {function}"
     if state is not None:
         machine = executions[-1].label
         verb = "polling" if state.startswith("WaitFor") else "state"
@@ -172,6 +181,8 @@ def _merged(segments: Sequence[Segment]) -> list[Segment]:
     for each in segments:
         if each.seconds <= 0:
             continue
+        if each.seconds < BRIEF and each.name.startswith(("function: ", "state: ")):
+            each = replace(each, name=WORK)
         last = merged[-1] if merged else None
         if last and (last.name, last.is_lost) == (each.name, each.is_lost) and each.is_lost:
             merged[-1] = Segment(each.name, last.start, each.end, is_lost=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from localaws.client import LocalAws
+from tests.support.timings import FREE
 from localaws.sandbox.sandbox import Sandbox
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import SampleStack
@@ -38,7 +39,7 @@ def _sandbox(make_sandbox: Callable[..., Sandbox]) -> Sandbox:
 @pytest.fixture(scope="session", name="aws")
 def _aws() -> Iterator[LocalAws]:
     """One local AWS for all tests; each has a stack of its own."""
-    with LocalAws() as aws:
+    with LocalAws(timings=FREE) as aws:
         yield aws
 
 

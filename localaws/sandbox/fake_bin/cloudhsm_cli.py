@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 
+from .durations import CLI, pass_time
 from .sockets import send
 
 Json = dict[str, object]
@@ -29,6 +30,7 @@ def main(arguments: list[str]) -> int:
     """`cluster activate`, `user list`, `user create` or `user change-password`."""
     options = _parser().parse_args(arguments)
     exit_code = 0
+    pass_time(CLI)
     try:
         output = _run(options)
     except CommandError as error:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from .durations import DOWNLOAD, pass_time
 from .packages import DOWNLOADS
 from .sockets import send
 
@@ -34,20 +35,12 @@ def main(arguments: list[str]) -> int:
 
 def _get(url: str) -> tuple[int, str]:
     """The HTTP status and the text of a URL, after the seconds that a download takes."""
-    _pass_time(os.environ.get("LOCALAWS_DOWNLOAD_SECONDS", "0"))
+    pass_time(DOWNLOAD)
     fault = os.environ.get("LOCALAWS_DOWNLOAD")
     if fault == "missing":
         return 404, ""
     status, content = _read(url)
     return status, content[: len(content) // 2] if fault == "corrupt" else content
-
-
-def _pass_time(seconds: str) -> None:
-    if float(seconds):
-        # As sleep.sh does.
-        channel = int(os.environ["LOCALAWS_SLEEP"])
-        os.write(channel, f"{seconds}\n".encode())
-        os.read(channel, 1)
 
 
 def _read(url: str) -> tuple[int, str]:

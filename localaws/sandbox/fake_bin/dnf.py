@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from . import packages
+from .durations import INSTALL, pass_time
 from .packages import Package
 
 
@@ -54,6 +55,7 @@ def _run(verb: str, *names: str) -> str:
             raise DnfError(f"Error: \n Problem: package {package} conflicts with {other}")
     if verb == "install" and installed.get(package.name) == package:
         return f"Package {package} is already installed.\nNothing to do.\nComplete!"
+    pass_time(INSTALL)
     if removed:
         packages.remove(removed)
     packages.install(package)

@@ -115,6 +115,8 @@ class Executor:
                     "LOCALAWS_CLOUD_INIT": str(self._faults.cloud_init()),
                     "LOCALAWS_DOWNLOAD": self._faults.download() or "",
                     "LOCALAWS_DOWNLOAD_SECONDS": str(self._timings.download),
+                    "LOCALAWS_INSTALL_SECONDS": str(self._timings.install_package),
+                    "LOCALAWS_CLI_SECONDS": str(self._timings.cloudhsm_cli),
                 },
             )
 

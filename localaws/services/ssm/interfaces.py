@@ -17,6 +17,8 @@ class Timings(Protocol):
     ssm_online: float
     run_command: float
     download: float
+    install_package: float
+    cloudhsm_cli: float
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from typing import Any
+
 from localaws.client import LocalAws
-from tests.localaws.ministack.support import SampleStack, elapsed, function, role
+from tests.localaws.ministack.custom_resource_function import CustomResourceStack
+from tests.localaws.ministack.support import SampleStack, elapsed, function, machine, role
 
 SECONDS = {
     "create_role": 17,
@@ -34,3 +37,94 @@ def test_cloudformation_takes_as_long_as_the_timings_say_once_for_each_type() ->
         stack, began = SampleStack(aws), elapsed(aws)
         assert stack.create(resources) == "CREATE_COMPLETE"
         assert round(elapsed(aws) - began) == sum(SECONDS.values())
+
+
+PROFILE = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": "ProfileRole"}]}}
+
+
+def beside(custom: CustomResourceStack, **properties: Any) -> dict[str, Any]:
+    """A custom resource, and an instance profile that it does not depend on."""
+    return {
+        **custom.resources({"Example": properties}),
+        "ProfileRole": role("ec2"),
+        "Profile": PROFILE,
+    }
+
+
+def moments(aws: LocalAws, logical_id: str) -> dict[str, float]:
+    return {
+        event["event"]: event["at"]
+        for event in aws.admin.event_log()
+        if event["subject"] == logical_id and event["service"] == "cloudformation"
+    }
+
+
+def test_a_custom_resource_begins_once_what_it_depends_on_is_complete() -> None:
+    with LocalAws(timings=SECONDS) as aws:
+        stack = SampleStack(aws)
+        custom = CustomResourceStack(stack)
+        outputs = {
+            "Id": {"Value": {"Ref": "Example"}},
+            "Word": {"Value": {"Fn::GetAtt": "Example.Word"}},
+        }
+        behavior = {"Sleep": "50", "Response": {"Data": {"Word": "ready"}}}
+        assert stack.create(beside(custom, Create=behavior), Outputs=outputs) == "CREATE_COMPLETE"
+        assert moments(aws, "Example") == {"CREATE_IN_PROGRESS": 23, "CREATE_COMPLETE": 75}
+        assert moments(aws, "Profile") == {"CREATE_IN_PROGRESS": 17, "CREATE_COMPLETE": 138}
+        assert (stack.output("Id"), stack.output("Word")) == ("example-1", "ready")
+        assert [status for _, status, _ in stack.events("Example")] == [
+            "CREATE_IN_PROGRESS",
+            "CREATE_COMPLETE",
+        ]
+
+
+def test_a_resource_in_progress_is_cancelled_when_another_fails() -> None:
+    with LocalAws(timings=SECONDS) as aws:
+        stack = SampleStack(aws)
+        custom = CustomResourceStack(stack)
+        failure = {"Sleep": "50", "Response": {"Status": "FAILED", "Reason": "no luck"}}
+        assert stack.create(beside(custom, Create=failure)) == "ROLLBACK_COMPLETE"
+        assert "no luck" in stack.reason("Example")
+        assert stack.reason("Profile") == "Resource creation cancelled"
+        assert custom.request_types() == ["Create", "Delete"]
+        assert moments(aws, "Profile")["DELETE_COMPLETE"] < 138
+        assert "[Example, Profile]" in next(
+            reason for _, status, reason in stack.events(stack.name) if status[:8] == "ROLLBACK"
+        )
+
+
+def test_a_custom_resource_in_progress_is_cancelled_when_another_resource_fails() -> None:
+    with LocalAws(timings=SECONDS) as aws:
+        stack = SampleStack(aws)
+        custom = CustomResourceStack(stack)
+        resources = beside(custom, Create={"Sleep": "500"})
+        resources["Late"] = {
+            "Type": "AWS::IAM::InstanceProfile",
+            "Properties": {"Roles": ["no-such-role"]},
+            "DependsOn": "Profile",
+        }
+        assert stack.create(resources) == "ROLLBACK_COMPLETE"
+        assert "no-such-role" in stack.reason("Late")
+        assert stack.reason("Example") == "Resource creation cancelled"
+        # The function still works on the first request, and logs it when it has ended.
+        assert custom.request_types() == ["Delete"]
+        assert moments(aws, "Example")["CREATE_FAILED"] == 138
+
+
+def test_invocations_and_transitions_take_as_long_as_the_timings_say() -> None:
+    states = {
+        "First": {"Type": "Pass", "Next": "Second"},
+        "Second": {"Type": "Task", "Resource": "${Function.Arn}", "End": True},
+    }
+    resources = {
+        "FunctionRole": role("lambda"),
+        "MachineRole": role("states", everything=True),
+        "Function": function(CODE),
+        "Machine": machine(states),
+    }
+    with LocalAws(timings={"invoke_function": 2, "state_transition": 0.5}) as aws:
+        stack = SampleStack(aws)
+        stack.create(resources)
+        began = elapsed(aws)
+        assert stack.run("Machine")["status"] == "SUCCEEDED"
+        assert elapsed(aws) - began == 3

@@ -120,3 +120,22 @@ def test_deleted_hsms_block_the_deletion_of_their_cluster(accepted: float, own: 
     )
     assert found.own == own + 50
     assert found.chain == ("delete HSMs", "let go of HSMs", "delete the cluster")
+
+
+def test_a_second_role_on_the_way_to_the_cluster_is_lost() -> None:
+    role = {**STACK, "type": "AWS::IAM::Role"}
+    found = measured(
+        [
+            event(0, "cloudformation", "rOne", "CREATE_IN_PROGRESS", **role),
+            event(17, "cloudformation", "rOne", "CREATE_COMPLETE", **role),
+            event(17, "cloudformation", "rTwo", "CREATE_IN_PROGRESS", **role),
+            event(34, "cloudformation", "rTwo", "CREATE_COMPLETE", **role),
+            event(34, "cloudhsm", "cluster-a", "CREATE_IN_PROGRESS"),
+            event(134, "cloudhsm", "cluster-a", "UNINITIALIZED"),
+        ]
+    )
+    assert segments(found) == [
+        ("stack: rOne", 17, True),
+        ("create a role", 17, False),
+        ("create the cluster", 100, False),
+    ]
