@@ -18,6 +18,8 @@ packaged = $(subst templates/,build/packaged/,$(1))
 
 # The scenario that is rehearsed; `python -m rehearsal run --list` lists them all.
 SCENARIO ?= standard
+# How many runs with random durations `make bench` measures.
+DRAWS ?= 20
 
 ENVIRONMENT := $(VENV)/installed
 # Its own environment: checkov pins boto3 and networkx to versions that others here exclude.
@@ -112,7 +114,11 @@ destroy: needs-STACK $(ENVIRONMENT) ## delete a stack and wait for completion; S
 	$(AWS) cloudformation wait stack-delete-complete --stack-name $(STACK)
 
 .PHONY: bench
-bench: $(ENVIRONMENT) $(BUILT) ## run the tests in one process and list the slowest; optionally TESTS=
+bench: $(ENVIRONMENT) $(BUILT) ## measure operations against AWS's own time, with DRAWS= (20); writes docs/benchmarks.md
+	$(BIN)/python -m rehearsal bench --draws $(DRAWS) --growth --sizes --write
+
+.PHONY: slow-tests
+slow-tests: $(ENVIRONMENT) $(BUILT) ## run the tests in one process and list the slowest; optionally TESTS=
 	$(BIN)/python -m pytest --durations 25 $(TESTS)
 
 .PHONY: clean

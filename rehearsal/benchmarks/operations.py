@@ -7,13 +7,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from localaws.client import LocalAws
+from rehearsal.benchmarks import costs
 from rehearsal.benchmarks.activities import activities
 from rehearsal.benchmarks.waterfall import Waterfall, waterfall
 from rehearsal.drivers.key_store import KeyStoreDriver, on_existing_cluster, on_stack_cluster
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.events import Event
-
-Timings = Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,8 @@ class Measurement:
     events: Sequence[Event]
     # API calls of functions, and Step Functions' calls for Tasks, by operation.
     calls: Counter[str]
+    # Of functions, in MB.
+    memory: Mapping[str, float]
 
     @property
     def transitions(self) -> int:
@@ -73,6 +74,12 @@ class Measurement:
     def invocations(self) -> int:
         """The invocations of functions."""
         return sum(event["event"] == "Invoked" for event in self.events)
+
+    @property
+    def dollars(self) -> float:
+        """What AWS bills for it, beside the cluster."""
+        billed = costs.gigabyte_seconds(self.events, self.memory)
+        return costs.dollars(self.transitions, self.invocations, billed, self.calls)
 
 
 class Bench:
@@ -109,6 +116,7 @@ class Bench:
         # Time stands still between operations, so that the first event is the operation's.
         before, calls = len(admin.event_log()), len(admin.calls()["calls"])
         start = float(admin.clock()["elapsed"])
+        memory = self._memory()
         run()
         events = admin.event_log()[before:]
         ends = [
@@ -121,7 +129,12 @@ class Bench:
             waterfall(start, ends[-1], activities(events, admin.timings()), events),
             events,
             Counter(call["operation"] for call in admin.calls()["calls"][calls:]),
+            memory | self._memory(),
         )
+
+    def _memory(self) -> dict[str, float]:
+        functions = self._aws.client("lambda").list_functions()["Functions"]
+        return {each["FunctionName"]: each["MemorySize"] for each in functions}
 
     # Operations
 
@@ -134,6 +147,10 @@ class Bench:
         """Change the number of HSMs per subnet."""
         self._driver.request(pHsmsPerSubnet=hsms)
         self._driver.expect_stack("UPDATE_COMPLETE")
+
+    def active_hsms(self) -> int:
+        """The number of ACTIVE HSMs of the stack's cluster."""
+        return sum(hsm["State"] == "ACTIVE" for hsm in self._driver.cluster()["Hsms"])
 
     def _prepare_store(self, *, on_stack: bool) -> None:
         wanted = {"pDeleteKeyStoreUponStackDeletion": "true"}

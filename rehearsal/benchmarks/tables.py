@@ -46,7 +46,16 @@ def waterfall_table(measured: Measurement) -> Table:
 def summary_table(measurements: Sequence[Measurement]) -> Table:
     """A line for each operation."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("operation", "time", "AWS's own", "ratio", "transitions", "invocations", "calls"):
+    for name in (
+        "operation",
+        "time",
+        "AWS's own",
+        "ratio",
+        "transitions",
+        "invocations",
+        "calls",
+        "USD",
+    ):
         table.add_column(name, justify="left" if name == "operation" else "right")
     for each in measurements:
         table.add_row(
@@ -57,5 +66,6 @@ def summary_table(measurements: Sequence[Measurement]) -> Table:
             str(each.transitions),
             str(each.invocations),
             str(sum(each.calls.values())),
+            f"{each.dollars:.4f}",
         )
     return table

@@ -125,10 +125,10 @@ class _Drawing:
             return
         self.y += SECTION
         style = 'font-size="12" font-weight="bold" fill="#22303c"'
-        self.body.append(_text(MARGIN, self.y - 9, name, style))
+        self.body.append(text(MARGIN, self.y - 9, name, style))
         for label, row in rows:
             style = 'text-anchor="end" fill="#37474f"'
-            self.body.append(_text(GUTTER - 10, self.y + BAR - 4, _truncate(label, 34), style))
+            self.body.append(text(GUTTER - 10, self.y + BAR - 4, _truncate(label, 34), style))
             for trace in row:
                 self._draw(trace)
             self.y += ROW
@@ -169,7 +169,7 @@ class _Drawing:
         )
         label = "" if idle else _fit(state, int((width - 8) / CHARACTER))
         style = f'font-size="10" fill="{shown.text_colour}" pointer-events="none"'
-        self.body.append(_text(left + 4, self.y + BAR - 4.5, label, style))
+        self.body.append(text(left + 4, self.y + BAR - 4.5, label, style))
 
     def _frame(self, trace: Trace) -> None:
         """A border that shows an execution's outcome."""
@@ -192,8 +192,8 @@ class _Drawing:
                 ' font-family="Helvetica, Arial, DejaVu Sans, sans-serif">',
                 f"<title>{escape(title)}</title>",
                 f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-                _text(MARGIN, 32, title, 'font-size="19" font-weight="bold" fill="#22303c"'),
-                _text(MARGIN, 52, subtitle, 'font-size="12" fill="#5b6b7a"'),
+                text(MARGIN, 32, title, 'font-size="19" font-weight="bold" fill="#22303c"'),
+                text(MARGIN, 52, subtitle, 'font-size="12" fill="#5b6b7a"'),
                 *self._chapters(phases),
                 *self._grid(),
                 *self.body,
@@ -215,9 +215,9 @@ class _Drawing:
             room = int((right - left - 10) / CHARACTER)
             mark = "" if phase.passed else "✗ "
             style = f'font-weight="bold" fill="{"#22303c" if phase.passed else FAILED.colour}"'
-            yield _text(left + 6, top + 16, _truncate(mark + phase.name, room), style)
+            yield text(left + 6, top + 16, _truncate(mark + phase.name, room), style)
             length = duration(phase.end - phase.start)
-            yield _text(left + 6, top + 31, _truncate(length, room), 'fill="#5b6b7a"')
+            yield text(left + 6, top + 31, _truncate(length, room), 'fill="#5b6b7a"')
 
     def _grid(self) -> Iterable[str]:
         interval = next((gap for gap in GRID if self._drawn(self.until) / gap <= 20), GRID[-1])
@@ -230,7 +230,7 @@ class _Drawing:
                 f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{bottom:.0f}"'
                 ' stroke="#d5dde4" stroke-width="1"/>'
             )
-            yield _text(
+            yield text(
                 x, bottom + 13, duration(number * interval), 'text-anchor="middle" fill="#5b6b7a"'
             )
 
@@ -240,7 +240,7 @@ class _Drawing:
             x = GUTTER + number % half * (WIDTH - GUTTER - MARGIN) / half
             y = self.y + LEGEND - 44 + number // half * 20
             yield f'<rect x="{x:.0f}" y="{y:.0f}" width="12" height="12" fill="{each.colour}"/>'
-            yield _text(x + 18, y + 10, each.label, 'font-size="10.5" fill="#37474f"')
+            yield text(x + 18, y + 10, each.label, 'font-size="10.5" fill="#37474f"')
 
 
 def _rows(traces: Iterable[Trace]) -> list[tuple[str, list[Trace]]]:
@@ -298,5 +298,6 @@ def _fit(state: str, room: int) -> str:
     return _truncate(action + "…", room) if room >= 7 else ""
 
 
-def _text(x: float, y: float, text: str, style: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>' if text else ""
+def text(x: float, y: float, content: str, style: str) -> str:
+    """A text element; none without content."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(content)}</text>' if content else ""

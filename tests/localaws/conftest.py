@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from localaws.client import LocalAws
-from tests.support.timings import FREE
 from localaws.sandbox.sandbox import Sandbox
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import SampleStack
 from tests.support.data_plane import DataPlaneStub
+from tests.support.timings import FREE
 
 
 @pytest.fixture(name="make_sandbox")

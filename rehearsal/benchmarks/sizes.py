@@ -1,0 +1,75 @@
+"""What is measured in real time and bytes: the zip, imports, and a rehearsal."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess  # nosec B404 # runs this Python
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localaws.client import ROOT
+
+ZIP = ROOT / "build" / "functions.zip"
+LOCAL_ZIP = ROOT / "build" / "rehearsal" / "build" / "functions.zip"
+HANDLERS = ("request", "response", "cluster", "certificate", "client", "key_store")
+REPEATS = 5
+# Prints the CPU milliseconds of loading the module and of fetching one handler.
+IMPORT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+began = time.process_time()
+import hsm_lifecycle.handlers as handlers
+getattr(handlers, sys.argv[2])
+print(1000 * (time.process_time() - began))
+"""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The real seconds and the peak memory in MB (of the largest process) of `make rehearse`."""
+
+    seconds: float
+    memory: float
+
+
+def zip_kilobytes() -> float:
+    """The size of the zip that ships."""
+    return ZIP.stat().st_size / 1024
+
+
+def import_milliseconds() -> dict[str, float]:
+    """The CPU time of a cold import for each handler, from the zip with this machine's wheels."""
+    environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1", "AWS_REGION": "us-east-1"}
+    with tempfile.TemporaryDirectory() as directory:
+        with zipfile.ZipFile(LOCAL_ZIP) as archive:
+            archive.extractall(directory)
+
+        def measure(handler: str) -> float:
+            command = [sys.executable, "-c", IMPORT, directory, handler]
+            return statistics.median(float(_run(command, environment)) for _ in range(REPEATS))
+
+        # Lambda has byte code of the SDK, and so have we, except for the first import.
+        measure(HANDLERS[0])
+        return {handler: measure(handler) for handler in HANDLERS}
+
+
+def rehearsal(scenario: str = "standard") -> Rehearsal:
+    """Run a scenario as `make rehearse` does."""
+    before = time.monotonic()
+    _run([sys.executable, "-m", "rehearsal", "run", "--scenario", scenario, "--no-display"])
+    seconds = time.monotonic() - before
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Rehearsal(seconds, usage.ru_maxrss / 1024)
+
+
+def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> str:
+    done = subprocess.run(  # nosec B603 # without a shell
+        command, cwd=ROOT, env=environment, text=True, capture_output=True, check=True
+    )
+    return done.stdout
