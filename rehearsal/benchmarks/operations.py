@@ -181,4 +181,7 @@ def with_needs(chosen: Collection[str]) -> list[str]:
     names = set(chosen)
     for name in chosen:
         names.update(OPERATIONS[name].needs)
+    if {"key-store-create", "delete"} <= names:
+        # A cluster with a CONNECTED key store is not deleted.
+        names.add("key-store-delete")
     return [name for name in OPERATIONS if name in names]
