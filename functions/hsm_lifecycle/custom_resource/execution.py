@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, currency
 
 Request = Mapping[str, Any]
 
@@ -27,10 +27,29 @@ def fallback_of(request: Request) -> dict[str, dict[str, str]]:
     return {"Fallback": dict.fromkeys(os.environ["ATTRIBUTES"].split(), "unknown")}
 
 
+def may_overlap(request: Request) -> bool:
+    """Whether an earlier request of the stack may have started executions only just now.
+
+    CloudFormation sends a creation or an update once earlier requests have ended. Not so the
+    rollback of an update, a deletion, and a delivery after which the function was killed.
+    """
+    if request.get(currency.RETRY) or request["RequestType"] == "Delete":
+        return True
+    return request["RequestType"] == "Update" and _stack_status(request) != "UPDATE_IN_PROGRESS"
+
+
 def _is_rollback(request: Request) -> bool:
     """Whether this is the rollback of an update, which must not fail; False if unknown."""
-    if request["RequestType"] != "Update" or request["StackId"] != aws.this_stack():
-        return False
+    return (
+        request["RequestType"] == "Update"
+        and _stack_status(request) == "UPDATE_ROLLBACK_IN_PROGRESS"
+    )
+
+
+def _stack_status(request: Request) -> str:
+    """The status of this stack; empty if the request is another's, or the status is unknown."""
+    if request["StackId"] != aws.this_stack():
+        return ""
     try:
         stacks = aws.client("cloudformation", attempts=aws.ATTEMPTS).describe_stacks(
             StackName=aws.this_stack()
@@ -38,8 +57,8 @@ def _is_rollback(request: Request) -> bool:
     except (BotoCoreError, ClientError) as error:
         # The workflow asks again and retries for longer, so this matters only if it fails too.
         logger.warning("could not determine whether this is a rollback: %s", error)
-        return False
-    return bool(stacks["Stacks"][0]["StackStatus"] == "UPDATE_ROLLBACK_IN_PROGRESS")
+        return ""
+    return str(stacks["Stacks"][0]["StackStatus"])
 
 
 def execution_name(request: Request) -> str:

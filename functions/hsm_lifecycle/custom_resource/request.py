@@ -18,6 +18,7 @@ from hsm_lifecycle.custom_resource.execution import (
     execution_exists,
     execution_name,
     fallback_of,
+    may_overlap,
 )
 from hsm_lifecycle.custom_resource.response import deliver
 from hsm_lifecycle.custom_resource.supersede import supersede
@@ -53,7 +54,12 @@ def take(request: Request, context: Any) -> None:
         if execution_exists(name):
             return
         since = currency.require_current(request)
-        if supersede(request, name, lambda: context.get_remaining_time_in_millis() / 1000):
+        if supersede(
+            request,
+            name,
+            lambda: context.get_remaining_time_in_millis() / 1000,
+            may_overlap=may_overlap(request),
+        ):
             time.sleep(_SECONDS_TO_UPDATE_MACHINES if _is_new_version(request) else 0)
             currency.require_unchanged(request, since)
             _start_execution(name, {**request, currency.SINCE: since}, sealed_url, fallback)

@@ -33,7 +33,13 @@ _RESERVE = 30  # seconds, with the pause for a new version
 logger = logging.getLogger("hsm_lifecycle")
 
 
-def supersede(request: Mapping[str, Any], name: str, seconds_left: Callable[[], float]) -> bool:
+def supersede(
+    request: Mapping[str, Any],
+    name: str,
+    seconds_left: Callable[[], float],
+    *,
+    may_overlap: bool = True,
+) -> bool:
     """Stop all executions of this stack's state machines, and wait until nothing is running.
 
     False: meanwhile another delivery of the same event has started the execution of this name.
@@ -41,11 +47,12 @@ def supersede(request: Mapping[str, Any], name: str, seconds_left: Callable[[], 
     Stopping a parent reaches its children late and only as best effort, so each is stopped
     directly. A handle-request without a running lifecycle is only sending its response, and ends
     by itself. ListExecutions is eventually consistent (F6.37), so nothing is running only if it
-    lists nothing twice, with a pause that also lets the workers of stopped executions end.
+    lists nothing twice, with a pause that also lets the workers of stopped executions end. Once is
+    enough if no earlier request can have started an execution just now (may_overlap).
     SupersededError: the stack is being deleted, which only a Delete may interrupt.
     """
     stopped: set[str] = set()
-    was_empty, pauses = False, 0
+    was_empty, pauses = not may_overlap, 0
     for attempt in itertools.count():
         handling = _running(os.environ["HANDLE_REQUEST"])
         working = [
@@ -62,7 +69,7 @@ def supersede(request: Mapping[str, Any], name: str, seconds_left: Callable[[], 
             continue
         if attempt >= _ATTEMPTS or pauses == _MAX_PAUSES:
             break
-        was_empty = False
+        was_empty = not may_overlap and not working and not stopped
         # handle-request may have to run a lifecycle again.
         names = {_name(arn).removesuffix("-again") for arn in working}
         if name in names | {_name(arn) for arn in handling}:

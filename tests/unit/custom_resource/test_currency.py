@@ -168,7 +168,7 @@ def test_a_retry_starts_nothing_if_its_url_has_no_date(
 def test_a_delivery_whose_execution_another_one_starts_meanwhile_sends_no_response(
     states: Executions, responses: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start_first(*_: object) -> bool:
+    def start_first(*_: object, **__: object) -> bool:
         states.add(sent["stateMachineArn"], sent["name"])
         return True
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import errors
+from hsm_lifecycle import currency, errors
 from hsm_lifecycle.custom_resource.execution import execution_name
 from hsm_lifecycle.custom_resource.request import take
 from hsm_lifecycle.custom_resource.supersede import supersede
@@ -28,25 +28,57 @@ from tests.support.custom_resource import (
     Context,
     request,
 )
-from tests.support.executions import Commands, Executions, Instances, Secrets
+from tests.support.executions import Commands, Executions, Instances, Secrets, Stacks
 from tests.support.response_endpoint import Endpoint
 from tests.templates.template import TEMPLATES
 
 REFUSED = {"ResponseMetadata": {"HTTPStatusCode": 400}}
 
 
-def test_a_request_lists_executions_twice_if_nothing_is_running(
-    responses: Endpoint, slept: list[float]
+@pytest.mark.parametrize(
+    ("kind", "status", "pauses"),
+    [
+        # Earlier requests have ended, or CloudFormation would not have sent these.
+        ("Create", "CREATE_IN_PROGRESS", []),
+        ("Create", "UPDATE_IN_PROGRESS", []),
+        ("Update", "UPDATE_IN_PROGRESS", []),
+        # The update that is rolled back may have begun only just now.
+        ("Update", "UPDATE_ROLLBACK_IN_PROGRESS", [10]),
+        ("Update", "", [10]),
+        ("Delete", "DELETE_IN_PROGRESS", [10]),
+        ("Delete", "ROLLBACK_IN_PROGRESS", [10]),
+    ],
+)
+def test_executions_are_listed_twice_if_an_earlier_request_may_have_just_begun(
+    stacks: Stacks,
+    responses: Endpoint,
+    slept: list[float],
+    kind: str,
+    status: str,
+    pauses: list[float],
 ) -> None:
-    take(request("Update", responses.url), Context())
-    assert slept == [10]
+    stacks.status = status
+    if not status:
+        stacks.refusal = ClientError({"Error": {"Code": "Throttling"}}, "DescribeStacks")
+    take(request(kind, responses.url), Context())
+    assert slept == pauses
+
+
+def test_executions_are_listed_twice_after_the_function_was_killed(
+    stacks: Stacks, states: Executions, responses: Endpoint, slept: list[float]
+) -> None:
+    responses.url += "&X-Amz-Date=20260131T120000Z"
+    stacks.records = [("UPDATE_IN_PROGRESS", "2026-01-31T11:59:00+00:00")]
+    take(request("Update", responses.url, **{currency.RETRY: True}), Context())
+    assert (len(states.started), slept) == (1, [10])
 
 
 @pytest.mark.parametrize("known", [False, True])
 def test_an_execution_that_is_listed_late_is_stopped(
-    states: Executions, responses: Endpoint, slept: list[float], known: bool
+    states: Executions, stacks: Stacks, responses: Endpoint, slept: list[float], known: bool
 ) -> None:
     # ListExecutions is eventually consistent (F6.37).
+    stacks.status = "UPDATE_ROLLBACK_IN_PROGRESS"
     if known:
         states.add(UPDATE, EARLIER)
     late = states.add(ALIGN, "a-child", unlisted=2 if known else 1)
@@ -245,7 +277,7 @@ def test_a_command_that_outlasted_its_workflow_is_cancelled(
     commands.listed = [_late_command()]
     take(request(kind, responses.url), Context())
     assert commands.cancelled == [("late", [CLIENT])]
-    assert slept == [10, 2]  # between two lists of executions, and for the command
+    assert slept[-1] == 2  # for the command
     assert len(states.started) == 1
 
 
