@@ -29,6 +29,7 @@ Response = tuple[int, dict[str, str], bytes]
 CREATING = frozenset({"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS"})
 CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 CANCELLED = "Resource creation cancelled"
+INSTANCE = "AWS::EC2::Instance"
 
 _stacks = ministack("services.cloudformation.stacks")
 _handlers = ministack("services.cloudformation.handlers")
@@ -41,10 +42,15 @@ class Operations:
     """The operations in progress on each stack, by stack id."""
 
     def __init__(
-        self, emulator: EmulatorState, requests: Requests, add_event: Callable[..., None]
+        self,
+        emulator: EmulatorState,
+        requests: Requests,
+        add_event: Callable[..., None],
+        terminate: Callable[[str], None],
     ) -> None:
         self._emulator = emulator
         self._requests = requests
+        self._terminate = terminate
         self._locks: dict[str, asyncio.Lock] = {}
         self._scheduled: Counter[str] = Counter()
         # Custom resources whose create failed, by logical id.
@@ -236,7 +242,9 @@ class Operations:
         ordered += [logical_id for logical_id in resources if logical_id not in ordered]
         failures: list[str] = []
         needed: set[str] = set()
-        for logical_id in reversed([each for each in ordered if each in chosen & set(resources)]):
+        last = self._terminate_instances(stack, chosen - set(retain), definitions)
+        backwards = [each for each in reversed(ordered) if each in chosen & set(resources)]
+        for logical_id in sorted(backwards, key=lambda each: each in last):
             dependencies = _stacks._extract_deps(definitions.get(logical_id) or {}, set(resources))
             if logical_id in needed:
                 needed |= dependencies
@@ -254,10 +262,33 @@ class Operations:
             del resources[logical_id]
         return failures
 
+    def _terminate_instances(
+        self, stack: Stack, chosen: Collection[str], definitions: Mapping[str, Any]
+    ) -> set[str]:
+        """Begin with instances that nothing depends on, as CloudFormation does side by side.
+
+        Returns these and what they depend on, which can only be deleted once they are terminated.
+        """
+        resources, last = stack["_resources"], list[str]()
+        names = set(resources)
+        needs = {name: _stacks._extract_deps(definitions.get(name) or {}, names) for name in names}
+        depended_on = set[str]().union(*needs.values())
+        for name in sorted((set(chosen) & names) - depended_on):
+            record = resources[name]
+            if record["ResourceType"] == INSTANCE and _deletion_policy(stack, name) == "Delete":
+                self._resource_event(stack, name, "DELETE_IN_PROGRESS")
+                record["ResourceStatus"] = "DELETE_IN_PROGRESS"
+                self._terminate(record["PhysicalResourceId"])
+                last.append(name)
+        for name in last:
+            last += [each for each in sorted(needs[name]) if each not in last]
+        return set(last)
+
     async def _delete_one(self, stack: Stack, logical_id: str) -> bool:
         """Delete a resource and report whether that succeeded."""
         record = stack["_resources"][logical_id]
-        self._resource_event(stack, logical_id, "DELETE_IN_PROGRESS")
+        if record["ResourceStatus"] != "DELETE_IN_PROGRESS":
+            self._resource_event(stack, logical_id, "DELETE_IN_PROGRESS")
         try:
             await _stacks.run_reentrant(
                 _stacks._delete_resource,
@@ -332,10 +363,10 @@ def _ensure_template(stack: Stack, operation: Mapping[str, Any]) -> None:
         )
 
 
-def install(emulator: EmulatorState, requests: Requests) -> None:
+def install(emulator: EmulatorState, requests: Requests, terminate: Callable[[str], None]) -> None:
     """Run stack operations in virtual time, and let a deletion interrupt them as on AWS."""
     add_event = stack_events.install(emulator)
-    operations = Operations(emulator, requests, add_event)
+    operations = Operations(emulator, requests, add_event, terminate)
     for module in (_stacks, _handlers, _changesets):
         module.now_iso = lambda: virtual_time.now_iso(emulator.clock)
         module._add_event = add_event

@@ -77,7 +77,7 @@ class Installed:
         execution_lists.install(emulator)
         templates.install(emulator)
         requests = custom_resources.install(emulator)
-        cloudformation.install(emulator, requests)
+        cloudformation.install(emulator, requests, self._instances.terminate)
         taken_names.install()
         stack_exports.install()
         dynamic_references.install()

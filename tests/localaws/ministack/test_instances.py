@@ -6,6 +6,7 @@ import pytest
 
 from localaws.client import LocalAws, until
 from localaws.ministack.instances import AGENT_ACTIONS
+from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import (
     Json,
     SampleStack,
@@ -104,6 +105,31 @@ def _client(stack: SampleStack) -> Client:
 
 
 # --- States ---
+
+
+def test_an_instance_that_nothing_depends_on_is_terminated_beside_a_custom_resource(
+    client: Client,
+) -> None:
+    custom = CustomResourceStack(client.stack)
+    resources = custom.resources({"Example": {"Delete": {"Sleep": "60"}}})
+    client.create({**around(), **resources, "Client": instance()})
+    instance_id, began = client.id, elapsed(client.aws)
+    assert client.stack.delete() == "DELETE_COMPLETE"
+    assert client.moments(instance_id)["shutting-down"] == round(began, 1)
+    assert elapsed(client.aws) - began == 62
+    assert [status for _, status, _ in client.stack.events("Client")][2:] == [
+        "DELETE_IN_PROGRESS",
+        "DELETE_COMPLETE",
+    ]
+
+
+def test_an_instance_is_terminated_after_what_depends_on_it(client: Client) -> None:
+    custom = CustomResourceStack(client.stack)
+    resources = custom.resources({"Example": {"DependsOn": "Client", "Delete": {"Sleep": "60"}}})
+    client.create({**around(), **resources, "Client": instance()})
+    instance_id, began = client.id, elapsed(client.aws)
+    assert client.stack.delete() == "DELETE_COMPLETE"
+    assert client.moments(instance_id)["shutting-down"] == round(began + 62, 1)
 
 
 def test_cloudformation_waits_38_seconds_for_an_instance_to_run(client: Client) -> None:
