@@ -11,6 +11,8 @@ from dataclasses import dataclass
 MEDIANS = {"create": 1.02, "grow": 1.02, "key-store-create": 1.02, "delete": 1.04}
 WORST = 1.05
 DOLLARS = 0.05
+REQUEST_MILLISECONDS, WORKER_MILLISECONDS = 200, 250
+REHEARSE_SECONDS, REHEARSE_MEGABYTES = 20, 400
 # Each duration of a draw differs from the default by up to this share.
 SPREAD = 0.3
 # What the benchmarks charge in addition (F6.90); too short to be drawn.
@@ -61,3 +63,15 @@ def missed(spreads: Sequence[Spread], costs: Mapping[str, float]) -> Iterator[st
     for name, cost in costs.items():
         if cost >= DOLLARS:
             yield f"{name}: {cost:.3f} USD, goal {DOLLARS:.2f}"
+
+
+def missed_sizes(imports: Mapping[str, float], seconds: float, megabytes: float) -> Iterator[str]:
+    """As `missed`, for the CPU milliseconds of imports and what `make rehearse` takes."""
+    for name, milliseconds in imports.items():
+        limit = REQUEST_MILLISECONDS if name == "request" else WORKER_MILLISECONDS
+        if milliseconds >= limit:
+            yield f"cold import of {name}: {milliseconds:.0f} ms, goal {limit}"
+    if seconds >= REHEARSE_SECONDS:
+        yield f"make rehearse: {seconds:.0f} s, goal {REHEARSE_SECONDS}"
+    if megabytes >= REHEARSE_MEGABYTES:
+        yield f"make rehearse: {megabytes:.0f} MB, goal {REHEARSE_MEGABYTES}"

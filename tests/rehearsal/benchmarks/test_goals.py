@@ -59,3 +59,12 @@ def test_missed_goals_name_the_operation_the_value_and_the_goal() -> None:
         "create: worst 1.060, goal 1.05",
         "grow: 0.051 USD, goal 0.05",
     ]
+
+
+def test_missed_sizes_name_the_handler_or_the_rehearsal() -> None:
+    imports = {"request": 200.0, "response": 249.0, "cluster": 251.0}
+    assert list(goals.missed_sizes(imports, 21, 399)) == [
+        "cold import of request: 200 ms, goal 200",
+        "cold import of cluster: 251 ms, goal 250",
+        "make rehearse: 21 s, goal 20",
+    ]
