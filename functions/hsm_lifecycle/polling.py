@@ -1,9 +1,9 @@
 """How long workflows wait between two looks: the longer something takes, the less often they look.
 
 So what is over soon costs seconds, and what takes an hour a few hundred looks of three transitions.
-One look every five seconds is far below the quotas of APIs: KMS allows five DescribeCustomKeyStores
-a second (https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html), and
-throttled looks are retried.
+One look every five seconds is far below KMS's quota of five DescribeCustomKeyStores a second
+(https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html). CloudHSM documents
+none for DescribeClusters; throttled looks are retried.
 """
 
 from __future__ import annotations
@@ -19,8 +19,12 @@ def wait(event: Event) -> int:
 
 
 def wait_for_command(sent_at: str, now: str) -> int:
-    """Seconds until a command on the client is described again: two at first, 15 at most."""
-    return _share(deadlines.seconds_between(sent_at, now), 10, 2, 15)
+    """Seconds until a command on the client is described again: three, then two, 15 at most.
+
+    Most scripts take Run Command about three seconds.
+    """
+    seconds = deadlines.seconds_between(sent_at, now)
+    return _share(seconds, 10, 2 if seconds else 3, 15)
 
 
 def _share(seconds: float, divisor: int, least: int, most: int) -> int:

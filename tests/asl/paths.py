@@ -156,7 +156,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Output": {"PhysicalResourceId": CLUSTER, "Data": {}},
         "Status": "SUCCEEDED",
     },
-    "SendCommand": {"Id": "c-1", "SentAt": NOON, "Wait": 2},
+    "SendCommand": {"Id": "c-1", "SentAt": NOON, "Wait": 3},
 }
 # The field that a path gives of a result; the others are those above.
 _FIELDS = {"DescribeAgent": "PingStatus", "DescribeCommand": "Status"} | dict.fromkeys(
@@ -999,13 +999,13 @@ _RUN_ON_CLIENT = [
         "DescribeAgent SendCommand WaitForCommand DescribeCommand WaitForCommand ReportCommand",
         without="StartClient StopClient",
         output={"Status": "Success"},
-        seconds=7,
+        seconds=8,
     ),
     Path(
         "waits for a client that is booting",
         {"DescribeClient": "pending running", "DescribeAgent": "Absent ConnectionLost Online"},
         "WaitForClient WaitForAgent SendCommand ReportCommand",
-        seconds=17,
+        seconds=18,
     ),
     Path(
         "stops a client again that was found stopped",

@@ -377,7 +377,7 @@ def test_each_wait_is_short_at_first_and_no_operation_costs_five_cents() -> None
     def wait_for_command(seconds: float) -> int:
         return polling.wait_for_command(at(0), at(seconds))
 
-    assert (wait(0), wait_for_command(0)) == (5, 2)
+    assert (wait(0), wait_for_command(0), wait_for_command(3)) == (5, 3, 2)
     assert all(wait(seconds) <= max(5, seconds / 200) for seconds in range(3600))
     transitions = 3 * looks(wait, LIFECYCLE_LIMIT) + 200  # the steps between polls, and commands
     assert transitions * 0.025 / 1000 < 0.045

@@ -489,7 +489,7 @@ def test_describe_command_returns_running_before_ssm_knows_it(
     assert [result["Message"] for result in answers] == ["not known to SSM yet", "Pending"]
     assert {result["Status"] for result in answers} == {"Running"}
     assert {result["Id"] for result in answers} == {command_id}
-    assert {(result["SentAt"], result["Wait"]) for result in answers} == {(moment(), 2)}
+    assert {(result["SentAt"], result["Wait"]) for result in answers} == {(moment(), 3)}
 
 
 @pytest.mark.parametrize("machine", ["cloudhsm-2-run-on-client", "cloudhsm-1-run-on-client2", ""])
