@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 
 from rich.console import Console
 
@@ -33,14 +34,16 @@ def measure(
 
 def spreads(chosen: Sequence[str], timings: Json, draws: int) -> list[Spread]:
     """The ratios of operations in several runs with random durations, one per core at a time."""
-    with ThreadPoolExecutor(os.cpu_count()) as workers:
-        runs = list(
-            workers.map(lambda seed: measure(chosen, drawn(timings, seed))[0], range(draws))
-        )
-    return [
-        Spread(each.name, [run[number].waterfall.ratio for run in runs])
-        for number, each in enumerate(runs[0])
-    ]
+    # Processes of their own, so that a run depends on no other.
+    spawning = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), spawning, max_tasks_per_child=1) as workers:
+        each = [workers.submit(_ratios, chosen, drawn(timings, seed)) for seed in range(draws)]
+        runs = [run.result() for run in each]
+    return [Spread(name, [run[name] for run in runs]) for name in runs[0]]
+
+
+def _ratios(chosen: Sequence[str], timings: Json) -> dict[str, float]:
+    return {each.name: each.waterfall.ratio for each in measure(chosen, timings)[0]}
 
 
 def _growths(timings: Json) -> list[Growth]:

@@ -11,7 +11,7 @@ from localaws.client import ROOT
 from rehearsal.benchmarks import goals
 from rehearsal.benchmarks.costs import PRICES
 from rehearsal.benchmarks.goals import Spread
-from rehearsal.benchmarks.growth import Growth
+from rehearsal.benchmarks.growth import SUBNETS, Growth
 from rehearsal.benchmarks.operations import OPERATIONS, Measurement
 from rehearsal.benchmarks.sizes import Rehearsal
 from rehearsal.report.spans import duration
@@ -139,12 +139,14 @@ def _growths(growths: Sequence[Growth]) -> Iterator[str]:
             each.mode,
             duration(each.waterfall.elapsed),
             f"{each.waterfall.ratio:.3f}",
-            f"{each.active} of {3 * each.hsms_per_subnet}",
+            each.status,
+            f"{each.active} of {SUBNETS * each.hsms_per_subnet}",
+            str(each.later),
         )
         for each in growths
     ]
     yield "## Growth in three subnets"
-    yield _table("HSMs per subnet|AWS makes them|Time|Ratio|ACTIVE at the end", rows)
+    yield _table("HSMs per subnet|AWS makes them|Time|Ratio|Status|ACTIVE|Later", rows)
 
 
 def _losses(measurements: Sequence[Measurement]) -> Iterator[str]:

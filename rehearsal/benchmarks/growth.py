@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from localaws.client import LocalAws
+from localaws.client import LocalAws, until
 from rehearsal.benchmarks.operations import Bench
 from rehearsal.benchmarks.waterfall import Waterfall
 
@@ -24,8 +25,11 @@ class Growth:
     hsms_per_subnet: int
     mode: str
     waterfall: Waterfall
-    # HSMs that were ACTIVE when the request ended.
+    # Of the stack.
+    status: str
+    # HSMs that were ACTIVE when the request ended, and when no workflow was running any more.
     active: int
+    later: int
 
 
 def growths(timings: Mapping[str, float], mode: str) -> Iterator[Growth]:
@@ -35,5 +39,7 @@ def growths(timings: Mapping[str, float], mode: str) -> Iterator[Growth]:
         bench.create()
         for hsms in HSMS_PER_SUBNET:
             bench.scale(0)
-            measured = bench.measure("grow", lambda hsms=hsms: bench.scale(hsms))  # type: ignore[misc]  # the default is the loop's value
-            yield Growth(hsms, mode, measured.waterfall, bench.active_hsms())
+            measured = bench.measure("grow", functools.partial(bench.request_hsms, hsms))
+            status, active = bench.status(), bench.active_hsms()
+            until(aws.admin.is_idle, "workflows were still running")
+            yield Growth(hsms, mode, measured.waterfall, status, active, bench.active_hsms())

@@ -145,8 +145,16 @@ class Bench:
 
     def scale(self, hsms: int) -> None:
         """Change the number of HSMs per subnet."""
-        self._driver.request(pHsmsPerSubnet=hsms)
+        self.request_hsms(hsms)
         self._driver.expect_stack("UPDATE_COMPLETE")
+
+    def request_hsms(self, hsms: int) -> None:
+        """Change the number of HSMs per subnet; the update may fail."""
+        self._driver.request(pHsmsPerSubnet=hsms)
+
+    def status(self) -> str:
+        """The cluster stack's status."""
+        return self._driver.stack.status() or ""
 
     def active_hsms(self) -> int:
         """The number of ACTIVE HSMs of the stack's cluster."""

@@ -23,7 +23,7 @@ SHOWN = Waterfall(
 RESULTS = Results(
     [Measurement("grow", SHOWN, [], Counter({"Invoke": 3}), {})],
     [Spread("grow", [1.01, 1.03, 1.06])],
-    [Growth(6, "one at a time", SHOWN, 2)],
+    [Growth(6, "one at a time", SHOWN, "UPDATE_COMPLETE", 2, 18)],
     4890,
     {"request": 180.0, "cluster": 300.0},
     Rehearsal(19, 390),
@@ -42,7 +42,7 @@ def test_the_document_has_every_result_and_each_goal_that_is_missed(
         "- cold import of cluster: 300 ms, goal 250",
         "| Grow to 2 HSMs per subnet | 1:44 | 1:40 | 1.045 | 0 | 0 | 3 | 0.0000 |",
         "| grow | 1.010 | 1.030 | 1.060 |",
-        "| 0 to 6 | one at a time | 1:44 | 1.045 | 2 of 18 |",
+        "| 0 to 6 | one at a time | 1:44 | 1.045 | UPDATE_COMPLETE | 2 of 18 | 18 |",
         "| polling: WaitForHsms (align-hsms) | 4.0 |",
         "| others | 0.5 |",
         "| zip | 4890 KB |",
