@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import subprocess  # nosec B404 # runs git
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -74,8 +75,9 @@ def write(results: Results) -> None:
 
 
 def _when() -> str:
-    commit = subprocess.run(  # nosec B603 # git, without a shell
-        ["git", "rev-parse", "--short", "HEAD"],
+    git = shutil.which("git") or "/usr/bin/git"
+    commit = subprocess.run(  # nosec B603 # without a shell
+        [git, "rev-parse", "--short", "HEAD"],
         cwd=ROOT,
         text=True,
         capture_output=True,
