@@ -8,10 +8,10 @@ import pytest
 
 from localaws.client import LocalAws
 from localaws.sandbox.sandbox import Sandbox
+from rehearsal.timings import FREE
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import SampleStack
 from tests.support.data_plane import DataPlaneStub
-from tests.support.timings import FREE
 
 
 @pytest.fixture(name="make_sandbox")

@@ -125,6 +125,8 @@ def parameters(template: Template, stem: str, input_: dict[str, Any]) -> list[se
         return [{key.removesuffix(".$") for key in input_["Parameters"]}]
     field = input_["Parameters.$"].removeprefix("$.")
     custom = template.resources[template.custom_resource]["Properties"]
+    if field.startswith("ResourceProperties."):
+        return [set(custom[field.removeprefix("ResourceProperties.")])]
     return [
         set(custom[state["Parameters"]["Input"][f"{field}.$"].rpartition(".")[2]])
         for caller in template.machines()

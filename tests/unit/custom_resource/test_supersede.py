@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import currency, errors
+from hsm_lifecycle import errors
+from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.execution import execution_name
 from hsm_lifecycle.custom_resource.request import take
 from hsm_lifecycle.custom_resource.supersede import supersede
@@ -69,7 +70,7 @@ def test_executions_are_listed_twice_after_the_function_was_killed(
 ) -> None:
     responses.url += "&X-Amz-Date=20260131T120000Z"
     stacks.records = [("UPDATE_IN_PROGRESS", "2026-01-31T11:59:00+00:00")]
-    take(request("Update", responses.url, **{currency.RETRY: True}), Context())
+    take(response_url.sealed_event(request("Update", responses.url)), Context())
     assert (len(states.started), slept) == (1, [10])
 
 
