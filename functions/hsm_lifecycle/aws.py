@@ -7,9 +7,9 @@ import os
 import re
 from typing import Any
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.session import Session
 
 from hsm_lifecycle.errors import RefusedError, TransientError
 
@@ -71,7 +71,13 @@ def client(service: str, attempts: int = 1) -> Any:
         read_timeout=15,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    return boto3.client(service, config=config)
+    return _session().create_client(service, config=config)
+
+
+@functools.cache
+def _session() -> Session:
+    """What boto3 is made of; boto3 itself would add its resources and S3 transfers to imports."""
+    return Session()
 
 
 def to_workflow_error(error: Exception) -> Exception:

@@ -8,17 +8,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, pki, secret_store
-from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import (
-    CertificateError,
-    ParameterError,
-    RefusedError,
-    SecretNotFoundError,
-)
+from hsm_lifecycle import aws
+from hsm_lifecycle.errors import RefusedError
 
 _KEY_STORE_ID = re.compile(r"cks-[0-9a-f]{8,60}")
-_MAX_TRUST_ANCHOR_CHARACTERS = 5000  # F4.1
 _PARAMETER_OF = {
     "CloudHsmClusterInUseException": "pCloudHsmClusterId",
     "CloudHsmClusterInvalidConfigurationException": "pCloudHsmClusterId",
@@ -63,24 +56,6 @@ def needing_hsms(cluster_id: str) -> dict[str, Any] | None:
         if store["ConnectionState"] != "DISCONNECTED":
             return store
     return None
-
-
-def trust_anchor(event: Event) -> str:
-    """The CA certificates that the stack names.
-
-    ParameterError: they are missing, something else, or too long for KMS.
-    """
-    name = event["CloudHsmCustCaCertSecretName"]
-    try:
-        certificates = pki.ca_certificates(secret_store.read(name), f"the secret {name}")
-    except (CertificateError, SecretNotFoundError) as error:
-        raise ParameterError(f"pCloudHsmCustCaCertSecretName: {error}") from error
-    if len(certificates) > _MAX_TRUST_ANCHOR_CHARACTERS:
-        raise ParameterError(
-            f"pCloudHsmCustCaCertSecretName: the certificates have {len(certificates)} characters;"
-            f" KMS allows {_MAX_TRUST_ANCHOR_CHARACTERS}."
-        )
-    return certificates
 
 
 def request(operation: str, **arguments: Any) -> Any:

@@ -124,11 +124,6 @@ def check_trust(ca_pem: str, cluster_certificate: str, name: str) -> None:
         raise CertificateError(f"The last certificate of {name} is not self-signed.")
 
 
-def body(cluster_certificate: str) -> str:
-    """A PEM certificate without its first and last line, in one line; empty if there is none."""
-    return "".join(cluster_certificate.split("-----")[2].split()) if cluster_certificate else ""
-
-
 def _check_chain(certificate: x509.Certificate, authorities: list[x509.Certificate]) -> None:
     """Raise unless each certificate is signed by the next one, and only the last by itself."""
     for number, (subject, issuer) in enumerate(

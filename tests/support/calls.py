@@ -12,7 +12,9 @@ from tests.support.state_machines import MACHINES, PLACEHOLDER, Machine, State
 from tests.templates.template import TEMPLATES, Template
 
 Step = Callable[..., Any]
-WORKERS = {name: worker for name, worker in vars(handlers).items() if hasattr(worker, "steps")}
+WORKERS = {
+    name: found for name in handlers.NAMES if hasattr(found := getattr(handlers, name), "steps")
+}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hsm_lifecycle import pki
+from hsm_lifecycle import pem
 from rehearsal.test_ca import make_ca, sign
 from tests.templates.template import TEMPLATES, Template
 
@@ -49,7 +49,7 @@ class Client:
         (self.root / "error").write_text(error)
         values = {
             "CaCertificateSecret": SECRET,
-            "ClusterCertificate": pki.body(certificate),
+            "ClusterCertificate": pem.body(certificate),
             "IpAddresses": "10.0.0.4 10.0.0.5",
             "Region": "us-east-1",
         }

@@ -20,7 +20,6 @@ from hsm_lifecycle.custom_resource.execution import (
     fallback_of,
     may_overlap,
 )
-from hsm_lifecycle.custom_resource.response import deliver
 from hsm_lifecycle.custom_resource.supersede import supersede
 from hsm_lifecycle.errors import NotOwnedError
 
@@ -64,6 +63,9 @@ def take(request: Request, context: Any) -> None:
             currency.require_unchanged(request, since)
             _start_execution(name, {**request, currency.SINCE: since}, sealed_url, fallback)
     except Exception as error:
+        # Rarely needed, and a fifth of this function's cold start.
+        from hsm_lifecycle.custom_resource.response import deliver
+
         failure = {"Error": type(error).__name__, "Cause": str(error)}
         for attempt in range(_DELIVERY_ATTEMPTS):
             with contextlib.suppress(OSError):

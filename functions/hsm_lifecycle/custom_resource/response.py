@@ -6,6 +6,7 @@ import functools
 import http.client
 import json
 import logging
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -57,7 +58,10 @@ class _Helper(CfnResource):
 
 @functools.cache
 def helper() -> _Helper:
-    """The one crhelper object, created on first use: it makes clients and reconfigures logging."""
+    """The one crhelper object, created on first use: it reconfigures logging."""
+    # As in `sam local`, crhelper makes no clients of boto3: only its polling, unused here, needs
+    # them.
+    os.environ.setdefault("AWS_SAM_LOCAL", "true")
     made = _Helper(json_logging=True, log_level="INFO", boto_level="ERROR", sleep_on_delete=0)
     for register in (made.create, made.update, made.delete):
         register(_result)

@@ -12,7 +12,7 @@ from hsm_lifecycle import (
     hsm_plan,
     key_stores,
     ownership,
-    pki,
+    pem,
     polling,
     secret_store,
 )
@@ -92,7 +92,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "HsmType": cluster.get("HsmType") or NONE,
         "HsmIpAddresses": " ".join(_active_addresses(cluster)),
         "SettledAt": ownership.settled_at(found),
-        "ClusterCertificate": pki.body(ownership.certificate_of(cluster)),
+        "ClusterCertificate": pem.body(ownership.certificate_of(cluster)),
         "NotListedSince": not_listed_since,
         "Since": event.get("Since") or now,
         "Seconds": deadlines.seconds_between(event.get("Since") or now, now),

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pki, polling
+from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pem, polling
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import HsmBusyError
 from hsm_lifecycle.hsm_plan import Memory, Plan
@@ -37,7 +37,7 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         "Deleted": memory.deleted,
         "SettledAt": state.get("SettledAt") or "",
         "IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active)),
-        "ClusterCertificate": pki.body(ownership.certificate_of(cluster)),
+        "ClusterCertificate": pem.body(ownership.certificate_of(cluster)),
         "Wait": polling.wait(event),
     }
 

@@ -13,13 +13,13 @@ from hsm_lifecycle import (
     hsm_plan,
     key_stores,
     ownership,
-    pki,
+    pem,
     polling,
     secret_store,
+    trust_anchor,
 )
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
-    CertificateError,
     ClusterInUseError,
     ClusterNotFoundError,
     ParameterError,
@@ -106,23 +106,11 @@ def check_cluster(event: Event) -> dict[str, Any]:
                 f" {store['ConnectionState']}). Choose a cluster without one."
             )
     certificate = ownership.certificate_of(cluster)
-    _check_ca(event, certificate)
+    trust_anchor.check(event, certificate)
     return {
         "IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active)),
-        "ClusterCertificate": pki.body(certificate),
+        "ClusterCertificate": pem.body(certificate),
     }
-
-
-def _check_ca(event: Event, cluster_certificate: str) -> None:
-    """ParameterError: the CA certificate is missing or another cluster's."""
-    ca_certificates = key_stores.trust_anchor(event)
-    if not cluster_certificate:
-        return
-    name = event["CloudHsmCustCaCertSecretName"]
-    try:
-        pki.check_trust(ca_certificates, cluster_certificate, f"the secret {name}")
-    except CertificateError as error:
-        raise ParameterError(f"pCloudHsmCustCaCertSecretName: {error}") from error
 
 
 def create_key_store(event: Event) -> dict[str, Any]:
@@ -134,7 +122,7 @@ def create_key_store(event: Event) -> dict[str, Any]:
         "create_custom_key_store",
         CustomKeyStoreName=event["Name"],
         CloudHsmClusterId=event["ClusterId"],
-        TrustAnchorCertificate=key_stores.trust_anchor(event),
+        TrustAnchorCertificate=trust_anchor.read(event),
         KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
     )
     claim = {"Name": event["Name"], "KeyStoreId": store["CustomKeyStoreId"], "IsComplete": False}

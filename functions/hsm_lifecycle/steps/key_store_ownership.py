@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, key_stores, ownership, secret_store
+from hsm_lifecycle import aws, deadlines, key_stores, ownership, secret_store, trust_anchor
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     NotOwnedError,
@@ -158,7 +158,7 @@ def _created_by_this_stack(event: Event, store: dict[str, Any]) -> bool:
         response = aws.client("kms").create_custom_key_store(
             CustomKeyStoreName=store["CustomKeyStoreName"],
             CloudHsmClusterId=store["CloudHsmClusterId"],
-            TrustAnchorCertificate=key_stores.trust_anchor(event),
+            TrustAnchorCertificate=trust_anchor.read(event),
             KeyStorePassword=secret_store.read(event["PasswordSecretName"]),
         )
     except (ParameterError, SecretNotFoundError):

@@ -10,6 +10,7 @@ import types
 import urllib.error
 import urllib.request
 
+import boto3
 import crhelper.utils
 import pytest
 
@@ -200,6 +201,14 @@ def test_crhelper_logs_no_request_and_does_not_wait(
         respond(outcome("Delete", responses.url, Outcome=succeeded()), Context())
     assert vars(response.helper())["_sleep_on_delete"] == 0
     assert "of-the-url" not in caplog.text
+
+
+def test_crhelper_makes_no_clients(responses: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(boto3, "client", lambda *given, **_: made.append(given))
+    respond(outcome("Create", responses.url, Outcome=succeeded()), Context())
+    assert responses.response["Status"] == "SUCCESS"
+    assert made == []
 
 
 def test_crhelper_does_not_shorten_the_reason_further(responses: Endpoint) -> None:

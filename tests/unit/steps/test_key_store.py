@@ -6,7 +6,7 @@ import time
 import botocore.session
 import pytest
 
-from hsm_lifecycle import pki
+from hsm_lifecycle import pem
 from hsm_lifecycle.errors import (
     ClusterInUseError,
     ClusterNotFoundError,
@@ -90,7 +90,7 @@ def test_check_cluster_returns_the_addresses_of_the_hsms(account: Account, clust
     certificate = account.cluster(cluster)["Certificates"]["ClusterCertificate"]
     assert checked(account, cluster) == {
         "IpAddresses": " ".join(addresses),
-        "ClusterCertificate": pki.body(certificate),
+        "ClusterCertificate": pem.body(certificate),
     }
     assert account.changes == []
 

@@ -1,0 +1,18 @@
+"""The secrets of a cluster and its certificates."""
+
+from __future__ import annotations
+
+from hsm_lifecycle.dispatch import worker
+from hsm_lifecycle.steps import certificates, secrets
+
+handle = worker(
+    secrets.create_secrets,
+    secrets.check_backup_secrets,
+    secrets.adopt_secrets,
+    secrets.check_secrets,
+    secrets.delete_secrets,
+    certificates.store_csr,
+    certificates.issue_certificate,
+    certificates.check_certificates,
+    certificates.initialize_cluster,
+)
