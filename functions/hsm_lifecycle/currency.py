@@ -4,7 +4,7 @@ Lambda may deliver an event again or minutes late (F6.45), and StartExecution ma
 By then an update may have been cancelled and rolled back, and must change nothing. CloudFormation's
 record of the custom resource tells: its status, and when that last changed (F6.83). The event tells
 when it was sent by the date in its ResponseURL (F6.15). An execution that another one starts is
-current while that one runs.
+current while that one runs; a detached one until the stack's next request begins.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ SINCE = "CurrentSince"
 _PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 # Between CloudFormation's clocks; the ResponseURL has whole seconds.
 _TOLERANCE = dt.timedelta(seconds=5)
+# ServiceTimeout of the custom resource: by then, CloudFormation has recorded the request's end.
+_LONGEST_REQUEST = dt.timedelta(hours=1)
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -78,9 +80,34 @@ def require_current_execution(given: Mapping[str, Any]) -> None:
     """
     if since := given.get(SINCE):
         require_unchanged(given, since)
+    current = ["RUNNING", ""]
+    if given.get("Detached"):
+        _require_no_later_request(given["LifecycleInput"])
+        # It succeeds once it knows that this one has started; one that was stopped never knew.
+        current.append("SUCCEEDED")
     parent = given.get(_PARENT)
-    if parent and (status := _status_of(parent)) not in ("RUNNING", ""):
+    if parent and (status := _status_of(parent)) not in current:
         raise SupersededError(f"The workflow that started this one is {status}: {parent}.")
+
+
+def _require_no_later_request(request: Request) -> None:
+    """SupersededError: CloudFormation's record is not of this request, running or successful.
+
+    A later update that has ended is told by its time, unless it ended within this one's hour.
+    """
+    if not (record := _record(request)):
+        return
+    kind, since = request["RequestType"].upper(), request.get(SINCE)
+    is_over = record.status == f"{kind}_COMPLETE"
+    is_current = is_over or record.status == f"{kind}_IN_PROGRESS"
+    if is_current and kind == "UPDATE" and since:
+        latest = dt.datetime.fromisoformat(since)
+        is_current = record.since <= (latest + _LONGEST_REQUEST + _TOLERANCE if is_over else latest)
+    if not is_current:
+        raise SupersededError(
+            f"The stack has had a later request: {request['LogicalResourceId']} is"
+            f" {record.status} since {record.since:%H:%M:%S}Z."
+        )
 
 
 def _status_of(execution_arn: str) -> str:

@@ -11,6 +11,8 @@ from hsm_lifecycle.errors import OutOfTimeError
 
 # Of the 3300 s that a lifecycle workflow has, including the workflows that it runs.
 _SECONDS = 3120
+# Of the 90000 s that align-hsms has if it is detached.
+_SECONDS_DETACHED = 86400
 # How late a call whose response was lost may take effect, in seconds (decision 0018).
 LATEST_EFFECT = 300
 # An attempt that may be lost takes up to 60 s, and so does the pause before the next.
@@ -18,16 +20,27 @@ _SECONDS_OF_ATTEMPT = 120
 
 
 def check(event: Event, status: str) -> None:
-    """Raise OutOfTimeError with `status` if the lifecycle has run for longer than 52 minutes.
-
-    Only polling loops pass StartTime, when the lifecycle began; without it nothing is checked.
-    """
-    start = event.get("StartTime")
-    if start and (elapsed := seconds_between(start, event["EnteredTime"])) > _SECONDS:
+    """Raise OutOfTimeError with `status` if the time is over."""
+    if is_over(event):
+        elapsed = seconds_between(event["StartTime"], event["EnteredTime"])
         raise OutOfTimeError(
             f"{status} after {elapsed // 60:.0f} minutes. Check it in the CloudHSM console, then"
             " retry, or give AWS Support the ID."
         )
+
+
+def is_over(event: Event) -> bool:
+    """Whether the lifecycle has run for 52 minutes, or a detached execution for a day.
+
+    Only polling loops pass StartTime, when it began; without it nothing is ever over.
+    """
+    start, limit = event.get("StartTime"), _SECONDS_DETACHED if is_detached(event) else _SECONDS
+    return bool(start) and seconds_between(str(start), event["EnteredTime"]) > limit
+
+
+def is_detached(event: Event) -> bool:
+    """Whether the step runs in an execution that carries on after its request has ended."""
+    return bool((event.get("Input") or {}).get("Detached"))
 
 
 def settled_at(entered_time: str, attempts: int) -> str:

@@ -26,10 +26,11 @@ _SECONDS_NOT_LISTED = 120
 class Plan:
     """The next action, one at a time."""
 
-    next: str  # CREATE, DELETE, WAIT, ALIGNED (nothing to do) or UNHEALTHY (cannot be aligned)
+    # CREATE, DELETE, WAIT, ALIGNED (nothing to do), UNHEALTHY (cannot be aligned) or DETACH.
+    next: str
     zone: str = ""  # where to create an HSM
     hsm: str = ""  # identity of the HSM to delete
-    message: str = ""  # why it is UNHEALTHY
+    message: str = ""  # why it is UNHEALTHY, or what is left when the request ends
     leaves_two_zones: bool = True  # False if the deletion may leave HSMs in fewer than two zones
 
 

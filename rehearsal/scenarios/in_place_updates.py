@@ -88,29 +88,6 @@ def hsm_type_changed(driver: StackDriver) -> None:
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
 
-def hsm_type_times_out(driver: StackDriver) -> None:
-    """In 2024, four HSMs change type for two hours: the update times out, a later one succeeds."""
-    with driver.step("Create: 2 HSMs per subnet"):
-        driver.request(pHsmType="hsm1.medium", pHsmsPerSubnet=2)
-        driver.expect_stack("CREATE_COMPLETE")
-        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
-
-    with driver.step("hsm2m.medium: takes longer than CloudFormation waits"):
-        driver.request(pHsmType="hsm2m.medium")
-        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        driver.expect_reason("is still MODIFY_IN_PROGRESS", "minutes")
-        driver.expect("cluster", driver.cluster()["State"], "MODIFY_IN_PROGRESS")
-
-    with driver.step("hsm2m.medium again, two hours later"):
-        driver.admin.advance(2 * CHANGE_SECONDS)
-        driver.request(pHsmType="hsm2m.medium")
-        driver.expect_stack("UPDATE_COMPLETE")
-        cluster = driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
-        driver.expect("HSM type", cluster["HsmType"], "hsm2m.medium")
-
-    driver.delete_step(*RETAINED_WITH_BACKUPS)
-
-
 def _expect_tags(driver: StackDriver, expected: dict[str, str]) -> None:
     """The cluster has these tags in addition to those of the workflows."""
     tags = {tag["Key"]: tag["Value"] for tag in driver.cluster()["TagList"]}

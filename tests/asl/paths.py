@@ -38,6 +38,7 @@ def always(outcome: Outcome) -> Outcome:
 
 # What a task returns unless a path says otherwise; a task that is not listed returns {}.
 _RESULTS: dict[str, dict[str, Any]] = {
+    "AlignHsms": {"Output": {"Warnings": "none"}, "Status": "SUCCEEDED"},
     "CheckCluster": {"IpAddresses": "10.0.1.10 10.0.2.10", "ClusterCertificate": "MIIB"},
     "CheckCreation": {"BackupSecrets": {}},
     "CheckKeyStoreUpdate": {
@@ -96,6 +97,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "NotListedSince": "",
         "Since": NOON,
         "Seconds": 0,
+        "OutOfTime": False,
         "Wait": 5,
     },
     "DescribeCommand": {
@@ -122,6 +124,8 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Created": [],
         "Replaced": [],
         "Deleted": [],
+        "HsmType": "",
+        "DetachedName": "update-1-detached",
         "IpAddresses": "10.0.1.10",
         "ClusterCertificate": "MIIB",
         "Wait": 5,
@@ -257,6 +261,7 @@ INPUTS: dict[str, dict[str, Any]] = {
         "InstalledPackage": "",
         "HsmsPerSubnet": _ON_CLUSTER["ResourceProperties"]["HsmsPerSubnet"],
         "Hsms": {"Created": [], "Replaced": [], "Deleted": []},
+        "LifecycleInput": _ON_CLUSTER,
     },
     "run-on-client": {
         "ClusterId": CLUSTER,
@@ -396,6 +401,18 @@ _CREATE_CLUSTER = [
         properties={"BackupId": BACKUP},
     ),
     Path(
+        "does not test the admin's password before the client is configured",
+        {
+            "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
+            "DescribeCluster": "ACTIVE",
+            "AlignHsms": [returns(Output={"Warnings": "1 of 2 HSMs ACTIVE"})],
+        },
+        "AlignHsms ReportCluster",
+        without="CheckAdminLogin",
+        properties={"BackupId": BACKUP},
+        passes={"ReportCluster": [{"Warnings": "none", "AlignedWarnings": "1 of 2 HSMs ACTIVE"}]},
+    ),
+    Path(
         "does not test the admin's password without the CLI",
         {
             "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
@@ -527,8 +544,24 @@ _UPDATE_CLUSTER = [
                     "Hsms": {"Created": [], "Replaced": [], "Deleted": [], "SettledAt": ""},
                 }
             ],
-            "ReportCluster": [{"Warnings": "none"}],
+            "ReportCluster": [{"Warnings": "none", "AlignedWarnings": "none"}],
         },
+    ),
+    Path(
+        "reports what align-hsms still does when the request ends",
+        {"AlignHsms": [returns(Output={"Warnings": "1 of 2 HSMs ACTIVE"})]},
+        "AlignHsms TagCluster ReportCluster",
+        passes={"ReportCluster": [{"Warnings": "none", "AlignedWarnings": "1 of 2 HSMs ACTIVE"}]},
+    ),
+    Path(
+        "leaves a change of the HSM type to align-hsms when the request's time is over",
+        {
+            "DescribeCluster": [
+                *results("DescribeCluster", "MODIFY_IN_PROGRESS"),
+                *results("DescribeCluster", "MODIFY_IN_PROGRESS", OutOfTime=True),
+            ]
+        },
+        "WaitForCluster CheckSecrets AlignHsms TagCluster ReportCluster",
     ),
     Path("repairs a degraded cluster", {"DescribeCluster": "DEGRADED"}, "AlignHsms ReportCluster"),
     Path(
@@ -985,10 +1018,45 @@ _ALIGN_HSMS = [
         input_fields={"HsmsPerSubnet": "0"},
     ),
     Path(
-        "times out if the HSMs never arrive",
-        {"DescribeHsms": "WAIT ..."},
+        "times out if the HSMs never arrive, before its history is full",
+        {"DescribeHsms": [always(*results("DescribeHsms", "WAIT", Wait=60))]},
         times_out=True,
-        seconds=3200,
+        seconds=90000,
+    ),
+    Path(
+        "starts a detached execution when the request's time is over",
+        {"DescribeHsms": "WAIT WAIT DETACH"},
+        "WaitForHsms ContinueDetached WaitForListing ReportDetached",
+        output={"Warnings": "hsm-1 in us-east-1a is DEGRADED."},
+        without="ConfigureClient",
+        passes={
+            "ContinueDetached": [
+                {
+                    "Name": "update-1-detached",
+                    "Detached": True,
+                    "HsmsPerSubnet": "1",
+                    "LifecycleInput": _ON_CLUSTER,
+                }
+            ]
+        },
+    ),
+    Path(
+        "starts no second detached execution if the response to the start was lost",
+        {
+            "DescribeHsms": "DETACH",
+            "ContinueDetached": [fails("StepFunctions.ExecutionAlreadyExistsException")],
+        },
+        "ContinueDetached WaitForListing ReportDetached",
+    ),
+    Path(
+        "fails instead of starting a detached execution if the package could not be installed",
+        {
+            "DescribeHsms": "WAIT DETACH",
+            "InstallPackage": [fails("States.TaskFailed", f"It failed. [{CLUSTER}]")],
+        },
+        "InstallPackage HasInstallationFailed PackageNotInstalled",
+        without="ContinueDetached",
+        failure="States.TaskFailed: It failed.",
     ),
 ]
 

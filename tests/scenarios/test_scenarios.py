@@ -13,7 +13,10 @@ REAL_TIMINGS = {
     "no-time-for-another-zone": QUICK.keys(),
     "update-times-out": QUICK.keys(),
     "cloudformation-times-out": QUICK.keys(),
-    "hsm-type-times-out": {"change_hsm_type"},
+    "hsms-outlast-create": QUICK.keys(),
+    "hsms-outlast-update": {"create_hsm"},
+    "hsm-type-outlasts-update": {"change_hsm_type"},
+    "hsm-type-rolled-back-later": {"change_hsm_type"},
 }
 
 

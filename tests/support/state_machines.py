@@ -54,6 +54,11 @@ def is_nested(state: State) -> bool:
     return ":states:startExecution" in state["Resource"]
 
 
+def is_detached(state: State) -> bool:
+    """Whether a Task starts a machine without waiting for its end."""
+    return str(state["Resource"]).endswith(":states:startExecution")
+
+
 def child(state: State) -> str | None:
     """The stem of the machine that a Task runs; None if the input decides."""
     target = state["Parameters"].get("StateMachineArn")

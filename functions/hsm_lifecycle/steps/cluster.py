@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from hsm_lifecycle import (
     aws,
     deadlines,
+    detachment,
     hsm_plan,
     key_stores,
     ownership,
@@ -73,7 +74,8 @@ def describe_cluster(event: Event) -> dict[str, Any]:
     """Describe the cluster; one that does not exist has the state DELETED.
 
     After a creation (the event has NotListedSince) a cluster that AWS does not list yet counts as
-    CREATE_IN_PROGRESS for a minute. Seconds are those since Since, when the polling began.
+    CREATE_IN_PROGRESS for a minute. Seconds are those since Since, when the polling began. If the
+    event says MayDetach, a change of the HSM type may be OutOfTime instead of failing the request.
     """
     found, now = ownership.find(event["ClusterId"]), event["EnteredTime"]
     not_listed_since = "" if found else event.get("NotListedSince") or now
@@ -83,7 +85,9 @@ def describe_cluster(event: Event) -> dict[str, Any]:
     )
     cluster = found or {"State": "CREATE_IN_PROGRESS" if is_expected else "DELETED"}
     state, message = cluster["State"], cluster.get("StateMessage") or "AWS gives no reason"
-    if state.endswith("_IN_PROGRESS") or state in ("UNINITIALIZED", "INITIALIZED"):
+    may_detach = bool(event.get("MayDetach")) and state in detachment.TYPE_CHANGES
+    is_waiting = state.endswith("_IN_PROGRESS") or state in ("UNINITIALIZED", "INITIALIZED")
+    if is_waiting and not may_detach:
         deadlines.check(event, f"The cluster is still {state} ({message})")
     return {
         "Id": event["ClusterId"],
@@ -96,6 +100,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "NotListedSince": not_listed_since,
         "Since": event.get("Since") or now,
         "Seconds": deadlines.seconds_between(event.get("Since") or now, now),
+        "OutOfTime": may_detach and deadlines.is_over(event),
         "Wait": polling.wait(event),
     }
 
@@ -164,9 +169,15 @@ def report_cluster(event: Event) -> dict[str, Any]:
             # A restored cluster already has a certificate, so it has no signing request.
             "CsrSecretName": NONE if cluster.get("SourceBackupId") else names.csr,
             "NextStep": _next_step(cluster["State"], names),
-            "Warnings": event.get("Warnings", NONE),
+            "Warnings": _joined_warnings(event),
         },
     }
+
+
+def _joined_warnings(event: Event) -> str:
+    """The warnings of the workflow and of align-hsms."""
+    warnings = (event.get("Warnings", NONE), event.get("AlignedWarnings", NONE))
+    return " ".join(each for each in warnings if each != NONE) or NONE
 
 
 def _next_step(state: str, names: secret_store.Names) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, hsm_plan, key_stores, ownership, pem, polling
+from hsm_lifecycle import aws, deadlines, detachment, hsm_plan, key_stores, ownership, pem, polling
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import HsmBusyError
 from hsm_lifecycle.hsm_plan import Memory, Plan
@@ -17,15 +17,13 @@ from hsm_lifecycle.hsm_plan import Memory, Plan
 def describe_hsms(event: Event) -> dict[str, Any]:
     """Compare the HSMs with HsmsPerSubnet and decide the next action.
 
-    Next is CREATE (in Zone), DELETE (EniId), WAIT, ALIGNED or UNHEALTHY (why: Message).
+    Next is CREATE (in Zone), DELETE (EniId), WAIT, ALIGNED, UNHEALTHY (why: Message), or DETACH:
+    the time is over, but the cluster usable, so that the request succeeds with the warning Message
+    while the execution DetachedName carries on.
     """
     cluster, state = ownership.find_during_request(event), event["Hsms"]
     memory = Memory.of(state, cluster, event["EnteredTime"])
-    plan = hsm_plan.next_action(cluster, int(event["HsmsPerSubnet"]), memory)
-    if plan.next == "DELETE" and not plan.leaves_two_zones:
-        plan = _unless_key_store_needs_hsms(event["ClusterId"], plan)
-    if plan.next not in ("ALIGNED", "UNHEALTHY"):
-        deadlines.check(event, hsm_plan.status(cluster, memory))
+    plan = _plan(event, cluster, memory)
     active = (hsm for hsm in hsm_plan.listed(cluster) if hsm["State"] == "ACTIVE")
     return {
         "Next": plan.next,
@@ -36,10 +34,26 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         "Replaced": memory.replaced,
         "Deleted": memory.deleted,
         "SettledAt": state.get("SettledAt") or "",
+        "HsmType": detachment.wanted_type(event, cluster),
+        "DetachedName": detachment.name(event),
         "IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active)),
         "ClusterCertificate": pem.body(ownership.certificate_of(cluster)),
         "Wait": polling.wait(event),
     }
+
+
+def _plan(event: Event, cluster: hsm_plan.Cluster, memory: Memory) -> Plan:
+    if failed := detachment.failed_change(cluster, str(event["Hsms"].get("HsmType") or "")):
+        return failed
+    plan = hsm_plan.next_action(cluster, int(event["HsmsPerSubnet"]), memory)
+    if plan.next == "DELETE" and not plan.leaves_two_zones:
+        plan = _unless_key_store_needs_hsms(event["ClusterId"], plan)
+    if plan.next in ("ALIGNED", "UNHEALTHY"):
+        return plan
+    if detached := detachment.plan(event, cluster, memory):
+        return detached
+    deadlines.check(event, hsm_plan.status(cluster, memory))
+    return plan
 
 
 def _unless_key_store_needs_hsms(cluster_id: str, plan: Plan) -> Plan:

@@ -190,7 +190,7 @@ def describe_things(_event: dispatch.Event) -> dict[str, str]:
     return {"State": "done"}
 
 
-def first_task(given: dict[str, str]) -> dict[str, str]:
+def first_task(given: dict[str, Any]) -> dict[str, str]:
     """Run the first task of an execution with this input."""
     return dispatch.worker(describe_things)({"Step": "DescribeThings", "Input": given}, None)
 
@@ -233,3 +233,53 @@ def test_a_lifecycle_does_nothing_once_cloudformation_has_gone_on(
     else:
         with pytest.raises(SupersededError, match="no longer waits for this"):
             first_task(given)
+
+
+# ---- detached executions
+
+AN_HOUR_LATER, A_DAY_LATER = "2026-11-28T10:59:00.000Z", "2026-11-29T10:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "since", "runs"),
+    [
+        # The request has not ended yet, or has.
+        ("Update", "UPDATE_IN_PROGRESS", SENT, True),
+        ("Update", "UPDATE_COMPLETE", AN_HOUR_LATER, True),
+        ("Create", "CREATE_IN_PROGRESS", LATER, True),
+        ("Create", "CREATE_COMPLETE", AN_HOUR_LATER, True),
+        # It failed after all.
+        ("Update", "UPDATE_FAILED", AN_HOUR_LATER, False),
+        ("Create", "CREATE_FAILED", AN_HOUR_LATER, False),
+        # A later request: an update, a rollback, a deletion.
+        ("Update", "UPDATE_IN_PROGRESS", AN_HOUR_LATER, False),
+        ("Update", "UPDATE_COMPLETE", A_DAY_LATER, False),
+        ("Update", "DELETE_IN_PROGRESS", AN_HOUR_LATER, False),
+        ("Create", "UPDATE_IN_PROGRESS", AN_HOUR_LATER, False),
+        ("Create", "UPDATE_COMPLETE", AN_HOUR_LATER, False),
+        ("Create", "DELETE_IN_PROGRESS", AN_HOUR_LATER, False),
+    ],
+)
+def test_a_detached_execution_works_until_the_next_request(
+    states: Executions, stacks: Stacks, kind: str, status: str, since: str, runs: bool
+) -> None:
+    stacks.records = [(status, since)]
+    starter = states.add(UPDATE, EARLIER, status="SUCCEEDED")
+    lifecycle = {**request(kind, ""), currency.SINCE: SENT}
+    given = {PARENT: starter.arn, "Detached": True, "LifecycleInput": lifecycle}
+    if runs:
+        assert first_task(given) == {"State": "done"}
+    else:
+        with pytest.raises(SupersededError, match="The stack has had a later request"):
+            first_task(given)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
+def test_a_detached_execution_does_nothing_if_its_starter_failed(
+    states: Executions, stacks: Stacks, status: str
+) -> None:
+    stacks.records = [("UPDATE_IN_PROGRESS", SENT)]
+    starter = states.add(UPDATE, EARLIER, status=status)
+    lifecycle = {**request("Update", ""), currency.SINCE: SENT}
+    with pytest.raises(SupersededError, match=f"started this one is {status}"):
+        first_task({PARENT: starter.arn, "Detached": True, "LifecycleInput": lifecycle})

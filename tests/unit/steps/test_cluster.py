@@ -250,6 +250,7 @@ def test_describe_cluster_returns_what_state_machines_read(account: Account) -> 
         "NotListedSince": "",
         "Since": moment(),
         "Seconds": 0,
+        "OutOfTime": False,
         "Wait": 5,
     }
 
@@ -310,6 +311,7 @@ def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account
         "NotListedSince": moment(),
         "Since": moment(),
         "Seconds": 0,
+        "OutOfTime": False,
         "Wait": 5,
     }
 
