@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from rehearsal.drivers.key_store import RETAINED_BY_KMS, on_stack_cluster
 from rehearsal.drivers.operator import expect_cli_works
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 from rehearsal.events import Event
@@ -26,6 +29,8 @@ ONE_AT_A_TIME = (
 )
 # AWS changes the type of six HSMs for three hours.
 SLOW_TYPE_CHANGE = ("--year", "2024", "--timings", '{"change_hsm_type": 1787}')
+# Two HSMs in succession take longer than the workflow of a request.
+SLOW_HSMS = ("--timings", '{"create_hsm": 1613}', "--quotas", '{"hsms": 28}')
 ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
@@ -94,6 +99,122 @@ def hsm_type_rolled_back_later(driver: StackDriver) -> None:
         cluster = driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
         driver.expect("HSM type", cluster["HsmType"], "hsm2m.medium")
     driver.delete_step(*RETAINED_WITH_BACKUPS)
+
+
+def detached_superseded(driver: StackDriver) -> None:
+    """A detached execution is stopped by an update, by one that is cancelled, and by a deletion."""
+    with driver.step("Create: the second HSM outlasts the creation"), _while_detached(driver):
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.start(pHsmsPerSubnet=2)
+    with driver.step("2 HSMs per subnet, started meanwhile"):
+        driver.wait()
+        driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect("oWarnings", driver.stack.outputs()["oWarnings"], "none")
+        _expect_detached(driver, "ExecutionAborted")
+        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+
+    with driver.step("3 HSMs per subnet: a DEGRADED one outlasts the update"):
+        with _while_detached(driver):
+            driver.fault(hsm="DEGRADED")
+            driver.request(pHsmsPerSubnet=3)
+            driver.expect_stack("UPDATE_COMPLETE")
+            _expect_warning(driver, "5 of 6 HSMs ACTIVE")
+            parameters = dict(driver.stack.parameters)
+            driver.fault(operation="CreateHsm", pause=True)
+            driver.start(pHsmsPerSubnet=4)
+        with driver.while_paused():
+            driver.cancel()
+        driver.wait()
+        driver.stack.parameters = parameters
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        _expect_detached(driver, "ExecutionAborted")
+    with driver.step("3 HSMs per subnet after all"):
+        driver.expect_cluster(state="ACTIVE", hsms=6, zones=2)
+
+    with driver.step("4 HSMs per subnet: a DEGRADED one outlasts the update"):
+        with _while_detached(driver):
+            driver.fault(hsm="DEGRADED")
+            driver.request(pHsmsPerSubnet=4)
+            driver.expect_stack("UPDATE_COMPLETE")
+            _expect_warning(driver, "7 of 8 HSMs ACTIVE")
+            driver.stack.start_delete()
+        driver.wait()
+        driver.expect_stack("DELETE_COMPLETE")
+        _expect_detached(driver, "ExecutionAborted")
+        driver.expect_retained(*RETAINED_WITH_BACKUPS)
+
+
+def detached_hsm_degraded(driver: StackDriver) -> None:
+    """An HSM of a detached execution is DEGRADED: replaced once; twice, the execution says so."""
+    with driver.step("Create: the second HSM is DEGRADED after the creation"):
+        driver.fault(hsm="DEGRADED", skip=1)
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+        _expect_warning(driver, "1 of 2 HSMs ACTIVE")
+    with driver.step("Later"):
+        _expect_detached(driver, "ExecutionSucceeded")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+
+    with driver.step("2 HSMs per subnet: DEGRADED, and their replacements too"):
+        driver.fault(hsm="DEGRADED", times=4)
+        driver.request(pHsmsPerSubnet=2)
+        driver.expect_stack("UPDATE_COMPLETE")
+        _expect_warning(driver, "2 of 4 HSMs ACTIVE")
+    with driver.step("Later"):
+        failed = _expect_detached(driver, "ExecutionFailed")
+        driver.expect_in(
+            "cause", str(failed["cause"]), "is DEGRADED like the one before", "pReconcile"
+        )
+    with driver.step("pReconcile"):
+        driver.request(pReconcile="again")
+        driver.expect_stack("UPDATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+
+    driver.delete_step(*RETAINED_WITH_BACKUPS)
+
+
+def key_store_while_detached(driver: StackDriver) -> None:
+    """A key store is created while a detached execution adds an HSM: both succeed."""
+    with driver.step("Create: the second HSM outlasts the creation"):
+        driver.request()
+        driver.expect_stack("CREATE_COMPLETE")
+    with driver.step("2 HSMs per subnet: a DEGRADED one outlasts the update"):
+        with _while_detached(driver):
+            driver.fault(hsm="DEGRADED")
+            driver.request(pHsmsPerSubnet=2)
+            _expect_warning(driver, "3 of 4 HSMs ACTIVE")
+            store = on_stack_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
+            store.start()
+        store.wait()
+        store.expect_stack("CREATE_COMPLETE")
+        store.expect_store("CONNECTED")
+    with driver.step("Later"):
+        _expect_detached(driver, "ExecutionSucceeded")
+        driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
+        key = store.create_key()
+        store.use_key(key)
+        store.delete_key(key)
+    with driver.step("Delete the key store"):
+        store.delete()
+        store.expect_stack("DELETE_COMPLETE")
+    driver.delete_step(*RETAINED_WITH_BACKUPS, RETAINED_BY_KMS)
+
+
+@contextmanager
+def _while_detached(driver: StackDriver) -> Iterator[None]:
+    """Time is paused at the third look of the detached execution that the block waits for."""
+    # No other step of align-hsms compares its request with CloudFormation's record.
+    driver.fault(
+        operation="DescribeStackResource",
+        function="cluster",
+        step="DescribeHsms",
+        skip=2,
+        pause=True,
+    )
+    yield
+    driver.admin.wait_for_pause()
+    driver.admin.resume()
 
 
 def _create_without_hsms(driver: StackDriver) -> None:

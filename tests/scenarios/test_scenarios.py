@@ -15,6 +15,9 @@ REAL_TIMINGS = {
     "cloudformation-times-out": QUICK.keys(),
     "hsms-outlast-create": QUICK.keys(),
     "hsms-outlast-update": {"create_hsm"},
+    "detached-superseded": QUICK.keys(),
+    "detached-hsm-degraded": QUICK.keys(),
+    "key-store-while-detached": QUICK.keys(),
     "hsm-type-outlasts-update": {"change_hsm_type"},
     "hsm-type-rolled-back-later": {"change_hsm_type"},
 }
