@@ -165,6 +165,8 @@ def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str
 
 def _failed_call(where: str, error: str, cause: str) -> str:
     """What failed, why, and what to do about it, for a call that Step Functions made itself."""
+    if error == "States.Timeout":
+        return f"{where} did not end within its time limit."
     code = match[1] if (match := _CODE.search(cause)) else error
     # The last one is the resource; a denial names the caller first.
     resource = resources[-1] if (resources := _RESOURCE.findall(cause)) else ""
