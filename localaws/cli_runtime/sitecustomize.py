@@ -1,4 +1,4 @@
-"""Shortens the polling of the stock AWS CLI: thirty seconds become one, since AWS is virtual time.
+"""Shortens the polling of the stock AWS CLI: thirty seconds become 0.3, since AWS is virtual time.
 
 It reaches the CLI through PYTHONPATH, only where LocalAws.env is used; the CLI itself is unchanged.
 """
@@ -12,7 +12,7 @@ _real_sleep = time.sleep
 
 
 def _short_sleep(seconds: float | SupportsIndex) -> None:
-    _real_sleep(float(seconds) / 30)
+    _real_sleep(float(seconds) / 100)
 
 
 time.sleep = _short_sleep

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from localaws.client import BUCKET, LocalAws, until
+from localaws.client import BUCKET, ROOT, LocalAws, until
 
 Json = dict[str, Any]
 
@@ -128,7 +128,16 @@ class Stack:
         )
         if done.returncode and self._requests() <= requests:
             raise DeployError((done.stderr or done.stdout).strip())
+        self._keep_packaged()
         return self.wait()
+
+    def _keep_packaged(self) -> None:
+        """Upload the template that make has packaged, for later requests through the API."""
+        packaged = ROOT / self.template.replace("templates/", "build/packaged/")
+        self.aws.client("s3").put_object(
+            Bucket=BUCKET, Key=self.template, Body=packaged.read_bytes()
+        )
+        self.aws.packaged.add(self.template)
 
     def start(self, **changes: object) -> None:
         """Create or update the stack through the API, without waiting."""

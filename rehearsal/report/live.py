@@ -23,8 +23,10 @@ from rehearsal.events import Event
 from rehearsal.report.spans import Kind, Span, Trace, duration, traces, transitions
 from rehearsal.report.svg import category
 
-# Real seconds between two reads of the event log.
+# Real seconds between two reads of the event log, and the part of the time that they may take: the
+# log grows, and the local AWS stands still while it writes it.
 REFRESH_SECONDS = 0.25
+SHARE = 0.05
 # The kinds printed as plain lines; the diagram has the others too.
 PRINTED = frozenset(
     {Kind.STACK, Kind.EXECUTION, Kind.CLUSTER, Kind.HSM, Kind.KEY_STORE, Kind.COMMAND}
@@ -77,8 +79,11 @@ class Display:
             self.console.print(Text(f"{duration(step.start):>8}  {step.name}", style="bold"))
 
     def _poll(self) -> None:
-        while not self._stop.wait(REFRESH_SECONDS):
+        pause = REFRESH_SECONDS
+        while not self._stop.wait(pause):
+            began = time.monotonic()
             self._refresh()
+            pause = max(REFRESH_SECONDS, (time.monotonic() - began) / SHARE)
 
     def _refresh(self) -> None:
         # The local AWS may have stopped or be too busy; the next refresh catches up.
