@@ -17,6 +17,8 @@ MODIFIABLE = ("pBackupRetentionDays", "pHsmType")
 WITHOUT_CLIENT = frozenset(
     {"ServiceToken", "ServiceTimeout", "TemplateVersion", "BackupRetentionDays"}
 )
+# What the client instance is launched with; a change replaces or restarts it.
+LAUNCHED_WITH = ("ImageId", "InstanceType", "SubnetId")
 HSMS_PER_CLUSTER = 28  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/limits.html
 # Stands for an empty attribute: CloudFormation rejects empty outputs.
 NONE = "none"
@@ -37,6 +39,7 @@ class ClusterProperties:
     backup_ca_cert_secret_name: str
     backup_admin_password_secret_name: str
     externally_provided_certs_ready: bool
+    client: Mapping[str, str]  # what its instance is launched with
 
     @property
     def backup_id(self) -> str:
@@ -59,6 +62,7 @@ class ClusterProperties:
             backup_ca_cert_secret_name=given["BackupCaCertSecretName"],
             backup_admin_password_secret_name=given["BackupAdminPasswordSecretName"],
             externally_provided_certs_ready=given["ExternallyProvidedCertsReady"] == "true",
+            client=given["Client"],
         )
         if len(parsed.subnets) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
             raise ParameterError(

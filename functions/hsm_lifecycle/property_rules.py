@@ -26,11 +26,12 @@ _PACKAGE = {
     "Url": re.compile(r"|https://[A-Za-z0-9._~/%+-]+\.rpm"),
     "Sha256": re.compile(r"|[0-9a-f]{64}"),
 }
+_SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}")
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 RULES: Mapping[str, Mapping[str, Rule]] = {
     CLUSTER: {
         "System": re.compile(r"[a-z][a-z0-9-]{0,19}"),
-        "Subnets": [re.compile(r"subnet-[0-9a-f]{8,17}")],
+        "Subnets": [_SUBNET],
         "HsmsPerSubnet": range(29),
         "HsmType": re.compile(r"p?hsm[0-9][a-z.]*\.[a-zA-Z]+"),
         "Mode": re.compile(r"FIPS|NON_FIPS"),
@@ -43,7 +44,11 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "BackupAdminPasswordSecretName": _OPTIONAL_SECRET,
         "UseExternalPkiProcess": _BOOLEAN,
         "ExternallyProvidedCertsReady": _BOOLEAN,
-        "ClientInstanceId": _INSTANCE,
+        "Client": {
+            "ImageId": re.compile(r"ami-[0-9a-f]{8,17}"),
+            "InstanceType": re.compile(r"[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}"),
+            "SubnetId": _SUBNET,
+        },
         "ClientSecurityGroupId": re.compile(r"sg-[0-9a-f]{8,17}"),
         "ActivationPackage": _PACKAGE,
         "ClientPackage": _PACKAGE,
@@ -65,10 +70,15 @@ _PARAMETERS = {
     f"{package}{part}": f"pClientPkg{suffix}"
     for package in ("ActivationPackage", "ClientPackage")
     for part, suffix in (("", ""), (".Name", ""), (".Url", "Url"), (".Sha256", "Sha256"))
+} | {
+    "Client": "pClientAmiId",
+    "Client.ImageId": "pClientAmiId",
+    "Client.InstanceType": "pClientType",
+    "Client.SubnetId": "pClientSubnet",
 }
 # Properties that no parameter sets, but a resource of the template.
 WITHOUT_PARAMETER = {
-    CLUSTER: ("ClientInstanceId", "ClientSecurityGroupId"),
+    CLUSTER: ("ClientSecurityGroupId",),
     KEY_STORE: ("PasswordSecretName",),
 }
 _MAX_SHOWN = 60  # characters of a refused value

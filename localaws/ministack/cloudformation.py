@@ -155,12 +155,17 @@ class Operations:
             operation["cancelled"] = True
         incomplete = self._incomplete.pop(stack_id, {})
         stack.setdefault("_resources", {}).update(incomplete)
-        plan = None if operation.get("is_update") else creation_times.current_plan()
+        current = creation_times.current_plan()
+        plan = None if operation.get("is_update") else current
         begun = plan.ended if plan else ()
         operation["created"] = [*operation.get("created", []), *incomplete, *begun]
         if operation.get("is_update"):
+            if current and current.failed and not operation.get("cancelled"):
+                names = ", ".join(current.failed)
+                reason = reason or f"The following resource(s) failed to update: [{names}]. "
             if self._emulator.assumptions.custom_resources_roll_back_first:
-                reason = reason or _custom_resources_first(stack, operation)
+                first = _custom_resources_first(stack, operation)
+                reason = reason or first
             await self._roll_back(stack_name, stack_id, stack, operation, reason)
             return
         _ensure_template(stack, operation)

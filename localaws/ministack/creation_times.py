@@ -4,7 +4,8 @@ It waits until IAM knows a role, policy or instance profile everywhere, and unti
 active. It creates each resource of a new stack as soon as what that depends on is complete, where
 ministack creates one after another: so an instance that nothing waits for starts beside a custom
 resource. An update creates resources one after another here, and lets a type's time pass once for
-those that follow each other.
+those that follow each other; but a custom resource is updated beside those that do not wait for it.
+A rollback changes back one resource after another.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.clock import Signal
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 Created = tuple[str, dict[str, Any]]
 Provision = Callable[[str, str, dict[str, Any], str], Created]
+Update = Callable[..., Created]
 
 SECONDS: Mapping[str, Callable[[Timings], float]] = {
     "AWS::EC2::Instance": lambda timings: timings.instance_running,
@@ -38,7 +41,9 @@ SECONDS: Mapping[str, Callable[[Timings], float]] = {
 WAITING = ("AWS::CloudFormation::WaitCondition", "AWS::CloudFormation::Stack")
 UNKNOWN = 1e9
 CREATING, COMPLETE, FAILED = "CREATE_IN_PROGRESS", "CREATE_COMPLETE", "CREATE_FAILED"
+UPDATING, UPDATED, NOT_UPDATED = "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE", "UPDATE_FAILED"
 CANCELLED = "Resource creation cancelled"
+UPDATE_CANCELLED = "Resource update cancelled"
 
 _package = ministack("services.cloudformation")
 _stacks = ministack("services.cloudformation.stacks")
@@ -83,6 +88,7 @@ class Creations:
         self._requests = requests
         self._wait_for_instance = wait_for
         self._provision: Provision = _stacks._provision_resource
+        self._update: Update = _stacks._update_resource
         self._sort, self._add_event = _stacks._topological_sort, _stacks._add_event
         # By stack and type: when those that an update created last were complete.
         self._complete: dict[tuple[str, str], float] = {}
@@ -112,8 +118,11 @@ class Creations:
     ) -> Created:
         """Create a resource, and wait until the next one may begin."""
         plan, stack = _plan.get(), _package._stacks[stack_name]
-        if plan is None or logical_id not in plan.order or stack["StackStatus"] != CREATING:
+        if plan is None or logical_id not in plan.order:
             return self._provision_in_turn(kind, logical_id, props, stack_name)
+        if stack["StackStatus"] != CREATING:
+            create = partial(self._provision_in_turn, kind, logical_id, props, stack_name)
+            return self._in_update(plan, stack, logical_id, create)
         clock = self._emulator.clock
         ended = plan.ended[logical_id] = clock.signal()
         if _is_custom(kind) and logical_id != plan.order[-1]:
@@ -150,6 +159,69 @@ class Creations:
             self._complete[stack_name, kind] = clock.now() + seconds
             clock.sleep(seconds)
         return created
+
+    def update(
+        self,
+        kind: str,
+        physical_id: str,
+        old: dict[str, Any],
+        new: dict[str, Any],
+        stack_name: str,
+        logical_id: str,
+        *rest: Any,
+    ) -> Created:
+        """Update a resource, a custom one beside those that follow."""
+        plan, stack = _plan.get(), _package._stacks[stack_name]
+        update = partial(self._update, kind, physical_id, old, new, stack_name, logical_id, *rest)
+        if plan is None or logical_id not in plan.order or stack["StackStatus"] != UPDATING:
+            return update()
+        if _is_custom(kind) and old != new and logical_id != plan.order[-1]:
+            plan.ended[logical_id] = self._emulator.clock.signal()
+            attributes = rest[0] if rest else {}
+            plan.created[logical_id] = updated = physical_id, attributes
+            self._emulator.spawn(self._update_beside, plan, stack, kind, logical_id, update)
+            return self._in_update(plan, stack, logical_id, lambda: updated)
+        return self._in_update(plan, stack, logical_id, update)
+
+    def _in_update(
+        self, plan: Plan, stack: dict[str, Any], logical_id: str, change: Callable[[], Created]
+    ) -> Created:
+        """Change a resource, then wait for what the next one depends on; at the end, for all."""
+        try:
+            changed = change()
+        except Exception:
+            self._requests.cancel(stack["StackId"])
+            for ended in plan.ended.values():
+                self._emulator.clock.wait([ended])
+            raise
+        for needed in plan.needed_next(logical_id):
+            self._emulator.clock.wait([plan.ended[needed], plan.failure])
+        if plan.failed:
+            raise ValueError(UPDATE_CANCELLED)
+        return plan.created.get(logical_id, changed)
+
+    def _update_beside(
+        self,
+        plan: Plan,
+        stack: dict[str, Any],
+        kind: str,
+        logical_id: str,
+        update: Callable[[], Created],
+    ) -> None:
+        """Update a custom resource in a thread of its own."""
+        try:
+            updated = update()
+            if updated[0] != plan.created[logical_id][0]:
+                raise ValueError("The local AWS cannot replace a custom resource beside others.")
+        except Exception as failure:
+            plan.failed.append(logical_id)
+            self._event(stack, kind, logical_id, NOT_UPDATED, str(failure), "")
+            self._emulator.clock.set(plan.failure)
+        else:
+            plan.created[logical_id] = updated
+            stack["_resources"][logical_id]["Attributes"] = updated[1]
+            self._event(stack, kind, logical_id, UPDATED, "", updated[0])
+        self._emulator.clock.set(plan.ended[logical_id])
 
     def _create_beside(
         self, plan: Plan, stack: dict[str, Any], kind: str, logical_id: str, props: dict[str, Any]
@@ -255,6 +327,8 @@ class Creations:
                 if not ended:
                     stack["_resources"][logical_id]["ResourceStatus"] = CREATING
                 return
+        if plan and planned and stack["StackStatus"] == UPDATING and status == UPDATED:
+            return
         self._add_event(stack_id, stack_name, logical_id, kind, status, *rest, **named)
 
 
@@ -269,4 +343,5 @@ def install(
     creations = Creations(emulator, requests, wait_for)
     _stacks._topological_sort = creations.sort
     _stacks._provision_resource = creations.provision
+    _stacks._update_resource = creations.update
     _stacks._add_event = creations.add_event

@@ -56,6 +56,8 @@ def install(emulator: EmulatorState, instances: Instances) -> None:
     types: dict[str, Handlers] = _provisioners._RESOURCE_HANDLERS
     types["AWS::EC2::Instance"] = _instance(instances)
     _provisioners._REPLACING_PROPERTIES["AWS::EC2::Instance"] = INSTANCE_REPLACED_BY
+    # Stack tags, and aws:cloudformation:stack-id.
+    _provisioners._STACK_TAG_PROPERTY["AWS::EC2::Instance"] = ("Tags", "list")
     for direction in RULE_KEYS:
         rule_type = f"AWS::EC2::SecurityGroup{direction}"
         types[rule_type] = _group_rule(direction)

@@ -340,8 +340,19 @@ def install(emulator: EmulatorState) -> Instances:
     actions["DescribeInstances"] = checked(
         lambda params: reject_unknown_filters(params, KNOWN_FILTERS), actions["DescribeInstances"]
     )
+    for action in ("CreateTags", "DeleteTags"):
+        actions[action] = checked(_reject_reserved_tags, actions[action])
     actions["RunInstances"] = reporting_errors(actions["RunInstances"])
     return instances
+
+
+def _reject_reserved_tags(params: Params) -> None:
+    """Tags that begin with aws: are set and removed by AWS only (F1.47)."""
+    for tag in _ec2._parse_tags(params):
+        if str(tag["Key"]).lower().startswith("aws:"):
+            raise ApiError(
+                "InvalidParameterValue", f"Tag keys starting with 'aws:' are reserved: {tag['Key']}"
+            )
 
 
 def _state_change(instances: Instances, verb: str, change: Callable[[str], None]) -> Action:

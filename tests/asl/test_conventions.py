@@ -179,7 +179,7 @@ RENAMED_PARAMETERS = {
     "ClusterId": {"$.Cluster.LastKnownId", "$.ResourceProperties.CloudHsmClusterId"},
     "Data": {"$.Outcome"},
     "Input": {"$.Request"},
-    "InstanceId": {"$.ResourceProperties.ClientInstanceId"},
+    "InstanceId": {"$.Instance.Id", "$.ResourceProperties.ClientInstanceId"},
     "IpAddresses": {"$.Cluster.HsmIpAddresses"},
     "LifecycleInput": {"$$.Execution.Input"},
     "Name": {"$.Hsms.DetachedName", "$.ResourceProperties.KeyStoreName"},
@@ -418,7 +418,9 @@ def test_an_execution_that_succeeds_ends_with_a_report() -> None:
 def test_a_fail_says_what_to_do_and_names_an_id() -> None:
     def is_complete(state: State) -> bool:
         cause = state.get("CausePath") or state["Cause"]
-        if caught := re.fullmatch(r"(\$\.(?:Failure|Outcome))\.Cause", cause):  # or recorded
+        if caught := re.fullmatch(
+            r"(\$\.(?:(?:Stop)?Failure|Outcome))\.Cause", cause
+        ):  # or recorded
             return bool(state["ErrorPath"] == f"{caught[1]}.Error")
         return ends_in_id(cause) and bool(re.fullmatch(r"([A-Z][a-z]+)+", state["Error"]))
 

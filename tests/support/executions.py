@@ -202,6 +202,8 @@ class Instances:
     started_by: dict[str, str] = field(default_factory=dict)
     # The states of each instance in successive calls; the last one repeats.
     states: dict[str, list[str]] = field(default_factory=dict)
+    # That CloudFormation launched.
+    of_stack: list[str] = field(default_factory=lambda: ["i-0123456789abcdef0"])
     stopped: list[str] = field(default_factory=list)
     refusal: Exception | None = None
 
@@ -209,6 +211,9 @@ class Instances:
         if self.refusal:
             raise self.refusal
         wanted = {each["Name"]: each["Values"] for each in Filters}
+        if "tag:aws:cloudformation:stack-id" in wanted:
+            own = [{"InstanceId": instance} for instance in self.of_stack]
+            return {"Reservations": [{"Instances": own}]}
         found = []
         for instance, machine in self.started_by.items():
             seen = self.states[instance]

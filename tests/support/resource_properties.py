@@ -23,10 +23,11 @@ _PARAMETERS: dict[str, Any] = {
     "pCloudHsmAdminPasswordSecretName": "/cloudhsm/admin",
     "pCloudHsmCustCaCertSecretName": "/cloudhsm/ca",
     "pClientInstanceId": "i-0123456789abcdef0",
+    "pClientAmiSsmParameter": "ami-0123456789abcdef0",
+    "pClientSubnet": "subnet-0123456789abcdef0",
 }
 _ATTRIBUTES = {
     "rRequestFunction.Arn": "arn:aws:lambda:us-east-1:123456789012:function:cloudhsm-1-request",
-    "rClientInstance": "i-0123456789abcdef0",
     "rClientSecurityGroup.GroupId": "sg-0123456789abcdef0",
 }
 

@@ -22,7 +22,10 @@ BY_SCOPE = {f"cScopesByTag ? {each}" for each in IF_OWNED} | {
     f"cScopesByTag : {each}" for each in IF_OWNED_OR_UNTAGGED
 }
 NOT_OF_A_TEMPLATE = {"Null aws:ResourceTag/aws:cloudformation:stack-id true"}
+IF_STARTING = {f"StringEquals aws:RequestTag/{_STARTED}"}
 IF_STARTED = {f"StringEquals aws:ResourceTag/{_STARTED}"}
+# The client that CloudFormation launched for this stack.
+IF_LAUNCHED = {"StringEquals aws:ResourceTag/aws:cloudformation:stack-id AWS::StackId"}
 
 BOTH = {
     "rRequestRole StopStartedClient": IF_STARTED,
@@ -31,12 +34,14 @@ BOTH = {
         "Bool kms:GrantIsForAWSResource true",
         "StringEquals kms:ViaService ec2.${AWS::Region}.amazonaws.com",
     },
-    "rClientRole TagStartedClient": {f"StringEquals aws:RequestTag/{_STARTED}"},
-    "rClientRole UntagStartedClient": IF_STARTED,
 }
 CONDITIONS: dict[str, dict[str, set[str]]] = {
     "cloudhsm.yml": BOTH
     | {
+        "rClientRole RunOnClient": IF_LAUNCHED,
+        "rClientRole StartAndStopClient": IF_LAUNCHED,
+        "rClientRole TagStartedClient": IF_STARTING | IF_LAUNCHED,
+        "rClientRole UntagStartedClient": IF_STARTED | IF_LAUNCHED,
         "rClusterRole CreateCluster": {
             f"cScopesByTag ? StringEquals aws:RequestTag/{_STACK}",
             f"cScopesByTag : StringEqualsIfExists aws:RequestTag/{_STACK}",
@@ -57,6 +62,8 @@ CONDITIONS: dict[str, dict[str, set[str]]] = {
     },
     "cloudhsm-key-store.yml": BOTH
     | {
+        "rClientRole TagStartedClient": IF_STARTING,
+        "rClientRole UntagStartedClient": IF_STARTED,
         "rKeyStoreRole CreateServiceLinkedRoleForKms": {
             "StringEquals iam:AWSServiceName cks.kms.amazonaws.com"
         },

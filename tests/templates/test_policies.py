@@ -319,17 +319,21 @@ def test_only_documents_of_the_stack_can_run_on_the_client() -> None:
     found, expected = [], []
     for template in TEMPLATES:
         documents = set(template.of_type("AWS::SSM::Document"))
-        client = (
-            "rClientInstance" if "rClientInstance" in template.resources else "pClientInstanceId"
-        )
-        expected.append(("rClientRole", documents, [f":instance/${{{client}}}"]))
-        for role, statement in template.role_statements():
-            if "ssm:SendCommand" in as_list(statement["Action"]):
-                arns = [arn["Fn::Sub"] for arn in branches(statement["Resource"])]
-                runnable = [arn for arn in arns if ":document/" in arn]
-                targets = [re.sub(r".*(?=:instance/)", "", a) for a in arns if a not in runnable]
-                named = {name for arn in runnable for name in references({"Fn::Sub": arn})}
-                found.append((role, named & set(template.resources), targets))
+        own = "rClientInstance" in template.resources
+        # test_conditions.py: those of the stack only.
+        client = ":instance/*" if own else ":instance/${pClientInstanceId}"
+        expected.append(({"rClientRole"}, documents, [client]))
+        statements = [
+            (role, arn["Fn::Sub"])
+            for role, statement in template.role_statements()
+            if "ssm:SendCommand" in as_list(statement["Action"])
+            for arn in branches(statement["Resource"])
+        ]
+        runnable = [arn for _, arn in statements if ":document/" in arn]
+        targets = [re.sub(r".*(?=:instance/)", "", arn) for _, arn in statements if ":ec2:" in arn]
+        named = {name for arn in runnable for name in references({"Fn::Sub": arn})}
+        roles = {role for role, _ in statements}
+        found.append((roles, named & set(template.resources), targets))
     assert found == expected
     assert [template for template in TEMPLATES if "AWS-Run" in template.text] == []
 

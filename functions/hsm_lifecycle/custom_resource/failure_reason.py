@@ -149,7 +149,9 @@ def _lost(execution: Mapping[str, Any], advice: str, find_task: FindTask) -> str
     name = (arn.split(":")[6:7] or [arn])[0]
     workflow = f"The workflow {name}"
     if document := request.get("DocumentName"):
-        workflow += f" ({job_of(str(document))} on {request.get('InstanceId')})"
+        client = request.get("Client")
+        named = client.get("InstanceId") if isinstance(client, Mapping) else None
+        workflow += f" ({job_of(str(document))} on {named or 'the client'})"
     end = {
         "TIMED_OUT": "did not end within its time limit.",
         "ABORTED": "was stopped by an operator.",

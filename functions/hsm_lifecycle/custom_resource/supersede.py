@@ -142,12 +142,10 @@ def _stop_client(seconds_left: Callable[[], float]) -> None:
 
 
 def _clients(request: Mapping[str, Any]) -> set[str]:
-    """The client instance, and in an update the one before it."""
-    old = request.get("OldResourceProperties", {})
-    return {
-        os.environ["CLIENT_INSTANCE"],
-        old.get("ClientInstanceId", os.environ["CLIENT_INSTANCE"]),
-    }
+    """The client instances of this stack, and those that its properties name or named."""
+    properties = request["ResourceProperties"], request.get("OldResourceProperties", {})
+    named = {each["ClientInstanceId"] for each in properties if "ClientInstanceId" in each}
+    return client.ids_of_this_stack() | named
 
 
 def _machine_names() -> list[str]:

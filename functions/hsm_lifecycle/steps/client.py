@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,8 +14,13 @@ from hsm_lifecycle import aws, deadlines, polling
 from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import NotOwnedError, TransientError
+from hsm_lifecycle.properties import LAUNCHED_WITH
 
 DELIVERY_SECONDS = 120
+# An instance profile takes about two minutes, an instance one.
+_SECONDS_TO_LAUNCH = 420
+# Nobody but CloudFormation can set or remove a tag that begins with aws: (F1.47).
+STACK_TAG = "aws:cloudformation:stack-id"
 _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
 # The SSM agent's generic last line, and the long document name that CloudFormation generates: a
 # stack event has no room for either.
@@ -33,18 +38,65 @@ _STARTED_BY = "hsm-lifecycle:started-by"
 
 
 def describe_client(event: Event) -> dict[str, Any]:
-    """Describe the instance; one that EC2 no longer knows is terminated."""
-    try:
-        instance = _describe_instance(event["InstanceId"])
-    except ClientError as error:
-        if aws.error_code(error) != "InvalidInstanceID.NotFound":
-            raise
-        return {"State": "terminated", "Reason": "EC2 no longer knows it", "LaunchTime": ""}
+    """Describe the client: the instance that a parameter names, or that of this stack.
+
+    CloudFormation may launch or replace the stack's instance while the workflow runs: until it has
+    what the template asks for, it is pending, NOT_FOUND after 7 minutes. An instance that EC2 no
+    longer knows is terminated.
+    """
+    wanted = event["Client"]
+    if "InstanceId" in wanted:
+        instance = _describe_instance(wanted["InstanceId"])
+        return _described(instance, wanted["InstanceId"])
+    instances = sorted(_of_this_stack(), key=_age)
+    launched = [each for each in instances if _is_as(wanted, each)]
+    instance = next(iter(launched or instances), None)
+    if not wanted["IsNew"]:
+        return _described(instance, "of this stack")
+    is_ready = bool(launched) and launched[0]["State"]["Name"] in ("pending", "running")
+    seconds = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
+    if not is_ready and seconds < _SECONDS_TO_LAUNCH:
+        return {"Id": "", "State": "pending", "Reason": "not launched yet", "LaunchTime": ""}
+    if instance is None:
+        reason = (
+            f"The stack has no client instance of {wanted['ImageId']} and {wanted['InstanceType']}"
+            f" in {wanted['SubnetId']}"
+        )
+        return {"Id": "", "State": "NOT_FOUND", "Reason": reason, "LaunchTime": ""}
+    return _described(instance, instance["InstanceId"])
+
+
+def _described(instance: Mapping[str, Any] | None, name: str) -> dict[str, Any]:
+    if instance is None:
+        reason = "EC2 no longer knows it"
+        return {"Id": name, "State": "terminated", "Reason": reason, "LaunchTime": ""}
     return {
+        "Id": instance["InstanceId"],
         "State": instance["State"]["Name"],
         "Reason": instance.get("StateReason", {}).get("Message") or "EC2 gives no reason",
         "LaunchTime": instance["LaunchTime"].isoformat(),
     }
+
+
+def _is_as(wanted: Mapping[str, Any], instance: Mapping[str, Any]) -> bool:
+    """Whether an instance has what the template asks for; a terminated one has no subnet."""
+    return all(instance.get(name) == wanted[name] for name in LAUNCHED_WITH)
+
+
+def _age(instance: Mapping[str, Any]) -> tuple[bool, float]:
+    """Sorts instances: those that may run first, of these the youngest."""
+    is_gone = instance["State"]["Name"] in ("shutting-down", "terminated")
+    return is_gone, -instance["LaunchTime"].timestamp()
+
+
+def ids_of_this_stack() -> set[str]:
+    """The IDs of the client that this stack launched, and of one that is being replaced."""
+    return {instance["InstanceId"] for instance in _of_this_stack()}
+
+
+def _of_this_stack() -> list[dict[str, Any]]:
+    """The instances that CloudFormation launched for this stack, by a tag that it alone sets."""
+    return _instances({f"tag:{STACK_TAG}": [aws.this_stack()]})
 
 
 def start_client(event: Event) -> dict[str, Any]:
@@ -58,8 +110,10 @@ def start_client(event: Event) -> dict[str, Any]:
 
 def stop_client(event: Event) -> dict[str, Any]:
     """Stop the instance again. TransientError: it is still booting."""
+    instance = _describe_instance(event["InstanceId"])
     try:
-        _stop(_describe_instance(event["InstanceId"]))
+        if instance:
+            _stop(instance)
     except ClientError as error:
         if aws.error_code(error) != "IncorrectInstanceState":
             raise
@@ -79,21 +133,26 @@ def stop_started(machines: Iterable[str]) -> bool:
 
 
 def _started_by(machines: Iterable[str]) -> list[dict[str, Any]]:
+    alive = ["pending", "running", "stopping", "stopped"]
+    return _instances({f"tag:{_STARTED_BY}": list(machines), "instance-state-name": alive})
+
+
+def _instances(filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     reservations = aws.client("ec2").describe_instances(
-        Filters=[
-            {"Name": f"tag:{_STARTED_BY}", "Values": list(machines)},
-            {
-                "Name": "instance-state-name",
-                "Values": ["pending", "running", "stopping", "stopped"],
-            },
-        ]
+        Filters=[{"Name": name, "Values": values} for name, values in filters.items()]
     )["Reservations"]
     return [instance for reservation in reservations for instance in reservation["Instances"]]
 
 
-def _describe_instance(instance_id: str) -> dict[str, Any]:
-    reservations = aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
-    return dict(reservations[0]["Instances"][0])
+def _describe_instance(instance_id: str) -> dict[str, Any] | None:
+    """An instance; None if EC2 does not know it, or no longer."""
+    try:
+        found = aws.client("ec2").describe_instances(InstanceIds=[instance_id])["Reservations"]
+    except ClientError as error:
+        if aws.error_code(error) != "InvalidInstanceID.NotFound":
+            raise
+        return None
+    return dict(found[0]["Instances"][0])
 
 
 def _stop(instance: Mapping[str, Any]) -> None:
@@ -116,7 +175,8 @@ def describe_agent(event: Event) -> dict[str, Any]:
     launched = datetime.fromisoformat(event["LaunchTime"])
     if status == "Online" and agents[0]["LastPingDateTime"] < launched:
         status = "Stale"
-    seconds = deadlines.seconds_between(event["StartTime"], event["EnteredTime"])
+    began = max(launched, datetime.fromisoformat(event["StartTime"]))
+    seconds = deadlines.seconds_between(began.isoformat(), event["EnteredTime"])
     return {"PingStatus": status, "Seconds": seconds}
 
 

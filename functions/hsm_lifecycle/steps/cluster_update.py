@@ -38,6 +38,7 @@ def check_update(event: Event) -> dict[str, Any]:
         "IsChangeable": cluster is not None and ownership.is_owned(cluster, event),
         "Rollback": rollback,
         "NeedsClient": cluster is None or _needs_client(event, cluster),
+        "Client": {**event["ResourceProperties"]["Client"], "IsNew": _is_client_new(event)},
         "Warnings": " ".join(map(str, problems)) or NONE,
         "SettledAt": _settled_at(event) if rollback else "",
     }
@@ -61,11 +62,21 @@ def _needs_client(event: Event, cluster: dict[str, Any]) -> bool:
     """
     wanted = ClusterProperties.parse(event["ResourceProperties"])
     return bool(
-        _changed(event) - WITHOUT_CLIENT
+        _is_client_new(event)
+        or _changed(event) - WITHOUT_CLIENT
         or cluster["State"] not in ("ACTIVE", "DEGRADED")
         or cluster.get("HsmType") != wanted.hsm_type
         or not hsm_plan.is_aligned(cluster, wanted.hsms_per_subnet)
     )
+
+
+def _is_client_new(event: Event) -> bool:
+    """Whether CloudFormation may launch or change the client beside this request.
+
+    For an update of version 1.0.0, whose properties do not tell, it may.
+    """
+    old, new = event["OldResourceProperties"], event["ResourceProperties"]
+    return bool(old.get("Client") != new["Client"])
 
 
 def _changed(event: Event) -> set[str]:

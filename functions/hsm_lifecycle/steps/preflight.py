@@ -33,7 +33,10 @@ def check_creation(event: Event) -> dict[str, Any]:
     }
     if error := ownership.too_many_tags(tag_keys):
         raise error
-    return {"BackupSecrets": _check_backup(wanted) if wanted.backup else {}}
+    return {
+        "BackupSecrets": _check_backup(wanted) if wanted.backup else {},
+        "Client": {**wanted.client, "IsNew": True},
+    }
 
 
 def _check_subnets(subnet_ids: tuple[str, ...]) -> None:

@@ -14,7 +14,6 @@ from hsm_lifecycle import aws
 from hsm_lifecycle.custom_resource import request, response, response_url, supersede, unhandled
 from tests.support.custom_resource import (
     ALIGN,
-    CLIENT,
     CREATE,
     DELETE,
     HANDLE_REQUEST,
@@ -91,7 +90,6 @@ def _lambda_environment(
         "UPDATE": UPDATE,
         "DELETE": DELETE,
         "MACHINES": json.dumps([CREATE, UPDATE, DELETE, ALIGN, RUN]),
-        "CLIENT_INSTANCE": CLIENT,
         "REQUEST_FUNCTION": "hsm-1-request",
         "ATTRIBUTES": "ClusterId State Warnings",
     }

@@ -74,7 +74,7 @@ def test_a_lost_command_is_named_with_its_instance_and_cluster(
 ) -> None:
     request = {
         "ClusterId": CLUSTER,
-        "InstanceId": "i-1",
+        "Client": {"InstanceId": "i-1"},
         "DocumentName": "hsm-rActivateClusterDocument-1X2Y",
     }
     for given in (request, json.dumps(request)):

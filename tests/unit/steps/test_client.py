@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -19,7 +21,7 @@ from localaws.core.faults import Faults
 from localaws.core.jump_clock import JumpClock
 from localaws.services.ssm import provider
 from localaws.services.ssm.interfaces import Outcome
-from tests.support.account import ACCOUNT, TIMINGS, Account, Json
+from tests.support.account import ACCOUNT, OTHER_STACK_ID, STACK_ID, TIMINGS, Account, Json
 from tests.support.step_events import moment
 
 UNKNOWN = "i-0123456789abcdef0"
@@ -38,8 +40,8 @@ def _instance(account: Account) -> str:
 
 
 def of(instance_id: str, **more: Any) -> Json:
-    given = {"InstanceId": instance_id, "ClusterId": CLUSTER, "ExecutionId": EXECUTION}
-    return {**given, **more}
+    client = {"Client": {"InstanceId": instance_id}, "InstanceId": instance_id}
+    return {**client, "ClusterId": CLUSTER, "ExecutionId": EXECUTION, **more}
 
 
 def marks(account: Account, instance_id: str) -> dict[str, str]:
@@ -51,7 +53,8 @@ def marks(account: Account, instance_id: str) -> dict[str, str]:
 
 def described(account: Account, instance_id: str) -> str:
     result = account.run(client.describe_client, **of(instance_id))
-    assert result.keys() == {"State", "Reason", "LaunchTime"}
+    assert result.keys() == {"Id", "State", "Reason", "LaunchTime"}
+    assert result["Id"] == instance_id
     return str(result["State"])
 
 
@@ -73,6 +76,104 @@ def test_describe_client_returns_the_instance_state(account: Account, instance: 
 
 def test_describe_client_returns_terminated_for_an_unknown_instance(account: Account) -> None:
     assert described(account, UNKNOWN) == "terminated"
+
+
+# ---- The instance that CloudFormation launches for the stack
+
+NUMBERS = itertools.count(1)
+WANTED = {"ImageId": "ami-00000001", "InstanceType": "t3a.small"}
+
+
+@pytest.fixture(name="stack")
+def _stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stack without instances of other tests."""
+    monkeypatch.setenv("STACK_ID", f"{STACK_ID[:-8]}{next(NUMBERS):08}")
+
+
+def launch(account: Account, stack_id: str = "", **changes: str) -> str:
+    """An instance as CloudFormation launches one for a stack."""
+    tags = [{"Key": client.STACK_TAG, "Value": stack_id or os.environ["STACK_ID"]}]
+    made = account.ec2.run_instances(
+        **{**WANTED, "SubnetId": account.subnets[0], **changes},
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )
+    return str(made["Instances"][0]["InstanceId"])
+
+
+def found(account: Account, *, is_new: bool, after: float = 0) -> tuple[str, str]:
+    """The ID and the state of the client of the stack, so many seconds after the first look."""
+    wanted = {**WANTED, "SubnetId": account.subnets[0], "IsNew": is_new}
+    result = account.run(
+        client.describe_client,
+        Client=wanted,
+        ClusterId=CLUSTER,
+        StartTime=moment(),
+        EnteredTime=moment(after),
+    )
+    return result["Id"], result["State"]
+
+
+@pytest.mark.usefixtures("stack")
+def test_describe_client_finds_the_instance_of_this_stack_only(account: Account) -> None:
+    launch(account, OTHER_STACK_ID)
+    instance = launch(account)
+    assert found(account, is_new=False) == (instance, "running")
+    assert client.ids_of_this_stack() == {instance}
+
+
+@pytest.mark.usefixtures("stack")
+def test_describe_client_waits_seven_minutes_for_an_instance(account: Account) -> None:
+    assert found(account, is_new=True, after=419) == ("", "pending")
+    assert found(account, is_new=True, after=420) == ("", "NOT_FOUND")
+    instance = launch(account)
+    assert found(account, is_new=True, after=421) == (instance, "running")
+
+
+@pytest.mark.usefixtures("stack")
+@pytest.mark.parametrize(
+    "changes", [{"ImageId": "ami-00000002"}, {"InstanceType": "t3a.large"}, {"SubnetId": "other"}]
+)
+def test_describe_client_waits_until_the_instance_is_as_the_template_says(
+    account: Account, changes: Json
+) -> None:
+    if "SubnetId" in changes:
+        changes = {"SubnetId": account.subnets[1]}
+    old = launch(account, **changes)
+    assert found(account, is_new=True) == ("", "pending")
+    # Changed by hand, and nothing is to be launched.
+    assert found(account, is_new=False) == (old, "running")
+    assert found(account, is_new=True, after=420) == (old, "running")
+    new = launch(account)
+    assert found(account, is_new=True) == (new, "running")
+
+
+@pytest.mark.usefixtures("stack")
+def test_describe_client_waits_while_cloudformation_restarts_the_instance(account: Account) -> None:
+    instance = launch(account)
+    account.ec2.stop_instances(InstanceIds=[instance])
+    assert found(account, is_new=True) == ("", "pending")
+    assert found(account, is_new=False) == (instance, "stopped")
+    assert found(account, is_new=True, after=420) == (instance, "stopped")
+
+
+@pytest.mark.usefixtures("stack")
+def test_describe_client_reports_a_terminated_instance(account: Account) -> None:
+    instance = launch(account)
+    account.ec2.terminate_instances(InstanceIds=[instance])
+    assert found(account, is_new=False) == (instance, "terminated")
+    assert found(account, is_new=True) == ("", "pending")
+    new = launch(account)
+    assert found(account, is_new=False) == (new, "running")
+
+
+@pytest.mark.usefixtures("stack")
+def test_describe_client_reports_a_stack_without_an_instance(account: Account) -> None:
+    assert found(account, is_new=False) == ("of this stack", "terminated")
+
+
+# ---- A client that is found stopped
 
 
 def test_a_stopped_client_is_started_and_stopped_again(account: Account, instance: str) -> None:
@@ -292,9 +393,21 @@ def test_describe_agent_returns_absent_until_it_registers(
 
 
 def agent(account: Account, instance: str, *, launched: float = 0, seconds: float = 0) -> Json:
-    times = {"StartTime": moment(), "EnteredTime": moment(seconds)}
-    launch_time = datetime.fromtimestamp(launched, UTC).isoformat()
-    return account.run(client.describe_agent, **of(instance, LaunchTime=launch_time, **times))
+    launch_time = datetime.fromtimestamp(launched, UTC)
+    now = max(launch_time, datetime.fromisoformat(moment())) + timedelta(seconds=seconds)
+    times = {"StartTime": moment(), "EnteredTime": now.isoformat()}
+    return account.run(
+        client.describe_agent, **of(instance, LaunchTime=launch_time.isoformat(), **times)
+    )
+
+
+@pytest.mark.parametrize(("launched", "seconds"), [(-60, 100), (0, 100), (60, 40)])
+def test_an_agent_has_as_long_after_a_late_launch(
+    account: Account, launched: int, seconds: int
+) -> None:
+    times = {"StartTime": moment(), "EnteredTime": moment(100), "LaunchTime": moment(launched)}
+    result = account.run(client.describe_agent, **of(UNKNOWN, **times))
+    assert result["Seconds"] == seconds
 
 
 def test_describe_agent_does_not_trust_a_ping_from_before_the_last_start(

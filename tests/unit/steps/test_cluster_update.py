@@ -69,6 +69,7 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
         "IsChangeable": True,
         "Rollback": False,
         "NeedsClient": True,
+        "Client": {**account.properties()["Client"], "IsNew": False},
         "Warnings": "none",
         "SettledAt": "",
     }
@@ -114,12 +115,21 @@ def test_an_update_of_hsms_or_client_needs_the_client(account: Account) -> None:
     for name, value in {
         "HsmsPerSubnet": "2",
         "HsmType": "hsm3x.large",
-        "ClientInstanceId": "i-0123456789abcdef1",
+        "Client": {**account.properties()["Client"], "ImageId": "ami-0123456789abcdef1"},
         "ClientSecurityGroupId": "sg-0123456789abcdef1",
         "ClientPackage": {"Name": "cloudhsm-client", "Url": "", "Sha256": ""},
         "Reconcile": "1",
     }.items():
         assert needs_client(account, cluster_id, **{name: value}), name
+
+
+def test_an_update_of_a_stack_that_does_not_tell_its_client_needs_the_client(
+    account: Account,
+) -> None:
+    cluster_id, new = account.active(*ZONES[1:]), account.properties()
+    old = {name: value for name, value in new.items() if name != "Client"}  # of version 1.0.0
+    result = checked(account, cluster_id, new, {**old, "ClientInstanceId": "i-0123456789abcdef0"})
+    assert (result["NeedsClient"], result["Client"]["IsNew"]) == (True, True)
 
 
 def test_drift_of_the_hsms_needs_the_client(account: Account) -> None:

@@ -24,7 +24,9 @@ from tests.support.step_events import of_stack
 
 def test_check_creation_accepts_the_defaults(account: Account) -> None:
     event = of_stack(ResourceProperties=account.properties())
-    assert account.run(preflight.check_creation, **event) == {"BackupSecrets": {}}
+    client = {**event["ResourceProperties"]["Client"], "IsNew": True}
+    result = account.run(preflight.check_creation, **event)
+    assert result == {"BackupSecrets": {}, "Client": client}
     assert account.changes == []
 
 
@@ -80,7 +82,9 @@ def test_check_creation_refuses_a_duplicate_subnet(account: Account) -> None:
 
 def test_check_creation_accepts_one_subnet(account: Account) -> None:
     event = of_stack(ResourceProperties=account.properties(Subnets=account.subnets[:1]))
-    assert account.run(preflight.check_creation, **event) == {"BackupSecrets": {}}
+    client = {**event["ResourceProperties"]["Client"], "IsNew": True}
+    result = account.run(preflight.check_creation, **event)
+    assert result == {"BackupSecrets": {}, "Client": client}
 
 
 def test_check_creation_refuses_an_unknown_subnet(account: Account) -> None:
