@@ -80,12 +80,12 @@ def test_describe_client_returns_terminated_for_an_unknown_instance(account: Acc
 
 # ---- The instance that CloudFormation launches for the stack
 
-NUMBERS = itertools.count(1)
+NUMBERS = itertools.count(100)
 WANTED = {"ImageId": "ami-00000001", "InstanceType": "t3a.small"}
 
 
 @pytest.fixture(name="stack")
-def _stack(monkeypatch: pytest.MonkeyPatch) -> None:
+def _stack(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack without instances of other tests."""
     monkeypatch.setenv("STACK_ID", f"{STACK_ID[:-8]}{next(NUMBERS):08}")
 
@@ -401,6 +401,7 @@ def agent(account: Account, instance: str, *, launched: float = 0, seconds: floa
     )
 
 
+@pytest.mark.usefixtures("run_command")
 @pytest.mark.parametrize(("launched", "seconds"), [(-60, 100), (0, 100), (60, 40)])
 def test_an_agent_has_as_long_after_a_late_launch(
     account: Account, launched: int, seconds: int
