@@ -77,12 +77,17 @@ def _instance(instances: Instances) -> Handlers:
         return instance_id, _instance_attributes(record)
 
     def update(instance_id: str, old: Props, new: Props, stack_name: str) -> Created:
-        record = _ec2._instances[instance_id]
+        record = _ec2._instances.get(instance_id)
+        if record is None:
+            raise handler_error(f"The instance ID '{instance_id}' does not exist", "NotFound")
+        _ec2._tags[instance_id] = list(new.get("Tags") or [])
+        if {**old, "Tags": None} == {**new, "Tags": None}:
+            # EC2 tags an instance for as long as it lists it, even if it was terminated.
+            return instance_id, _instance_attributes(record)
         _check_launch(new)
         groups = references(new.get("SecurityGroupIds") or [])
         record["SecurityGroups"] = groups
         instances.set_security_groups(instance_id, groups)
-        _ec2._tags[instance_id] = list(new.get("Tags") or [])
         if old.get("IamInstanceProfile") != new.get("IamInstanceProfile"):
             record["IamInstanceProfile"], _ = _ec2._resolve_iam_instance_profile(
                 iam_name=new.get("IamInstanceProfile", "")
