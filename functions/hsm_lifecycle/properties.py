@@ -39,7 +39,8 @@ class ClusterProperties:
     backup_ca_cert_secret_name: str
     backup_admin_password_secret_name: str
     externally_provided_certs_ready: bool
-    client: Mapping[str, str]  # what its instance is launched with
+    # What the instance is launched with; of version 1.0.0, its ID.
+    client: Mapping[str, str]
 
     @property
     def backup_id(self) -> str:
@@ -49,7 +50,7 @@ class ClusterProperties:
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> ClusterProperties:
         """Parse ResourceProperties; ParameterError names the stack parameter at fault."""
-        property_rules.check(property_rules.CLUSTER, {**given})
+        property_rules.check(property_rules.CLUSTER, {**given}, or_earlier=True)
         parsed = cls(
             system=given["System"],
             subnets=tuple(given["Subnets"]),
@@ -62,7 +63,7 @@ class ClusterProperties:
             backup_ca_cert_secret_name=given["BackupCaCertSecretName"],
             backup_admin_password_secret_name=given["BackupAdminPasswordSecretName"],
             externally_provided_certs_ready=given["ExternallyProvidedCertsReady"] == "true",
-            client=given["Client"],
+            client=given.get("Client") or {"InstanceId": given["ClientInstanceId"]},
         )
         if len(parsed.subnets) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
             raise ParameterError(

@@ -84,14 +84,17 @@ WITHOUT_PARAMETER = {
 _MAX_SHOWN = 60  # characters of a refused value
 
 
-def check(logical_id: str, properties: Mapping[str, Any]) -> None:
+def check(logical_id: str, properties: Mapping[str, Any], *, or_earlier: bool = False) -> None:
     """ParameterError: a property has a value that the template does not allow.
 
-    Properties without a rule are those of another version of the template.
+    Properties without a rule are those of another version of the template. With or_earlier, those
+    of version 1.0.0 are allowed too, to which an update may be rolled back.
     """
     rules = RULES.get(logical_id)
     if rules is None:
         raise ParameterError(f"LogicalResourceId: {_shown(logical_id)} is none of this template.")
+    if or_earlier and "ClientInstanceId" in properties:
+        rules = {name: rule for name, rule in rules.items() if name != "Client"}
     for name, problem in _problems(rules, properties, ""):
         is_parameter = name not in WITHOUT_PARAMETER[logical_id]
         label = _PARAMETERS.get(name, f"p{name}") if is_parameter else name

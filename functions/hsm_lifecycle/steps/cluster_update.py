@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -38,7 +38,7 @@ def check_update(event: Event) -> dict[str, Any]:
         "IsChangeable": cluster is not None and ownership.is_owned(cluster, event),
         "Rollback": rollback,
         "NeedsClient": cluster is None or _needs_client(event, cluster),
-        "Client": {**event["ResourceProperties"]["Client"], "IsNew": _is_client_new(event)},
+        "Client": {**_client_of(event["ResourceProperties"]), "IsNew": _is_client_new(event)},
         "Warnings": " ".join(map(str, problems)) or NONE,
         "SettledAt": _settled_at(event) if rollback else "",
     }
@@ -76,7 +76,12 @@ def _is_client_new(event: Event) -> bool:
     For an update of version 1.0.0, whose properties do not tell, it may.
     """
     old, new = event["OldResourceProperties"], event["ResourceProperties"]
-    return bool(old.get("Client") != new["Client"])
+    return _client_of(old) != _client_of(new)
+
+
+def _client_of(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What the instance is launched with; of version 1.0.0, its ID."""
+    return dict(properties.get("Client") or {"InstanceId": properties["ClientInstanceId"]})
 
 
 def _changed(event: Event) -> set[str]:

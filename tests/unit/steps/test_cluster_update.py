@@ -132,6 +132,15 @@ def test_an_update_of_a_stack_that_does_not_tell_its_client_needs_the_client(
     assert (result["NeedsClient"], result["Client"]["IsNew"]) == (True, True)
 
 
+def test_a_rollback_to_version_1_0_0_uses_the_client_that_it_names(account: Account) -> None:
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    cluster_id, new = account.active(*ZONES[1:]), account.properties()
+    old = {name: value for name, value in new.items() if name != "Client"}
+    old["ClientInstanceId"] = "i-0123456789abcdef0"
+    result = checked(account, cluster_id, old, new)
+    assert (result["Client"]["InstanceId"], result["Warnings"]) == ("i-0123456789abcdef0", "none")
+
+
 def test_drift_of_the_hsms_needs_the_client(account: Account) -> None:
     cluster_id = account.active(*ZONES[1:])
     account.hsm.delete_hsm(ClusterId=cluster_id, HsmId=account.listed(cluster_id)[0]["HsmId"])
