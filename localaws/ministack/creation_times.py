@@ -190,9 +190,11 @@ class Creations:
         try:
             changed = change()
         except Exception:
-            self._requests.cancel(stack["StackId"])
             for ended in plan.ended.values():
-                self._emulator.clock.wait([ended])
+                # It may not have sent its request yet.
+                while not ended.happened:
+                    self._requests.cancel(stack["StackId"])
+                    self._emulator.clock.wait([ended], 1)
             raise
         for needed in plan.needed_next(logical_id):
             self._emulator.clock.wait([plan.ended[needed], plan.failure])

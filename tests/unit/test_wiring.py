@@ -14,9 +14,9 @@ from tests.templates.template import TEMPLATES, Template, branches
 
 # A new value of Reconcile or TemplateVersion makes CloudFormation send a request (F6.12); no step
 # reads it. The response function reports TemplateVersion.
+NEVER_READ = {"Reconcile", "ServiceToken", "ServiceTimeout", "TemplateVersion"}
 # Read if an update to this version is rolled back.
 OF_EARLIER_VERSIONS = {"ClientInstanceId"}
-NEVER_READ = {"Reconcile", "ServiceToken", "ServiceTimeout", "TemplateVersion"}
 
 
 # ---- nested machines

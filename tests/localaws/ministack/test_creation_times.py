@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from localaws.client import LocalAws
+from localaws.ministack.images import IMAGES
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import SampleStack, elapsed, function, machine, role
 
@@ -109,6 +110,58 @@ def test_a_custom_resource_in_progress_is_cancelled_when_another_resource_fails(
         # The function still works on the first request, and logs it when it has ended.
         assert custom.request_types() == ["Delete"]
         assert moments(aws, "Example")["CREATE_FAILED"] == 138
+
+
+def with_instance(custom: CustomResourceStack, kind: str, **properties: Any) -> dict[str, Any]:
+    """A custom resource, and an instance that it does not depend on."""
+    instance = {"ImageId": next(iter(IMAGES)), "InstanceType": kind}
+    return {
+        **beside(custom, **properties),
+        "Client": {
+            "Type": "AWS::EC2::Instance",
+            "Properties": instance,
+            "DependsOn": "Profile",
+        },
+    }
+
+
+def updated(
+    behavior: dict[str, Any], kind: str = "t3a.large"
+) -> tuple[str, dict[str, dict[str, float]], list[str]]:
+    """The status after an update of both, when which was updated, and the requests."""
+    with LocalAws(timings=SECONDS) as aws:
+        stack = SampleStack(aws)
+        custom = CustomResourceStack(stack)
+        assert stack.create(with_instance(custom, "t3a.small")) == "CREATE_COMPLETE"
+        began = elapsed(aws)
+        status = stack.update(with_instance(custom, kind, Update=behavior))
+        happened = {
+            name: {event: at - began for event, at in moments(aws, name).items() if at >= began}
+            for name in ("Example", "Client")
+        }
+        return status, happened, custom.request_types()
+
+
+def test_a_custom_resource_is_updated_beside_an_instance() -> None:
+    status, happened, _ = updated({"Sleep": "50"})
+    assert status == "UPDATE_COMPLETE"
+    assert happened["Example"] == {"UPDATE_IN_PROGRESS": 0, "UPDATE_COMPLETE": 52}
+    assert happened["Client"]["UPDATE_IN_PROGRESS"] == 0
+    assert 52 < happened["Client"]["UPDATE_COMPLETE"] < 120
+
+
+def test_an_instance_in_progress_is_cancelled_when_a_custom_resource_fails() -> None:
+    failure = {"Sleep": "5", "Response": {"Status": "FAILED", "Reason": "no luck"}}
+    status, happened, requests = updated(failure)
+    assert status == "UPDATE_ROLLBACK_COMPLETE"
+    assert "UPDATE_FAILED" in happened["Example"] and "UPDATE_FAILED" in happened["Client"]
+    assert requests == ["Create", "Update", "Update"]
+
+
+def test_a_custom_resource_update_is_cancelled_when_an_instance_fails() -> None:
+    status, happened, _ = updated({"Sleep": "500"}, kind="no.such")
+    assert status == "UPDATE_ROLLBACK_COMPLETE"
+    assert happened["Example"]["UPDATE_FAILED"] < 10
 
 
 def test_invocations_and_transitions_take_as_long_as_the_timings_say() -> None:

@@ -318,6 +318,17 @@ def test_new_security_groups_are_applied_in_place(client: Client) -> None:
     assert carried == {client.stack.physical_id(name) for name in ("Group", "More")}
 
 
+def test_only_cloudformation_sets_and_removes_its_tags(client: Client) -> None:
+    client.create()
+    tags = {tag["Key"]: tag["Value"] for tag in client.described()["Tags"]}
+    assert tags["aws:cloudformation:stack-name"] == client.stack.name
+    assert tags["aws:cloudformation:stack-id"].split("/")[1] == client.stack.name
+    forged = [{"Key": "aws:cloudformation:stack-id", "Value": "another"}]
+    for call in (client.ec2.create_tags, client.ec2.delete_tags):
+        code, _ = error_from(call, Resources=[client.described()["InstanceId"]], Tags=forged)
+        assert code == "InvalidParameterValue"
+
+
 def test_new_tags_are_applied_in_place(client: Client) -> None:
     client.create(Tags=[{"Key": "Name", "Value": "one"}])
     before = client.id
