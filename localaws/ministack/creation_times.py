@@ -59,6 +59,8 @@ class Plan:
     ended: dict[str, Signal] = field(default_factory=dict)
     created: dict[str, Created] = field(default_factory=dict)
     complete: set[str] = field(default_factory=set)
+    # Whose failure has its event.
+    reported: set[str] = field(default_factory=set)
     failed: list[str] = field(default_factory=list)
     failure: Signal = field(default_factory=Signal)
 
@@ -122,7 +124,7 @@ class Creations:
             return self._provision_in_turn(kind, logical_id, props, stack_name)
         if stack["StackStatus"] != CREATING:
             create = partial(self._provision_in_turn, kind, logical_id, props, stack_name)
-            return self._in_update(plan, stack, logical_id, create)
+            return self._in_update(plan, stack, kind, logical_id, create)
         clock = self._emulator.clock
         ended = plan.ended[logical_id] = clock.signal()
         if _is_custom(kind) and logical_id != plan.order[-1]:
@@ -131,9 +133,12 @@ class Creations:
         else:
             try:
                 plan.created[logical_id] = self._provision(kind, logical_id, props, stack_name)
-            except Exception:
+            except Exception as failure:
                 clock.set(ended)
                 plan.failed.append(logical_id)
+                # Before those of what is cancelled; ministack's own event comes too late.
+                self._event(stack, kind, logical_id, FAILED, str(failure), "")
+                plan.reported.add(logical_id)
                 self._cancel(plan, stack)
                 raise
             self._record(stack, kind, logical_id, props, plan.created[logical_id])
@@ -180,16 +185,24 @@ class Creations:
             attributes = rest[0] if rest else {}
             plan.created[logical_id] = updated = physical_id, attributes
             self._emulator.spawn(self._update_beside, plan, stack, kind, logical_id, update)
-            return self._in_update(plan, stack, logical_id, lambda: updated)
-        return self._in_update(plan, stack, logical_id, update)
+            return self._in_update(plan, stack, kind, logical_id, lambda: updated)
+        return self._in_update(plan, stack, kind, logical_id, update)
 
     def _in_update(
-        self, plan: Plan, stack: dict[str, Any], logical_id: str, change: Callable[[], Created]
+        self,
+        plan: Plan,
+        stack: dict[str, Any],
+        kind: str,
+        logical_id: str,
+        change: Callable[[], Created],
     ) -> Created:
         """Change a resource, then wait for what the next one depends on; at the end, for all."""
         try:
             changed = change()
-        except Exception:
+        except Exception as failure:
+            if plan.ended:
+                self._event(stack, kind, logical_id, NOT_UPDATED, str(failure), "")
+                plan.reported.add(logical_id)
             for ended in plan.ended.values():
                 # It may not have sent its request yet.
                 while not ended.happened:
@@ -325,11 +338,20 @@ class Creations:
         planned = plan is not None and logical_id in plan.ended and logical_id != stack_name
         if plan and planned and stack["StackStatus"] == CREATING:
             ended = plan.ended[logical_id].happened
-            if status == COMPLETE or (status == FAILED and logical_id in plan.complete):
+            if status == COMPLETE or (
+                status == FAILED and logical_id in plan.complete | plan.reported
+            ):
                 if not ended:
                     stack["_resources"][logical_id]["ResourceStatus"] = CREATING
                 return
-        if plan and planned and stack["StackStatus"] == UPDATING and status == UPDATED:
+        if (
+            plan
+            and stack["StackStatus"] == UPDATING
+            and (
+                (planned and status == UPDATED)
+                or (status == NOT_UPDATED and logical_id in plan.reported)
+            )
+        ):
             return
         self._add_event(stack_id, stack_name, logical_id, kind, status, *rest, **named)
 

@@ -154,7 +154,7 @@ def test_an_instance_in_progress_is_cancelled_when_a_custom_resource_fails() -> 
     failure = {"Sleep": "5", "Response": {"Status": "FAILED", "Reason": "no luck"}}
     status, happened, requests = updated(failure)
     assert status == "UPDATE_ROLLBACK_COMPLETE"
-    assert "UPDATE_FAILED" in happened["Example"] and "UPDATE_FAILED" in happened["Client"]
+    assert "UPDATE_FAILED" in happened["Example"].keys() & happened["Client"].keys()
     assert requests == ["Create", "Update", "Update"]
 
 
