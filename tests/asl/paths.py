@@ -412,7 +412,9 @@ _CREATE_CLUSTER = [
     Path(
         "does not test the admin's password before the client is configured",
         {
-            "CheckCreation": [returns(BackupSecrets={"CaCertificate": "/a", "Password": "/b"})],
+            "CheckCreation": results(
+                "CheckCreation", BackupSecrets={"CaCertificate": "/a", "Password": "/b"}
+            ),
             "DescribeCluster": "ACTIVE",
             "AlignHsms": [returns(Output={"Warnings": "1 of 2 HSMs ACTIVE"})],
         },
