@@ -30,7 +30,14 @@ ONE_AT_A_TIME = (
 # AWS changes the type of six HSMs for three hours.
 SLOW_TYPE_CHANGE = ("--year", "2024", "--timings", '{"change_hsm_type": 1787}')
 # Two HSMs in succession take longer than the workflow of a request.
-SLOW_HSMS = ("--timings", '{"create_hsm": 1613}', "--quotas", '{"hsms": 28}')
+SLOW_HSMS = (
+    "--timings",
+    '{"create_hsm": 1613}',
+    "--quotas",
+    '{"hsms": 28}',
+    "--assume",
+    "concurrent-create-hsm=accepted",
+)
 ENDS = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
@@ -57,6 +64,7 @@ def hsms_outlast_update(driver: StackDriver) -> None:
     with driver.step("Later"):
         driver.expect_cluster(state="ACTIVE", hsms=18, zones=3)
         _expect_detached(driver, "ExecutionSucceeded")
+        _expect_client_configured_meanwhile(driver)
         expect_cli_works(driver)
     driver.delete_step(*RETAINED_WITH_BACKUPS)
 
@@ -229,6 +237,19 @@ def _expect_warning(driver: StackDriver, *parts: str) -> None:
     """The output oWarnings contains every part, and names the execution that carries on."""
     warning = driver.stack.outputs()["oWarnings"]
     driver.expect_in("oWarnings", warning, *parts, "align-hsms continues as ", "-detached")
+
+
+def _expect_client_configured_meanwhile(driver: StackDriver) -> None:
+    """The client was configured when the detached execution began, and not only at its end."""
+    events = [
+        f"{event['event']} {event.get('document', '')}"
+        for event in driver.admin.event_log()
+        if event["event"] in ("SendCommand", "CreateHsm", "UPDATE_COMPLETE")
+    ]
+    updated = max(at for at, event in enumerate(events) if event.startswith("UPDATE_COMPLETE"))
+    created = max(at for at, event in enumerate(events) if event.startswith("CreateHsm"))
+    commands = [event for event in events[updated:created] if "ConfigureClient" in event]
+    driver.expect("configurations before the last HSM", len(commands), 1)
 
 
 def _expect_detached(driver: StackDriver, end: str) -> Event:
