@@ -9,7 +9,7 @@ from typing import Any
 from rehearsal.drivers.key_store import RETAINED_BY_KMS, on_stack_cluster
 from rehearsal.drivers.operator import expect_cli_works
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
-from rehearsal.events import Event
+from rehearsal.events import Event, starts_execution
 
 Json = dict[str, Any]
 
@@ -241,15 +241,19 @@ def _expect_warning(driver: StackDriver, *parts: str) -> None:
 
 def _expect_client_configured_meanwhile(driver: StackDriver) -> None:
     """The client was configured when the detached execution began, and not only at its end."""
-    events = [
-        f"{event['event']} {event.get('document', '')}"
-        for event in driver.admin.event_log()
-        if event["event"] in ("SendCommand", "CreateHsm", "UPDATE_COMPLETE")
+    events = driver.admin.event_log()
+    started = max(at for at, event in enumerate(events) if _is_detached_start(event))
+    created = max(at for at, event in enumerate(events) if event["event"] == "CreateHsm")
+    commands = [
+        event
+        for event in events[started:created]
+        if event["event"] == "SendCommand" and "ConfigureClient" in event["subject"]
     ]
-    updated = max(at for at, event in enumerate(events) if event.startswith("UPDATE_COMPLETE"))
-    created = max(at for at, event in enumerate(events) if event.startswith("CreateHsm"))
-    commands = [event for event in events[updated:created] if "ConfigureClient" in event]
     driver.expect("configurations before the last HSM", len(commands), 1)
+
+
+def _is_detached_start(event: Event) -> bool:
+    return starts_execution(event) and str(event["execution"]).endswith("-detached")
 
 
 def _expect_detached(driver: StackDriver, end: str) -> Event:

@@ -1012,10 +1012,10 @@ _ALIGN_HSMS = [
         Path(
             f"retries {task} if AWS is busy with another HSM",
             {
-                "DescribeHsms": f"{decision} {decision} ALIGNED ALIGNED",
-                task: [fails("HsmBusyError"), *results(task)],
+                "DescribeHsms": f"{decision} {decision} {decision} ALIGNED",
+                task: [fails("HsmBusyError"), fails("HsmBusyError"), *results(task)],
             },
-            f"{task} WaitForHsms {task} ConfigureClient",
+            f"{task} InstallPackage {task} WaitForHsms {task} ConfigureClient",
         )
         for task, decision in (("CreateHsm", "CREATE"), ("DeleteHsm", "DELETE"))
     ],
@@ -1059,6 +1059,18 @@ _ALIGN_HSMS = [
             ]
         },
     ),
+    *[
+        Path(
+            f"configures the client for existing HSMs if it is detached, {how}",
+            {"DescribeHsms": looks},
+            f"{install} ConfigureClientMeanwhile WaitForHsms WaitForHsms ConfigureClient",
+            input_fields={"Detached": True, "InstalledPackage": installed},
+        )
+        for how, looks, install, installed in (
+            ("with the package", "WAIT WAIT ALIGNED", "NeedsPackage", "cloudhsm-cli"),
+            ("after it has installed it", "WAIT WAIT WAIT ALIGNED", "InstallPackage", ""),
+        )
+    ],
     Path(
         "starts no second detached execution if the response to the start was lost",
         {
