@@ -189,7 +189,9 @@ def _sizes(results: Results) -> Iterator[str]:
     ]
     if results.rehearsal:
         rows.append(("`make rehearse`", f"{results.rehearsal.seconds:.0f} s"))
-        rows.append(("`make rehearse`, largest process", f"{results.rehearsal.memory:.0f} MB"))
+        rows.append(
+            ("`make rehearse`, all processes at the peak", f"{results.rehearsal.memory:.0f} MB")
+        )
     yield "## Sizes and real time"
     yield _table("What|Measured", rows)
 

@@ -65,7 +65,7 @@ def import_milliseconds() -> dict[str, float]:
 def rehearsal(scenario: str = "standard") -> Rehearsal:
     """Run a scenario as `make rehearse` does."""
     before, peak = time.monotonic(), 0.0
-    command = [sys.executable, "-m", "rehearsal", "run", "--scenario", scenario, "--no-display"]
+    command = [sys.executable, "-m", "rehearsal", "run", "--scenario", scenario]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:  # nosec B603 # without a shell
         while process.poll() is None:
             peak = max(peak, sum(map(_proportional_megabytes, _descendants(process.pid))))
