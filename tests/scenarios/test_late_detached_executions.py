@@ -64,3 +64,42 @@ def test_a_detached_execution_that_starts_after_the_rollback_changes_nothing(
     ]
     assert failed["error"] == "SupersededError"
     created.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+
+def test_a_detached_execution_whose_update_is_cancelled_at_once_is_stopped(
+    created: StackDriver,
+) -> None:
+    # Its first look comes while the one that starts it waits until it is listed.
+    created.fault(
+        operation="DescribeStackResource", function="cluster", step="DescribeHsms", pause=True
+    )
+    created.fault(hsm="DEGRADED")
+    created.start(pHsmsPerSubnet=2)
+    with created.while_paused():
+        created.expect_stack("UPDATE_IN_PROGRESS")
+        created.cancel()
+    created.wait()
+    created.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    created.admin.advance(TEN_MINUTES)
+    assert len(detached(created)) == 1
+    assert [e["execution"] for e in created.events("ExecutionAborted")].count(
+        detached(created)[0]
+    ) == 1
+    created.expect_cluster(state="ACTIVE", hsms=1, zones=1)
+
+
+def test_a_rollback_that_aws_outlasts_leaves_the_rest_to_a_detached_execution(
+    created: StackDriver,
+) -> None:
+    created.request(pHsmsPerSubnet=2)
+    created.expect_stack("UPDATE_COMPLETE")
+    created.fault(operation="DeleteHsm", pause=True)
+    created.start(pHsmsPerSubnet=1)
+    with created.while_paused():
+        created.fault(hsm="DEGRADED")
+        created.cancel()
+    created.wait()
+    created.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    created.admin.advance(SLOW_HSMS["create_hsm"])
+    assert len(detached(created)) == 1
+    created.expect_cluster(state="ACTIVE", hsms=2, zones=1)
