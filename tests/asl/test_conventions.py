@@ -212,14 +212,9 @@ def is_awaited(state: State) -> bool:
 
 
 def lifecycles(template: Template) -> set[str]:
-    """The machines that the request handler starts, one for each type of request."""
+    """The state machines that handle requests."""
     variables = template.resources["rRequestFunction"]["Properties"]["Environment"]["Variables"]
-    by_logical_id = {logical_id: stem for stem, logical_id in template.machines().items()}
-    return {
-        by_logical_id[logical_id]
-        for name in ("CREATE", "UPDATE", "DELETE")
-        for logical_id in references(variables[name])
-    }
+    return {variables[name] for name in ("CREATE", "UPDATE", "DELETE")}
 
 
 LIFECYCLES = {stem for template in TEMPLATES for stem in lifecycles(template)}

@@ -61,6 +61,11 @@ def _stack_status(request: Request) -> str:
     return str(stacks["Stacks"][0]["StackStatus"])
 
 
+def arn_of(machine: str) -> str:
+    """The ARN of a state machine of this stack, by its name without that of the stack."""
+    return os.environ["HANDLE_REQUEST"].removesuffix("handle-request") + machine
+
+
 def execution_name(request: Request) -> str:
     """The same for a repeated delivery, a different one for a retried deployment.
 

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidTag
 from hsm_lifecycle import aws, currency, property_rules
 from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.execution import (
+    arn_of,
     execution_exists,
     execution_name,
     fallback_of,
@@ -104,7 +105,7 @@ def _start_execution(
             name=name,
             input=json.dumps(
                 {
-                    "LifecycleArn": os.environ[request["RequestType"].upper()],
+                    "LifecycleArn": arn_of(os.environ[request["RequestType"].upper()]),
                     "Request": {key: value for key, value in request.items() if key not in own},
                     "SealedResponseURL": sealed_url,
                     **fallback,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
 import os
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from hsm_lifecycle import aws
+from hsm_lifecycle.custom_resource.execution import arn_of
 from hsm_lifecycle.errors import SupersededError
 from hsm_lifecycle.steps import client
 
@@ -56,7 +56,7 @@ def supersede(
     for attempt in itertools.count():
         handling = _running(os.environ["HANDLE_REQUEST"])
         working = [
-            arn for machine in json.loads(os.environ["MACHINES"]) for arn in _running(machine)
+            arn for machine in os.environ["MACHINES"].split() for arn in _running(arn_of(machine))
         ]
         if not handling + working:
             if was_empty:
@@ -150,7 +150,7 @@ def _clients(request: Mapping[str, Any]) -> set[str]:
 
 def _machine_names() -> list[str]:
     """This stack's state machines, except handle-request."""
-    return [_name(machine) for machine in json.loads(os.environ["MACHINES"])]
+    return [_name(arn_of(machine)) for machine in os.environ["MACHINES"].split()]
 
 
 def _running(machine: str) -> list[str]:

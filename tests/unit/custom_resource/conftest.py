@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import types
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from tests.support.custom_resource import (
     CREATE,
     DELETE,
     HANDLE_REQUEST,
+    MACHINE,
     RUN,
     STACK_ID,
     UPDATE,
@@ -86,10 +86,12 @@ def _lambda_environment(
         "URL_SUFFIX": "amazonaws.com",
         "RESPONSE_SECRET": "the key",
         "HANDLE_REQUEST": HANDLE_REQUEST,
-        "CREATE": CREATE,
-        "UPDATE": UPDATE,
-        "DELETE": DELETE,
-        "MACHINES": json.dumps([CREATE, UPDATE, DELETE, ALIGN, RUN]),
+        "CREATE": CREATE.removeprefix(MACHINE),
+        "UPDATE": UPDATE.removeprefix(MACHINE),
+        "DELETE": DELETE.removeprefix(MACHINE),
+        "MACHINES": " ".join(
+            arn.removeprefix(MACHINE) for arn in (CREATE, UPDATE, DELETE, ALIGN, RUN)
+        ),
         "REQUEST_FUNCTION": "hsm-1-request",
         "ATTRIBUTES": "ClusterId State Warnings",
     }
