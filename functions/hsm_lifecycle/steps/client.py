@@ -19,7 +19,7 @@ from hsm_lifecycle.properties import LAUNCHED_WITH
 DELIVERY_SECONDS = 120
 # An instance profile takes about two minutes, an instance one.
 _SECONDS_TO_LAUNCH = 420
-# Nobody but CloudFormation can set or remove a tag that begins with aws: (F1.47).
+# Only CloudFormation sets and removes it (F5.21).
 STACK_TAG = "aws:cloudformation:stack-id"
 _MAX_MESSAGE = 600  # characters; a stack event shows 240 of the whole reason
 # The SSM agent's generic last line, and the long document name that CloudFormation generates: a
