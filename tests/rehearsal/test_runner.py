@@ -99,7 +99,7 @@ def test_list_prints_every_scenario(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_unknown_commands_and_scenarios_are_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dance"]) == 2
-    assert "usage: python -m rehearsal {run|bench}" in capsys.readouterr().err
+    assert "usage: python -m rehearsal run|faults|bench" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["run", "--scenario", "unheard-of"])
 
