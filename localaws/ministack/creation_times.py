@@ -180,7 +180,8 @@ class Creations:
         update = partial(self._update, kind, physical_id, old, new, stack_name, logical_id, *rest)
         if plan is None or logical_id not in plan.order or stack["StackStatus"] != UPDATING:
             return update()
-        if _is_custom(kind) and old != new and logical_id != plan.order[-1]:
+        refused = _stacks._custom_named_replacement_error(kind, old, new)
+        if _is_custom(kind) and not refused and old != new and logical_id != plan.order[-1]:
             plan.ended[logical_id] = self._emulator.clock.signal()
             attributes = rest[0] if rest else {}
             plan.created[logical_id] = updated = physical_id, attributes

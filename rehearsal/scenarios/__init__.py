@@ -127,7 +127,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "hsms-outlast-update": detached.ONE_AT_A_TIME,
     "detached-superseded": detached.SLOW_HSMS,
     "detached-hsm-degraded": detached.SLOW_HSMS,
-    "key-store-while-detached": detached.SLOW_HSMS,
+    "key-store-while-detached": detached.SLOWER_HSMS,
     "hsm-type-outlasts-update": detached.SLOW_TYPE_CHANGE,
     "hsm-type-rolled-back-later": detached.SLOW_TYPE_CHANGE,
     "no-time-for-another-zone": superseded.SLOW_HSMS,

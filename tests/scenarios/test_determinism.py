@@ -26,7 +26,7 @@ Log = list[NormalizedEvent]
 
 TIMINGS: Timings = {**QUICK, "create_cluster": 29.5, "create_hsm": 97}
 # Seconds between two polls of the cluster's state, the first after as many.
-POLL = 15
+POLL = 5
 
 
 def create(timings: Timings) -> Log:
@@ -145,7 +145,7 @@ def test_a_connection_a_second_slower_but_seen_by_the_same_poll_delays_nothing_e
 
 @pytest.fixture(scope="module", name="log")
 def _log() -> Log:
-    """A creation with TIMINGS: polls see the cluster after 15 and 30 seconds."""
+    """A creation with TIMINGS: a poll sees the cluster half a second after it was created."""
     return create(TIMINGS)
 
 

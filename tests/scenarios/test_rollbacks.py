@@ -23,7 +23,8 @@ def _created(driver: StackDriver) -> StackDriver:
 def fail_to_scale_up(driver: StackDriver, fault: dict[str, object]) -> None:
     """An update fails after creating its HSM; the fault is injected into its rollback."""
     driver.fault(script="ConfigureClient", exit=1, stderr="no space left on device")
-    driver.fault(operation="SendCommand", pause=True)
+    # The first command installs the package while the HSM is being created.
+    driver.fault(operation="SendCommand", skip=1, pause=True)
     driver.start(pHsmsPerSubnet=2)
     with driver.while_paused():
         driver.fault(fault)
