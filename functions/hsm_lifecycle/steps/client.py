@@ -91,12 +91,12 @@ def _age(instance: Mapping[str, Any]) -> tuple[bool, float]:
 
 def ids_of_this_stack() -> set[str]:
     """The IDs of the client that this stack launched, and of one that is being replaced."""
-    return {instance["InstanceId"] for instance in _of_this_stack()}
+    return {instance["InstanceId"] for instance in _of_this_stack(aws.ATTEMPTS)}
 
 
-def _of_this_stack() -> list[dict[str, Any]]:
+def _of_this_stack(attempts: int = 1) -> list[dict[str, Any]]:
     """The instances that CloudFormation launched for this stack, by a tag that it alone sets."""
-    return _instances({f"tag:{STACK_TAG}": [aws.this_stack()]})
+    return _instances({f"tag:{STACK_TAG}": [aws.this_stack()]}, attempts)
 
 
 def start_client(event: Event) -> dict[str, Any]:
@@ -137,8 +137,8 @@ def _started_by(machines: Iterable[str]) -> list[dict[str, Any]]:
     return _instances({f"tag:{_STARTED_BY}": list(machines), "instance-state-name": alive})
 
 
-def _instances(filters: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    reservations = aws.client("ec2").describe_instances(
+def _instances(filters: Mapping[str, Sequence[str]], attempts: int = 1) -> list[dict[str, Any]]:
+    reservations = aws.client("ec2", attempts=attempts).describe_instances(
         Filters=[{"Name": name, "Values": values} for name, values in filters.items()]
     )["Reservations"]
     return [instance for reservation in reservations for instance in reservation["Instances"]]

@@ -46,7 +46,10 @@ def find_key_store(event: Event) -> dict[str, Any]:
         "IsIncomplete": claim is not None
         and (status == "ROLLBACK_IN_PROGRESS" or not claim["IsComplete"]),
         "IsStale": is_stale,
-        "IsSettled": _is_settled(event, claim or {}),
+        # A claim of version 1.0.0 has no time, and nor has one without a lost call.
+        "IsSettled": deadlines.has_passed(
+            (claim or {}).get("SettledAt") or "", event["EnteredTime"]
+        ),
         "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
     }
 
@@ -76,12 +79,6 @@ def complete_claim(event: Event) -> dict[str, Any]:
         SettledAt=settled_at,
     )
     return {}
-
-
-def _is_settled(event: Event, claim: dict[str, Any]) -> bool:
-    # A claim of version 1.0.0 has no time, and nor has one without a lost call.
-    settled_at = claim.get("SettledAt")
-    return not settled_at or deadlines.seconds_between(settled_at, event["EnteredTime"]) >= 0
 
 
 def require_owned(event: Event) -> None:

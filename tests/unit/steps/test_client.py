@@ -13,6 +13,7 @@ import pytest
 from moto.core.utils import camelcase_to_underscores
 from moto.ssm.responses import SimpleSystemManagerResponse
 
+from hsm_lifecycle import aws
 from hsm_lifecycle.errors import NotOwnedError, RefusedError, TransientError
 from hsm_lifecycle.steps import client
 from localaws.core.api_error import ApiError
@@ -121,6 +122,22 @@ def test_describe_client_finds_the_instance_of_this_stack_only(account: Account)
     instance = launch(account)
     assert found(account, is_new=False) == (instance, "running")
     assert client.ids_of_this_stack() == {instance}
+
+
+@pytest.mark.usefixtures("stack")
+def test_a_request_asks_ec2_again_for_the_instances(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else one throttled call would leave commands of an earlier request running.
+    instance, asked, make = launch(account), list[int](), aws.client
+
+    def client_of(service: str, attempts: int = 1) -> Any:
+        asked.append(attempts)
+        return make(service, attempts)
+
+    monkeypatch.setattr(aws, "client", client_of)
+    assert client.ids_of_this_stack() == {instance}
+    assert asked == [aws.ATTEMPTS]
 
 
 @pytest.mark.usefixtures("stack")
