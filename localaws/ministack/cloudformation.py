@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from localaws.core.clock import Hold
 from localaws.ministack import creation_times, stack_events, virtual_time
 from localaws.ministack.access import ministack
 from localaws.ministack.custom_resources import RequestFailedError, Requests
@@ -53,6 +54,8 @@ class Operations:
         self._terminate = terminate
         self._locks: dict[str, asyncio.Lock] = {}
         self._scheduled: Counter[str] = Counter()
+        # For the operation of a stack that is next to run.
+        self._holds: dict[str, Hold] = {}
         # Custom resources whose create failed, by logical id.
         self._incomplete: dict[str, dict[str, Stack]] = {}
         # Stacks whose creation a deletion has interrupted.
@@ -71,15 +74,22 @@ class Operations:
         identifier = stack_id or (stack or {}).get("StackId", "")
         clock, lock = self._emulator.clock, self._locks.setdefault(identifier, asyncio.Lock())
         # An operation that waits must not hold the clock: the previous one may need time to pass.
-        hold = None if self._scheduled[identifier] else clock.handoff()
+        # It gets its hold from the previous one, so that no time passes in between.
+        if not self._scheduled[identifier]:
+            self._holds[identifier] = clock.handoff()
         self._scheduled[identifier] += 1
 
-        async def run() -> None:
+        async def work() -> None:
             try:
-                async with lock:
-                    await held(hold or clock.handoff(), operation)
+                await operation
             finally:
                 self._scheduled[identifier] -= 1
+                if self._scheduled[identifier]:
+                    self._holds[identifier] = clock.handoff()
+
+        async def run() -> None:
+            async with lock:
+                await held(self._holds.pop(identifier), work())
 
         self._create_task(run(), stack, stack_id)
 
