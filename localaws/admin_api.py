@@ -3,6 +3,7 @@
 GET /clock          virtual time: now (epoch seconds), elapsed (since the start), jumps, paused
 GET /timings        how long each AWS operation takes, in virtual seconds
 GET /event-log      what happened, in order; ?since=SECONDS skips what is earlier
+GET /hsm-roots      the root certificates of AWS and of the HSMs' manufacturer, as PEM
 GET /inventory      what exists, by service
 GET /decisions      IAM decisions, without repetitions
 GET /processes      the argument list of every process that scripts have started, by instance
@@ -43,6 +44,7 @@ from localaws import records
 from localaws.core.api_error import ApiError
 from localaws.inventory import inventory, scope
 from localaws.ministack.access import ministack
+from localaws.services.cloudhsmv2 import hardware_roots
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ class AdminApi:
             ("GET", "/clock"): lambda query: self._clock(),
             ("GET", "/timings"): lambda query: dataclasses.asdict(emulator.timings),
             ("GET", "/event-log"): self._event_log,
+            ("GET", "/hsm-roots"): lambda query: hardware_roots.all_roots(),
             ("GET", "/inventory"): lambda query: inventory(emulator, account, emulator.region),
             ("GET", "/decisions"): lambda query: emulator.decisions.all(),
             ("GET", "/processes"): lambda query: self._processes(),

@@ -74,6 +74,11 @@ class AdminApi:
         timings: dict[str, float] = self._ask("/timings")
         return timings
 
+    def hsm_roots(self) -> dict[str, str]:
+        """The root certificates of AWS ("aws") and of the HSMs' manufacturer ("hsm1", "hsm2m")."""
+        roots: dict[str, str] = self._ask("/hsm-roots")
+        return roots
+
     def event_log(self, since: float = 0) -> list[Json]:
         """The events from this virtual second on, in order."""
         events: list[Json] = self._ask("/event-log?" + urllib.parse.urlencode({"since": since}))

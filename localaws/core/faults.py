@@ -16,6 +16,11 @@ A fault is a mapping; the first of the `KINDS` among its keys is its kind:
         "task", and "machine" (part of its name), to what Step Functions starts for that Task.
     {"hsm": "DEGRADED"}
         A new HSM comes up DEGRADED.
+    {"hsm_identity": "forged"}
+        The next first HSM does not prove its identity: "forged" (AWS's root has another key),
+        "wrong-root" (another vendor's root), "expired-root" (the manufacturer's root for
+        hsm1.medium), "other-hardware" (the manufacturer certified another key than AWS),
+        "other-csr" (the CSR has another key) or "missing" (it has no certificates).
     {"modify": "ROLLBACK"}
         AWS rolls back a change of the HSM type.
     {"connect": "USER_NOT_FOUND"}
@@ -72,6 +77,7 @@ KINDS: dict[str, frozenset[str]] = {
     ),
     "late": frozenset({"seconds", "function", "step", "task", "machine"}),
     "hsm": frozenset(),
+    "hsm_identity": frozenset(),
     "modify": frozenset(),
     "connect": frozenset(),
     "script": frozenset({"exit", "stderr"}),
@@ -89,6 +95,9 @@ CHOICES: dict[str, frozenset[object]] = {
     "when": frozenset({"before", "after"}),
     "die": frozenset({"before", "after", "timeout"}),
     "hsm": frozenset({"DEGRADED"}),
+    "hsm_identity": frozenset(
+        {"forged", "wrong-root", "expired-root", "other-hardware", "other-csr", "missing"}
+    ),
     "modify": frozenset({"ROLLBACK"}),
     "cloud_init": frozenset({1, 2}),
     "start": frozenset({"stopped"}),
@@ -177,6 +186,11 @@ class Faults:
         """The state in which the next HSM comes up."""
         fault = self._take("hsm")
         return str(fault["hsm"]) if fault else "ACTIVE"
+
+    def hsm_identity(self) -> str:
+        """What is wrong with the certificates of the next first HSM; empty for nothing."""
+        fault = self._take("hsm_identity")
+        return str(fault["hsm_identity"]) if fault else ""
 
     def rolls_back(self) -> bool:
         """Whether AWS rolls back the next change of the HSM type."""

@@ -15,6 +15,13 @@ from typing import Any
 from localaws.core.partitions import partition_of
 
 Params = Mapping[str, Any]
+# The action that a creation with tags requires as well:
+# https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-param-tags.html
+_TAGGING = {
+    "secretsmanager:CreateSecret": "secretsmanager:TagResource",
+    "ssm:PutParameter": "ssm:AddTagsToResource",
+}
 # Random suffix of a secret that is being created.
 SUFFIX = "AbCdEf"
 
@@ -56,9 +63,8 @@ def required_permissions(action: str, params: Params, scope: Scope) -> list[Perm
     if action == "iam:CreateServiceLinkedRole":
         context["iam:AWSServiceName"] = params.get("AWSServiceName", "")
     required = [Permission(action, resource, context) for resource in resources]
-    # "If you include tags in the secret, you also need secretsmanager:TagResource" (CreateSecret).
-    if action == "secretsmanager:CreateSecret" and params.get("Tags"):
-        tag = "secretsmanager:TagResource"
+    tag = _TAGGING.get(action)
+    if tag and params.get("Tags"):
         required += [Permission(tag, resource, context, behind=action) for resource in resources]
     return required
 
@@ -102,7 +108,9 @@ def _kms(operation: str, params: Params, scope: Scope) -> list[str] | None:
 _DOCUMENT_ACTIONS = frozenset(
     {"CreateDocument", "UpdateDocument", "DeleteDocument", "DescribeDocument", "GetDocument"}
 )
-_PARAMETER_ACTIONS = frozenset({"DeleteParameter", "GetParameter", "PutParameter"})
+_PARAMETER_ACTIONS = frozenset(
+    {"DeleteParameter", "DeleteParameters", "GetParameter", "GetParameters", "PutParameter"}
+)
 _NO_RESOURCE_LEVEL = frozenset(
     {
         "CancelCommand",
@@ -126,7 +134,8 @@ def _ssm(operation: str, params: Params, scope: Scope) -> list[str] | None:
     if operation in _DOCUMENT_ACTIONS:
         return [_document(str(params.get("Name", "")), scope)]
     if operation in _PARAMETER_ACTIONS:
-        return [scope.arn("ssm", f"parameter/{str(params.get('Name', '')).lstrip('/')}")]
+        named = params.get("Names") or [params.get("Name", "")]
+        return [scope.arn("ssm", f"parameter/{str(name).lstrip('/')}") for name in named]
     return ["*"] if operation in _NO_RESOURCE_LEVEL else None
 
 

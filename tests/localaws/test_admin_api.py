@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 
 from localaws.client import LocalAws, LocalAwsError
+from localaws.services.cloudhsmv2 import hardware_roots
 from tests.localaws.ministack.custom_resource_function import CustomResourceStack
 from tests.localaws.ministack.support import Json, SampleStack, elapsed, function, role
 from tests.support.plain_http import ask
@@ -178,3 +179,7 @@ def test_a_sandbox_reaches_the_hsms_but_not_the_rest_of_the_admin_api(aws: Local
     assert status == 400
     # The latter if another test has made a cluster.
     assert json.loads(body)["error"] in ("Unreachable", "Refused")
+
+
+def test_roots_can_be_downloaded(aws: LocalAws) -> None:
+    assert aws.admin.hsm_roots() == hardware_roots.all_roots()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from localaws.services.cloudhsmv2 import exceptions, ids
-from localaws.services.cloudhsmv2.certificates import RootCas
+from localaws.services.cloudhsmv2 import exceptions, identities, ids
 from localaws.services.cloudhsmv2.models import (
     Backup,
     Cluster,
@@ -29,9 +28,8 @@ REFERENCE = re.compile(
 class Backups:
     """The backups of one account and Region, and those shared with it."""
 
-    def __init__(self, store: Store, root_cas: RootCas) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._root_cas = root_cas
 
     def take(self, cluster: Cluster, users: Users) -> Backup:
         """Take a backup of an activated cluster's HSM with these users."""
@@ -112,7 +110,7 @@ class Backups:
             90,
             hsm_type,
             mode,
-            self._root_cas.initialized_identity(ids.new_id("hsm"), mode, now),
+            identities.initialized_elsewhere(ids.new_id("hsm"), hsm_type, mode, now),
             {**factory_users(), "admin": User("admin", "admin", admin_password)},
             state="READY",
             shared=True,

@@ -1,4 +1,4 @@
-"""A cluster's certificates: those of its first HSM, and the rules of InitializeCluster."""
+"""The rules of InitializeCluster for its two certificates, and what clients trust."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
 
 from localaws.services.cloudhsmv2 import exceptions
 from localaws.services.cloudhsmv2.models import Identity
@@ -30,83 +29,6 @@ REQUIRED_OF_CAS = {
 HASHES = (hashes.SHA224, hashes.SHA256, hashes.SHA384, hashes.SHA512)
 
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-
-
-class RootCas:
-    """The root CAs of AWS and the manufacturer: both certify each HSM's hardware (F2.2)."""
-
-    def __init__(self, now: float) -> None:
-        self._aws_key = ec.generate_private_key(ec.SECP256R1())
-        self._manufacturer_key = ec.generate_private_key(ec.SECP256R1())
-        self.aws_root = _certify(
-            _name("AWS_CloudHSM_Root-G1"),
-            self._aws_key.public_key(),
-            _name("AWS_CloudHSM_Root-G1"),
-            self._aws_key,
-            now,
-        )
-        self.manufacturer_root = _certify(
-            _name("liquidsecurity2_ar_v1"),
-            self._manufacturer_key.public_key(),
-            _name("liquidsecurity2_ar_v1"),
-            self._manufacturer_key,
-            now,
-        )
-
-    def new_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
-        """A new cluster's key, with the CSR and certificates of its first HSM (F2.1, F2.7)."""
-        key = rsa.generate_private_key(65537, 2048)
-        hardware_key = ec.generate_private_key(ec.SECP256R1())
-        hardware = _name(f"HSM hardware {hsm_id}")
-        subject = _name(
-            f"HSM:{hsm_id}:PARTN:1, for {'FIPS' if mode == 'FIPS' else 'NON-FIPS'} mode", unit="LS2"
-        )
-        csr = x509.CertificateSigningRequestBuilder().subject_name(subject)
-        return Identity(
-            key,
-            {
-                "ClusterCsr": _pem(csr.sign(key, hashes.SHA256())),
-                "HsmCertificate": _pem(
-                    _certify(subject, key.public_key(), hardware, hardware_key, now)
-                ),
-                "AwsHardwareCertificate": _pem(
-                    _certify(
-                        hardware,
-                        hardware_key.public_key(),
-                        self.aws_root.subject,
-                        self._aws_key,
-                        now,
-                    )
-                ),
-                "ManufacturerHardwareCertificate": _pem(
-                    _certify(
-                        hardware,
-                        hardware_key.public_key(),
-                        self.manufacturer_root.subject,
-                        self._manufacturer_key,
-                        now,
-                    )
-                ),
-            },
-        )
-
-    def initialized_identity(self, hsm_id: str, mode: str, now: float) -> Identity:
-        """The identity of another account's cluster, initialized with that account's CA."""
-        new = self.new_identity(hsm_id, mode, now)
-        ca_key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("customer CA")
-        ca = _certify(name, ca_key.public_key(), name, ca_key, now, is_ca=True)
-        csr = x509.load_pem_x509_csr(new.certificates["ClusterCsr"].encode())
-        leaf = _certify(csr.subject, new.key.public_key(), ca.subject, ca_key, now)
-        return initialized(new, _pem(leaf), _pem(ca))
-
-
-def initialized(identity: Identity, signed_cert: str, trust_anchor: str) -> Identity:
-    """The identity after InitializeCluster: the cluster certificate replaces the CSR (F2.1)."""
-    certificates = {
-        name: pem for name, pem in identity.certificates.items() if name != "ClusterCsr"
-    }
-    return Identity(identity.key, {**certificates, "ClusterCertificate": signed_cert}, trust_anchor)
 
 
 def validate_certificates(
@@ -270,49 +192,3 @@ def _key_ids_agree(certificate: x509.Certificate, issuer: x509.Certificate) -> b
     except x509.ExtensionNotFound:
         return True
     return authority.key_identifier in (None, subject.digest)
-
-
-def _name(common_name: str, unit: str | None = None) -> x509.Name:
-    """A name; with a unit, that and the common name are one RDN (F2.7)."""
-    last = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
-    if unit:
-        last.append(x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
-    values = {
-        NameOID.COUNTRY_NAME: "US",
-        NameOID.STATE_OR_PROVINCE_NAME: "CA",
-        NameOID.LOCALITY_NAME: "SanJose",
-        NameOID.ORGANIZATION_NAME: "Marvell",
-    }
-    rdns = [[x509.NameAttribute(oid, value)] for oid, value in values.items()]
-    return x509.Name([x509.RelativeDistinguishedName(each) for each in (*rdns, last)])
-
-
-def _certify(
-    subject: x509.Name,
-    public_key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
-    issuer: x509.Name,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    now: float,
-    *,
-    is_ca: bool = False,
-) -> x509.Certificate:
-    moment = dt.datetime.fromtimestamp(now, dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(moment - dt.timedelta(days=1))
-        .not_valid_after(moment + dt.timedelta(days=3652))
-    )
-    if is_ca:  # as F2.13 requires
-        identifier = x509.SubjectKeyIdentifier.from_public_key(public_key)
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        builder = builder.add_extension(identifier, critical=False)
-        builder = builder.add_extension(constraints, critical=True)
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
-def _pem(signed: x509.Certificate | x509.CertificateSigningRequest) -> str:
-    return signed.public_bytes(serialization.Encoding.PEM).decode()

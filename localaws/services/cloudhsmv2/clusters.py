@@ -6,7 +6,14 @@ import re
 
 from localaws.core.api_error import ApiError
 from localaws.services.cloudhsmv2 import backups as backups_of
-from localaws.services.cloudhsmv2 import certificates, exceptions, hsms, ids, permissions
+from localaws.services.cloudhsmv2 import (
+    certificates,
+    exceptions,
+    hsms,
+    identities,
+    ids,
+    permissions,
+)
 from localaws.services.cloudhsmv2.backups import Backups
 from localaws.services.cloudhsmv2.models import Cluster
 from localaws.services.cloudhsmv2.parameters import (
@@ -97,7 +104,7 @@ class Clusters:
             store.scheduler.now(),
             rfc5280=store.assumptions.trust_anchor_rfc5280,
         )
-        identity = certificates.initialized(cluster.identity, str(signed_cert), str(trust_anchor))
+        identity = identities.initialized(cluster.identity, str(signed_cert), str(trust_anchor))
         store.record(cluster.id, "InitializeCluster")
         store.move_cluster(
             cluster,
@@ -213,6 +220,16 @@ class Clusters:
         )
 
 
+def _certificates(cluster: Cluster) -> dict[str, str]:
+    """The CSR and the HSM's certificates while UNINITIALIZED, then the cluster's (F2.1)."""
+    certificates = cluster.identity.certificates if cluster.identity else {}
+    return {
+        name: pem
+        for name, pem in certificates.items()
+        if name == "ClusterCertificate" or cluster.state == "UNINITIALIZED"
+    }
+
+
 def describe(cluster: Cluster) -> Response:
     """A cluster as the API returns it (F1.18)."""
     described: Response = {
@@ -227,7 +244,7 @@ def describe(cluster: Cluster) -> Response:
         "SubnetMapping": dict(cluster.subnets),
         "VpcId": cluster.vpc_id,
         "NetworkType": cluster.network_type,
-        "Certificates": dict(cluster.identity.certificates) if cluster.identity else {},
+        "Certificates": _certificates(cluster),
         # The model permits no empty list.
         **({"TagList": tag_list(cluster.tags)} if cluster.tags else {}),
         "Mode": cluster.mode,

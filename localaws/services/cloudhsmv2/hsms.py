@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from localaws.core.api_error import ApiError
-from localaws.services.cloudhsmv2 import exceptions, ids, permissions
+from localaws.services.cloudhsmv2 import exceptions, identities, ids, permissions
 from localaws.services.cloudhsmv2.backups import Backups
-from localaws.services.cloudhsmv2.certificates import RootCas
 from localaws.services.cloudhsmv2.models import Cluster, Hsm, Users, copy_users, factory_users
 from localaws.services.cloudhsmv2.parameters import Params, Response, optional_text, text
 from localaws.services.cloudhsmv2.store import Store
@@ -20,10 +19,9 @@ ANYTHING = re.compile(r".*")
 class Hsms:
     """The HSMs of one account and Region."""
 
-    def __init__(self, store: Store, backups: Backups, root_cas: RootCas) -> None:
+    def __init__(self, store: Store, backups: Backups) -> None:
         self._store = store
         self._backups = backups
-        self._root_cas = root_cas
 
     def create_hsm(self, params: Params) -> Response:
         """CreateHsm (F1.14): copies the users at the time of the call, not when it is ACTIVE."""
@@ -89,9 +87,7 @@ class Hsms:
             raise exceptions.invalid(f"HSM '{hsm.id}' is {hsm.state}.")
         new_id = self.replace_with(cluster, hsm, cluster.hsm_type)
         if cluster.state == "UNINITIALIZED":
-            cluster.identity = self._root_cas.new_identity(
-                new_id, cluster.mode, self._store.scheduler.now()
-            )
+            self._issue_csr(cluster, cluster.hsms[new_id])
         return new_id
 
     def replace_with(self, cluster: Cluster, hsm: Hsm, hsm_type: str) -> str:
@@ -165,9 +161,12 @@ class Hsms:
             store.move_cluster(cluster, "ACTIVE")
         store.logs.ensure_log_group(f"/aws/cloudhsm/{cluster.id}")
         if cluster.state == "UNINITIALIZED":
-            cluster.identity = self._root_cas.new_identity(
-                hsm.id, cluster.mode, store.scheduler.now()
-            )
+            self._issue_csr(cluster, hsm)
+
+    def _issue_csr(self, cluster: Cluster, first: Hsm) -> None:
+        cluster.identity = identities.new_of(
+            first.id, first.type, cluster.mode, self._store.scheduler.now(), self._store.faults
+        )
 
     def _deleted(self, cluster: Cluster, hsm: Hsm) -> None:
         """List the HSM as DELETED for a while; DeleteCluster waits longer (F1.28, F1.29)."""

@@ -17,7 +17,6 @@ from localaws.core.event_log import EventLog, TimeSource
 from localaws.core.faults import Faults
 from localaws.services.cloudhsmv2 import backups, clusters, permissions, users
 from localaws.services.cloudhsmv2.backups import Backups
-from localaws.services.cloudhsmv2.certificates import RootCas
 from localaws.services.cloudhsmv2.clusters import Clusters
 from localaws.services.cloudhsmv2.data_plane import DataPlane
 from localaws.services.cloudhsmv2.hsms import Hsms
@@ -97,10 +96,9 @@ class CloudHsmProvider:
             self.event_log,
             assumptions or Assumptions(),
         )
-        root_cas = RootCas(clock.now())
-        self._backups = Backups(store, root_cas)
+        self._backups = Backups(store)
         self._clusters = Clusters(store, self._backups)
-        self._hsms = Hsms(store, self._backups, root_cas)
+        self._hsms = Hsms(store, self._backups)
         self._modifications = Modifications(store, self._backups, self._hsms)
         self._tags = Tags(store)
         self._data_plane = DataPlane(store, self._backups)

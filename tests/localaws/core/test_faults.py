@@ -72,12 +72,14 @@ def test_hsms_type_changes_and_connections_fail_once_by_default() -> None:
     faults.inject(
         [
             {"hsm": "DEGRADED", "skip": 1},
+            {"hsm_identity": "forged"},
             {"modify": "ROLLBACK"},
             {"connect": "USER_NOT_FOUND", "times": 2},
         ]
     )
     assert [faults.hsm_state() for _ in range(3)] == ["ACTIVE", "DEGRADED", "ACTIVE"]
     assert [faults.rolls_back() for _ in range(2)] == [True, False]
+    assert [faults.hsm_identity() for _ in range(2)] == ["forged", ""]
     codes = [faults.connect_code() for _ in range(3)]
     assert codes == ["USER_NOT_FOUND", "USER_NOT_FOUND", None]
 

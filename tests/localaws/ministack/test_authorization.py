@@ -117,6 +117,21 @@ def test_creating_a_secret_with_tags_requires_tag_resource() -> None:
     ]
 
 
+def test_creating_a_parameter_with_tags_requires_add_tags_to_resource() -> None:
+    tags = [{"Key": "stack", "Value": "s"}]
+    assert required("ssm:PutParameter", Name="/a", Tags=tags) == [
+        ("ssm:PutParameter", "parameter/a"),
+        ("ssm:AddTagsToResource", "parameter/a"),
+    ]
+
+
+def test_several_parameters_are_authorized_one_by_one() -> None:
+    assert required("ssm:DeleteParameters", Names=["/a/b", "/a/c"]) == [
+        ("ssm:DeleteParameters", "parameter/a/b"),
+        ("ssm:DeleteParameters", "parameter/a/c"),
+    ]
+
+
 def test_create_network_interface_is_authorized_on_subnet_and_groups() -> None:
     params = {"SubnetId": "subnet-1", "SecurityGroupId.1": "sg-1"}
     assert [resource for _, resource in required("ec2:CreateNetworkInterface", **params)] == [

@@ -226,6 +226,21 @@ def test_a_condition_can_match_the_tags_of_a_secret(
         assert error_from(client.describe_secret, SecretId=secret)[0] == "AccessDeniedException"
 
 
+def test_a_condition_can_match_the_tags_of_a_parameter(actor: Actor) -> None:
+    owner, names = actor.aws.client("ssm"), {}
+    for value in ("mine", "yours"):
+        names[value] = f"/{unique_name(value)}"
+        tags = [{"Key": "stack", "Value": value}]
+        owner.put_parameter(Name=names[value], Value="v", Type="String", Tags=tags)
+    condition = {"aws:ResourceTag/stack": "mine"}
+    actor.may(allow("It", "ssm:DeleteParameters", StringEquals=condition))
+    client = actor.client("ssm")
+    denied, _ = error_from(client.delete_parameters, Names=list(names.values()))
+    assert denied == "AccessDeniedException"
+    client.delete_parameters(Names=[names["mine"]])
+    owner.delete_parameter(Name=names["yours"])
+
+
 def test_a_condition_can_match_the_tags_of_a_cluster(actor: Actor) -> None:
     owner = actor.aws.client("cloudhsmv2")
     ids = {}

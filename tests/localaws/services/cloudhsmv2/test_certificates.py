@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
@@ -90,34 +89,6 @@ def accepted(cloudhsm: CloudHsm, ca: Ca, **options: Any) -> None:
     cloudhsm.wait(cloudhsm.timings.delete_cluster)
 
 
-def test_the_csr_is_self_signed_and_named_after_the_hsm(
-    cloudhsm: CloudHsm, cluster_id: str, csr: str
-) -> None:
-    request = x509.load_pem_x509_csr(csr.encode())
-    assert request.is_signature_valid
-    names = request.subject.rfc4514_string()
-    assert f"HSM:{cloudhsm.hsms(cluster_id)[0]['HsmId']}:PARTN:1" in names
-    assert "for FIPS mode" in names
-    assert ["LS2" in rdn.rfc4514_string() for rdn in request.subject.rdns].count(True) == 1
-    assert {len(rdn) for rdn in request.subject.rdns} == {1, 2}
-
-
-def test_aws_and_the_manufacturer_certify_the_hsm(
-    cloudhsm: CloudHsm, cluster_id: str, csr: str
-) -> None:
-    shown = cloudhsm.cluster(cluster_id)["Certificates"]
-    hsm, by_aws, by_manufacturer = (
-        x509.load_pem_x509_certificate(shown[name].encode())
-        for name in ("HsmCertificate", "AwsHardwareCertificate", "ManufacturerHardwareCertificate")
-    )
-    hsm.verify_directly_issued_by(by_aws)
-    hsm.verify_directly_issued_by(by_manufacturer)
-    assert by_aws.issuer != by_manufacturer.issuer
-    assert hsm.public_key() == x509.load_pem_x509_csr(csr.encode()).public_key()
-    with pytest.raises((InvalidSignature, ValueError)):
-        by_aws.verify_directly_issued_by(by_manufacturer)
-
-
 def test_initialization_takes_time_and_replaces_the_csr(cloudhsm: CloudHsm) -> None:
     cluster_id = cloudhsm.with_csr()
     response = cloudhsm.initialize(cluster_id)
@@ -125,16 +96,11 @@ def test_initialization_takes_time_and_replaces_the_csr(cloudhsm: CloudHsm) -> N
     assert "INITIALIZED upon completion" in response["StateMessage"]
     cloudhsm.wait(cloudhsm.timings.initialize - 1)
     assert cloudhsm.cluster(cluster_id)["State"] == "INITIALIZE_IN_PROGRESS"
-    assert "ClusterCertificate" not in cloudhsm.cluster(cluster_id)["Certificates"]
+    assert cloudhsm.cluster(cluster_id)["Certificates"] == {}
     cloudhsm.wait(1)
     cluster = cloudhsm.cluster(cluster_id)
     assert cluster["State"] == "INITIALIZED"
-    assert sorted(cluster["Certificates"]) == [
-        "AwsHardwareCertificate",
-        "ClusterCertificate",
-        "HsmCertificate",
-        "ManufacturerHardwareCertificate",
-    ]
+    assert list(cluster["Certificates"]) == ["ClusterCertificate"]
 
 
 def test_a_cluster_is_initialized_once_and_only_with_a_csr(cloudhsm: CloudHsm) -> None:
