@@ -27,10 +27,19 @@ POLICIES = {
 }
 
 _engine = ministack("services.cloudformation.engine")
+_without_problems = set[str]()
 
 
 def problems(template: Json) -> Iterator[str]:
     """The errors in the format of a template, in AWS's words where these are known."""
+    text = repr(template)
+    # Deployments and updates bring the same template again.
+    if text not in _without_problems:
+        yield from _all_problems(template)
+        _without_problems.add(text)
+
+
+def _all_problems(template: Json) -> Iterator[str]:
     yield from _nulls(template)
     found = list(_member_problems(template))
     yield from found
