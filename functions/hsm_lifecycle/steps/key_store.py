@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import (
     aws,
+    creation_rules,
     deadlines,
     hsm_plan,
     key_stores,
@@ -20,9 +21,7 @@ from hsm_lifecycle import (
 )
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
-    ClusterInUseError,
     ClusterNotFoundError,
-    ParameterError,
 )
 from hsm_lifecycle.properties import NONE
 from hsm_lifecycle.steps.key_store_ownership import require_owned, save_claim
@@ -74,37 +73,11 @@ def check_cluster(event: Event) -> dict[str, Any]:
     cluster = ownership.find(cluster_id)
     if cluster is None:
         raise ClusterNotFoundError(f"pCloudHsmClusterId: cluster {cluster_id} does not exist here.")
-    hsms = hsm_plan.listed(cluster)
-    active = [hsm for hsm in hsms if hsm["State"] == "ACTIVE"]
-    zones = {hsm["AvailabilityZone"] for hsm in active}
-    if cluster["State"] != "ACTIVE":
-        raise ParameterError(
-            f"pCloudHsmClusterId: {cluster_id} is {cluster['State']}; KMS requires an ACTIVE"
-            " cluster."
-        )
-    if cluster.get("NetworkType", "IPV4") != "IPV4":
-        raise ParameterError(
-            f"pCloudHsmClusterId: {cluster_id} is {cluster['NetworkType']}; KMS cannot reach HSMs"
-            " over IPv6. Use a cluster with pNetworkType=IPV4."
-        )
-    if any(hsm["State"] in hsm_plan.IN_PROGRESS for hsm in hsms):
-        raise ParameterError(
-            f"pCloudHsmClusterId: an HSM of {cluster_id} is being created or deleted, and could"
-            " miss a new user. Retry when all HSMs are ACTIVE."
-        )
-    if len(zones) < 2:
-        raise ParameterError(
-            f"pCloudHsmClusterId: {cluster_id} has ACTIVE HSMs in {len(zones)} Availability Zones;"
-            " KMS requires two. Raise pHsmsPerSubnet or use two subnets."
-        )
-    for store in key_stores.describe():
-        is_this_stacks = store["CustomKeyStoreId"] == event["KeyStoreId"]
-        if store.get("CloudHsmClusterId") == cluster_id and not is_this_stacks:
-            raise ClusterInUseError(
-                f"pCloudHsmClusterId: {cluster_id} already has the key store"
-                f" {store['CustomKeyStoreId']} ({store['CustomKeyStoreName']},"
-                f" {store['ConnectionState']}). Choose a cluster without one."
-            )
+    creation_rules.refuse_first(creation_rules.cluster_of_key_store(cluster_id, cluster))
+    creation_rules.refuse_first(
+        creation_rules.key_store_on_cluster(cluster_id, key_stores.describe(), event["KeyStoreId"])
+    )
+    active = [hsm for hsm in hsm_plan.listed(cluster) if hsm["State"] == "ACTIVE"]
     certificate = ownership.certificate_of(cluster)
     trust_anchor.check(event, certificate)
     return {

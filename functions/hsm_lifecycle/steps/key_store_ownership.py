@@ -14,7 +14,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, deadlines, key_stores, ownership, secret_store, trust_anchor
+from hsm_lifecycle import (
+    aws,
+    creation_rules,
+    deadlines,
+    key_stores,
+    ownership,
+    secret_store,
+    trust_anchor,
+)
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import (
     NotOwnedError,
@@ -57,13 +65,7 @@ def find_key_store(event: Event) -> dict[str, Any]:
 def claim_key_store(event: Event) -> dict[str, Any]:
     """Refuse a name that is taken, else record that this stack creates a store with it."""
     name = event["Name"]
-    for store in key_stores.describe():
-        if store["CustomKeyStoreName"] == name:
-            raise ParameterError(
-                f"pKeyStoreName: a key store named {name} already exists"
-                f" ({store['CustomKeyStoreId']}, {store['ConnectionState']}) and was not changed."
-                " Choose another name."
-            )
+    creation_rules.refuse_first(creation_rules.key_store_name(name, key_stores.describe()))
     save_claim(event, Name=name, KeyStoreId="", IsComplete=False)
     return {}
 
