@@ -289,6 +289,8 @@ _RULES: dict[str, Callable[[str, Params, Scope], list[str] | None]] = {
     "kms": _kms,
     "logs": _logs,
     "secretsmanager": _secrets,
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_servicequotas.html
+    "servicequotas": lambda *_: ["*"],
     "ssm": _ssm,
     "states": _states,
 }

@@ -13,6 +13,7 @@ from typing import Any
 
 from localaws.core.api_error import ApiError
 from localaws.ministack.access import ministack
+from localaws.ministack.ec2_api import Params, checked
 
 AMAZON = "137112412989"
 X86, ARM = "x86_64", "arm64"
@@ -44,6 +45,8 @@ def install() -> None:
         for image, (name, _) in IMAGES.items()
     ]
     _ec2._stub_image_view = _with_architecture(_ec2._stub_image_view)
+    actions = _ec2._ACTION_MAP
+    actions["DescribeImages"] = checked(_check_images, actions["DescribeImages"])
     _parameters._PUBLIC_AMI_PARAMETERS.clear()
     _parameters._PUBLIC_AMI_PARAMETERS.update(PARAMETERS)
 
@@ -55,6 +58,21 @@ def _with_architecture(view: Callable[..., dict[str, Any]]) -> Callable[..., dic
     return view_image
 
 
+def _check_images(params: Params) -> None:
+    for image in _ec2._parse_member_list(params, "ImageId"):
+        if image not in IMAGES:
+            raise _no_image(image)
+
+
+def _no_image(image: str) -> ApiError:
+    return ApiError("InvalidAMIID.NotFound", f"The image id '[{image}]' does not exist")
+
+
+def zones(instance_type: str, region: str) -> list[str]:
+    """The Availability Zones that offer an instance type; the third lacks the oldest for arm."""
+    return [f"{region}{letter}" for letter in ("ab" if instance_type.startswith("a1.") else "abc")]
+
+
 def architecture(instance_type: str) -> str:
     """The processor architecture of an instance type."""
     return ARM if ARM_TYPE.match(instance_type) else X86
@@ -62,12 +80,12 @@ def architecture(instance_type: str) -> str:
 
 def check_launch(image: str, instance_type: str, subnet: str, groups: Iterable[str]) -> None:
     """Raise ApiError unless EC2 launches an image as this type in this network."""
-    if instance_type not in _instance_types(_responses.get_region()):
+    if instance_type not in instance_types(_responses.get_region()):
         raise ApiError(
             "InvalidParameterValue", f"Invalid value '{instance_type}' for InstanceType."
         )
     if image not in IMAGES:
-        raise ApiError("InvalidAMIID.NotFound", f"The image id '[{image}]' does not exist")
+        raise _no_image(image)
     wanted, has = architecture(instance_type), IMAGES[image][1]
     if wanted != has:
         raise ApiError(
@@ -78,7 +96,15 @@ def check_launch(image: str, instance_type: str, subnet: str, groups: Iterable[s
         )
     if subnet not in _ec2._subnets:
         raise ApiError("InvalidSubnetID.NotFound", f"The subnet ID '{subnet}' does not exist")
-    vpc = _ec2._subnets[subnet]["VpcId"]
+    vpc, zone = _ec2._subnets[subnet]["VpcId"], _ec2._subnets[subnet]["AvailabilityZone"]
+    offering = zones(instance_type, _responses.get_region())
+    if zone not in offering:
+        raise ApiError(
+            "Unsupported",
+            f"Your requested instance type ({instance_type}) is not supported in your requested "
+            f"Availability Zone ({zone}). Please retry your request by not specifying an "
+            f"Availability Zone or choosing {', '.join(offering)}.",
+        )
     for group in groups:
         known = _ec2._security_groups.get(group)
         if known is None:
@@ -91,7 +117,8 @@ def check_launch(image: str, instance_type: str, subnet: str, groups: Iterable[s
 
 
 @functools.cache
-def _instance_types(region: str) -> frozenset[str]:
+def instance_types(region: str) -> frozenset[str]:
+    """The instance types of a Region."""
     from cfnlint.helpers import load_resource
 
     types = load_resource(

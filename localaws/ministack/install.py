@@ -12,6 +12,7 @@ from localaws.ministack import (
     custom_resources,
     describe_filters,
     dynamic_references,
+    ec2_offers,
     events,
     execution_lists,
     execution_logs,
@@ -25,6 +26,7 @@ from localaws.ministack import (
     nested_executions,
     network_interfaces,
     network_rules,
+    policy_simulation,
     records,
     resource_attributes,
     resource_records,
@@ -61,6 +63,7 @@ class Installed:
         network_rules.install()
         describe_filters.install()
         images.install()
+        ec2_offers.install()
         self._instances = instances.install(emulator)
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
@@ -89,6 +92,7 @@ class Installed:
         buckets.install()
         resource_attributes.install()
         iam_policies.install()
+        policy_simulation.install()
         # The last of what creates resources, which its threads do too.
         creation_times.install(emulator, requests, self._instances.wait_for)
 

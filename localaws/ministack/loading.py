@@ -52,7 +52,7 @@ def _import(region: str) -> None:
     partitions.install(region)
     for module in MODULES:
         importlib.import_module(module)
-    # CloudHSM's is known once services.py has added the service.
-    for service in sorted(offered.SERVICES - {"cloudhsm"}):
+    # Those of the added services are known once services.py has added them.
+    for service in sorted(offered.SERVICES - {"cloudhsm", "servicequotas"}):
         _responses._service_model(service)
         _actions._tag_operations(service)

@@ -25,6 +25,7 @@ SERVICES = frozenset(
         "logs",
         "s3",
         "secretsmanager",
+        "servicequotas",
         "ssm",
         "states",
         "sts",

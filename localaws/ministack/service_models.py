@@ -36,6 +36,7 @@ CODES = {
     "iam": "ValidationError",
     "logs": "InvalidParameterException",
     "s3": "InvalidArgument",
+    "servicequotas": "IllegalArgumentException",
     "sts": "ValidationError",
 }
 DEFAULT_CODE = "ValidationException"

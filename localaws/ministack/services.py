@@ -1,4 +1,4 @@
-"""Services that ministack lacks: CloudHSM, KMS key stores and Systems Manager.
+"""Services that ministack lacks: CloudHSM, KMS key stores, Systems Manager and Service Quotas.
 
 API calls of every service can fail by an injected fault, before or after their effect.
 """
@@ -19,7 +19,9 @@ from localaws.ministack.iam import CallerPermissions
 from localaws.ministack.instances import Instances
 from localaws.ministack.key_stores import with_keys_in_key_stores
 from localaws.ministack.network import Network
+from localaws.ministack.partitions import partition
 from localaws.ministack.task_calls import start_late
+from localaws.services import service_quotas
 from localaws.services.cloudhsmv2.provider import (
     CLOUDHSM_ACTIONS,
     KEY_STORE_ACTIONS,
@@ -89,6 +91,12 @@ class Providers:
             )
         return emulator.ssms[account, region]
 
+    def quotas(self) -> service_quotas.ServiceQuotas:
+        """Service Quotas in the current request's account and Region."""
+        account, region = _scope()
+        arn = f"arn:{partition()}:servicequotas:{region}:{account}"
+        return service_quotas.ServiceQuotas(arn, self._emulator.quotas)
+
 
 def _scope() -> tuple[str, str]:
     return _responses.get_account_id(), _responses.get_region()
@@ -112,12 +120,20 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
         lambda action, params: providers.cloudhsm().call(action, params),
         with_keys_in_key_stores(providers.cloudhsm, handlers["kms"]),
     )
+    handlers["servicequotas"] = _json_service(
+        service_quotas.ACTIONS, lambda action, params: providers.quotas().call(action, params)
+    )
     for name, handler in list(handlers.items()):
         handlers[name] = attributed(emulator, name, _operation, handler)
     _responses._BOTOCORE_NAME["cloudhsm"] = "cloudhsmv2"
+    _responses._BOTOCORE_NAME["servicequotas"] = "service-quotas"
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
         "host_patterns": [r"cloudhsmv2\."],
+    }
+    _router.SERVICE_PATTERNS["servicequotas"] = {
+        "target_prefixes": ["ServiceQuotasV20190624"],
+        "host_patterns": [r"servicequotas\."],
     }
 
 
