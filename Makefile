@@ -14,7 +14,8 @@ AWS ?= $(BIN)/aws
 # build/rehearsal/templates: see docs/decisions/0012-the-rehearsals-zip.md.
 TEMPLATE ?=
 TEMPLATES := $(wildcard templates/*.yml)
-packaged = $(subst templates/,build/packaged/,$(1))
+# Those of other directories are packaged under build/ too, never over the original.
+packaged = $(if $(filter templates/% build/%,$(1)),$(subst templates/,build/packaged/,$(1)),build/packaged/$(subst /,-,$(1)))
 
 # The scenario that is rehearsed; `python -m rehearsal run --list` lists them all.
 SCENARIO ?= standard
@@ -103,15 +104,25 @@ build: $(BUILT) ## build the zips for Lambda and for tests, reproducibly
 package: needs-BUCKET $(INGREDIENTS) ## upload artifacts and write deployable templates; BUCKET=, optionally TEMPLATE=
 	$(foreach template,$(or $(TEMPLATE),$(TEMPLATES)),$(call package,$(template),$(call packaged,$(template))))
 
+# The script reads PARAMS and TAGS from the environment, where a dollar sign stays one.
 .PHONY: deploy
-deploy: needs-TEMPLATE needs-STACK package ## package and deploy a stack; TEMPLATE= STACK= BUCKET=, optionally PARAMS='name=value ...' TAGS=
-	$(AWS) cloudformation deploy --template-file $(call packaged,$(TEMPLATE)) --stack-name $(STACK) --s3-bucket $(BUCKET) \
-	  --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset $(if $(PARAMS),--parameter-overrides $(PARAMS)) $(if $(TAGS),--tags $(TAGS))
+deploy: export DEPLOY_PARAMS = $(value PARAMS)
+deploy: export DEPLOY_TAGS = $(value TAGS)
+deploy: needs-TEMPLATE needs-STACK needs-BUCKET only-known-variables $(INGREDIENTS) ## package, deploy and watch a stack; TEMPLATE= STACK= BUCKET=, optionally PARAMS='name=value ...' TAGS= PROTECT=no
+	@$(BIN)/python -m scripts.stack deploy $(STACK) --template $(TEMPLATE) --packaged $(call packaged,$(TEMPLATE)) \
+	  --bucket $(BUCKET) --aws $(AWS) $(if $(PROTECT),--protect $(PROTECT))
+
+.PHONY: watch
+watch: needs-STACK $(ENVIRONMENT) ## follow a stack's latest request until it ends; STACK= (name or ID)
+	@$(BIN)/python -m scripts.stack watch $(STACK)
+
+.PHONY: why
+why: needs-STACK $(ENVIRONMENT) ## print why a stack's latest request failed, in full; STACK=
+	@$(BIN)/python -m scripts.stack why $(STACK)
 
 .PHONY: destroy
-destroy: needs-STACK $(ENVIRONMENT) ## delete a stack and wait for completion; STACK=
-	$(AWS) cloudformation delete-stack --stack-name $(STACK)
-	$(AWS) cloudformation wait stack-delete-complete --stack-name $(STACK)
+destroy: needs-STACK $(ENVIRONMENT) ## check, delete and watch a stack; STACK=
+	@$(BIN)/python -m scripts.stack destroy $(STACK)
 
 .PHONY: bench
 bench: $(ENVIRONMENT) $(BUILT) ## measure operations against AWS's own time, with DRAWS= (20); writes docs/benchmarks.md
@@ -124,7 +135,7 @@ slow-tests: $(ENVIRONMENT) $(BUILT) ## run the tests in one process and list the
 .PHONY: clean
 clean: ## remove build results and caches, but not .venv
 	rm -rf build .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find functions localaws rehearsal scripts tests -name __pycache__ -prune -exec rm -rf {} +
+	find display functions localaws rehearsal scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 # --- The environment, updated when its requirements change
 
@@ -187,7 +198,7 @@ lint-python: $(ENVIRONMENT)
 .PHONY: lint-security
 lint-security: $(ENVIRONMENT)
 	@mkdir -p build
-	$(BIN)/bandit --quiet --recursive functions localaws rehearsal scripts 2> build/bandit.log || { cat build/bandit.log; exit 1; }
+	$(BIN)/bandit --quiet --recursive display functions localaws rehearsal scripts 2> build/bandit.log || { cat build/bandit.log; exit 1; }
 
 .PHONY: lint-types
 lint-types: $(ENVIRONMENT)
@@ -209,6 +220,13 @@ lint-json: $(ENVIRONMENT)
 lint-shell: $(ENVIRONMENT)
 	$(BIN)/shellcheck .ci/run $(wildcard scripts/*.sh localaws/sandbox/*.sh localaws/sandbox/fake_bin/*.sh)
 	$(BIN)/python -m scripts.extract_scripts build/scripts | xargs $(BIN)/shellcheck
+
+# Without quotes, PARAMS=a=1 b=2 sets the make variable b, and PARAMS=a=1 b is a second goal.
+VARIABLES := ARGUMENTS AWS BUCKET DRAWS PARAMS PROCESSES PROTECT PYTHON SCENARIO STACK TAGS TEMPLATE TESTS VENV
+SWALLOWED = $(filter-out $(VARIABLES) -%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+only-known-variables:
+	@:$(foreach name,$(SWALLOWED) $(filter-out deploy build package setup,$(MAKECMDGOALS)),$(error $(name) was not passed on: quote all of PARAMS, as in PARAMS='name=value $(name)=value'))
+	@:$(if $(word 2,$(AWS)),$(error AWS= is the command only: set options as AWS_PROFILE and AWS_REGION, which all commands use))
 
 needs-%:
 	@:$(if $($*),,$(error $* is missing: pass $*=, see `make help`))

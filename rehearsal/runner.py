@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from display.traces import duration
 from localaws.client import ROOT, Json, LocalAws
 from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import ExpectationError, StackDriver
@@ -23,7 +24,7 @@ from rehearsal.drivers.step import Step, ignore_step
 from rehearsal.report import permissions
 from rehearsal.report.failure import failure_report
 from rehearsal.report.live import Display, Snapshot, summary
-from rehearsal.report.spans import duration, traces
+from rehearsal.report.spans import traces
 from rehearsal.report.svg import Phase, draw
 from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, description
 

@@ -231,12 +231,12 @@ def test_ci_runs_check_and_test_in_a_new_environment_and_deletes_it(tmp_path: Pa
 
 def test_security_linters_run_over_what_ships_and_what_runs_it() -> None:
     (bandit,) = [line for line in recipe("lint") if "/bandit " in line]
-    assert {"functions", "localaws", "rehearsal", "scripts"} <= set(bandit.split())
+    assert {"display", "functions", "localaws", "rehearsal", "scripts"} <= set(bandit.split())
     assert recipe("check").count(recipe("lint-checkov")[-1]) == 1
 
 
 def test_every_finding_that_a_security_linter_may_ignore_has_a_reason() -> None:
-    directories = ("functions", "localaws", "rehearsal", "scripts")
+    directories = ("display", "functions", "localaws", "rehearsal", "scripts")
     sources = [path for name in directories for path in (ROOT / name).rglob("*.py")]
     nosec = re.compile(r"# nosec(?! B\d{3} # \w)")
     assert [path for path in sources if nosec.search(path.read_text())] == []

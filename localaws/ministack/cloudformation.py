@@ -200,6 +200,8 @@ class Operations:
         """DeleteStack: interrupts a creation or rollback, and is rejected during an update."""
         stack = _handlers._resolve_stack(_handlers._p(params, "StackName"))
         status = (stack or {}).get("StackStatus", "")
+        if stack and stack.get("EnableTerminationProtection"):
+            return delete(params)  # refuses, and so interrupts nothing (F6.91)
         if stack and status in CREATING:
             self._interrupted.add(stack["StackId"])
             self._requests.cancel(stack["StackId"])

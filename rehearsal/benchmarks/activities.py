@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from display.traces import Kind, Trace
 from rehearsal.events import Event
-from rehearsal.report.spans import Kind, Trace, traces
+from rehearsal.report.spans import traces
 
 # Virtual seconds until Run Command has delivered a command to an agent that is online.
 DELIVERY = 1.0

@@ -8,6 +8,7 @@ import subprocess  # nosec B404 # runs git
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from display.traces import duration
 from localaws.client import ROOT
 from rehearsal.benchmarks import goals
 from rehearsal.benchmarks.costs import PRICES
@@ -15,7 +16,6 @@ from rehearsal.benchmarks.goals import Spread
 from rehearsal.benchmarks.growth import SUBNETS, Growth
 from rehearsal.benchmarks.operations import OPERATIONS, Measurement
 from rehearsal.benchmarks.sizes import Rehearsal
-from rehearsal.report.spans import duration
 
 PATH = ROOT / "docs" / "benchmarks.md"
 # Losses below this many seconds are summed up.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.sax.saxutils import escape  # nosec B406 # escapes, parses nothing
 
+from display.colours import FAILED, HEALTHY
+from display.traces import duration
 from rehearsal.benchmarks.waterfall import Segment, Waterfall
-from rehearsal.report.spans import duration
-from rehearsal.report.svg import FAILED, HEALTHY, MARGIN, ROW, TITLE, WIDTH, text
+from rehearsal.report.svg import MARGIN, ROW, TITLE, WIDTH, text
 
 BAR, LABELS = 14, 380
 

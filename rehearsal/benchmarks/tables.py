@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from display.traces import duration
 from rehearsal.benchmarks.operations import OPERATIONS, Measurement
-from rehearsal.report.spans import duration
 
 AWS_STYLE, LOST_STYLE = "green", "red"
 

@@ -13,9 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from display.traces import Kind, Trace
 from rehearsal.benchmarks.activities import Activity
 from rehearsal.events import Event
-from rehearsal.report.spans import Kind, Trace, traces
+from rehearsal.report.spans import traces
 
 # The event log rounds to tenths of a second.
 PRECISION = 0.15

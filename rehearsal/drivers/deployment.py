@@ -125,6 +125,8 @@ class Stack:
             f"STACK={self.name}",
             f"BUCKET={BUCKET}",
             f"PARAMS={parameters}",
+            # Scenarios delete through the API too.
+            "PROTECT=no",
         )
         if done.returncode and self._requests() <= requests:
             raise DeployError((done.stderr or done.stdout).strip())

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from display.traces import Kind, duration
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.report.spans import Kind, duration, traces
+from rehearsal.report.spans import traces
 
 Json = dict[str, Any]
 

@@ -5,32 +5,30 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from display import panes
+from display.panes import PlainLines
+from display.traces import duration
 from localaws.client import LocalAwsError
 from rehearsal.drivers.step import Step
 from rehearsal.events import Event
-from rehearsal.report.spans import Kind, Span, Trace, duration, traces, transitions
-from rehearsal.report.svg import category
+from rehearsal.report.spans import traces, transitions
 
 # Real seconds between two reads of the event log, and the part of the time that they may take: the
 # log grows, and the local AWS stands still while it writes it.
 REFRESH_SECONDS = 0.25
 SHARE = 0.05
-# The kinds printed as plain lines; the diagram has the others too.
-PRINTED = frozenset(
-    {Kind.STACK, Kind.EXECUTION, Kind.CLUSTER, Kind.HSM, Kind.KEY_STORE, Kind.COMMAND}
-)
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Display:
     def __init__(self, console: Console, title: str, snapshot: Callable[[], Snapshot]) -> None:
         self.console, self.title, self._snapshot = console, title, snapshot
         self.steps: list[Step] = []
-        self._printed: set[tuple[str, str, float]] = set()
+        self._lines = PlainLines()
         self._stop = threading.Event()
         self._live: Live | None = None
         self._thread = threading.Thread(target=self._poll, name="display", daemon=True)
@@ -90,42 +88,25 @@ class Display:
         with contextlib.suppress(OSError, HTTPException, LocalAwsError):
             snapshot = self._snapshot()
             if self._live:
-                height = self.console.size.height - 2
-                self._live.update(render(snapshot, self.steps, height), refresh=True)
+                self._live.update(render(snapshot, self.steps, self.console.size), refresh=True)
             else:
-                for line in self._new_lines(snapshot.events):
+                for line in self._lines.new(transitions(snapshot.events)):
                     self.console.print(line)
 
-    def _new_lines(self, events: Iterable[Event]) -> Iterator[Text]:
-        """A line for each transition not printed yet."""
-        for each in transitions(events):
-            # Of an execution's many states, only the start is printed.
-            starts = each.kind is Kind.EXECUTION and not each.is_end
-            state = "started" if starts else each.state
-            key = (each.subject, state, 0.0 if starts else each.at)
-            if each.kind in PRINTED and key not in self._printed:
-                self._printed.add(key)
-                yield Text.assemble(
-                    f"{duration(each.at):>8}    {each.kind.value} {each.label} ",
-                    (state, category(each.kind, state).colour),
-                )
 
-
-def render(snapshot: Snapshot, steps: Sequence[Step], height: int) -> RenderableType:
-    """The terminal's content at this moment, in so many lines."""
-    found = traces(snapshot.events)
-    columns = Table.grid(expand=True, padding=(0, 2))
-    columns.add_column(ratio=1)
-    columns.add_column(ratio=1)
-    stacks, services = _stacks(found, snapshot.elapsed), _services(found, snapshot.elapsed)
-    columns.add_row(stacks, services)
-    used = len(steps) + max(stacks.row_count, services.row_count) + 5
+def render(snapshot: Snapshot, steps: Sequence[Step], size: ConsoleDimensions) -> Group:
+    """The terminal's content at this moment."""
+    found, lines = traces(snapshot.events), size.height - 2
+    most = max(3, (lines - len(steps) - 8) // 2)
+    stacks = panes.stacks(found, snapshot.elapsed, most)
+    services = panes.services(found, snapshot.elapsed, most)
+    used = len(steps) + panes.height(stacks, services, size.width) + 2
     return Group(
         _steps(steps, snapshot.elapsed),
         Rule(f"{duration(snapshot.elapsed)} virtual time", style="dim"),
-        columns,
+        panes.side_by_side(stacks, services, size.width),
         Rule("latest events", style="dim"),
-        _latest_events(snapshot.events, max(3, height - used)),
+        _latest_events(snapshot.events, max(3, lines - used)),
     )
 
 
@@ -143,47 +124,6 @@ def _steps(steps: Sequence[Step], elapsed: float) -> Table:
             Text(f"{wall:.1f} s real", style="dim"),
         )
     return table
-
-
-def _stacks(found: Iterable[Trace], elapsed: float) -> Table:
-    """Stacks, how many of their resources are complete, and the resources that are not."""
-    table = Table.grid(padding=(0, 2))
-    for trace in found:
-        if trace.kind is Kind.STACK and trace.state:
-            table.add_row(Text(f"stack {trace.label}", style="bold"), _state(trace, elapsed))
-    resources = [trace for trace in found if trace.kind is Kind.RESOURCE and trace.state]
-    complete = [trace for trace in resources if (trace.state or "").endswith("COMPLETE")]
-    if resources:
-        count = f"{len(complete)} of {len(resources)} complete"
-        table.add_row("resources", Text(count, style="dim"))
-    for trace in resources:
-        if trace not in complete:
-            table.add_row(f"  {trace.label}", _state(trace, elapsed))
-    return table
-
-
-def _services(found: Iterable[Trace], elapsed: float) -> Table:
-    """Running executions, each indented below its parent, then CloudHSM, KMS and the client."""
-    table = Table.grid(padding=(0, 2))
-    depth = 0
-    for trace in found:
-        if trace.kind is Kind.EXECUTION and trace.state:
-            table.add_row(Text("  " * depth + trace.label, style="bold"), _state(trace, elapsed))
-            depth += 1
-    for kind in (Kind.CLUSTER, Kind.HSM, Kind.KEY_STORE, Kind.INSTANCE, Kind.COMMAND):
-        for trace in found:
-            if trace.kind is kind and trace.state:
-                table.add_row(f"{kind.value} {trace.label}", _state(trace, elapsed))
-    return table
-
-
-def _state(trace: Trace, elapsed: float) -> Text:
-    span: Span = trace.spans[-1]
-    colour = category(trace.kind, span.state).colour
-    return Text.assemble(
-        (span.state, "cyan" if trace.kind is Kind.EXECUTION else colour),
-        (f"  {duration(elapsed - span.start)}", "dim"),
-    )
 
 
 def _latest_events(events: Sequence[Event], count: int) -> Table:

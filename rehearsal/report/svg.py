@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape  # nosec B406 # escapes, parses nothing
 
-from rehearsal.report.spans import Kind, Span, Trace, duration
+from display.colours import CATEGORIES, FAILED, RUNNING, category
+from display.traces import Kind, Span, Trace, duration
 
 WIDTH, GUTTER, MARGIN = 1480, 236, 24
 ROW, BAR, SECTION = 22, 16, 32
@@ -22,27 +23,6 @@ IDLE, FOLDED = 7200, 300
 # A stack resource that is created faster than this (virtual seconds) has no row.
 BRIEF = 5
 
-
-@dataclass(frozen=True)
-class Category:
-    """A group of states: its colour, its label in the legend, and a legible text colour."""
-
-    colour: str
-    label: str
-    text_colour: str = "#ffffff"
-
-
-CHANGING = Category("#eec25e", "being created or changed", "#3d2c00")
-PENDING = Category("#4a86b8", "pending (UNINITIALIZED, INITIALIZED)")
-HEALTHY = Category("#2f8f5b", "healthy (ACTIVE, COMPLETE, CONNECTED)")
-DELETING = Category("#a296b8", "being deleted")
-ROLLING_BACK = Category("#e08445", "rolling back")
-FAILED = Category("#c8413f", "failed, DEGRADED, stopped")
-RUNNING = Category("#5d7c99", "workflow: step or child running")
-WAITING = Category("#cfdae4", "workflow: waiting", "#34434f")
-CATEGORIES = (CHANGING, PENDING, HEALTHY, DELETING, ROLLING_BACK, FAILED, RUNNING, WAITING)
-
-FAILED_WORDS = ("FAILED", "DEGRADED", "ABORTED", "TIMED_OUT", "Failed", "TimedOut", "Cancelled")
 
 SECTIONS = (
     ("CloudFormation", (Kind.STACK, Kind.RESOURCE)),
@@ -61,23 +41,6 @@ class Phase:
     start: float
     end: float
     passed: bool
-
-
-def category(kind: Kind, state: str) -> Category:
-    """The category of this state of a resource of this kind."""
-    if any(word in state for word in FAILED_WORDS):
-        return FAILED
-    if "ROLLBACK" in state and not state.endswith("COMPLETE"):
-        return ROLLING_BACK
-    if state.startswith(("DELETE", "DISCONNECT", "shutting", "stop", "terminated")):
-        return DELETING
-    if kind is Kind.EXECUTION and state != "SUCCEEDED":
-        return WAITING if state.startswith("WaitFor") else RUNNING
-    if state in ("UNINITIALIZED", "INITIALIZED"):
-        return PENDING
-    if state.endswith(("COMPLETE", "ACTIVE", "CONNECTED", "running", "Success", "SUCCEEDED")):
-        return HEALTHY
-    return CHANGING
 
 
 def draw(

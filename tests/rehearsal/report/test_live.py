@@ -4,7 +4,7 @@ import io
 import threading
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleDimensions, RenderableType
 
 from rehearsal.drivers.step import Step
 from rehearsal.report.live import Display, Snapshot, render, summary
@@ -31,6 +31,9 @@ EVENTS = [
 ]
 
 
+SIZE = ConsoleDimensions(120, 40)
+
+
 def text(shown: RenderableType, width: int = 120) -> str:
     console = Console(file=io.StringIO(), width=width)
     console.print(shown)
@@ -49,38 +52,40 @@ def line_with(shown: str, word: str) -> str:
 
 
 def test_render_shows_each_step_with_its_duration() -> None:
-    shown = text(render(Snapshot(100, EVENTS), [finished("Create", 0, 60), Step("Grow", 60)], 40))
+    shown = text(render(Snapshot(100, EVENTS), [finished("Create", 0, 60), Step("Grow", 60)], SIZE))
     assert "1:00" in line_with(shown, "✓ Create")
     assert "0:40" in line_with(shown, "▶ Grow")
 
 
 def test_render_counts_complete_resources_and_lists_the_others() -> None:
-    shown = text(render(Snapshot(100, EVENTS), [], 40))
+    shown = text(render(Snapshot(100, EVENTS), [], SIZE))
     assert "1 of 2 complete" in shown
     assert "CREATE_IN_PROGRESS  1:02" in line_with(shown, "rCloudHsmCluster")
     assert "rClusterRole" not in shown.split("latest events")[0]
 
 
 def test_render_indents_executions_below_their_parent() -> None:
-    shown = text(render(Snapshot(100, EVENTS), [], 40))
+    shown = text(render(Snapshot(100, EVENTS), [], SIZE))
     assert "RunLifecycle" in line_with(shown, "hsm-1-handle-request")
     assert "WaitForHsms  1:00" in line_with(shown, "  hsm-1-create-cluster")
 
 
 def test_render_shows_the_cluster_and_its_hsms() -> None:
-    shown = text(render(Snapshot(100, EVENTS), [], 40))
+    shown = text(render(Snapshot(100, EVENTS), [], SIZE))
     assert "UNINITIALIZED" in line_with(shown, "cluster cluster-a")
     assert "CREATE_IN_PROGRESS" in line_with(shown, "HSM hsm-b us-east-1a")
 
 
 def test_render_ends_with_the_latest_events() -> None:
-    latest = text(render(Snapshot(100, EVENTS), [], 40)).split("latest")[1]
+    latest = text(render(Snapshot(100, EVENTS), [], SIZE)).split("latest")[1]
     assert "CreateHsm" in line_with(latest, "hsm-b")
     assert "StateEntered RunLifecycle" in latest
 
 
 def test_render_fits_a_small_terminal() -> None:
-    shown = text(render(Snapshot(100, EVENTS * 5), [Step("Create", 0)], 24), width=80)
+    shown = text(
+        render(Snapshot(100, EVENTS * 5), [Step("Create", 0)], ConsoleDimensions(80, 24)), width=80
+    )
     assert len(shown.splitlines()) <= 24
 
 

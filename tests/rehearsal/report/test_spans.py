@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rehearsal.report.spans import Kind, Span, Trace, duration, traces
+from display.traces import Kind, Span, Trace, duration
+from rehearsal.report.spans import traces
 
 
 def event(at: float, service: str, subject: str, name: str, **details: Any) -> dict[str, Any]:

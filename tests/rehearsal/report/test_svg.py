@@ -5,8 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from rehearsal.report.spans import Kind, Trace
-from rehearsal.report.svg import (
+from display.colours import (
     CHANGING,
     DELETING,
     FAILED,
@@ -15,10 +14,10 @@ from rehearsal.report.svg import (
     ROLLING_BACK,
     RUNNING,
     WAITING,
-    Phase,
     category,
-    draw,
 )
+from display.traces import Kind, Trace
+from rehearsal.report.svg import Phase, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -1,0 +1,1 @@
+"""How the rehearsal and the stack commands show a request on a terminal. Knows no AWS."""

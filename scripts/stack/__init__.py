@@ -1,0 +1,1 @@
+"""What an operator does with a stack: deploy, watch, ask why, destroy."""
