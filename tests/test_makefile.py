@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TASKS = {
     "help", "setup", "format", "lint", "test", "rehearse", "serve", "docs", "check-docs", "check",
-    "build", "package", "deploy", "destroy", "faults", "bench", "slow-tests", "clean",
+    "build", "package", "deploy", "watch", "why", "destroy", "faults", "bench", "slow-tests",
+    "clean",
 }  # fmt: skip
 TEMPLATE = "templates/cloudhsm.yml"
 REHEARSAL_TEMPLATE = "build/rehearsal/templates/cloudhsm.yml"
@@ -96,6 +97,8 @@ def test_the_number_of_processes_can_be_overridden() -> None:
         ("STACK", ["deploy", f"TEMPLATE={TEMPLATE}", "BUCKET=b"]),
         ("TEMPLATE", ["deploy", "STACK=s", "BUCKET=b"]),
         ("STACK", ["destroy"]),
+        ("STACK", ["watch"]),
+        ("STACK", ["why"]),
     ],
 )
 def test_a_missing_variable_is_reported_before_any_command_runs(
@@ -135,52 +138,45 @@ def test_the_rehearsal_s_templates_and_state_machines_are_links_to_the_originals
     assert (directory / "statemachines").resolve() == ROOT / "statemachines"
 
 
-@pytest.fixture(name="aws")
-def _aws(tmp_path: Path) -> Path:
-    """A stub of the AWS CLI that logs its arguments and writes the output template."""
-    path = tmp_path / "aws"
-    path.write_text(
-        "#!/bin/sh\n"
-        'printf "%s\\n" "$*" >> "$0.log"\n'
-        'for last; do [ "$before" = --output-template-file ] && echo done > "$last"\n'
-        "before=$last; done; true\n"
+def test_deploy_packages_one_template_and_deploys_the_result() -> None:
+    given = ("deploy", f"TEMPLATE={TEMPLATE}", "STACK=s", "BUCKET=b")
+    command = recipe(*given)[-1]
+    expected = (
+        f" -m scripts.stack deploy s --template {TEMPLATE} --packaged"
+        " build/packaged/cloudhsm.yml --bucket b --aws "
     )
-    path.chmod(0o755)
-    return path
+    assert expected in " ".join(command.split())
+    assert "--protect" not in command
+    assert recipe(*given, "PROTECT=no")[-1].endswith("--protect no")
 
 
-def test_deploy_packages_one_template_and_deploys_the_result(aws: Path) -> None:
-    done = make(
-        "deploy", f"AWS={aws}", f"TEMPLATE={TEMPLATE}", "STACK=s", "BUCKET=b",
-        "PARAMS=pSubnets=subnet-1,subnet-2 pReconcile='to day'", "TAGS=team=a",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    package, deploy = Path(f"{aws}.log").read_text().splitlines()
-    assert package.startswith(f"cloudformation package --template-file {TEMPLATE} --s3-bucket b ")
-    assert deploy == (
-        "cloudformation deploy --template-file build/packaged/cloudhsm.yml --stack-name s"
-        " --s3-bucket b --capabilities CAPABILITY_IAM --no-fail-on-empty-changeset"
-        " --parameter-overrides pSubnets=subnet-1,subnet-2 pReconcile=to day --tags team=a"
-    )
-    assert (ROOT / "build" / "packaged" / "cloudhsm.yml").read_text() == "done\n"
+@pytest.mark.parametrize("template", ["mine/ks.yml", "./ks.yml", "/srv/ks.yml", "../ks.yml"])
+def test_a_template_outside_templates_is_never_overwritten(template: str) -> None:
+    commands = " ".join(recipe("package", "BUCKET=b", f"TEMPLATE={template}"))
+    [output] = re.findall(r"--output-template-file (\S+)\.\$\$ ", commands)
+    assert output.startswith("build/packaged/")
+    assert output.endswith("ks.yml")
 
 
-def test_deploy_stops_if_packaging_fails(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    failing = tmp_path / "aws"
-    failing.write_text(f'#!/bin/sh\necho "$2" >> {log}\nexit 1\n')
-    failing.chmod(0o755)
-    done = make("deploy", f"AWS={failing}", f"TEMPLATE={TEMPLATE}", "STACK=s", "BUCKET=b")
+@pytest.mark.parametrize("swallowed", [["pB=2"], ["pB"], ["PARAMETERS=pA=1"]])
+def test_parameters_that_make_would_swallow_are_reported(swallowed: list[str]) -> None:
+    done = make("deploy", f"TEMPLATE={TEMPLATE}", "STACK=s", "BUCKET=b", "PARAMS=pA=1", *swallowed)
     assert done.returncode == 2
-    assert log.read_text() == "package\n"
+    assert f"{swallowed[0].partition('=')[0]} was not passed on: quote" in done.stderr
+    assert done.stdout == ""
 
 
-def test_destroy_deletes_the_stack_and_waits(aws: Path) -> None:
-    assert make("destroy", f"AWS={aws}", "STACK=s").returncode == 0
-    assert Path(f"{aws}.log").read_text().splitlines() == [
-        "cloudformation delete-stack --stack-name s",
-        "cloudformation wait stack-delete-complete --stack-name s",
-    ]
+def test_options_of_the_cli_that_other_commands_would_not_use_are_reported() -> None:
+    done = make(
+        "deploy", f"TEMPLATE={TEMPLATE}", "STACK=s", "BUCKET=b", "AWS=aws --profile production"
+    )
+    assert done.returncode == 2
+    assert "AWS_PROFILE" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["watch", "why", "destroy"])
+def test_watch_why_and_destroy_name_the_stack(command: str) -> None:
+    assert recipe(command, "STACK=s")[-1].endswith(f" -m scripts.stack {command} s")
 
 
 def test_build_without_changes_does_nothing() -> None:

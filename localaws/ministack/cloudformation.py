@@ -1,9 +1,8 @@
 """Stack operations in virtual time, one at a time for each stack.
 
 AWS lets a deletion interrupt a creation or rollback, deletes a custom resource whose create failed,
-retains what an undeletable resource depends on, and rejects the cancellation of an update that is
-cleaning up. In ministack a slow resource blocks the server, and a stack deleted during its creation
-is processed twice.
+retains what an undeletable resource depends on, and refuses to cancel an update that is cleaning up.
+In ministack a slow resource blocks the server, and a stack deleted while created is processed twice.
 """
 
 from __future__ import annotations
@@ -200,15 +199,15 @@ class Operations:
         """DeleteStack: interrupts a creation or rollback, and is rejected during an update."""
         stack = _handlers._resolve_stack(_handlers._p(params, "StackName"))
         status = (stack or {}).get("StackStatus", "")
-        if stack and stack.get("EnableTerminationProtection"):
-            return delete(params)  # refuses, and so interrupts nothing (F6.91)
-        if stack and status in CREATING:
+        if not stack or stack.get("EnableTerminationProtection"):
+            return delete(params)  # if protected, it refuses and interrupts nothing (F6.91)
+        if status in CREATING:
             self._interrupted.add(stack["StackId"])
             self._requests.cancel(stack["StackId"])
-        elif stack and status == "DELETE_IN_PROGRESS":
+        elif status == "DELETE_IN_PROGRESS":
             accepted: Response = _handlers._xml(200, "DeleteStackResponse", "")
             return accepted
-        elif stack and status.endswith("IN_PROGRESS"):
+        elif status.endswith("IN_PROGRESS"):
             rejected: Response = _handlers._error(
                 "ValidationError",
                 f"Stack [{stack['StackId']}] cannot be deleted while in status {status}",

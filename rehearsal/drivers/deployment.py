@@ -99,6 +99,13 @@ def _package(aws: LocalAws, template: str) -> Package:
     return Package(target.read_text(), artifacts)
 
 
+def _packaged_by_make(template: str) -> Path:
+    """The Makefile's `packaged`."""
+    if template.startswith(("templates/", "build/")):
+        return ROOT / template.replace("templates/", "build/packaged/")
+    return ROOT / "build" / "packaged" / template.replace("/", "-")
+
+
 class Stack:
     """A stack of one template; parameters keep their last value between requests."""
 
@@ -135,9 +142,8 @@ class Stack:
 
     def _keep_packaged(self) -> None:
         """Upload the template that make has packaged, for later requests through the API."""
-        packaged = ROOT / self.template.replace("templates/", "build/packaged/")
         self.aws.client("s3").put_object(
-            Bucket=BUCKET, Key=self.template, Body=packaged.read_bytes()
+            Bucket=BUCKET, Key=self.template, Body=_packaged_by_make(self.template).read_bytes()
         )
         self.aws.packaged.add(self.template)
 

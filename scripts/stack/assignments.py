@@ -13,7 +13,7 @@ from scripts.stack.account import OperatorError
 def parse(variable: str, text: str) -> dict[str, str]:
     """The assignments in the text of a make variable, quoted as in a shell."""
     try:
-        words = shlex.split(text)
+        words = shlex.split(text.replace("\\\n", " "))
     except ValueError as error:
         raise OperatorError(f"{variable}: {error} in {text!r}.") from error
     found: dict[str, str] = {}

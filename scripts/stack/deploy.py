@@ -58,7 +58,7 @@ def deploy(console: Console, account: Account, wanted: Deployment) -> bool:
     stack, change_set = _create_change_set(account, wanted, declared, is_new=is_new)
     before = latest_request_id(account, stack)
     if wanted.protect and not stack.get("EnableTerminationProtection"):
-        protection.enable(account, stack)
+        _protect(account, stack)
     if change_set is None:
         console.print(f"No changes: stack {wanted.stack} is up to date.")
         return True
@@ -68,6 +68,16 @@ def deploy(console: Console, account: Account, wanted: Deployment) -> bool:
         protection.lift(account, stack)
         console.print(f"Nothing to keep: make destroy STACK={wanted.stack}, then deploy again.")
     return succeeded
+
+
+def _protect(account: Account, stack: Json) -> None:
+    try:
+        protection.enable(account, stack)
+    except ClientError as error:
+        raise OperatorError(
+            f"Termination protection was not enabled, so nothing was deployed: {error} Deploy"
+            " without it: PROTECT=no"
+        ) from error
 
 
 def _require_updatable(stack: Json) -> None:

@@ -23,7 +23,7 @@ def destroy(console: Console, account: Account, name: str) -> bool:
     stack = account.stack(name)
     status = stack["StackStatus"]
     if status == "DELETE_COMPLETE":
-        raise OperatorError(f"Stack {name} was deleted at {stack.get('DeletionTime')}.")
+        raise OperatorError(f"Stack {name} is deleted already: {stack['StackId']}")
     if status == "DELETE_IN_PROGRESS":
         return watch.follow(console, account, stack)
     protection.require_lifted(stack)

@@ -145,6 +145,28 @@ def test_a_deletion_interrupts_a_creation(aws: LocalAws, custom: CustomResourceS
     ]
 
 
+def test_a_protected_stack_is_neither_deleted_nor_interrupted(
+    aws: LocalAws, custom: CustomResourceStack
+) -> None:
+    cloudformation, name = aws.client("cloudformation"), custom.stack.name
+
+    def protect(enabled: bool) -> None:
+        cloudformation.update_termination_protection(
+            StackName=name, EnableTerminationProtection=enabled
+        )
+
+    begin(custom, "CreateStack", {"Example": {"Create": SLOW}})
+    protect(True)
+    code, message = error_from(cloudformation.delete_stack, StackName=name)
+    assert code == "ValidationError"
+    assert "cannot be deleted while TerminationProtection is enabled" in message
+    aws.admin.resume()
+    assert custom.stack.wait() == "CREATE_COMPLETE"
+    assert error_from(cloudformation.delete_stack, StackName=name) == (code, message)
+    protect(False)
+    assert custom.stack.delete() == "DELETE_COMPLETE"
+
+
 def test_the_function_of_an_interrupted_create_continues(
     aws: LocalAws, custom: CustomResourceStack
 ) -> None:
