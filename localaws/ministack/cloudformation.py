@@ -1,8 +1,8 @@
 """Stack operations in virtual time, one at a time for each stack.
 
 AWS lets a deletion interrupt a creation or rollback, deletes a custom resource whose create failed,
-retains what an undeletable resource depends on, and refuses to cancel an update that is cleaning up.
-In ministack a slow resource blocks the server, and a stack deleted while created is processed twice.
+retains what an undeletable resource depends on, and refuses to cancel an update that cleans up.
+In ministack a slow resource blocks the server, and one deleted while created is processed twice.
 """
 
 from __future__ import annotations
