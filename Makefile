@@ -32,8 +32,10 @@ LOCAL_WHEELS := $(VENV)/wheels/local
 LAMBDA_PLATFORM := --python-version 3.13 --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64
 
 ZIP := build/functions.zip
-SOURCES := scripts/build_package.py $(shell find functions/hsm_lifecycle -name __pycache__ -prune -o -type d -print -o -name '*.py' -print)
+SOURCES := scripts/build_package.py $(shell find functions/hsm_lifecycle -name __pycache__ -prune -o -type d -print -o -name '*.py' -print -o -name '*.pem' -print)
 REHEARSAL_ZIP := build/rehearsal/build/functions.zip
+# The roots that the local AWS certifies HSMs with, pinned in a rehearsal instead of the real ones.
+LOCAL_ROOTS := build/rehearsal/roots
 REHEARSAL := $(REHEARSAL_ZIP) build/rehearsal/templates build/rehearsal/statemachines
 # Released versions, frozen in tests/fixtures/released and built for this machine, to test upgrades.
 RELEASES := $(notdir $(wildcard tests/fixtures/released/*))
@@ -168,8 +170,11 @@ $(RELEASED_WHEELS): $(VENV)/wheels/released/%: tests/fixtures/hashes/%.txt | $(E
 $(ZIP): $(LAMBDA_WHEELS) $(SOURCES)
 	$(BIN)/python -m scripts.build_package $< $@
 
-$(REHEARSAL_ZIP): $(LOCAL_WHEELS) $(SOURCES)
-	$(BIN)/python -m scripts.build_package $< $@
+$(REHEARSAL_ZIP): $(LOCAL_WHEELS) $(SOURCES) $(LOCAL_ROOTS)
+	$(BIN)/python -m scripts.build_package --roots $(LOCAL_ROOTS) $< $@
+
+$(LOCAL_ROOTS): localaws/services/cloudhsmv2/hardware_roots.py | $(ENVIRONMENT)
+	$(BIN)/python -m localaws.services.cloudhsmv2.hardware_roots $@ && touch $@
 
 build/rehearsal/templates build/rehearsal/statemachines:
 	@mkdir -p $(@D) && ln -sfn ../../$(@F) $@

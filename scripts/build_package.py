@@ -25,16 +25,23 @@ class PackageError(Exception):
     """The zip cannot be built."""
 
 
-def build(sources: Path, wheels: Path, target: Path) -> None:
-    """Write a zip with a package's sources and the contents of all wheels in a directory."""
-    write_zip({**contents_of_wheels(wheels), **contents_of_sources(sources)}, target)
+def build(sources: Path, wheels: Path, target: Path, roots: Path | None = None) -> None:
+    """Write a zip with a package's sources and the contents of all wheels in a directory.
+
+    The root certificates in `roots` replace those of the package.
+    """
+    contents = contents_of_sources(sources)
+    for path in roots.glob("*.pem") if roots else ():
+        contents[f"{sources.name}/roots/{path.name}"] = path.read_bytes()
+    write_zip({**contents_of_wheels(wheels), **contents}, target)
 
 
 def contents_of_sources(sources: Path) -> dict[str, bytes]:
-    """The modules of a package by name in the zip."""
+    """The modules and root certificates of a package by name in the zip."""
     modules = {
         path.relative_to(sources.parent).as_posix(): path.read_bytes()
-        for path in sources.rglob("*.py")
+        for path in sources.rglob("*")
+        if path.suffix in (".py", ".pem")
     }
     if f"{sources.name}/__init__.py" not in modules:
         raise PackageError(f"{sources} is not a Python package.")
@@ -94,9 +101,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--sources", type=Path, default=SOURCES, help="the package (default: %(default)s)"
     )
+    parser.add_argument("--roots", type=Path, help="directory with other root certificates to pin")
     given = parser.parse_args(arguments)
     try:
-        build(given.sources, given.wheels, given.target)
+        build(given.sources, given.wheels, given.target, given.roots)
     except PackageError as problem:
         sys.exit(str(problem))
 

@@ -13,7 +13,7 @@ from scripts.templates import Template
 # Parts of ARNs with wildcards, and the reason for each.
 WILDCARDS = {
     r"execution:.*:\*": "any execution of a state machine of the stack: their names are hashes",
-    r"secret:.*/cluster-\*/.*": "the cluster's ID is not known when the role is created",
+    r"(secret:|parameter).*/cluster-\*/.*": "the cluster's ID is not known yet",
     r"secret:.*-\?{6}": "Secrets Manager adds six characters to the name",
     r"cluster/\*": "the cluster's ID is not known when the role is created",
     r"instance/\*": "the client may have been replaced, or belongs to another stack",

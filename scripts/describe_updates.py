@@ -38,6 +38,8 @@ EFFECTS: dict[str, dict[str, str]] = {
         " `false` then issues them.",
         "pExternallyProvidedCertsReady": "`true` checks the certificates, initializes and activates"
         " the cluster and adds HSMs. No effect on an active cluster.",
+        "pHsmIdentity": "Applies until the cluster is initialized; verifies the HSM again.",
+        "pManufacturerRootSpki": "Same as `pHsmIdentity`.",
         "pClientVpcId": "Requires a `pClientSubnet` in the new VPC.",
         "pClientType": "Restarts the client with the new instance type.",
         "pClientPkg": "Replaces the package on the client and configures it.",

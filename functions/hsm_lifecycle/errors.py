@@ -54,6 +54,10 @@ class CertificateError(Exception):
     """A certificate cannot be used for the cluster; the message says why."""
 
 
+class HsmIdentityError(Exception):
+    """The first HSM does not prove that it is genuine; the message names the wrong link."""
+
+
 class SecretNotFoundError(Exception):
     """A required secret does not exist or has no value yet."""
 

@@ -26,7 +26,7 @@ _DAYS = 3652  # https://docs.aws.amazon.com/cloudhsm/latest/userguide/initialize
 _BACKDATED = datetime.timedelta(days=1)  # tolerates clock skew (F2.9)
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 _MARKERS = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----")
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -250,7 +250,7 @@ def _parsed(block: str, name: str) -> x509.Certificate:
     try:
         _ = certificate.subject, certificate.extensions, certificate.signature_hash_algorithm
         certificate.public_key()
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise CertificateError(f"{name} has a certificate that cannot be read: {error}.") from error
     return certificate
 

@@ -15,7 +15,14 @@ FIXED = ("pSubnets", "pMode", "pNetworkType", "pBackupId")
 MODIFIABLE = ("pBackupRetentionDays", "pHsmType")
 # Properties whose change concerns neither the HSMs nor the client.
 WITHOUT_CLIENT = frozenset(
-    {"ServiceToken", "ServiceTimeout", "TemplateVersion", "BackupRetentionDays"}
+    {
+        "ServiceToken",
+        "ServiceTimeout",
+        "TemplateVersion",
+        "BackupRetentionDays",
+        "HsmIdentity",
+        "ManufacturerRootSpki",
+    }
 )
 # What the client instance is launched with; a change replaces or restarts it.
 LAUNCHED_WITH = ("ImageId", "InstanceType", "SubnetId")
@@ -39,6 +46,8 @@ class ClusterProperties:
     backup_ca_cert_secret_name: str
     backup_admin_password_secret_name: str
     externally_provided_certs_ready: bool
+    hsm_identity: str
+    manufacturer_root_spki: str
     # What the instance is launched with; of version 1.0.0, its ID.
     client: Mapping[str, str]
 
@@ -63,6 +72,9 @@ class ClusterProperties:
             backup_ca_cert_secret_name=given["BackupCaCertSecretName"],
             backup_admin_password_secret_name=given["BackupAdminPasswordSecretName"],
             externally_provided_certs_ready=given["ExternallyProvidedCertsReady"] == "true",
+            # Version 1.0.0 has neither.
+            hsm_identity=given.get("HsmIdentity", "VERIFY"),
+            manufacturer_root_spki=given.get("ManufacturerRootSpki", ""),
             client=given.get("Client") or {"InstanceId": given["ClientInstanceId"]},
         )
         if len(parsed.subnets) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:

@@ -26,6 +26,8 @@ _PACKAGE = {
     "Url": re.compile(r"|https://[A-Za-z0-9._~/%+-]+\.rpm"),
     "Sha256": re.compile(r"|[0-9a-f]{64}"),
 }
+# In base64; a SubjectPublicKeyInfo begins with the byte 0x30.
+_PUBLIC_KEY = "M[A-Za-z0-9+/]{79,1599}={0,2}"
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}")
 _INSTANCE = re.compile(r"i-[0-9a-f]{8,17}")
 RULES: Mapping[str, Mapping[str, Rule]] = {
@@ -44,6 +46,8 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "BackupAdminPasswordSecretName": _OPTIONAL_SECRET,
         "UseExternalPkiProcess": _BOOLEAN,
         "ExternallyProvidedCertsReady": _BOOLEAN,
+        "HsmIdentity": re.compile(r"VERIFY|REQUIRE"),
+        "ManufacturerRootSpki": re.compile(rf"|{_PUBLIC_KEY}(,{_PUBLIC_KEY})*"),
         "Client": {
             "ImageId": re.compile(r"ami-[0-9a-f]{8,17}"),
             "InstanceType": re.compile(r"[a-z][a-z0-9-]{0,19}\.[a-z0-9-]{1,20}"),
@@ -81,6 +85,8 @@ WITHOUT_PARAMETER = {
     CLUSTER: ("ClientSecurityGroupId",),
     KEY_STORE: ("PasswordSecretName",),
 }
+# Properties that version 1.0.0 does not send.
+_SINCE_1_1 = ("Client", "HsmIdentity", "ManufacturerRootSpki")
 _MAX_SHOWN = 60  # characters of a refused value
 
 
@@ -94,7 +100,7 @@ def check(logical_id: str, properties: Mapping[str, Any], *, or_earlier: bool = 
     if rules is None:
         raise ParameterError(f"LogicalResourceId: {_shown(logical_id)} is none of this template.")
     if or_earlier and "ClientInstanceId" in properties:
-        rules = {name: rule for name, rule in rules.items() if name != "Client"}
+        rules = {name: rule for name, rule in rules.items() if name not in _SINCE_1_1}
     for name, problem in _problems(rules, properties, ""):
         is_parameter = name not in WITHOUT_PARAMETER[logical_id]
         label = _PARAMETERS.get(name, f"p{name}") if is_parameter else name

@@ -243,9 +243,6 @@ def _resource_tags(emulator: EmulatorState, arn: str) -> dict[str, str]:
     if service == "ec2" and resource.startswith(("instance/", "security-group/")):
         listed = ministack("services.ec2")._tags.get(resource.partition("/")[2], [])
         return {f"aws:ResourceTag/{tag['Key']}": tag["Value"] for tag in listed}
-    if service == "ssm":
-        tags = ministack("services.ssm")._tags.get(arn, {})
-        return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
     if service == "secretsmanager":
         _, secret = ministack("services.secretsmanager")._resolve(arn)
         tags = {tag["Key"]: tag["Value"] for tag in (secret or {}).get("Tags", [])}

@@ -268,7 +268,6 @@ TABLE: dict[str, dict[str, str]] = {
     "services.ssm": {
         "_PUBLIC_AMI_PARAMETERS": "Amazon Linux 2023 for both architectures",
         "_parameters": "store",
-        "_tags": "tags of parameters by ARN",
         "resolve_parameter_value": "the value of a parameter that exists",
     },
     "services.sts": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,19 +29,23 @@ SECTIONS = (
     ("events", None, "rule", None),
     ("s3", None, "bucket", None),
 )
+_IDENTITY = re.compile(r"parameter /[^/]+/(cluster-[^/]+)/hsm-identity/.*")
 # AWS lists deleted resources for a while.
 DELETED = frozenset({"DELETED", "DELETE_COMPLETE", "terminated"})
 
 
 def resources(inventory: Json) -> frozenset[str]:
-    """Kind and name of every existing resource; backups are listed once per cluster."""
+    """Kind and name of every existing resource.
+
+    Backups and the parameters about an HSM's identity are listed once per cluster.
+    """
     found = {f"backup of {backup['ClusterId']}" for backup in inventory["cloudhsm"]["backups"]}
     for service, section, kind, key in SECTIONS:
         entries: Iterable[Any] = inventory[service]
         if section is not None:
             entries = inventory[service][section]
         found |= {f"{kind} {_name(entry, key)}" for entry in entries if not _is_deleted(entry)}
-    return frozenset(found)
+    return frozenset(_IDENTITY.sub(r"HSM identity of \1", name) for name in found)
 
 
 def differences(found: Iterable[str], expected: Iterable[str]) -> list[str]:

@@ -22,10 +22,12 @@ RETAINED_BY_CLOUDHSM = (
     "log group /aws/cloudhsm/{cluster}",
     "role AWSServiceRoleForCloudHSM",
 )
-# Retained for every cluster that was ever ACTIVE: its backups need the two secrets.
+# Retained for every cluster that was ever ACTIVE: its backups need the two secrets, and AWS does
+# not prove the identity of its HSM again.
 RETAINED_WITH_BACKUPS = (
     *RETAINED_BY_CLOUDHSM,
     "backup of {cluster}",
+    "HSM identity of {cluster}",
     "secret /cloudhsm/{cluster}/customer-ca-cert",
     "secret /cloudhsm/{cluster}/initial-crypto-officer-password",
 )

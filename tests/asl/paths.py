@@ -73,6 +73,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
     },
     "CreateHsm": {"Next": "CREATE", "Created": [], "Replaced": [], "Deleted": []},
     "CreateKeyStore": {"Id": KEY_STORE},
+    "VerifyHsmIdentity": {"VerifiedCsr": "0123"},
     "DeleteCluster": {"IsRequested": True, "Since": NOON, "Accepted": 1},
     "DeleteFirstHsm": {
         "State": "DEGRADED",
@@ -374,11 +375,12 @@ _CREATE_CLUSTER = [
         "issues the certificate itself",
         {"DescribeCluster": "CREATE_IN_PROGRESS UNINITIALIZED"},
         "CheckCreation CreateCluster WaitForCluster CreateSecrets AdmitClient CreateFirstHsm"
-        " StoreCsr IssueCertificate ActivateCluster AlignHsms ReportCluster",
+        " StoreCsr VerifyHsmIdentity IssueCertificate ActivateCluster AlignHsms ReportCluster",
         without="CheckBackupSecrets AdoptSecrets",
         output={"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
         seconds=5,
         passes={
+            "IssueCertificate": [{"VerifiedCsr": "0123"}],
             "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListedSince": ""}}],
             "AlignHsms": [
                 {
@@ -392,7 +394,7 @@ _CREATE_CLUSTER = [
     Path(
         "stops before activation if an external PKI signs the CSR",
         {"DescribeCluster": "UNINITIALIZED"},
-        "StoreCsr ReportCluster",
+        "StoreCsr VerifyHsmIdentity ReportCluster",
         without="IssueCertificate ActivateCluster AlignHsms",
         properties={"UseExternalPkiProcess": "true"},
     ),
@@ -715,22 +717,23 @@ _UPDATE_CLUSTER = [
     Path(
         "waits for another update if the external PKI has not signed the CSR",
         {"DescribeCluster": "UNINITIALIZED"},
-        "CreateFirstHsm CreateSecrets StoreCsr ReportCluster",
+        "CreateFirstHsm CreateSecrets StoreCsr VerifyHsmIdentity ReportCluster",
         without="IssueCertificate ActivateCluster AlignHsms",
         properties={"UseExternalPkiProcess": "true"},
     ),
     Path(
         "activates the cluster with the certificate of the external PKI",
         {"DescribeCluster": "UNINITIALIZED"},
-        "CreateFirstHsm StoreCsr ActivateCluster AlignHsms ReportCluster",
+        "CreateFirstHsm StoreCsr VerifyHsmIdentity ActivateCluster AlignHsms ReportCluster",
         without="IssueCertificate",
         properties={"UseExternalPkiProcess": "true", "ExternallyProvidedCertsReady": "true"},
     ),
     Path(
         "activates a cluster whose activation failed",
         {"DescribeCluster": "INITIALIZED"},
-        "CreateFirstHsm IssueCertificate ActivateCluster AlignHsms",
+        "CreateFirstHsm VerifyHsmIdentity IssueCertificate ActivateCluster AlignHsms",
         passes={
+            "IssueCertificate": [{"VerifiedCsr": "0123"}],
             "CreateFirstHsm": [{"FirstHsm": {"Tried": [], "Message": "", "NotListedSince": ""}}],
         },
     ),

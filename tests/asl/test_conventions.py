@@ -136,6 +136,7 @@ CATCHES = {
     ("update-cluster", "IssueCertificate"),
     ("update-cluster", "ModifyCluster"),
     ("update-cluster", "StoreCsr"),
+    ("update-cluster", "VerifyHsmIdentity"),
     ("update-key-store", "CompleteClaim"),
     ("update-key-store", "ConnectKeyStore"),
     ("update-key-store", "CreateKmsUser"),

@@ -64,6 +64,16 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "Default": "false",
             "AllowedValues": BOOLEAN,
         },
+        "pHsmIdentity": {
+            "Type": "String",
+            "Default": "VERIFY",
+            "AllowedValues": ["VERIFY", "REQUIRE"],
+        },
+        "pManufacturerRootSpki": {
+            "Type": "String",
+            "Default": "",
+            "AllowedPattern": "^$|^M[A-Za-z0-9+/]{79,1599}={0,2}(,M[A-Za-z0-9+/]{79,1599}={0,2})*$",
+        },
         "pClientVpcId": {"Type": "AWS::EC2::VPC::Id"},
         "pClientSubnet": {"Type": "AWS::EC2::Subnet::Id"},
         "pClientType": {
@@ -143,6 +153,7 @@ OUTPUTS: dict[str, dict[str, Any]] = {
             "Fn::GetAtt": ["rCloudHsmCluster", "CustomerCaCertSecretName"]
         },
         "oCsrSecretName": {"Fn::GetAtt": ["rCloudHsmCluster", "CsrSecretName"]},
+        "oHsmIdentity": {"Fn::GetAtt": ["rCloudHsmCluster", "HsmIdentity"]},
         "oNextStep": {"Fn::GetAtt": ["rCloudHsmCluster", "NextStep"]},
         "oWarnings": {"Fn::GetAtt": ["rCloudHsmCluster", "Warnings"]},
         "oTemplateVersion": {"Fn::GetAtt": ["rCloudHsmCluster", "TemplateVersion"]},

@@ -33,6 +33,8 @@ def test_parse_converts_strings() -> None:
         backup_ca_cert_secret_name="",
         backup_admin_password_secret_name="",
         externally_provided_certs_ready=False,
+        hsm_identity="VERIFY",
+        manufacturer_root_spki="",
         client={
             "ImageId": "ami-0123456789abcdef0",
             "InstanceType": "t3a.small",

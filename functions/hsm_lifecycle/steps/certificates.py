@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hsm_lifecycle import aws, ownership, pki, secret_store
+from hsm_lifecycle import aws, ownership, pem, pki, secret_store
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import CertificateError, SecretNotFoundError, TransientError
+from hsm_lifecycle.errors import (
+    CertificateError,
+    HsmIdentityError,
+    SecretNotFoundError,
+    TransientError,
+)
 
 
 def store_csr(event: Event) -> dict[str, Any]:
@@ -14,7 +19,7 @@ def store_csr(event: Event) -> dict[str, Any]:
     cluster = ownership.require_owned(event)
     if cluster["State"] == "UNINITIALIZED":
         names = secret_store.names(event["System"], event["ClusterId"])
-        secret_store.write(names.csr, _csr_of(cluster))
+        secret_store.write(names.csr, csr_of(cluster))
     return {}
 
 
@@ -22,11 +27,16 @@ def issue_certificate(event: Event) -> dict[str, Any]:
     """Sign the cluster's request with a CA key that is used for this signature only.
 
     A pair of certificates that fits the request is reused; half a pair is replaced.
+    HsmIdentityError: it is not the request of the HSM that was verified (VerifiedCsr).
     """
     cluster = ownership.require_owned(event)
     if cluster["State"] != "UNINITIALIZED":
         return {}
-    names, csr = secret_store.names(event["System"], event["ClusterId"]), _csr_of(cluster)
+    names, csr = secret_store.names(event["System"], event["ClusterId"]), csr_of(cluster)
+    if pem.digest(csr) != event["VerifiedCsr"]:
+        raise HsmIdentityError(
+            "AWS replaced the first HSM after its identity was verified. Retry the stack operation."
+        )
     try:
         _check(names, csr)
     except (CertificateError, SecretNotFoundError):
@@ -40,7 +50,7 @@ def check_certificates(event: Event) -> dict[str, Any]:
     """Validate the certificates before InitializeCluster, which cannot be undone."""
     cluster = ownership.require_owned(event)
     if cluster["State"] == "UNINITIALIZED":
-        _check(secret_store.names(event["System"], event["ClusterId"]), _csr_of(cluster))
+        _check(secret_store.names(event["System"], event["ClusterId"]), csr_of(cluster))
     return {}
 
 
@@ -51,7 +61,7 @@ def initialize_cluster(event: Event) -> dict[str, Any]:
         return {}
     names = secret_store.names(event["System"], event["ClusterId"])
     # Checked again, because the secrets may have changed since CheckCertificates.
-    certificate, ca_certificates = _check(names, _csr_of(cluster))
+    certificate, ca_certificates = _check(names, csr_of(cluster))
     aws.client("cloudhsmv2").initialize_cluster(
         ClusterId=event["ClusterId"], SignedCert=certificate, TrustAnchor=ca_certificates
     )
@@ -65,7 +75,7 @@ def _check(names: secret_store.Names, csr: str) -> tuple[str, str]:
     )
 
 
-def _csr_of(cluster: dict[str, Any]) -> str:
+def csr_of(cluster: dict[str, Any]) -> str:
     """The cluster's CSR. TransientError: it appears a little later than the first HSM."""
     csr = (cluster.get("Certificates") or {}).get("ClusterCsr")
     if not csr:

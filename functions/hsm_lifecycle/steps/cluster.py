@@ -11,6 +11,7 @@ from hsm_lifecycle import (
     deadlines,
     detachment,
     hsm_plan,
+    identity_evidence,
     key_stores,
     ownership,
     pem,
@@ -168,6 +169,9 @@ def report_cluster(event: Event) -> dict[str, Any]:
             "CustomerCaCertSecretName": names.ca_certificate,
             # A restored cluster already has a certificate, so it has no signing request.
             "CsrSecretName": NONE if cluster.get("SourceBackupId") else names.csr,
+            "HsmIdentity": identity_evidence.describe(event["System"], cluster)
+            if "ClusterId" in cluster
+            else NONE,
             "NextStep": _next_step(cluster["State"], names),
             "Warnings": _joined_warnings(event),
         },

@@ -52,6 +52,7 @@ def _check_backup(wanted: ClusterProperties) -> dict[str, str]:
     return {
         "CaCertificate": wanted.backup_ca_cert_secret_name or names.ca_certificate,
         "Password": wanted.backup_admin_password_secret_name or names.password,
+        "ClusterId": backup["ClusterId"],
         "BackupTime": ""
         if wanted.backup_admin_password_secret_name
         else backup["CreateTimestamp"].isoformat(),

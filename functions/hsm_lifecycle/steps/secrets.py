@@ -11,7 +11,7 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import Any
 
-from hsm_lifecycle import credentials, ownership, pki, secret_store
+from hsm_lifecycle import credentials, identity_evidence, ownership, pki, secret_store
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import CertificateError, ParameterError, SecretNotFoundError
 
@@ -42,6 +42,8 @@ def check_backup_secrets(event: Event) -> dict[str, Any]:
 def adopt_secrets(event: Event) -> dict[str, Any]:
     """Copy the CA certificate and admin password of the backup's cluster to the restored one's.
 
+    The evidence of its HSM's identity is only named.
+
     ParameterError: the CA certificate is of another cluster.
     """
     cluster = ownership.require_owned(event)
@@ -51,6 +53,7 @@ def adopt_secrets(event: Event) -> dict[str, Any]:
         parameter, name = "pBackupCaCertSecretName", event["BackupSecrets"]["CaCertificate"]
         with _naming(parameter):
             pki.check_trust(ca_certificates, certificate, f"the secret {name}")
+    identity_evidence.adopt(event, event["BackupSecrets"]["ClusterId"])
     _create(event, names.ca_certificate, ca_certificates)
     _create(event, names.password, password)
     return {}
@@ -82,6 +85,8 @@ def check_secrets(event: Event) -> dict[str, Any]:
 def delete_secrets(event: Event) -> dict[str, Any]:
     """Delete the secrets of a deleted cluster, except those that its backups need.
 
+    The evidence of its HSM's identity is retained with them.
+
     A restored cluster has two secrets, one that failed early may have none.
     """
     names = secret_store.names(event["System"], event["ClusterId"])
@@ -89,6 +94,8 @@ def delete_secrets(event: Event) -> dict[str, Any]:
     for name in astuple(names):
         if name not in retained and secret_store.exists(name):
             secret_store.delete(name)
+    if not event["HasBackups"]:
+        identity_evidence.delete(event["System"], event["ClusterId"])
     return {}
 
 

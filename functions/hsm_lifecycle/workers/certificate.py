@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hsm_lifecycle.dispatch import worker
-from hsm_lifecycle.steps import certificates, secrets
+from hsm_lifecycle.steps import certificates, hsm_identity, secrets
 
 handle = worker(
     secrets.create_secrets,
@@ -12,6 +12,7 @@ handle = worker(
     secrets.check_secrets,
     secrets.delete_secrets,
     certificates.store_csr,
+    hsm_identity.verify_hsm_identity,
     certificates.issue_certificate,
     certificates.check_certificates,
     certificates.initialize_cluster,

@@ -87,7 +87,7 @@ def name_of(text: str) -> x509.Name:
 def _root(subject: str, first_year: int, last_year: int, *, is_v1: bool = False) -> Root:
     name, seed = name_of(subject), hashlib.sha256(subject.encode()).digest()
     key = ec.derive_private_key(int.from_bytes(seed, "big"), ec.SECP256R1())
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -95,8 +95,11 @@ def _root(subject: str, first_year: int, last_year: int, *, is_v1: bool = False)
         .serial_number(int.from_bytes(seed[:8], "big") >> 1)
         .not_valid_before(dt.datetime(first_year, 11, 16, tzinfo=dt.UTC))
         .not_valid_after(dt.datetime(last_year, 11, 16, tzinfo=dt.UTC))
-        .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     )
+    if not is_v1:
+        constraints = x509.BasicConstraints(ca=True, path_length=None)
+        builder = builder.add_extension(constraints, critical=True)
+    certificate = builder.sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     if is_v1:
         certificate = _as_v1(certificate, key)
     return Root(name, key, certificate.public_bytes(serialization.Encoding.PEM).decode())

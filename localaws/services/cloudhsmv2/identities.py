@@ -35,7 +35,8 @@ class _Hardware:
         return cls(_name(f"HSM hardware {hsm_id}"), ec.generate_private_key(ec.SECP256R1()))
 
     def certified_by(self, root: Root, now: float) -> str:
-        return _pem(certify(self.subject, self.key.public_key(), root.subject, root.key, now))
+        key = self.key.public_key()
+        return _pem(certify(self.subject, key, root.subject, root.key, now, is_ca=True))
 
 
 def new(hsm_id: str, hsm_type: str, mode: str, now: float, fault: str = "") -> Identity:

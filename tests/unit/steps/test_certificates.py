@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from hsm_lifecycle import pki, secret_store
+from hsm_lifecycle import pem, pki, secret_store
 from hsm_lifecycle.errors import (
     CertificateError,
     ClusterNotFoundError,
@@ -32,6 +32,11 @@ CLUSTER_ID = "cluster-aaaaaaaaaaa"
 
 def of(cluster_id: str) -> Json:
     return {"ClusterId": cluster_id, "StackId": STACK_ID, "System": SYSTEM}
+
+
+def verified(account: Account, cluster_id: str) -> Json:
+    """The event of IssueCertificate after VerifyHsmIdentity."""
+    return {**of(cluster_id), "VerifiedCsr": pem.digest(account.csr(cluster_id))}
 
 
 def names(cluster_id: str) -> secret_store.Names:
@@ -140,7 +145,7 @@ def test_store_csr_survives_a_lost_response(account: Account) -> None:
 
 
 def issue(account: Account, cluster_id: str) -> tuple[str, str]:
-    assert account.run(certificates.issue_certificate, **of(cluster_id)) == {}
+    assert account.run(certificates.issue_certificate, **verified(account, cluster_id)) == {}
     certificate = account.text(names(cluster_id).certificate)
     ca = account.text(names(cluster_id).ca_certificate)
     assert certificate
@@ -185,7 +190,7 @@ def test_issue_certificate_recovers_from_a_lost_response(
         {"operation": "PutSecretValue", "code": "ConnectionLost", "skip": skip, "when": when}
     )
     with pytest.raises(TransientError):
-        account.run(certificates.issue_certificate, **of(cluster_id))
+        account.run(certificates.issue_certificate, **verified(account, cluster_id))
     issue(account, cluster_id)
 
 
@@ -226,7 +231,7 @@ def test_issue_certificate_needs_the_request(account: Account) -> None:
     cluster_id = account.uninitialized()
     account.run(secrets.create_secrets, **of(cluster_id))
     with pytest.raises(TransientError, match="no certificate signing request yet"):
-        account.run(certificates.issue_certificate, **of(cluster_id))
+        account.run(certificates.issue_certificate, **of(cluster_id), VerifiedCsr="")
 
 
 # ---- check_certificates

@@ -488,6 +488,7 @@ def test_report_cluster_returns_all_attributes(account: Account) -> None:
             "AdminPasswordSecretName": f"/cloudhsm/{cluster_id}/initial-crypto-officer-password",
             "CustomerCaCertSecretName": f"/cloudhsm/{cluster_id}/customer-ca-cert",
             "CsrSecretName": f"/cloudhsm/{cluster_id}/cluster-csr",
+            "HsmIdentity": "NOT_VERIFIED: already initialized",
             "NextStep": "none",
             "Warnings": "none",
         },

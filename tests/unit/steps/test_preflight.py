@@ -131,6 +131,7 @@ def test_check_creation_returns_the_secrets_of_the_backups_cluster(account: Acco
     assert checked(account, backup["BackupId"])["BackupSecrets"] == {
         "CaCertificate": source.ca_certificate,
         "Password": source.password,
+        "ClusterId": backup["ClusterId"],
         "BackupTime": backup["CreateTimestamp"].isoformat(),
     }
 
@@ -146,6 +147,7 @@ def test_check_creation_returns_the_secrets_named_by_parameters(account: Account
     assert result["BackupSecrets"] == {
         "CaCertificate": source.ca_certificate,
         "Password": "old/admin",
+        "ClusterId": backup["ClusterId"],
         "BackupTime": "",
     }
 

@@ -187,6 +187,7 @@ def backup_secrets(moment: datetime | None = None) -> Json:
     return {
         "CaCertificate": "/old/ca",
         "Password": "/old/password",
+        "ClusterId": UNKNOWN,
         "BackupTime": (moment or datetime.now(UTC)).isoformat(),
     }
 
