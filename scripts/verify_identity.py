@@ -99,8 +99,9 @@ def by_openssl(certificates: Mapping[str, str], roots: Path, given: str) -> tupl
 
 def _openssl(*arguments: str | Path) -> str | None:
     """What openssl prints; None if it fails."""
-    done = subprocess.run(  # nosec B603, B607
-        ["openssl", *arguments], capture_output=True, text=True, check=False
+    command = ["openssl", *arguments]
+    done = subprocess.run(  # nosec B603 # openssl, with files
+        command, capture_output=True, text=True, check=False
     )
     return done.stdout if done.returncode == 0 else None
 
