@@ -126,6 +126,12 @@ why: needs-STACK $(ENVIRONMENT) ## print why a stack's latest request failed, in
 destroy: needs-STACK $(ENVIRONMENT) ## check, delete and watch a stack; STACK=
 	@$(BIN)/python -m scripts.stack destroy $(STACK)
 
+# The script reads PARAMS from the environment, where a dollar sign stays one.
+.PHONY: preflight
+preflight: export PREFLIGHT_PARAMS = $(value PARAMS)
+preflight: needs-TEMPLATE $(ENVIRONMENT) ## check what would fail before anything is created; TEMPLATE= PARAMS=, optionally STACK= BUCKET= JSON=1
+	@$(BIN)/python -m scripts.preflight $(TEMPLATE) $(if $(STACK),--stack $(STACK)) $(if $(BUCKET),--bucket $(BUCKET)) $(if $(JSON),--json)
+
 .PHONY: bench
 bench: $(ENVIRONMENT) $(BUILT) ## measure operations against AWS's own time, with DRAWS= (20); writes docs/benchmarks.md
 	$(BIN)/python -m rehearsal bench --draws $(DRAWS) --growth --sizes --write

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TASKS = {
     "help", "setup", "format", "lint", "test", "rehearse", "serve", "docs", "check-docs", "check",
-    "build", "package", "deploy", "watch", "why", "destroy", "faults", "bench", "slow-tests",
+    "build", "package", "deploy", "watch", "why", "preflight", "destroy", "faults", "bench", "slow-tests",
     "clean",
 }  # fmt: skip
 TEMPLATE = "templates/cloudhsm.yml"

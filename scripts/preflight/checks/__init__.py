@@ -1,0 +1,1 @@
+"""The checks, one module a noun; each yields findings and reads AWS through the Account."""
