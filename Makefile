@@ -129,7 +129,7 @@ destroy: needs-STACK $(ENVIRONMENT) ## check, delete and watch a stack; STACK=
 # The script reads PARAMS from the environment, where a dollar sign stays one.
 .PHONY: preflight
 preflight: export PREFLIGHT_PARAMS = $(value PARAMS)
-preflight: needs-TEMPLATE $(ENVIRONMENT) ## check what would fail before anything is created; TEMPLATE= PARAMS=, optionally STACK= BUCKET= JSON=1
+preflight: needs-TEMPLATE only-known-variables $(ENVIRONMENT) ## check what would fail before anything is created; TEMPLATE= PARAMS=, optionally STACK= BUCKET= JSON=1
 	@$(BIN)/python -m scripts.preflight $(TEMPLATE) $(if $(STACK),--stack $(STACK)) $(if $(BUCKET),--bucket $(BUCKET)) $(if $(JSON),--json)
 
 .PHONY: bench
@@ -233,10 +233,10 @@ lint-shell: $(ENVIRONMENT)
 	$(BIN)/python -m scripts.extract_scripts build/scripts | xargs $(BIN)/shellcheck
 
 # Without quotes, PARAMS=a=1 b=2 sets the make variable b, and PARAMS=a=1 b is a second goal.
-VARIABLES := ARGUMENTS AWS BUCKET DRAWS PARAMS PROCESSES PROTECT PYTHON SCENARIO STACK TAGS TEMPLATE TESTS VENV
+VARIABLES := ARGUMENTS AWS BUCKET DRAWS JSON PARAMS PROCESSES PROTECT PYTHON SCENARIO STACK TAGS TEMPLATE TESTS VENV
 SWALLOWED = $(filter-out $(VARIABLES) -%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 only-known-variables:
-	@:$(foreach name,$(SWALLOWED) $(filter-out deploy build package setup,$(MAKECMDGOALS)),$(error $(name) was not passed on: quote all of PARAMS, as in PARAMS='name=value $(name)=value'))
+	@:$(foreach name,$(SWALLOWED) $(filter-out deploy preflight build package setup,$(MAKECMDGOALS)),$(error $(name) was not passed on: quote all of PARAMS, as in PARAMS='name=value $(name)=value'))
 	@:$(if $(word 2,$(AWS)),$(error AWS= is the command only: set options as AWS_PROFILE and AWS_REGION, which all commands use))
 
 needs-%:

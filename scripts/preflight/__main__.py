@@ -16,8 +16,9 @@ from rich.console import Console
 from scripts import templates
 from scripts.preflight import plan, prices, report
 from scripts.preflight.account import Account
-from scripts.preflight.assignments import UsageError, parse
 from scripts.preflight.subject import CLUSTER, KEY_STORE, Subject
+from scripts.stack import assignments
+from scripts.stack.account import OperatorError
 
 
 def main(arguments: list[str]) -> int:
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
         subject = _subject(given)
         found = list(plan.findings(subject))
         bill = prices.items(subject) if _is_priceable(subject) else []
-    except (UsageError, BotoCoreError, ClientError, OSError) as error:
+    except (OperatorError, BotoCoreError, ClientError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     if given.json:
@@ -49,13 +50,13 @@ def _parser() -> argparse.ArgumentParser:
 def _subject(given: argparse.Namespace) -> Subject:
     template = templates.load(given.template)
     if not {CLUSTER, KEY_STORE} & set(template.get("Resources", {})):
-        raise UsageError(f"{given.template} has neither {CLUSTER} nor {KEY_STORE}.")
+        raise OperatorError(f"{given.template} has neither {CLUSTER} nor {KEY_STORE}.")
     # Not as arguments: make and a shell would replace what has a dollar sign.
-    words = parse(os.environ.get("PREFLIGHT_PARAMS", ""))
+    words = assignments.parse("PARAMS", os.environ.get("PREFLIGHT_PARAMS", ""))
     subject = Subject(Account(), template, words, given.stack, given.bucket)
     # Without credentials, nothing else can be said.
     if not subject.account.region:
-        raise UsageError("Set AWS_REGION.")
+        raise OperatorError("Set AWS_REGION.")
     _ = subject.caller
     return subject
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -25,6 +24,7 @@ from scripts.preflight.checks import (
 )
 from scripts.preflight.findings import ERROR, Check, Finding
 from scripts.preflight.subject import Subject
+from scripts.stack.assignments import unknown_parameter
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,7 @@ def _values(subject: Subject) -> Iterator[tuple[Finding, str]]:
     """The errors of parameters, each with the parameter's name."""
     declared = subject.template["Parameters"]
     for name in sorted(set(subject.given) - set(declared)):
-        similar = difflib.get_close_matches(name, declared, n=1)
-        advice = f"Did you mean {similar[0]}?" if similar else ""
-        yield values.CHECK.error(f"{name}: the template has no such parameter.", advice), name
+        yield values.CHECK.error(f"{name}: {unknown_parameter(name, declared)}"), name
     for name in declared:
         if name not in subject.parameters:
             yield values.CHECK.error(f"{name}: a new stack requires it."), name

@@ -37,7 +37,9 @@ def check(given: Mapping[str, str], declared: Mapping[str, Any], *, is_new: bool
     """
     unknown = sorted(set(given) - set(declared))
     if unknown:
-        raise OperatorError(f"PARAMS: {' '.join(_unknown(name, declared) for name in unknown)}")
+        raise OperatorError(
+            f"PARAMS: {' '.join(unknown_parameter(name, declared) for name in unknown)}"
+        )
     missing = sorted(
         name for name, about in declared.items() if "Default" not in about and name not in given
     )
@@ -47,7 +49,8 @@ def check(given: Mapping[str, str], declared: Mapping[str, Any], *, is_new: bool
         )
 
 
-def _unknown(name: str, declared: Mapping[str, Any]) -> str:
+def unknown_parameter(name: str, declared: Mapping[str, Any]) -> str:
+    """The sentence for a parameter that the template lacks."""
     by_case = {each.lower(): each for each in declared}
     alike = difflib.get_close_matches(name.lower(), by_case, n=1)
     hint = f" Did you mean {by_case[alike[0]]}?" if alike else ""

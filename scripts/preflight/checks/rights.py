@@ -167,6 +167,8 @@ STACK_ACTIONS = (
     "cloudformation:DescribeStacks",
     "cloudformation:DescribeStackEvents",
     "cloudformation:DeleteStack",
+    # make deploy, unless PROTECT=no
+    "cloudformation:UpdateTerminationProtection",
 )
 BUCKET_ACTIONS = ("s3:PutObject", "s3:GetObject")
 
