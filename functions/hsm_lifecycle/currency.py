@@ -29,6 +29,8 @@ SINCE = "CurrentSince"
 _PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 # Between CloudFormation's clocks; the ResponseURL has whole seconds.
 _TOLERANCE = dt.timedelta(seconds=5)
+# A loop of looks checks its execution at the first look, then once a minute.
+_RECHECK = dt.timedelta(minutes=1)
 # ServiceTimeout of the custom resource: by then, CloudFormation has recorded the request's end.
 _LONGEST_REQUEST = dt.timedelta(hours=1)
 
@@ -88,6 +90,15 @@ def require_current_execution(given: Mapping[str, Any]) -> None:
     parent = given.get(_PARENT)
     if parent and (status := _status_of(parent)) not in current:
         raise SupersededError(f"The workflow that started this one is {status}: {parent}.")
+
+
+def is_checked(event: Mapping[str, Any]) -> bool:
+    """Whether an earlier look of the same execution checked its input less than a minute ago."""
+    checked_at = (event.get("Polled") or {}).get("CheckedAt")
+    if not checked_at:
+        return False
+    now = dt.datetime.fromisoformat(event["EnteredTime"])
+    return now - dt.datetime.fromisoformat(checked_at) < _RECHECK
 
 
 def _require_no_later_request(request: Request) -> None:

@@ -26,7 +26,8 @@ def worker(*steps: Step) -> Callable[[Event, Any], dict[str, Any]]:
         name = event["Step"]
         try:
             given = _of_this_stack(event)
-            currency.require_current_execution(event.get("Input") or {})
+            if not currency.is_checked(event):
+                currency.require_current_execution(event.get("Input") or {})
             result = by_name[name](given)
         except Exception as cause:
             error = known_error(aws.to_workflow_error(cause))

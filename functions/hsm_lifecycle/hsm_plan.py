@@ -115,6 +115,16 @@ def _replacement(cluster: Cluster, wanted: int, memory: Memory) -> Plan | None:
     return None
 
 
+def in_progress(cluster: Cluster, memory: Memory) -> str:
+    """What AWS is busy with, as polling names it; an HSM that is created takes longest."""
+    if cluster["State"].endswith("_IN_PROGRESS"):
+        return f"cluster {cluster['State']}"
+    states = {hsm["State"] for hsm in listed(cluster)}
+    if memory.not_listed or "CREATE_IN_PROGRESS" in states:
+        return "HSM CREATE_IN_PROGRESS"
+    return "HSM DELETE_IN_PROGRESS" if "DELETE_IN_PROGRESS" in states else "HSMs"
+
+
 def status(cluster: Cluster, memory: Memory) -> str:
     """What keeps the HSMs from being aligned."""
     hsms = listed(cluster)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from hsm_lifecycle import polling
@@ -188,6 +189,7 @@ RENAMED_PARAMETERS = {
     "Parameters": {"$.ClientPackage", "$.ResourceProperties.ActivationPackage"},
     "PasswordSecret": {"$.PasswordSecretName"},
     "PhysicalResourceId": {"$.KeyStore.Id"},
+    "Polled": {"$.Cluster", "$.Described", "$.FirstHsm", "$.Hsms", "$.KeyStore"},
     "Report": {"$.Output"},
     "Since": {"$$.State.EnteredTime"},
     "SourceSecret": {"$.Checked.BackupSecrets.Password"},
@@ -372,34 +374,74 @@ def test_no_limit_counts_looks() -> None:
     ] == []
 
 
-def test_each_wait_is_short_at_first_and_no_operation_costs_five_cents() -> None:
+# An invocation of a function (F6.90).
+SECONDS_PER_LOOK = 0.5
+
+
+def waits(wait: Callable[[float], int], until: float) -> list[float]:
+    """When something is looked at until then, if a look at this time says how long to wait."""
+    times = [0.0]
+    while times[-1] < until:
+        times.append(times[-1] + wait(times[-1]) + SECONDS_PER_LOOK)
+    return times
+
+
+def at(seconds: float) -> str:
+    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def wait_for(what: str) -> Callable[[float], int]:
+    """How long to wait after a look at this time."""
+    polled = {**polling.begin(what, at(0)), "CheckedAt": at(0)}
+
+    def wait(seconds: float) -> int:
+        return int(polling.look({"EnteredTime": at(seconds), "Polled": polled}, what)["Wait"])
+
+    return wait
+
+
+def test_what_takes_the_usual_time_is_noticed_soon() -> None:
+    """Late by 15 s at most, and between 0.6 and 1.5 times the usual time by three or 1 %."""
+    late = []
+    for what, typical in polling.TYPICAL.items():
+        looks = waits(wait_for(what), 1.5 * typical)
+        for earlier, later in pairwise(looks):
+            limit = 15.0 if earlier < 0.6 * typical else max(3, typical / 100)
+            if later - earlier > limit + SECONDS_PER_LOOK:
+                late.append(f"{what}: not looked at from {earlier} to {later}")
+    assert late == []
+
+
+def test_a_wait_begins_when_something_else_is_waited_for() -> None:
+    typical = polling.TYPICAL["key store CONNECTING"]
+    first = polling.look({"EnteredTime": at(0), "Polled": {}}, "key store DISCONNECTED")
+    then = polling.look({"EnteredTime": at(100), "Polled": first}, "key store CONNECTING")
+    last = polling.look({"EnteredTime": at(100 + typical), "Polled": then}, "key store CONNECTING")
+    assert [each["WaitsSince"] for each in (first, then, last)] == [at(0), at(100), at(100)]
+    assert [each["Wait"] for each in (first, then, last)] == [3, 15, 2]
+
+
+def test_no_operation_costs_five_cents() -> None:
     """All polls of the longest workflow, three transitions each, at AWS's price of transitions.
 
     https://aws.amazon.com/step-functions/pricing/: $0.025 per 1,000 state transitions.
     """
 
-    def looks(wait: Callable[[float], int], seconds: float) -> int:
-        times = [0.0]
-        while times[-1] < seconds:
-            times.append(times[-1] + wait(times[-1]))
-        return len(times)
-
-    def at(seconds: float) -> str:
-        return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()
-
-    def wait(seconds: float) -> int:
-        return polling.wait({"StartTime": at(0), "EnteredTime": at(seconds)})
-
     def wait_for_command(seconds: float) -> int:
         return polling.wait_for_command(at(0), at(seconds))
 
-    assert (wait(0), wait_for_command(0), wait_for_command(3)) == (5, 3, 2)
-    assert all(wait(seconds) <= max(5, seconds / 200) for seconds in range(3600))
-    transitions = 3 * looks(wait, LIFECYCLE_LIMIT) + 200  # the steps between polls, and commands
-    assert transitions * 0.025 / 1000 < 0.045
-    # An execution has 25,000 events, of which a look has ten: enough for a day.
-    assert looks(wait, 86400) * 10 < 25000
-    assert looks(wait_for_command, 420) < 80
+    # A creation by far the longest time that a random draw of the benchmarks has.
+    steps = ("cluster CREATE", "HSM CREATE", "cluster INITIALIZE", "HSM CREATE")
+    creation = sum(
+        len(waits(wait_for(f"{step}_IN_PROGRESS"), 1.3 * polling.TYPICAL[f"{step}_IN_PROGRESS"]))
+        for step in steps
+    ) + len(waits(wait_for("cluster INITIALIZED"), 90))
+    # Or one thing that takes all the time.
+    longest = (len(waits(wait_for(what), LIFECYCLE_LIMIT)) for what in [*polling.TYPICAL, "HSMs"])
+    transitions = 3 * max(creation, *longest) + 200  # the steps between polls, and commands
+    assert transitions * 0.025 / 1000 < 0.05
+    assert (wait_for_command(0), wait_for_command(3)) == (3, 2)
+    assert len(waits(wait_for_command, 420)) < 80
 
 
 def test_an_execution_that_succeeds_ends_with_a_report() -> None:

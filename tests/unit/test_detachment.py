@@ -52,6 +52,7 @@ def test_a_usable_cluster_is_left_to_a_detached_execution_after_52_minutes(
     assert described(account, cluster_id, IN_TIME)["Next"] == "CREATE"
     found = described(account, cluster_id, TOO_LATE)
     assert (found["Next"], found["DetachedName"]) == ("DETACH", "update-7-f00-detached")
+    assert found["CheckedAt"] == ""  # so that it looks whether it has started late
     assert found["Message"] == f"1 of 3 HSMs ACTIVE; {WARNING}"
 
 
@@ -86,14 +87,19 @@ def test_a_detached_execution_looks_once_a_minute_and_gives_up_after_a_day(
     with pytest.raises(OutOfTimeError, match="after 1440 minutes"):
         described(account, cluster_id, A_DAY_LATER, Input=DETACHED)
     event = {"StartTime": BEGUN, "EnteredTime": BEGUN}
-    assert (polling.wait(event), polling.wait({**event, "Input": DETACHED})) == (5, 60)
+    attended, detached = (
+        polling.look({**event, "Input": given}, "HSM CREATE_IN_PROGRESS")["Wait"]
+        for given in (DETACHABLE, DETACHED)
+    )
+    assert (attended, detached) == (15, 60)
 
 
 def test_a_day_of_looks_fits_into_the_history_of_an_execution() -> None:
     start, seconds, looks = datetime.fromisoformat(BEGUN), 0, 0
     while seconds < DAY:
         now = (start + timedelta(seconds=seconds)).isoformat()
-        seconds += polling.wait({"StartTime": BEGUN, "EnteredTime": now, "Input": DETACHED})
+        event = {"StartTime": BEGUN, "EnteredTime": now, "Input": DETACHED}
+        seconds += polling.look(event, "HSM CREATE_IN_PROGRESS")["Wait"]
         looks += 1
     # Each has 16 events at most: DescribeHsms, CreateHsm that AWS refuses, two choices, a wait.
     assert looks * 16 < 25_000

@@ -102,7 +102,7 @@ def describe_cluster(event: Event) -> dict[str, Any]:
         "Since": event.get("Since") or now,
         "Seconds": deadlines.seconds_between(event.get("Since") or now, now),
         "OutOfTime": may_detach and deadlines.is_over(event),
-        "Wait": polling.wait(event),
+        **polling.look(event, f"cluster {state}"),
     }
 
 

@@ -59,6 +59,7 @@ def create_first_hsm(event: Event) -> dict[str, Any]:
         "Message": reason,
         "NotListedSince": "",
         "SettledAt": deadlines.lost_calls_settled_at(event, event["FirstHsm"]),
+        **polling.begin("HSM CREATE_IN_PROGRESS", event["EnteredTime"]),
     }
 
 
@@ -93,7 +94,7 @@ def describe_first_hsm(event: Event) -> dict[str, Any]:
         "Message": message,
         "NotListedSince": not_listed_since,
         "SettledAt": settled_at,
-        "Wait": polling.wait(event),
+        **polling.look(event, f"HSM {state}"),
     }
 
 

@@ -38,7 +38,9 @@ def describe_hsms(event: Event) -> dict[str, Any]:
         "DetachedName": detachment.name(event),
         "IpAddresses": " ".join(sorted(hsm["EniIp"] for hsm in active)),
         "ClusterCertificate": pem.body(ownership.certificate_of(cluster)),
-        "Wait": polling.wait(event),
+        **polling.look(event, hsm_plan.in_progress(cluster, memory)),
+        # The detached execution, which gets this, has to check whether it has started late.
+        **({"CheckedAt": ""} if plan.next == "DETACH" else {}),
     }
 
 
@@ -89,7 +91,8 @@ def create_hsm(event: Event) -> dict[str, Any]:
         if earlier["Zone"] == zone and not earlier["By"]:
             earlier["By"] = hsm_plan.identity(hsm)
             break
-    return {**state, "Created": [*state["Created"], entry], "Replaced": replaced}
+    begun = polling.begin("HSM CREATE_IN_PROGRESS", event["EnteredTime"])
+    return {**state, **begun, "Created": [*state["Created"], entry], "Replaced": replaced}
 
 
 def delete_hsm(event: Event) -> dict[str, Any]:

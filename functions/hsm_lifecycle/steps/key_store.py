@@ -59,11 +59,12 @@ _NOT_REPAIRED = "No time was left to reset kmsuser. Set pReconcile to a new valu
 def describe_key_store(event: Event) -> dict[str, Any]:
     """Describe the key store, NOT_FOUND if there is none, and the seconds since StartTime."""
     store = key_stores.find(event["KeyStoreId"])
+    state = store["ConnectionState"] if store else "NOT_FOUND"
     return {
-        "State": store["ConnectionState"] if store else "NOT_FOUND",
+        "State": state,
         "ErrorCode": (store or {}).get("ConnectionErrorCode", ""),
         "Seconds": deadlines.seconds_between(event["StartTime"], event["EnteredTime"]),
-        "Wait": polling.wait(event),
+        **polling.look(event, f"key store {state}"),
     }
 
 

@@ -235,6 +235,27 @@ def test_a_lifecycle_does_nothing_once_cloudformation_has_gone_on(
             first_task(given)
 
 
+def test_a_loop_of_looks_checks_its_execution_once_a_minute(states: Executions) -> None:
+    parent = states.add(UPDATE, EARLIER, status="ABORTED")
+
+    def refused(seconds: int, polled: dict[str, str]) -> bool:
+        event = {
+            "Step": "DescribeThings",
+            "Input": {PARENT: parent.arn},
+            "EnteredTime": f"2026-11-28T10:01:{seconds:02}.000Z",
+            "Polled": polled,
+        }
+        try:
+            dispatch.worker(describe_things)(event, None)
+        except SupersededError:
+            return True
+        return False
+
+    first_look, never = {"CheckedAt": "2026-11-28T10:00:30.000Z"}, {"CheckedAt": ""}
+    assert [refused(29, first_look), refused(30, first_look)] == [False, True]
+    assert [refused(29, never), refused(29, {})] == [True, True]
+
+
 # ---- detached executions
 
 AN_HOUR_LATER, A_DAY_LATER = "2026-11-28T10:59:00.000Z", "2026-11-29T10:00:00.000Z"

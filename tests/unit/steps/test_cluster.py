@@ -251,7 +251,10 @@ def test_describe_cluster_returns_what_state_machines_read(account: Account) -> 
         "Since": moment(),
         "Seconds": 0,
         "OutOfTime": False,
-        "Wait": 5,
+        "WaitsFor": "cluster UNINITIALIZED",
+        "WaitsSince": moment(),
+        "CheckedAt": moment(),
+        "Wait": 3,
     }
 
 
@@ -272,12 +275,17 @@ def test_describe_cluster_counts_the_seconds_of_its_phase(account: Account) -> N
     event = of_cluster(account.uninitialized(), StartTime=moment(-1200), Since=moment(-90))
     described = account.run(cluster_steps.describe_cluster, **event)
     assert (described["Since"], described["Seconds"]) == (moment(-90), 90)
-    later = {"StartTime": moment(-2400), "Since": moment(-90)}
-    waits = [
-        described["Wait"],
-        account.run(cluster_steps.describe_cluster, **event | later)["Wait"],
-    ]
-    assert waits == [5, 10]
+
+
+def test_describe_cluster_looks_densely_when_the_cluster_is_usually_created(
+    account: Account,
+) -> None:
+    polled = {"WaitsFor": "cluster CREATE_IN_PROGRESS", "CheckedAt": moment(-20)}
+    event = of_cluster(created(account)["Id"], StartTime=moment(-2400))
+    assert [
+        account.run(cluster_steps.describe_cluster, **event, Polled=polled | since)["Wait"]
+        for since in ({"WaitsSince": moment(-seconds)} for seconds in (20, 115, 180, 1300))
+    ] == [15, 5, 2, 5]
 
 
 def test_describe_cluster_returns_the_state_message(account: Account) -> None:
@@ -312,7 +320,10 @@ def test_describe_cluster_returns_deleted_for_a_missing_cluster(account: Account
         "Since": moment(),
         "Seconds": 0,
         "OutOfTime": False,
-        "Wait": 5,
+        "WaitsFor": "cluster DELETED",
+        "WaitsSince": moment(),
+        "CheckedAt": moment(),
+        "Wait": 3,
     }
 
 

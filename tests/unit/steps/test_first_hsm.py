@@ -57,6 +57,8 @@ def test_create_first_hsm_uses_the_first_subnet(account: Account) -> None:
         "Message": "",
         "NotListedSince": "",
         "SettledAt": "",
+        "WaitsFor": "HSM CREATE_IN_PROGRESS",
+        "WaitsSince": moment(),
     }
     (hsm,) = account.listed(cluster_id)
     assert (hsm["AvailabilityZone"], hsm["SubnetId"]) == (ZONES[0], account.subnets[0])
@@ -226,7 +228,10 @@ def test_describe_first_hsm_follows_the_creation(account: Account) -> None:
         "Message": "",
         "NotListedSince": "",
         "SettledAt": "",
-        "Wait": 5,
+        "WaitsFor": "HSM CREATE_IN_PROGRESS",
+        "WaitsSince": moment(),
+        "CheckedAt": moment(),
+        "Wait": 15,
     }
     account.wait(TIMINGS.create_hsm)
     first = describe(account, cluster_id, first)

@@ -148,7 +148,8 @@ def test_create_hsm_creates_and_records_a_missing_hsm(account: Account) -> None:
     hsm = account.listed(cluster_id)[-1]
     assert hsm["AvailabilityZone"] == ZONES[1]
     noted = {"Zone": ZONES[1], "HsmId": hsm["HsmId"], "EniId": "", "At": moment()}
-    assert result == state_of(Zone=ZONES[1], Created=[before, noted])
+    begun = {"WaitsFor": "HSM CREATE_IN_PROGRESS", "WaitsSince": moment()}
+    assert result == state_of(Zone=ZONES[1], Created=[before, noted], **begun)
 
 
 def test_create_hsm_is_idempotent(account: Account) -> None:

@@ -59,7 +59,15 @@ def test_describe_key_store_returns_the_connection_state(
     account: Account, cluster: str, wanted: str
 ) -> None:
     result = described(account, key_store_in(account, cluster, wanted), seconds=90)
-    assert result == {"State": wanted, "ErrorCode": "", "Seconds": 90, "Wait": 5}
+    assert result == {
+        "State": wanted,
+        "ErrorCode": "",
+        "Seconds": 90,
+        "WaitsFor": f"key store {wanted}",
+        "WaitsSince": moment(90),
+        "CheckedAt": moment(90),
+        "Wait": 15 if wanted.endswith("ING") else 3,
+    }
 
 
 def test_describe_key_store_returns_the_error_code(account: Account, cluster: str) -> None:
