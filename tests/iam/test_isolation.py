@@ -245,6 +245,7 @@ def _about_client(stacks: Stacks, instance: str, tags: list[Json]) -> Iterator[A
 
 def _about_stacks(stacks: Stacks) -> Iterator[Attempt]:
     stack = stacks.clusters["victim"].stack.name
+    yield Attempt("cloudformation:DescribeStackEvents", {"StackName": stack})
     yield Attempt(
         "cloudformation:DescribeStackResource",
         {"StackName": stack, "LogicalResourceId": "rCloudHsmCluster"},

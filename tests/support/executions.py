@@ -132,6 +132,23 @@ class Stacks:
     refusal: Exception | None = None
     # Status of the custom resource and its time in ISO 8601; the last of the records repeats.
     records: list[tuple[str, str]] = field(default_factory=list)
+    # Status and time of the stack's own events, the newest first.
+    events: list[tuple[str, str]] = field(default_factory=list)
+
+    def describe_stack_events(self, *, StackName: str) -> dict[str, Any]:
+        if self.refusal:
+            raise self.refusal
+        return {
+            "StackEvents": [
+                {
+                    "PhysicalResourceId": physical_id,
+                    "ResourceStatus": status,
+                    "Timestamp": dt.datetime.fromisoformat(time),
+                }
+                for status, time in self.events
+                for physical_id in ("cluster-2example3id", StackName)
+            ]
+        }
 
     def describe_stacks(self, *, StackName: str) -> dict[str, Any]:
         if self.refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import logging
 import os
@@ -13,6 +14,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hsm_lifecycle import aws, currency
 
 Request = Mapping[str, Any]
+
+# A stack's operations that end with their requests.
+_COMPLETE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+# By then, even executions that started late (decision 0018) are listed.
+_SECONDS_TO_SETTLE = 600
 
 logger = logging.getLogger("hsm_lifecycle")
 
@@ -31,11 +37,38 @@ def may_overlap(request: Request) -> bool:
     """Whether an earlier request of the stack may have started executions only just now.
 
     CloudFormation sends a creation or an update once earlier requests have ended. Not so the
-    rollback of an update, a deletion, and a delivery after which the function was killed.
+    rollback of an update, the deletion of a stack that is being created or updated, and a delivery
+    after which the function was killed.
     """
-    if request.get(currency.RETRY) or request["RequestType"] == "Delete":
+    if request.get(currency.RETRY):
         return True
+    if request["RequestType"] == "Delete":
+        return not _was_stack_complete(request)
     return request["RequestType"] == "Update" and _stack_status(request) != "UPDATE_IN_PROGRESS"
+
+
+def _was_stack_complete(request: Request) -> bool:
+    """Whether the stack had long been complete when its deletion began; False if unknown.
+
+    Events are in reverse chronological order
+    (https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DescribeStackEvents.html).
+    """
+    stack_id = aws.this_stack()
+    if request["StackId"] != stack_id:
+        return False
+    try:
+        page = aws.client("cloudformation", attempts=aws.ATTEMPTS).describe_stack_events(
+            StackName=stack_id
+        )["StackEvents"]
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("could not determine what the stack did before its deletion: %s", error)
+        return False
+    of_stack = [event for event in page if event.get("PhysicalResourceId") == stack_id]
+    if len(of_stack) < 2 or of_stack[0]["ResourceStatus"] != "DELETE_IN_PROGRESS":
+        return False
+    deletion, before = of_stack[:2]
+    settled = before["Timestamp"] + dt.timedelta(seconds=_SECONDS_TO_SETTLE)
+    return before["ResourceStatus"] in _COMPLETE and bool(settled <= deletion["Timestamp"])
 
 
 def _is_rollback(request: Request) -> bool:

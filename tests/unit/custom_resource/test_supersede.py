@@ -65,6 +65,54 @@ def test_executions_are_listed_twice_if_an_earlier_request_may_have_just_begun(
     assert slept == pauses
 
 
+DELETION = ("DELETE_IN_PROGRESS", "2026-01-31T12:00:00+00:00")
+
+
+@pytest.mark.parametrize(
+    ("before", "minutes", "pauses"),
+    [
+        ("CREATE_COMPLETE", 10, []),
+        ("UPDATE_COMPLETE", 10, []),
+        ("UPDATE_ROLLBACK_COMPLETE", 10, []),
+        # What it started last may not be listed yet.
+        ("CREATE_COMPLETE", 9, [10]),
+        # The request of what was going on may be running.
+        ("CREATE_IN_PROGRESS", 10, [10]),
+        ("UPDATE_IN_PROGRESS", 10, [10]),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", 10, [10]),
+        ("UPDATE_ROLLBACK_IN_PROGRESS", 10, [10]),
+        ("CREATE_FAILED", 10, [10]),
+        ("DELETE_FAILED", 10, [10]),
+        ("DELETE_IN_PROGRESS", 10, [10]),
+    ],
+)
+def test_executions_are_listed_once_before_the_deletion_of_a_complete_stack(
+    stacks: Stacks,
+    states: Executions,
+    responses: Endpoint,
+    slept: list[float],
+    before: str,
+    minutes: int,
+    pauses: list[float],
+) -> None:
+    stacks.events = [
+        DELETION,
+        (before, f"2026-01-31T11:{60 - minutes}:00+00:00"),
+        ("UPDATE_COMPLETE", "2026-01-31T11:00:00+00:00"),
+    ]
+    take(request("Delete", responses.url), Context())
+    assert (len(states.started), slept) == (1, pauses)
+
+
+@pytest.mark.parametrize("events", [[], [DELETION], [("UPDATE_COMPLETE", DELETION[1])] * 2])
+def test_executions_are_listed_twice_if_the_stacks_events_do_not_tell(
+    stacks: Stacks, responses: Endpoint, slept: list[float], events: list[tuple[str, str]]
+) -> None:
+    stacks.events = events
+    take(request("Delete", responses.url), Context())
+    assert slept == [10]
+
+
 def test_executions_are_listed_twice_after_the_function_was_killed(
     stacks: Stacks, states: Executions, responses: Endpoint, slept: list[float]
 ) -> None:
