@@ -874,8 +874,18 @@ _ACTIVATE_CLUSTER = [
             "DescribeCluster": "UNINITIALIZED UNINITIALIZED INITIALIZE_IN_PROGRESS INITIALIZED"
             " INITIALIZED ACTIVE"
         },
-        "CheckCertificates InitializeCluster WaitForCluster"
-        " ConfigureClient ActivateCluster WaitForCluster ReportActivation",
+        "CheckCertificates InitializeCluster ConfigureClientMeanwhile WaitForCluster"
+        " ActivateCluster WaitForCluster ReportActivation",
+        without="ConfigureClient",
+        output={"State": "ACTIVE"},
+    ),
+    Path(
+        "configures the client again if that failed during the initialization",
+        {
+            "DescribeCluster": "UNINITIALIZED INITIALIZE_IN_PROGRESS INITIALIZED ACTIVE",
+            "ConfigureClientMeanwhile": [fails("States.TaskFailed")],
+        },
+        "InitializeCluster ConfigureClientMeanwhile WaitForCluster ConfigureClient ActivateCluster",
         output={"State": "ACTIVE"},
     ),
     Path(

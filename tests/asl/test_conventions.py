@@ -125,6 +125,7 @@ CATCHES = {
     ("align-hsms", "DeleteHsm"),
     # HSMs are aligned without the client too; the failure is reported after that.
     ("align-hsms", "InstallPackage"),
+    ("activate-cluster", "ConfigureClientMeanwhile"),
     ("align-hsms", "ConfigureClientMeanwhile"),
     # A rollback must succeed, so its failures become warnings.
     ("update-cluster", "ActivateCluster"),
