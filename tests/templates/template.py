@@ -64,8 +64,21 @@ class Template:
 
     def supplier(self, stem: str, placeholder: str) -> str:
         """The logical ID of the resource behind a placeholder of a state machine."""
-        (logical_id,) = references(self.substitutions(stem)[placeholder])
-        return logical_id
+        value = self.substitutions(stem)[placeholder]
+        if arn := value.get("Fn::Sub"):
+            named = {
+                **self.of_type("AWS::Lambda::Function"),
+                **self.of_type("AWS::StepFunctions::StateMachine"),
+            }
+            (logical_id,) = (
+                logical_id
+                for logical_id, properties in named.items()
+                for key in ("FunctionName", "StateMachineName")
+                if key in properties and arn.endswith(f":{properties[key]['Fn::Sub']}")
+            )
+        else:
+            (logical_id,) = references(value)
+        return str(logical_id)
 
     def banners(self) -> dict[str, list[str]]:
         """The lines under each banner of Resources, by the banner's title."""
