@@ -24,14 +24,19 @@ _SECONDS_NOT_LISTED = 120
 
 @dataclass(frozen=True)
 class Plan:
-    """The next action, one at a time."""
+    """The next action: the creation of all that is missing, or one deletion."""
 
     # CREATE, DELETE, WAIT, ALIGNED (nothing to do), UNHEALTHY (cannot be aligned) or DETACH.
     next: str
-    zone: str = ""  # where to create an HSM
+    zones: tuple[str, ...] = ()  # where to create HSMs, one for each time that a zone is named
     hsm: str = ""  # identity of the HSM to delete
     message: str = ""  # why it is UNHEALTHY, or what is left when the request ends
     leaves_two_zones: bool = True  # False if the deletion may leave HSMs in fewer than two zones
+
+    @property
+    def zone(self) -> str:
+        """Where to create the next HSM; empty if none is missing."""
+        return next(iter(self.zones), "")
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,12 @@ def next_action(cluster: Cluster, wanted: int, memory: Memory) -> Plan:
         return plan
     hsms = [hsm for hsm in listed(cluster) if identity(hsm) not in memory.deleted_ids]
     zones = sorted(cluster["SubnetMapping"])
+    missing: list[str] = []
     for zone in zones:
         arriving = sum(entry["Zone"] == zone for entry in memory.not_listed)
-        if len(usable(hsms, zone)) + arriving < wanted:
-            return Plan("CREATE", zone=zone)
+        missing += [zone] * (wanted - len(usable(hsms, zone)) - arriving)
+    if missing:
+        return Plan("CREATE", zones=tuple(missing))
     if memory.not_listed or any(hsm["State"] == "CREATE_IN_PROGRESS" for hsm in hsms):
         return Plan("WAIT")
     for zone in zones:

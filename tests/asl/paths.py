@@ -125,6 +125,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
     },
     "DescribeHsms": {
         "Next": "ALIGNED",
+        "Zones": ["us-east-1a"],
         "Zone": "us-east-1a",
         "EniId": "eni-1",
         "Message": "hsm-1 in us-east-1a is DEGRADED.",

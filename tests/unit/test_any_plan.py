@@ -71,7 +71,8 @@ def test_any_next_action_is_needed_and_allowed(situation: tuple[Any, int, Memory
         return
     match plan.next:
         case "CREATE":
-            assert present[plan.zone] + arriving[plan.zone] < wanted
+            missing = {name: max(0, wanted - present[name] - arriving[name]) for name in present}
+            assert Counter(plan.zones) == Counter(missing)
         case "DELETE":
             hsm = by_id[plan.hsm]
             if hsm["State"] == "DEGRADED":
@@ -115,23 +116,23 @@ class Simulated:
 
     def act(self, plan: hsm_plan.Plan) -> None:
         """Do what CreateHsm and DeleteHsm do, and remember it as the steps do."""
-        if plan.next == "CREATE":
+        for zone in plan.zones:
             self.number += 1
             hsm = {
                 "HsmId": f"hsm-new{self.number}",
                 "EniId": f"eni-new{self.number}",
-                "AvailabilityZone": plan.zone,
+                "AvailabilityZone": zone,
                 "State": "CREATE_IN_PROGRESS",
             }
             self.unlisted.append(hsm)
             self.listed[hsm["HsmId"]], self.ends[hsm["HsmId"]] = self._later(), self._later()
-            entry = {"Zone": plan.zone, "EniId": hsm["EniId"], "HsmId": "", "At": at(self.now)}
+            entry = {"Zone": zone, "EniId": hsm["EniId"], "HsmId": "", "At": at(self.now)}
             self.state["Created"].append(entry)
             for earlier in self.state["Replaced"]:
-                if earlier["Zone"] == plan.zone and not earlier["By"]:
+                if earlier["Zone"] == zone and not earlier["By"]:
                     earlier["By"] = hsm["EniId"]
                     break
-        elif plan.next == "DELETE":
+        if plan.next == "DELETE":
             (hsm,) = (each for each in self.cluster["Hsms"] if hsm_plan.identity(each) == plan.hsm)
             entry = {"Zone": hsm["AvailabilityZone"], "EniId": plan.hsm}
             if hsm["State"] == "DEGRADED":

@@ -50,6 +50,11 @@ def planned(drawn: str, wanted: int, memory: Memory = NOTHING, state: str = "ACT
     return " ".join(filter(None, (plan.next, plan.zone, plan.hsm)))
 
 
+def test_all_missing_hsms_are_created_at_once() -> None:
+    plan = hsm_plan.next_action(drawn_cluster("a:A b: c:C"), 2, NOTHING)
+    assert plan == Plan("CREATE", zones=("zone-a", "zone-b", "zone-b", "zone-c"))
+
+
 @pytest.mark.parametrize(
     ("drawn", "wanted", "action"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,14 +11,17 @@ from botocore.exceptions import ClientError
 
 from hsm_lifecycle import aws, deadlines, detachment, hsm_plan, key_stores, ownership, pem, polling
 from hsm_lifecycle.dispatch import Event
-from hsm_lifecycle.errors import HsmBusyError
+from hsm_lifecycle.errors import HsmBusyError, TransientError
 from hsm_lifecycle.hsm_plan import Memory, Plan
+
+# HSMs that one call of a step creates: it has 50 seconds.
+_AT_ONCE = 6
 
 
 def describe_hsms(event: Event) -> dict[str, Any]:
     """Compare the HSMs with HsmsPerSubnet and decide the next action.
 
-    Next is CREATE (in Zone), DELETE (EniId), WAIT, ALIGNED, UNHEALTHY (why: Message), or DETACH:
+    Next is CREATE (in Zones), DELETE (EniId), WAIT, ALIGNED, UNHEALTHY (why: Message), or DETACH:
     the time is over, but the cluster usable, so that the request succeeds with the warning Message
     while the execution DetachedName carries on.
     """
@@ -27,6 +31,8 @@ def describe_hsms(event: Event) -> dict[str, Any]:
     active = (hsm for hsm in hsm_plan.listed(cluster) if hsm["State"] == "ACTIVE")
     return {
         "Next": plan.next,
+        "Zones": list(plan.zones[:_AT_ONCE]),
+        # For the step of version 1.0.0, which creates one.
         "Zone": plan.zone,
         "EniId": plan.hsm,
         "Message": plan.message,
@@ -70,28 +76,44 @@ def _unless_key_store_needs_hsms(cluster_id: str, plan: Plan) -> Plan:
 
 
 def create_hsm(event: Event) -> dict[str, Any]:
-    """Create an HSM in a zone, unless the zone already has enough.
+    """Create the missing HSMs, unless their zones already have enough.
 
-    HsmBusyError: AWS refused while another HSM of the cluster is in progress.
+    HsmBusyError: AWS refused while another HSM of the cluster is in progress. A refusal after a
+    creation, which has to be noted, is left to the next call of this step.
     """
-    cluster, zone = ownership.require_owned(event), event["Hsms"]["Zone"]
-    state = dict(event["Hsms"])
+    cluster, state = ownership.require_owned(event), dict(event["Hsms"])
     state["SettledAt"] = deadlines.lost_calls_settled_at(event, state)
-    listed = hsm_plan.listed(cluster)
-    if len(hsm_plan.usable(listed, zone)) >= int(event["HsmsPerSubnet"]):
-        return state
+    listed, created = hsm_plan.listed(cluster), Counter[str]()
     not_listed = hsm_plan.not_listed(listed, state["Created"], event["EnteredTime"])
-    with _busy_on_conflict(listed, not_listed):
-        hsm = create(event["ClusterId"], zone)
+    for zone in state.get("Zones") or [state["Zone"]]:
+        existing = len(hsm_plan.usable(listed, zone)) + created[zone]
+        if existing >= int(event["HsmsPerSubnet"]):
+            continue
+        try:
+            with _busy_on_conflict(listed, not_listed):
+                hsm = create(event["ClusterId"], zone)
+        except (ClientError, HsmBusyError) as error:
+            if created and not isinstance(aws.to_workflow_error(error), TransientError):
+                break
+            raise
+        created[zone] += 1
+        state = _with_created(state, hsm, zone, event["EnteredTime"])
+    return state
+
+
+def _with_created(
+    state: Mapping[str, Any], hsm: Mapping[str, Any], zone: str, now: str
+) -> dict[str, Any]:
+    """The state data with another HSM created, which may replace a DEGRADED one."""
     # The response may lack the network interface (F1.48), so that the HSM's ID is noted too.
     ids = {"HsmId": hsm["HsmId"], "EniId": hsm.get("EniId", "")}
-    entry = {"Zone": zone, **ids, "At": event["EnteredTime"]}
+    entry = {"Zone": zone, **ids, "At": now}
     replaced = [dict(earlier) for earlier in state["Replaced"]]
     for earlier in replaced:
         if earlier["Zone"] == zone and not earlier["By"]:
             earlier["By"] = hsm_plan.identity(hsm)
             break
-    begun = polling.begin("HSM CREATE_IN_PROGRESS", event["EnteredTime"])
+    begun = polling.begin("HSM CREATE_IN_PROGRESS", now)
     return {**state, **begun, "Created": [*state["Created"], entry], "Replaced": replaced}
 
 

@@ -152,6 +152,50 @@ def test_create_hsm_creates_and_records_a_missing_hsm(account: Account) -> None:
     assert result == state_of(Zone=ZONES[1], Created=[before, noted], **begun)
 
 
+def test_create_hsm_creates_all_that_are_missing(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    zones = [ZONES[0], ZONES[1], ZONES[1]]
+    result = created(account, cluster_id, ZONES[0], wanted=2, Zones=zones)
+    assert [entry["Zone"] for entry in result["Created"]] == zones
+    assert [hsm["AvailabilityZone"] for hsm in account.listed(cluster_id)] == [ZONES[0], *zones]
+    again = created(account, cluster_id, ZONES[0], wanted=2, Zones=zones)
+    assert (again["Created"], account.changes) == ([], [])
+
+
+def test_create_hsm_replaces_one_hsm_by_each(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    replaced = [{"Zone": ZONES[1], "EniId": f"eni-{number}", "By": ""} for number in (1, 2)]
+    zones = [ZONES[1], ZONES[1]]
+    result = created(account, cluster_id, ZONES[1], wanted=2, Zones=zones, Replaced=replaced)
+    ids = [entry["HsmId"] for entry in result["Created"]]
+    assert [entry["By"] for entry in result["Replaced"]] == ids
+
+
+@pytest.mark.parametrize(
+    "code", ["CloudHsmInvalidRequestException", "CloudHsmResourceLimitExceededException"]
+)
+def test_create_hsm_notes_what_it_created_before_a_refusal(account: Account, code: str) -> None:
+    cluster_id = account.restored(ZONES[0])
+    account.faults.inject({"operation": "CreateHsm", "code": code, "skip": 1, "times": 2})
+    zones = [ZONES[1], ZONES[2]]
+    result = created(account, cluster_id, ZONES[1], Zones=zones)
+    assert [entry["Zone"] for entry in result["Created"]] == [ZONES[1]]
+    # The next call meets the refusal and reports it.
+    with pytest.raises((HsmBusyError, RefusedError), match=code):
+        created(account, cluster_id, ZONES[2], Zones=zones, Created=result["Created"])
+
+
+def test_create_hsm_looks_again_after_a_creation_of_several_was_lost(account: Account) -> None:
+    cluster_id = account.restored(ZONES[0])
+    lost = {"operation": "CreateHsm", "code": "ConnectionLost", "when": "after", "skip": 1}
+    account.faults.inject(lost)
+    zones = [ZONES[0], ZONES[1], ZONES[1], ZONES[2], ZONES[2]]
+    with pytest.raises(TransientError, match=rf"\[{cluster_id}\]$"):
+        created(account, cluster_id, ZONES[0], wanted=2, Zones=zones)
+    created(account, cluster_id, ZONES[0], wanted=2, Zones=zones)
+    assert len(account.listed(cluster_id)) == 6
+
+
 def test_create_hsm_is_idempotent(account: Account) -> None:
     cluster_id = account.restored(ZONES[0])
     created(account, cluster_id, ZONES[1])
