@@ -92,6 +92,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "State": "running",
         "Reason": "Client.InternalError: Client error on launch",
         "LaunchTime": "2026-11-23T12:00:00+00:00",
+        "PingStatus": "Absent",
     },
     "DescribeCluster": {
         "Id": CLUSTER,
@@ -1113,6 +1114,13 @@ _RUN_ON_CLIENT = [
         without="StartClient StopClient",
         output={"Status": "Success"},
         seconds=8,
+    ),
+    Path(
+        "sends the command at once if the agent is online",
+        {"DescribeClient": results("DescribeClient", "running", PingStatus="Online")},
+        "DescribeClient SendCommand WaitForCommand ReportCommand",
+        without="DescribeAgent",
+        seconds=3,
     ),
     Path(
         "waits for a client that is booting",

@@ -42,8 +42,15 @@ def describe_client(event: Event) -> dict[str, Any]:
 
     CloudFormation may launch or replace the stack's instance while the workflow runs: until it has
     what the template asks for, it is pending, NOT_FOUND after 7 minutes. An instance that EC2 no
-    longer knows is terminated.
+    longer knows is terminated. WithAgent: also describe the SSM agent of a running one, which is
+    usually online.
     """
+    found = _found(event)
+    is_asked_for = event.get("WithAgent") and found["State"] == "running"
+    return {**found, "PingStatus": _ping_status(found) if is_asked_for else ""}
+
+
+def _found(event: Event) -> dict[str, Any]:
     wanted = event["Client"]
     if "InstanceId" in wanted:
         instance = _describe_instance(wanted["InstanceId"])
@@ -168,16 +175,22 @@ def describe_agent(event: Event) -> dict[str, Any]:
 
     Agents report every five minutes, so Online may be older than the last start (F6.26).
     """
-    agents = aws.client("ssm").describe_instance_information(
-        Filters=[{"Key": "InstanceIds", "Values": [event["InstanceId"]]}]
-    )["InstanceInformationList"]
-    status = agents[0]["PingStatus"] if agents else "Absent"
+    instance = {"Id": event["InstanceId"], "LaunchTime": event["LaunchTime"]}
     launched = datetime.fromisoformat(event["LaunchTime"])
-    if status == "Online" and agents[0]["LastPingDateTime"] < launched:
-        status = "Stale"
     began = max(launched, datetime.fromisoformat(event["StartTime"]))
     seconds = deadlines.seconds_between(began.isoformat(), event["EnteredTime"])
-    return {"PingStatus": status, "Seconds": seconds}
+    return {"PingStatus": _ping_status(instance), "Seconds": seconds}
+
+
+def _ping_status(instance: Mapping[str, str]) -> str:
+    agents = aws.client("ssm").describe_instance_information(
+        Filters=[{"Key": "InstanceIds", "Values": [instance["Id"]]}]
+    )["InstanceInformationList"]
+    status = str(agents[0]["PingStatus"]) if agents else "Absent"
+    launched = datetime.fromisoformat(instance["LaunchTime"])
+    if status == "Online" and agents[0]["LastPingDateTime"] < launched:
+        return "Stale"
+    return status
 
 
 def send_command(event: Event) -> dict[str, Any]:

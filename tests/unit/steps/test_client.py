@@ -54,7 +54,7 @@ def marks(account: Account, instance_id: str) -> dict[str, str]:
 
 def described(account: Account, instance_id: str) -> str:
     result = account.run(client.describe_client, **of(instance_id))
-    assert result.keys() == {"Id", "State", "Reason", "LaunchTime"}
+    assert result.keys() == {"Id", "State", "Reason", "LaunchTime", "PingStatus"}
     assert result["Id"] == instance_id
     return str(result["State"])
 
@@ -440,6 +440,21 @@ def test_describe_agent_does_not_trust_a_ping_from_before_the_last_start(
     assert agent(account, instance, launched=started)["PingStatus"] == "Stale"
     run_command.clock.sleep(1)
     assert agent(account, instance, launched=started)["PingStatus"] == "Online"
+
+
+@pytest.mark.usefixtures("run_command")
+@pytest.mark.parametrize(
+    ("state", "asked_for", "status"),
+    [("running", True, "Online"), ("running", False, ""), ("stopped", True, "")],
+)
+def test_describe_client_describes_the_agent_of_a_running_client_if_asked_for(
+    account: Account, instance: str, state: str, asked_for: bool, status: str
+) -> None:
+    if state == "stopped":
+        account.ec2.stop_instances(InstanceIds=[instance])
+    given = {"Client": {"InstanceId": instance}, "WithAgent": asked_for}
+    result = account.run(client.describe_client, **of(instance, **given))
+    assert (result["State"], result["PingStatus"]) == (state, status)
 
 
 def test_describe_agent_returns_a_lost_connection(
