@@ -280,7 +280,10 @@ INPUTS: dict[str, dict[str, Any]] = {
         "Parameters": {},
     },
     "create-key-store": _without_id(_ON_KEY_STORE),
-    "update-key-store": _ON_KEY_STORE,
+    "update-key-store": {
+        **_ON_KEY_STORE,
+        "OldResourceProperties": _ON_KEY_STORE["ResourceProperties"],
+    },
     "delete-key-store": _ON_KEY_STORE,
     "create-kms-user": _KMS_USER,
     "connect-key-store": _KMS_USER,

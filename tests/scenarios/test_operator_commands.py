@@ -174,6 +174,10 @@ def test_destroy_refuses_until_protection_and_key_store_are_gone(operator: Opera
 
     keys.request(pDeleteKeyStoreUponStackDeletion="true")
     keys.expect_stack("CREATE_COMPLETE")
+    # Used by a repair, so it is checked when it is set.
+    keys.request(pCloudHsmAdminPasswordSecretName="/no/such")
+    keys.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+    keys.expect_reason("pCloudHsmAdminPasswordSecretName: the secret /no/such does not exist")
     refused = operator.make("destroy", "STACK=hsm")
     assert refused.returncode == 2
     assert "was not deleted and is unchanged. A CONNECTED KMS key store uses" in refused.stderr

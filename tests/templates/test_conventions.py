@@ -260,6 +260,14 @@ def test_a_pattern_is_anchored_and_has_a_constraint_description() -> None:
     assert wrong == []
 
 
+def test_a_constraint_description_reads_on_from_the_parameter() -> None:
+    """CloudFormation reports "Parameter 'pSystem' must be 1 to 20 ..."."""
+    texts = {label: each.get("ConstraintDescription") for label, each in parameters()}
+    assert [
+        f"{label}: {text}" for label, text in texts.items() if text and text[:8] != "must be "
+    ] == []
+
+
 def test_every_default_satisfies_the_constraints_of_its_parameter() -> None:
     wrong = []
     for label, parameter in parameters():

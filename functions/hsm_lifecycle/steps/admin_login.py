@@ -97,6 +97,11 @@ def record_login(event: Event) -> dict[str, Any]:
     return {}
 
 
+def require_secret(event: Event) -> None:
+    """ParameterError: the secret does not exist or has no current value."""
+    _describe(event)
+
+
 def _name(event: Event) -> str:
     return str(event["CloudHsmAdminPasswordSecretName"])
 
@@ -122,7 +127,10 @@ def _describe(event: Event) -> tuple[str, _Record]:
     stages = secret.get("VersionIdsToStages") or {}
     current = next((id_ for id_, labels in stages.items() if "AWSCURRENT" in labels), None)
     if current is None or "DeletedDate" in secret:
-        raise ParameterError(f"{_PARAMETER}: the secret {_name(event)} does not exist.")
+        raise ParameterError(
+            f"{_PARAMETER}: the secret {_name(event)} does not exist. Name the one with the admin's"
+            " user name and password."
+        )
     tags = {tag["Key"]: tag["Value"] for tag in secret.get("Tags") or []}
     return current, _Record.parse(tags.get(_tag(event), ""))
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws, key_stores, ownership, secret_store
+from hsm_lifecycle import aws, key_stores, ownership, secret_store, trust_anchor
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import KeyStoreNotFoundError, ParameterError
 from hsm_lifecycle.properties import NONE
+from hsm_lifecycle.steps import admin_login, kms_user
 from hsm_lifecycle.steps.key_store_ownership import require_owned
 
 
@@ -22,6 +23,8 @@ def check_key_store_update(event: Event) -> dict[str, Any]:
     problem = _problem(event, store)
     if problem and not rollback:
         raise problem
+    if not rollback:
+        _check_new_secrets_and_client(event)
     changeable = None if problem else store
     return {
         "IsChangeable": changeable is not None,
@@ -59,6 +62,26 @@ def _problem(event: Event, store: dict[str, Any] | None) -> Exception | None:
             f" restored from its backup; {cluster_id} has a different certificate."
         )
     return None
+
+
+def _check_new_secrets_and_client(event: Event) -> None:
+    """ParameterError: a secret or client that the update names cannot be used.
+
+    Only a repair or a move uses them, which may be months later.
+    """
+    # The machine of version 1.0.0 passes none.
+    old = event.get("OldResourceProperties", {})
+
+    def is_new(name: str) -> bool:
+        return name in old and bool(old[name] != event[name])
+
+    if is_new("CloudHsmAdminPasswordSecretName"):
+        admin_login.require_secret(event)
+    if is_new("CloudHsmCustCaCertSecretName"):
+        cluster = ownership.find(event["ClusterId"])
+        trust_anchor.check(event, ownership.certificate_of(cluster or {}))
+    if is_new("ClientInstanceId"):
+        kms_user.client_role(event["ClientInstanceId"])
 
 
 def _are_related(current_id: str, cluster_id: str) -> bool:

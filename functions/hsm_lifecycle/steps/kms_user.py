@@ -19,7 +19,7 @@ _PASSWORD_LENGTH = 32  # 7 to 32 letters and digits (F4.15)
 
 def create_password(event: Event) -> dict[str, Any]:
     """Store a new random password in a secret that only the client and this function can read."""
-    name, reader = event["PasswordSecretName"], _client_role(event["InstanceId"])
+    name, reader = event["PasswordSecretName"], client_role(event["InstanceId"])
     secretsmanager, secret = aws.client("secretsmanager"), _describe_secret(event)
     password = "".join(
         secrets.choice(string.ascii_letters + string.digits) for _ in range(_PASSWORD_LENGTH)
@@ -75,7 +75,7 @@ def _describe_secret(event: Event) -> dict[str, Any] | None:
     }
 
 
-def _client_role(instance_id: str) -> str:
+def client_role(instance_id: str) -> str:
     """The ARN of the client instance's role."""
     try:
         response = aws.client("ec2").describe_instances(InstanceIds=[instance_id])

@@ -30,6 +30,13 @@ from tests.support.key_store_setup import (
     of,
 )
 
+# What a CONNECTED key store uses only for a repair or a move; none of it exists.
+REFERENCES = {
+    "CloudHsmAdminPasswordSecretName": "/old/admin",
+    "CloudHsmCustCaCertSecretName": "/old/ca",
+    "ClientInstanceId": "i-00000000000000000",
+}
+
 # ---- check_key_store_update
 
 
@@ -39,6 +46,7 @@ def update_checked(
     cluster_id: str,
     name: str = NAME,
     physical_id: str = "",
+    **changes: str,
 ) -> Json:
     return account.run(
         key_store_update.check_key_store_update,
@@ -47,6 +55,8 @@ def update_checked(
             Name=name,
             ClusterId=cluster_id,
             PhysicalResourceId=physical_id or key_store_id,
+            **{**REFERENCES, **changes},
+            OldResourceProperties=REFERENCES,
         ),
     )
 
@@ -62,6 +72,43 @@ def test_check_key_store_update_finds_no_difference(account: Account, cluster: s
         "Warnings": "none",
     }
     assert account.changes == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "value", "sentence"),
+    [
+        (
+            "CloudHsmAdminPasswordSecretName",
+            "/new/admin",
+            "pCloudHsmAdminPasswordSecretName: the secret /new/admin does not exist. Name the one",
+        ),
+        (
+            "CloudHsmCustCaCertSecretName",
+            "/new/ca",
+            "pCloudHsmCustCaCertSecretName: The secret /new/ca does not exist or has no text",
+        ),
+        ("ClientInstanceId", "i-11111111111111111", "pClientInstanceId: i-11111111111111111 is"),
+    ],
+)
+def test_a_new_secret_or_client_is_checked_when_it_is_set(
+    account: Account, cluster: str, reference: str, value: str, sentence: str
+) -> None:
+    key_store_id = account.add_store(cluster)
+    account.stack_status = "UPDATE_IN_PROGRESS"
+    with pytest.raises(ParameterError, match=sentence):
+        update_checked(account, key_store_id, cluster, **{reference: value})
+    # A rollback must not fail.
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    checked = update_checked(account, key_store_id, cluster, **{reference: value})
+    assert checked["Warnings"] == "none"
+
+
+def test_a_new_secret_with_the_clusters_ca_is_accepted(account: Account, cluster: str) -> None:
+    account.put("/new/ca", account.anchors[cluster])
+    key_store_id = account.add_store(cluster)
+    account.stack_status = "UPDATE_IN_PROGRESS"
+    checked = update_checked(account, key_store_id, cluster, CloudHsmCustCaCertSecretName="/new/ca")
+    assert checked["IsChangeable"]
 
 
 @pytest.mark.parametrize("wanted", ["DISCONNECTED", "CONNECTED"])
