@@ -22,6 +22,7 @@ from scripts.stack.observer import Look, Observer
 
 # As often as the workflows look at first; no rate of DescribeClusters is documented (F7.310).
 SECONDS = 15
+_SECONDS_IN_PIPE = 30
 # Of a request that was just accepted, until its first event shows.
 _SECONDS_TO_BEGIN = 2
 # Without a terminal, a line at least as often, for logs that would otherwise stand still.
@@ -67,7 +68,8 @@ def _looks(observer: Observer, console: Console) -> Iterator[Look]:
                 return
         elif tries >= _MOST_PROBLEMS:
             return
-        time.sleep(SECONDS if look else _SECONDS_TO_BEGIN)
+        pause = SECONDS if console.is_terminal else _SECONDS_IN_PIPE
+        time.sleep(pause if look else _SECONDS_TO_BEGIN)
 
 
 def _may_pass(problem: Exception) -> bool:

@@ -22,6 +22,7 @@ _EVENTS = 60
 _GONE = ("StateMachineDoesNotExist", "ExecutionDoesNotExist", "StateMachineDeleting")
 # Executions are named after their request, children after a hash.
 _REQUESTS, _DETACHED = ("create-", "update-", "delete-"), "-detached"
+_HANDLER, _DETACHABLE = "-handle-request", "-align-hsms"
 _PARENT = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 
 
@@ -62,7 +63,15 @@ class Workflows:
 
     def running(self, start: datetime) -> list[Trace]:
         """The running executions and their state, in seconds since the start; outermost first."""
-        found = [each for machine in self._machines for each in self._list(machine, "RUNNING")]
+        handling = [each for each in self._machines if each.endswith(_HANDLER)]
+        found = [each for machine in handling for each in self._list(machine, "RUNNING")]
+        # Without a request, only a detached execution runs.
+        others = [
+            each
+            for each in self._machines
+            if each not in handling and (found or each.endswith(_DETACHABLE))
+        ]
+        found += [each for machine in others for each in self._list(machine, "RUNNING")]
         return [self._trace(execution, start) for execution in sorted(found, key=_depth)]
 
     def _trace(self, execution: Json, start: datetime) -> Trace:
@@ -167,7 +176,7 @@ def _depth(execution: Json) -> tuple[datetime, bool, bool]:
     return (
         execution["startDate"],
         not name.startswith(_REQUESTS),
-        not machine.endswith("-handle-request"),
+        not machine.endswith(_HANDLER),
     )
 
 
