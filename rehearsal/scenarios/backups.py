@@ -58,6 +58,10 @@ def restored_from_backup(driver: StackDriver) -> None:
         driver.expect("users", coverage, dict.fromkeys(users, "full"))
         copied = [read_secret(restored, kind) for kind in RETAINED_SECRETS]
         driver.expect("secrets", copied, secrets)
+        evidence = f"/cloudhsm/{original['ClusterId']}/hsm-identity (AWS_CHAIN_ONLY)"
+        driver.expect_in(
+            "oHsmIdentity", restored.stack.outputs()["oHsmIdentity"], "RESTORED: ", evidence
+        )
         driver.expect("initializations", len(driver.events("InitializeCluster")), 1)
         driver.expect("refused logins", driver.events("LoginRefused"), [])
         expect_cli_works(restored)

@@ -24,6 +24,8 @@ NEW_VERSION_ROLLS_BACK = (
     *WHERE_1_0_0_WORKS,
     *("--assume", "rollback-order=custom-resources-first"),
 )
+# Version 1.0.0 did not verify the identity of HSMs.
+RETAINED = tuple(name for name in RETAINED_WITH_BACKUPS if not name.startswith("HSM identity"))
 # Makes an output of the new template fail, once its custom resource has succeeded.
 BAD_OUTPUT = {"- TemplateVersion\n": "- NoSuchAttribute\n"}
 BAD_DOCUMENT = {"schemaVersion: '2.2'": "schemaVersion: '9.9'"}
@@ -51,6 +53,8 @@ def upgrade_from_1_0_0(driver: StackDriver) -> None:
             driver.deploy()
         driver.expect_stack("UPDATE_COMPLETE")
         _expect_upgraded(driver, before)
+        identity = driver.stack.outputs()["oHsmIdentity"]
+        driver.expect("oHsmIdentity", identity, "NOT_VERIFIED: already initialized")
     accept_response_urls(driver.aws)
 
     with driver.step("Upgrade again: no changes"):
@@ -63,7 +67,7 @@ def upgrade_from_1_0_0(driver: StackDriver) -> None:
         driver.expect_stack("UPDATE_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
 
-    driver.delete_step(*RETAINED_WITH_BACKUPS)
+    driver.delete_step(*RETAINED)
 
 
 def upgrade_rolled_back(driver: StackDriver) -> None:
@@ -94,7 +98,7 @@ def upgrade_rolled_back(driver: StackDriver) -> None:
         _expect_upgraded(driver, before)
     accept_response_urls(driver.aws)
 
-    driver.delete_step(*RETAINED_WITH_BACKUPS)
+    driver.delete_step(*RETAINED)
 
 
 def upgrade_rolled_back_by_new_version(driver: StackDriver) -> None:
@@ -102,7 +106,7 @@ def upgrade_rolled_back_by_new_version(driver: StackDriver) -> None:
     _create(driver)
     _fail_upgrades(driver)
     driver.stack.template = released(CLUSTER_TEMPLATE, "1.0.0")
-    driver.delete_step(*RETAINED_WITH_BACKUPS)
+    driver.delete_step(*RETAINED)
     accept_response_urls(driver.aws)
 
 
@@ -140,7 +144,7 @@ def upgrade_with_key_store(driver: StackDriver) -> None:
         keys.delete_key(key)
         keys.delete()
         keys.expect_stack("DELETE_COMPLETE")
-    driver.delete_step(*RETAINED_WITH_BACKUPS, RETAINED_BY_KMS)
+    driver.delete_step(*RETAINED, RETAINED_BY_KMS)
 
 
 def _create(driver: StackDriver) -> None:

@@ -167,6 +167,18 @@ def attempts(stacks: Stacks) -> Iterator[Attempt]:
     yield from _about_stacks(stacks)
     yield from _about_workflows(stacks)
     yield from _about_key_store(stacks)
+    yield from _about_identity(f"/cloudhsm/{victim['oClusterId']}/hsm-identity/Verdict", own)
+
+
+def _about_identity(name: str, tags: list[Json]) -> Iterator[Attempt]:
+    """The evidence of an HSM's identity; reading it is allowed, for clusters restored from it."""
+    forged = {"Name": name, "Value": "forged", "Type": "String"}
+    yield Attempt("ssm:PutParameter", {**forged, "Overwrite": True})
+    for tag in tags:
+        yield Attempt("ssm:PutParameter", {**forged, "Tags": [tag]})
+        resource = {"ResourceType": "Parameter", "ResourceId": name}
+        yield Attempt("ssm:AddTagsToResource", {**resource, "Tags": [tag]})
+    yield Attempt("ssm:DeleteParameters", {"Names": [name]})
 
 
 def _about_cluster(stacks: Stacks, cluster_id: str, tags: list[Json]) -> Iterator[Attempt]:

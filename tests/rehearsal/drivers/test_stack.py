@@ -111,6 +111,12 @@ def test_expect_retained_compares_with_the_inventory_at_the_start(
             "/cloudhsm/cluster-a/customer-ca-cert",
             "/cloudhsm/cluster-a/initial-crypto-officer-password",
         ],
+        ssm={
+            "documents": [],
+            "parameters": [
+                f"/cloudhsm/cluster-a/hsm-identity/{name}" for name in ("ClusterCsr", "Verdict")
+            ],
+        },
     )
     admin.inventory.return_value = left
     driver.expect_retained(*RETAINED_WITH_BACKUPS)
