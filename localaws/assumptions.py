@@ -131,6 +131,16 @@ ROWS = (
         fixed="the model changes it, which a CSR kept too long does not survive",
     ),
     Assumption(
+        "one-key-of-the-hardware",
+        "Do AWS and the manufacturer certify the same key of an HSM's hardware?",
+        "An HSM with two keys is refused as MISMATCH before initialization.",
+        {"same": None, "two-keys": None},
+        "two-keys",
+        "F2.17",
+        "The certificates of DescribeClusters while UNINITIALIZED",
+        fixed="HsmCertificate has one signature, which both have to confirm",
+    ),
+    Assumption(
         "cli-exit-codes",
         "Which exit codes does the CloudHSM CLI return?",
         "Both the exit code and `error_code` must be 0.",
