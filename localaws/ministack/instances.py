@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import images, network_interfaces
+from localaws.ministack import images, network_interfaces, routing
 from localaws.ministack.access import ministack
 from localaws.ministack.ec2_api import (
     Action,
@@ -117,10 +117,10 @@ class Instances:
         return sandbox
 
     def _agent_may_register(self, instance_id: str) -> bool:
-        role = self._role(instance_id)
-        return role is not None and role_allows_all(
-            self._emulator, role, AGENT_ACTIONS, "*", behind="amazon-ssm-agent"
-        )
+        role, subnet = self._role(instance_id), _ec2._instances[instance_id]["SubnetId"]
+        if role is None or not routing.reaches(subnet, "ssm", "ssmmessages"):
+            return False
+        return role_allows_all(self._emulator, role, AGENT_ACTIONS, "*", behind="amazon-ssm-agent")
 
     def _role(self, instance_id: str) -> str | None:
         """The role in an instance's profile, if it trusts EC2."""

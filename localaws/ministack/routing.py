@@ -1,4 +1,4 @@
-"""Routes between subnets: within a VPC, and through active peering connections.
+"""Routes between subnets, and to AWS: within a VPC, through peering connections and endpoints.
 
 A security group may name one of another VPC only while the two are peered, and traffic needs a
 route in the subnets of both ends (F6.60):
@@ -29,6 +29,25 @@ def routed(subnet_id: str, other_id: str) -> bool:
         return True
     peerings = set(_peerings(subnet["VpcId"], other["VpcId"]))
     return _leads(subnet, other, peerings) and _leads(other, subnet, peerings)
+
+
+def reaches(subnet_id: str, *services: str) -> bool:
+    """Whether instances of a subnet reach AWS's services: by a default route, or by endpoints.
+
+    Through an internet gateway they need public addresses, and private DNS to use an endpoint
+    without knowing it (F7.1101).
+    """
+    subnet = _ec2._subnets[subnet_id]
+    for route in _routes(subnet):
+        if route["DestinationCidrBlock"] == "0.0.0.0/0" and route.get("State") == "active":
+            is_public = str(route.get("GatewayId", "")).startswith("igw-")
+            return not is_public or bool(subnet["MapPublicIpOnLaunch"])
+    served = {
+        endpoint["ServiceName"].rpartition(".")[2]
+        for endpoint in _ec2._vpc_endpoints.values()
+        if endpoint["VpcId"] == subnet["VpcId"] and endpoint.get("PrivateDnsEnabled")
+    }
+    return served.issuperset(services)
 
 
 def _peerings(vpc: str, other: str) -> Iterator[str]:

@@ -291,10 +291,17 @@ def _expect_client(driver: StackDriver) -> None:
 
 
 def _other_vpc(driver: StackDriver) -> tuple[str, str]:
-    """A VPC that is peered with none, and a subnet in it."""
+    """A VPC that is peered with none, and a subnet with endpoints for what a client needs."""
     ec2 = driver.aws.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=OTHER_CIDR)["Vpc"]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock=OTHER_CIDR)["Subnet"]["SubnetId"]
+    for service in ("ssm", "ssmmessages", "secretsmanager"):
+        ec2.create_vpc_endpoint(
+            VpcId=vpc,
+            ServiceName=f"com.amazonaws.{driver.aws.region}.{service}",
+            VpcEndpointType="Interface",
+            SubnetIds=[subnet],
+        )
     return vpc, subnet
 
 

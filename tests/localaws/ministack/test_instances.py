@@ -400,6 +400,50 @@ def test_the_api_refuses_a_launch_that_cannot_work(client: Client) -> None:
     client.ec2.delete_vpc(VpcId=vpc)
 
 
+def test_an_agent_registers_only_if_its_subnet_reaches_systems_manager(
+    aws: LocalAws, stack: SampleStack
+) -> None:
+    ec2, profile = aws.client("ec2"), _agents_profile(stack)
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.0.0/24")["Subnet"]["SubnetId"]
+    group = ec2.create_security_group(GroupName="far", Description="d", VpcId=vpc)["GroupId"]
+    launched = ec2.run_instances(
+        ImageId=aws.client("ssm").get_parameter(Name=f"{IMAGE}x86_64")["Parameter"]["Value"],
+        InstanceType="t3a.small",
+        SubnetId=subnet,
+        SecurityGroupIds=[group],
+        IamInstanceProfile={"Name": profile},
+        MinCount=1,
+        MaxCount=1,
+    )["Instances"][0]["InstanceId"]
+
+    def is_registered() -> bool:
+        aws.admin.advance(600)
+        return bool(
+            aws.client("ssm").describe_instance_information(
+                Filters=[{"Key": "InstanceIds", "Values": [launched]}]
+            )["InstanceInformationList"]
+        )
+
+    assert not is_registered()
+    for service in ("ssm", "ssmmessages"):
+        assert not is_registered()
+        ec2.create_vpc_endpoint(
+            VpcId=vpc,
+            ServiceName=f"com.amazonaws.{aws.region}.{service}",
+            VpcEndpointType="Interface",
+        )
+    assert is_registered()
+    ec2.terminate_instances(InstanceIds=[launched])
+
+
+def _agents_profile(stack: SampleStack) -> str:
+    """An instance profile whose role lets the agent register."""
+    resources = {name: each for name, each in around().items() if name != "Group"}
+    assert stack.create(resources) == "CREATE_COMPLETE"
+    return stack.physical_id("Profile")
+
+
 def test_a_type_that_does_not_exist_fails_an_update_before_the_instance_is_stopped(
     client: Client,
 ) -> None:
