@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
         subject = _subject(given)
         found = list(plan.findings(subject))
         bill = prices.items(subject) if _is_priceable(subject) else []
-    except (OperatorError, BotoCoreError, ClientError, OSError) as error:
+    except (OperatorError, BotoCoreError, ClientError, OSError, yaml.YAMLError) as error:
         print(error, file=sys.stderr)
         return 2
     if given.json:

@@ -21,11 +21,11 @@ _STYLES = {OK: "green", WARNING: "yellow", ERROR: "bold red"}
 def show(console: Console, subject: Subject, found: Sequence[Finding], bill: Sequence[Any]) -> None:
     """Print the tables and a summary."""
     console.print(_findings(found))
-    console.print()
-    console.print(_costs(list(bill)))
-    for remark in prices.remarks(subject, list(bill)):
-        console.print(Text(remark, style="dim"))
-    console.print()
+    if bill:
+        console.print(_costs(list(bill)))
+        for remark in prices.remarks(subject, list(bill)):
+            console.print(Text(remark, style="dim"))
+        console.print()
     console.print(_summary(found))
 
 

@@ -9,7 +9,12 @@ from typing import Any
 
 from hsm_lifecycle.properties import ClusterProperties
 from scripts.preflight.account import Account, Json
-from scripts.preflight.parameters import UNRESOLVED_IMAGE, Resolver, values
+from scripts.preflight.parameters import (
+    UNRESOLVED_IMAGE,
+    Resolver,
+    constraint_problems,
+    values,
+)
 from scripts.templates import Template
 
 CLUSTER, KEY_STORE = "rCloudHsmCluster", "rCloudHsmKeyStore"
@@ -30,6 +35,11 @@ class Subject:
     def parameters(self) -> dict[str, str]:
         """The parameters' values."""
         return values(self.template, self.given)
+
+    @functools.cached_property
+    def has_broken_constraints(self) -> bool:
+        """Whether a parameter breaks a constraint of the template."""
+        return any(constraint_problems(self.template, self.parameters))
 
     @property
     def creates_cluster(self) -> bool:

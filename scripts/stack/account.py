@@ -16,6 +16,12 @@ Json = dict[str, Any]
 _RETRIES = Config(retries={"mode": "standard", "total_max_attempts": 5})
 
 
+def stack_of(function: Json) -> str:
+    """The stack whose function has this configuration; empty if it is none of our templates."""
+    owner = str(function.get("Environment", {}).get("Variables", {}).get("STACK_ID", ""))
+    return owner.split("/")[1] if "/" in owner else ""
+
+
 class OperatorError(Exception):
     """What the operator asked for cannot be done; the message says why and what to do."""
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from scripts import templates
 from scripts.stack import assignments, protection, watch
-from scripts.stack.account import Account, Json, OperatorError
+from scripts.stack.account import Account, Json, OperatorError, stack_of
 from scripts.stack.observer import latest_request_id
 
 REVIEW = "REVIEW_IN_PROGRESS"
@@ -104,8 +104,8 @@ def _require_free_names(account: Account, wanted: Deployment, declared: Json) ->
         found = functions.get_function_configuration(FunctionName=name)
     except functions.exceptions.ResourceNotFoundException:
         return
-    owner = found.get("Environment", {}).get("Variables", {}).get("STACK_ID", "")
-    who = f"stack {owner.split('/')[1]}" if "/" in owner else "another stack"
+    owner = stack_of(found)
+    who = f"stack {owner}" if owner else "another stack"
     raise OperatorError(
         f"pEnvPurpose: the function {name} exists already and belongs to {who}, so nothing was"
         f" created. Set pEnvPurpose to a value other than {names[1]}, or pSystem."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,10 +18,8 @@ from scripts.preflight.subject import Subject
 CHECK = Check("client image")
 PACKAGE = Check("client package")
 _ROOT_DEVICE = "/dev/xvda"
-_BUILT_IN = (
-    "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient/Amzn2023/"
-    "cloudhsm-cli-5.18.0-1.amzn2023.{}.rpm"
-)
+# In the script that installs the package; $(uname -m) is the client's architecture.
+_BUILT_IN = re.compile(r"url=(https://[^\s'\"]+?)\$\(uname -m\)(\.rpm)")
 _RPM_ARCHITECTURES = {"arm64": "aarch64"}
 _SECONDS = 10
 # What S3 answers if there is no package, or none that everyone may read.
@@ -119,7 +119,7 @@ def package(subject: Subject) -> Iterator[Finding]:
     """Whether something is at the package's address; the client checks its checksum."""
     given = subject.parameters["pClientPkgUrl"]
     architecture = "arm64" if _is_arm(subject.parameters["pClientType"]) else "x86_64"
-    url = given or _BUILT_IN.format(_RPM_ARCHITECTURES.get(architecture, architecture))
+    url = given or _built_in(subject, _RPM_ARCHITECTURES.get(architecture, architecture))
     try:
         size = _length(url)
     except urllib.error.HTTPError as error:
@@ -134,11 +134,17 @@ def package(subject: Subject) -> Iterator[Finding]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         yield PACKAGE.warning(
-            f"pClientPkgUrl: {url} was not reached from here: {reason}.",
-            "The client must reach it; this machine need not.",
+            f"pClientPkgUrl: not reached from here: {getattr(reason, 'strerror', None) or reason}.",
+            f"The client must reach it, this machine need not: {url}",
         )
     else:
         yield PACKAGE.ok(f"{url.rpartition('/')[2]}, {size} bytes")
+
+
+def _built_in(subject: Subject, architecture: str) -> str:
+    """The address of the package that the template installs unless pClientPkgUrl names another."""
+    found = _BUILT_IN.search(json.dumps(subject.template["Resources"]))
+    return f"{found[1]}{architecture}{found[2]}" if found else ""
 
 
 def _is_arm(instance_type: str) -> bool:

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from scripts.preflight.account import Json, error_code
 from scripts.preflight.findings import Check, Finding
 from scripts.preflight.subject import KEY_STORE, Subject
+from scripts.stack.account import stack_of
 
 CHECK = Check("names")
 _STACK_TAG = "aws:cloudformation:stack-name"
@@ -71,8 +72,8 @@ def _owner(find: Find, subject: Subject, name: str) -> str | None:
 
 
 def _function(subject: Subject, name: str) -> str:
-    found = subject.account.ask("lambda", "get_function", FunctionName=name)
-    return str((found.get("Tags") or {}).get(_STACK_TAG, ""))
+    found = subject.account.ask("lambda", "get_function_configuration", FunctionName=name)
+    return stack_of(found)
 
 
 def _state_machine(subject: Subject, name: str) -> str:

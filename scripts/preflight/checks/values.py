@@ -19,7 +19,9 @@ def new_cluster(subject: Subject) -> Iterator[Finding]:
     try:
         wanted = subject.cluster_properties
     except ParameterError as error:
-        yield CHECK.error(str(error))
+        # Constraints that the template has too were checked.
+        if not subject.has_broken_constraints:
+            yield CHECK.error(str(error))
         return
     yield from map(CHECK.error, map(str, creation_rules.new_cluster(wanted)))
     yield from map(CHECK.error, map(str, creation_rules.repeated_subnets(wanted.subnets)))

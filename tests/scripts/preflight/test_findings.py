@@ -520,7 +520,11 @@ def test_the_existing_cluster_may_have_a_key_store(laboratory: Laboratory) -> No
             WARNING,
             "pClientPkgUrl: .*answers 503",
         ),
-        (urllib.error.URLError("no route"), WARNING, "pClientPkgUrl: .*from here: no route"),
+        (
+            urllib.error.URLError("no route"),
+            WARNING,
+            "pClientPkgUrl: .*not reached from here: no route",
+        ),
     ],
 )
 def test_addresses_of_packages(
@@ -537,6 +541,15 @@ def test_addresses_of_packages(
     subject = laboratory.subject(CLUSTER, laboratory.cluster_parameters())
     found = findings(subject, monkeypatch, "client package")
     assert _has(found, Case("client package", level, text, {})), found
+
+
+def test_the_built_in_package_is_that_of_the_template(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = laboratory.subject(CLUSTER, laboratory.cluster_parameters(pClientType="t4g.small"))
+    found = findings(subject, monkeypatch, "client package")
+    version = r"cloudhsm-cli-[0-9.]+-1\.amzn2023\.aarch64\.rpm, 1 bytes"
+    assert _has(found, Case("client package", OK, version, {})), found
 
 
 def test_outside_of_the_packages_region_endpoints_lead_to_no_package(
