@@ -85,8 +85,8 @@ faults: $(ENVIRONMENT) $(BUILT) ## try the fault matrix, all calls failing in al
 	$(BIN)/python -m rehearsal faults $(ARGUMENTS)
 
 .PHONY: serve
-serve: $(ENVIRONMENT) $(REHEARSAL) ## run a local AWS until Ctrl-C, to deploy into manually
-	$(BIN)/python -m localaws
+serve: $(ENVIRONMENT) $(REHEARSAL) ## run a local AWS until Ctrl-C, to deploy into manually; optionally PORT= (4566, and the next one)
+	$(BIN)/python -m localaws $(if $(PORT),--port $(PORT) --admin-port $$(($(PORT) + 1)))
 
 .PHONY: docs
 docs: $(ENVIRONMENT) ## update the generated tables and diagrams in the documents

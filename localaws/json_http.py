@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -101,7 +102,16 @@ class _GuardedHandler(Handler):
         return None
 
 
-class PortServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
+class _Threads(socketserver.ThreadingMixIn):
+    """A thread for each connection."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report errors, but not that a client has gone."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[misc]  # the server's
+
+
+class PortServer(_Threads, http.server.HTTPServer):
     """Listens on a port, 0 for any free one; connections wait until `serve`."""
 
     daemon_threads = True
@@ -113,7 +123,7 @@ class PortServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
         self.hosts = {f"{HOST}:{self.port}", f"localhost:{self.port}"}
 
 
-class SocketServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class SocketServer(_Threads, socketserver.UnixStreamServer):
     """Serves a UNIX socket, which only those who can see its file reach."""
 
     daemon_threads = True

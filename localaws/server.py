@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -17,7 +19,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +140,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _serve(arguments: argparse.Namespace, home: Path) -> None:
-    plain, secure = _listen(arguments.port), _listen(0)
     credentials = Credentials()
-    admin = json_http.PortServer(arguments.admin_port, credentials.admin_token)
+    with _free(arguments.port):
+        plain, secure = _listen(arguments.port), _listen(0)
+    with _free(arguments.admin_port):
+        admin = json_http.PortServer(arguments.admin_port, credentials.admin_token)
     ports = Ports(plain.getsockname()[1], secure.getsockname()[1], admin.port)
     (home / "sockets").mkdir()
     local = json_http.listen_in(home / "sockets", "aws")
@@ -221,6 +225,20 @@ def _emulator(
         credentials=credentials,
         environments=Pool(home, runtime),
     )
+
+
+@contextlib.contextmanager
+def _free(port: int) -> Iterator[None]:
+    """Say so if another process listens on the port."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(
+            f"Port {port} is in use, perhaps by another local AWS. Stop that, or choose others:"
+            f" make serve PORT={port + 1000}, which also uses the port after it."
+        )
 
 
 def _listen(port: int) -> socket.socket:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 
 from display.traces import duration
-from localaws.client import ROOT, Json, LocalAws
+from localaws.client import ROOT, Json, LocalAws, ended
 from rehearsal.checks import invariants, secret_scan
 from rehearsal.drivers.stack import ExpectationError, StackDriver
 from rehearsal.drivers.step import Step, ignore_step
@@ -32,6 +32,7 @@ from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, description
 LOG_WIDTH = 140
 DIAGRAMS = ROOT / "build"
 HARSHER = "harsher"
+STOPPED = "Stopped before the end, so nothing was checked."
 # The question that these parameters answer, unless a scenario answers it itself.
 IAM = "cloudhsm-resource-level-iam"
 # What an operator has to set where AWS is as harsh as it may be.
@@ -69,8 +70,8 @@ def rehearse(
     failures: list[str] = []
     readings = [argument for each in assume for argument in ("--assume", each)]
     with LocalAws(*readings, *ARGUMENTS.get(name, ()), timings=timings) as aws:
-        with _displayed(console, name, aws) as on_step:
-            driver = StackDriver(aws, on_step)
+        with _displayed(console, name, aws) as display:
+            driver = StackDriver(aws, display.start_step if display else ignore_step)
             if HARSHER in assume and not any(IAM in each for each in ARGUMENTS.get(name, ())):
                 driver.stack.parameters |= PARAMETERS_FOR_HARSHER
             try:
@@ -83,12 +84,21 @@ def rehearse(
                 permissions.record(name, aws)
             except ExpectationError as failure:
                 failures = [str(failure), *failure_report(driver)]
+            except KeyboardInterrupt:
+                failures = [STOPPED]
             except Exception:
-                error = traceback.format_exc().rstrip()
-                failures = [error, *failure_report(driver), aws.server_log()]
+                failures = _unexpected(driver)
         wall = time.monotonic() - began
-        diagram = _write_diagram(name, driver, wall)
+        diagram = _write_diagram(name, driver.steps, _seen(aws, display), wall)
     return Result(name, driver.steps, failures, diagram, wall)
+
+
+def _unexpected(driver: StackDriver) -> list[str]:
+    """The error that is being handled, unless a signal has ended the local AWS."""
+    if ended.is_set():
+        return [STOPPED]
+    error = traceback.format_exc().rstrip()
+    return [error, *failure_report(driver), driver.aws.server_log()]
 
 
 def _remaining_stacks(aws: LocalAws) -> list[str]:
@@ -102,24 +112,29 @@ def _title(name: str) -> str:
 
 
 @contextmanager
-def _displayed(
-    console: Console | None, name: str, aws: LocalAws
-) -> Iterator[Callable[[Step], None]]:
-    """Display the run on the console, if there is one; yields the listener for steps."""
-
-    def snapshot() -> Snapshot:
-        return Snapshot(float(aws.admin.clock()["elapsed"]), aws.admin.event_log())
-
+def _displayed(console: Console | None, name: str, aws: LocalAws) -> Iterator[Display | None]:
+    """Display the run on the console, if there is one."""
     if console is None:
-        yield ignore_step
+        yield None
     else:
-        with Display(console, _title(name), snapshot) as display:
-            yield display.start_step
+        with Display(console, _title(name), lambda: _snapshot(aws)) as display:
+            yield display
 
 
-def _write_diagram(name: str, driver: StackDriver, wall: float) -> Path:
-    elapsed = float(driver.admin.clock()["elapsed"])
-    failed = [step.name for step in driver.steps if step.failure]
+def _snapshot(aws: LocalAws) -> Snapshot:
+    return Snapshot(float(aws.admin.clock()["elapsed"]), aws.admin.event_log())
+
+
+def _seen(aws: LocalAws, display: Display | None) -> Snapshot:
+    """All that happened, or what was displayed of it if the local AWS was stopped."""
+    if ended.is_set():
+        return display.latest if display else Snapshot(0, [])
+    return _snapshot(aws)
+
+
+def _write_diagram(name: str, steps: Sequence[Step], seen: Snapshot, wall: float) -> Path:
+    elapsed = seen.elapsed
+    failed = [step.name for step in steps if step.failure]
     outcome = f"failed: {failed[0]}" if failed else "passed"
     path = DIAGRAMS / f"rehearsal-{name}.svg"
     path.parent.mkdir(exist_ok=True)
@@ -127,10 +142,10 @@ def _write_diagram(name: str, driver: StackDriver, wall: float) -> Path:
         draw(
             _title(name),
             f"{elapsed / 60:.0f} minutes of virtual time in {wall:.0f} seconds; {outcome}",
-            traces(driver.admin.event_log()),
+            traces(seen.events),
             [
                 Phase(step.name, step.start, step.start + step.virtual, not step.failure)
-                for step in driver.steps
+                for step in steps
             ],
             elapsed,
         )
@@ -162,7 +177,9 @@ def rehearse_one(
     result = rehearse(name, timings=timings, assume=assume, console=console if show else None)
     console.print(summary(result.steps))
     _print_failures(console, result)
-    console.print(f"diagram: {result.diagram.relative_to(ROOT)}")
+    console.print(
+        f"diagram: {result.diagram.relative_to(ROOT)}; again: make rehearse SCENARIO={name}"
+    )
     return result.passed
 
 

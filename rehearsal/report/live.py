@@ -46,6 +46,8 @@ class Display:
         self.console, self.title, self._snapshot = console, title, snapshot
         self.steps: list[Step] = []
         self._lines = PlainLines()
+        # The latest, which outlives a local AWS that was stopped.
+        self.latest = Snapshot(0, [])
         self._stop = threading.Event()
         self._live: Live | None = None
         self._thread = threading.Thread(target=self._poll, name="display", daemon=True)
@@ -86,7 +88,7 @@ class Display:
     def _refresh(self) -> None:
         # The local AWS may have stopped or be too busy; the next refresh catches up.
         with contextlib.suppress(OSError, HTTPException, LocalAwsError):
-            snapshot = self._snapshot()
+            snapshot = self.latest = self._snapshot()
             if self._live:
                 self._live.update(render(snapshot, self.steps, self.console.size), refresh=True)
             else:
@@ -156,6 +158,12 @@ def summary(steps: Sequence[Step]) -> Table:
             step.name,
             duration(step.virtual),
             f"{step.wall:.1f} s",
-            Text(step.failure or "passed", style="red" if step.failure else "green"),
+            _outcome(step),
         )
     return table
+
+
+def _outcome(step: Step) -> Text:
+    if step.failure:
+        return Text(step.failure, "red")
+    return Text("stopped", "yellow") if step.end is None else Text("passed", "green")

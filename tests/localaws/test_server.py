@@ -4,9 +4,12 @@ import io
 import json
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
+import urllib.parse
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -256,6 +259,29 @@ def test_invalid_arguments_are_rejected(tmp_path: Path, arguments: tuple[str, st
     assert server.process.wait(10) == 2
     assert server.process.stderr is not None
     assert arguments[0] in server.process.stderr.read()
+
+
+@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+def test_a_port_that_is_taken_is_reported_in_one_line(tmp_path: Path, option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = Server(tmp_path, option, str(port))
+        assert server.process.wait(10) == 1
+    assert server.process.stderr is not None
+    [line] = server.process.stderr.read().splitlines()
+    assert line.startswith(f"Port {port} is in use")
+    assert "make serve PORT=" in line
+
+
+def test_a_client_that_disconnects_leaves_no_traceback(server: Server) -> None:
+    url = urllib.parse.urlsplit(server.facts["admin"])
+    for text in (b"GET /clo", b"GET /clock HTTP/1.1\r\nHost: x\r\n\r\n"):
+        with socket.create_connection((url.hostname or "", url.port or 0)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(text)
+    server.end()
+    assert server.process.stderr is not None
+    assert server.process.stderr.read() == ""
 
 
 def test_timings_are_configurable(tmp_path: Path) -> None:

@@ -65,9 +65,14 @@ def _scenarios(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         with driver.step("Create"):
             driver.request()
 
+    def stops(driver: StackDriver) -> None:
+        """Ctrl-C is pressed."""
+        with driver.step("Create"):
+            raise KeyboardInterrupt
+
     for name in [*SCENARIOS]:
         monkeypatch.delitem(SCENARIOS, name)
-    for scenario in (passes, fails, leaks):
+    for scenario in (passes, fails, leaks, stops):
         monkeypatch.setitem(SCENARIOS, scenario.__name__, scenario)
 
 
@@ -121,6 +126,15 @@ def test_a_failed_scenario_reports_why() -> None:
     report = "\n".join(result.failures)
     assert "stack: expected CREATE_COMPLETE, found ROLLBACK_COMPLETE" in report
     assert "rCustom: " in report
+
+
+@with_test_scenarios
+def test_a_stopped_scenario_has_a_summary_and_a_diagram_and_no_traceback() -> None:
+    on = console()
+    assert not rehearse_one(on, "stops", None, (), show=True)
+    assert "Stopped before the end" in printed(on)
+    assert "Traceback" not in printed(on)
+    assert "build/rehearsal-stops.svg; again: make rehearse SCENARIO=stops" in printed(on)
 
 
 @with_test_scenarios

@@ -96,6 +96,10 @@ def test_summary_shows_both_durations_and_the_outcome() -> None:
     assert "HSMs: two" in line_with(shown, "Grow")
 
 
+def test_summary_shows_a_step_that_was_stopped() -> None:
+    assert "stopped" in line_with(text(summary([Step("Create", 0)])), "Create")
+
+
 def plain() -> Console:
     return Console(file=io.StringIO(), width=120, force_terminal=False)
 

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from scripts.stack.account import Account
 from scripts.stack.workflows import Cause, Workflows
 from tests.scripts.stack.recorded import START, Executions, at
@@ -107,6 +109,17 @@ def test_only_a_detached_execution_fails_after_a_request_that_succeeded() -> Non
     found = cause(executions, detached=True)
     assert found is not None
     assert found.message == "an HSM is DEGRADED"
+
+
+def test_a_machine_that_was_deleted_with_its_stack_has_no_cause() -> None:
+    class Deleted(Executions):
+        def list_executions(self, **request: Any) -> Any:
+            error = {"Error": {"Code": "StateMachineDoesNotExist", "Message": "gone"}}
+            raise ClientError(error, "ListExecutions")
+
+    executions = Deleted()
+    executions.add("create-cluster", "create-0123", error="E", cause="gone")
+    assert cause(executions) is None
 
 
 def test_an_earlier_request_s_failure_is_left_out() -> None:
