@@ -35,7 +35,7 @@ def _problem(about: Mapping[str, Any], value: str) -> str:
     if "AllowedValues" in about and value not in map(str, about["AllowedValues"]):
         return f"{value!r} is none of {', '.join(map(str, about['AllowedValues']))}"
     if "AllowedPattern" in about and not re.search(about["AllowedPattern"], value):
-        return f"{value!r} is not allowed: {text or about['AllowedPattern']}"
+        return f"{value!r} {text or 'is not allowed: ' + about['AllowedPattern']}"
     if about["Type"] == "Number":
         low, high = about.get("MinValue", 0), about.get("MaxValue", 0)
         if not value.isdecimal() or not low <= int(value) <= high:

@@ -89,8 +89,9 @@ def findings(subject: Subject) -> Iterator[Finding]:
         yield values.CHECK.ok(f"{len(subject.given)} given, all of the template's form")
     for step in CLUSTER_STEPS if subject.creates_cluster else KEY_STORE_STEPS:
         if missing := sorted(invalid.intersection(step.needs)):
+            what = step.run.__name__.replace("_", " ")
             yield step.check.warning(
-                "not checked.", f"Correct {', '.join(missing)}, then run preflight again."
+                f"{what}: not checked.", f"Correct {', '.join(missing)}, then run preflight again."
             )
             continue
         yield from _run(step, subject)

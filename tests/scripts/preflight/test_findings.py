@@ -232,7 +232,7 @@ CASES = (
         "pEnvpurpose: .* Did you mean pEnvPurpose",
         _in_cluster(pEnvpurpose="2"),
     ),
-    Case("parameters", ERROR, "pEnvPurpose: 'UP' is not allowed", _in_cluster(pEnvPurpose="UP")),
+    Case("parameters", ERROR, "pEnvPurpose: 'UP' must be", _in_cluster(pEnvPurpose="UP")),
     Case("parameters", ERROR, "pMode: 'X' is none of FIPS", _in_cluster(pMode="X")),
     Case("parameters", ERROR, "pHsmsPerSubnet: '29' is no whole", _in_cluster(pHsmsPerSubnet="29")),
     Case("parameters", ERROR, "pHsmsPerSubnet: a new cluster", _in_cluster(pHsmsPerSubnet="0")),
