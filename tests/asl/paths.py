@@ -57,6 +57,8 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "IsChangeable": True,
         "Rollback": False,
         "NeedsClient": True,
+        "NeedsModification": True,
+        "NeedsTags": True,
         "Client": {**_CLIENT, "IsNew": False},
         "Warnings": "none",
         "SettledAt": "",
@@ -566,6 +568,12 @@ _UPDATE_CLUSTER = [
             ],
             "ReportCluster": [{"Warnings": "none", "AlignedWarnings": "none"}],
         },
+    ),
+    Path(
+        "looks at the cluster itself and its tags only if they change",
+        {"CheckUpdate": results("CheckUpdate", NeedsModification=False, NeedsTags=False)},
+        "AdmitClient CheckSecrets AlignHsms ReportCluster",
+        without="ModifyCluster DescribeCluster TagCluster",
     ),
     Path(
         "reports what align-hsms still does when the request ends",

@@ -38,6 +38,9 @@ def check_update(event: Event) -> dict[str, Any]:
         "IsChangeable": cluster is not None and ownership.is_owned(cluster, event),
         "Rollback": rollback,
         "NeedsClient": cluster is None or _needs_client(event, cluster),
+        # A rollback also looks whether AWS reverts a change of the HSM type.
+        "NeedsModification": rollback or cluster is None or _needs_modification(event, cluster),
+        "NeedsTags": cluster is None or _dropped_and_wanted_tags(event, cluster) != (set(), {}),
         "Client": {**_client_of(event["ResourceProperties"]), "IsNew": _is_client_new(event)},
         "Warnings": " ".join(map(str, problems)) or NONE,
         "SettledAt": _settled_at(event) if rollback else "",
@@ -146,21 +149,47 @@ def _joined(ids: Iterable[str]) -> str:
 
 def tag_cluster(event: Event) -> dict[str, Any]:
     """Apply the stack's tags to the cluster; tags set outside the stack are left unchanged."""
-    present = ownership.tags_of(ownership.require_owned(event))
-    wanted = ownership.stack_tags(event)
-    dropped = ownership.dropped_keys(present, wanted) & set(present)
+    dropped, wanted = _dropped_and_wanted_tags(event, ownership.require_owned(event))
     cloudhsm, cluster_id = aws.client("cloudhsmv2"), event["ClusterId"]
     # In this order: tagging also overwrites the list that tells which tags to remove.
     if dropped:
         cloudhsm.untag_resource(ResourceId=cluster_id, TagKeyList=sorted(dropped))
-    if not wanted.items() <= present.items():
+    if wanted:
         cloudhsm.tag_resource(ResourceId=cluster_id, TagList=ownership.tag_list(wanted))
     return {}
+
+
+def _dropped_and_wanted_tags(
+    event: Event, cluster: dict[str, Any]
+) -> tuple[set[str], dict[str, str]]:
+    """The keys to remove from the cluster, and the stack's tags unless it has them."""
+    present, wanted = ownership.tags_of(cluster), ownership.stack_tags(event)
+    dropped = ownership.dropped_keys(present, wanted) & set(present)
+    return dropped, {} if wanted.items() <= present.items() else wanted
 
 
 def modify_cluster(event: Event) -> dict[str, Any]:
     """Change the backup retention and the HSM type in place."""
     cluster = ownership.require_owned(event)
+    # AWS refuses a second change while one is in progress, which may be this very one.
+    is_busy = cluster["State"].endswith("_IN_PROGRESS")
+    for parameter, change in _changes(event, cluster).items():
+        if parameter == "pHsmType" and is_busy:
+            continue
+        try:
+            aws.client("cloudhsmv2").modify_cluster(ClusterId=event["ClusterId"], **change)
+        except ClientError as error:
+            raise aws.parameter_error(parameter, error) from error
+    return {}
+
+
+def _needs_modification(event: Event, cluster: dict[str, Any]) -> bool:
+    """Whether ModifyCluster has something to do, or the cluster is not stable."""
+    return cluster["State"].endswith("_IN_PROGRESS") or bool(_changes(event, cluster))
+
+
+def _changes(event: Event, cluster: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What ModifyCluster has to change, by parameter."""
     wanted = ClusterProperties.parse(event["ResourceProperties"])
     retention = {"Type": "DAYS", "Value": str(wanted.backup_retention_days)}
     changes: dict[str, tuple[bool, dict[str, Any]]] = {
@@ -168,17 +197,11 @@ def modify_cluster(event: Event) -> dict[str, Any]:
             cluster.get("BackupRetentionPolicy") != retention,
             {"BackupRetentionPolicy": retention},
         ),
-        "pHsmType": (
-            # AWS refuses a second change while one is in progress, which may be this very one.
-            cluster["HsmType"] != wanted.hsm_type and not cluster["State"].endswith("_IN_PROGRESS"),
-            {"HsmType": wanted.hsm_type},
-        ),
+        "pHsmType": (cluster.get("HsmType") != wanted.hsm_type, {"HsmType": wanted.hsm_type}),
     }
-    for parameter in MODIFIABLE:
-        differs, change = changes[parameter]
-        if differs:
-            try:
-                aws.client("cloudhsmv2").modify_cluster(ClusterId=event["ClusterId"], **change)
-            except ClientError as error:
-                raise aws.parameter_error(parameter, error) from error
-    return {}
+    return {
+        parameter: change
+        for parameter in MODIFIABLE
+        for differs, change in [changes[parameter]]
+        if differs
+    }

@@ -69,11 +69,33 @@ def test_check_update_accepts_supported_changes(account: Account) -> None:
         "IsChangeable": True,
         "Rollback": False,
         "NeedsClient": True,
+        "NeedsModification": True,
+        "NeedsTags": True,
         "Client": {**account.properties()["Client"], "IsNew": False},
         "Warnings": "none",
         "SettledAt": "",
     }
     assert account.changes == []
+
+
+def test_check_update_tells_whether_the_cluster_itself_changes(account: Account) -> None:
+    account.stack_status = "UPDATE_IN_PROGRESS"
+    cluster_id = created(account)["Id"]
+    account.wait(TIMINGS.create_cluster)
+    found = {
+        str(changes): [
+            updated(account, cluster_id, **changes)[name]
+            for name in ("NeedsModification", "NeedsTags")
+        ]
+        for changes in ({}, {"BackupRetentionDays": "8"}, {"HsmType": "hsm3x.large"})
+    }
+    assert found == {
+        "{}": [False, False],
+        "{'BackupRetentionDays': '8'}": [True, False],
+        "{'HsmType': 'hsm3x.large'}": [True, False],
+    }
+    account.stack_status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    assert updated(account, cluster_id)["NeedsModification"]
 
 
 def needs_client(account: Account, cluster_id: str, **changes: Any) -> bool:
