@@ -279,6 +279,8 @@ def test_a_client_that_disconnects_leaves_no_traceback(server: Server) -> None:
         with socket.create_connection((url.hostname or "", url.port or 0)) as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.sendall(text)
+            time.sleep(0.2)  # until it is read
+    time.sleep(0.5)  # until it is answered
     server.end()
     assert server.process.stderr is not None
     assert server.process.stderr.read() == ""
