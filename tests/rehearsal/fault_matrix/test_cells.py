@@ -31,8 +31,8 @@ SERVICES = (
     "ssm",
     "stepfunctions",
 )
-# Methods of cryptography that have the name of an operation of KMS.
-LOCAL = frozenset({"Decrypt", "Encrypt", "Sign"})
+# Methods of cryptography, and a function, that have the name of an operation of KMS.
+LOCAL = frozenset({"Decrypt", "Encrypt", "Sign", "Verify"})
 CALLS = recording.load().calls
 CELLS = cells_of(CALLS)
 
