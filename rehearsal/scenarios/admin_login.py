@@ -60,17 +60,17 @@ def stale_admin_password_on_new_clients(driver: StackDriver) -> None:
 
 
 def admin_login_fails_for_unknown_reasons(driver: StackDriver) -> None:
-    """The CLI fails in unknown words: three logins at most, then the operator removes a tag."""
+    """The CLI fails in unknown words: four logins at most, then the operator removes a tag."""
     store, cluster = on_existing_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
     tag = f"hsm-lifecycle:admin-logins:{cluster.cluster_id}"
-    store.fault(cli="user create", data="HSM returned 0xa3.", times=3)
-    for attempt in range(1, 5):
+    store.fault(cli="user create", data="HSM returned 0xa3.", times=4)
+    for attempt in range(1, 4):
         with store.step(f"Create: attempt {attempt}"):
             store.request()
             store.expect_stack("ROLLBACK_COMPLETE")
             remedy = f"remove the secret's tag {tag}"
-            store.expect_reason(remedy if attempt == 4 else "HSM returned 0xa3.")
-            store.expect("logins", _cli_runs(store, "user create"), min(attempt, 3))
+            store.expect_reason(remedy if attempt == 3 else "HSM returned 0xa3.")
+            store.expect("logins", _cli_runs(store, "user create"), min(2 * attempt, 4))
             store.delete()
             store.expect_retained()
 

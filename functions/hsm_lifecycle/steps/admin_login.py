@@ -21,8 +21,9 @@ from hsm_lifecycle.errors import ParameterError
 
 _PARAMETER = "pCloudHsmAdminPasswordSecretName"
 _REFUSED = "refused"
-_MAX_FAILURES = 3  # of one version
-_MAX_FAILURES_OF_ALL = 4
+_MAX_FAILURES = 4  # of all versions
+# In an execution: CreateKmsUser repeats once what may be a refused login.
+_LOGINS = 2
 # run-on-client's errors after which the HSMs have refused no login.
 _WITHOUT_LOGIN = ("AgentNotOnline", "ClientStopped", "ClientTerminated", "CommandFailed")
 
@@ -52,7 +53,7 @@ class _Record:
 
 
 def check_login(event: Event) -> dict[str, Any]:
-    """Record a login before it happens, so that it counts even if its outcome is lost.
+    """Record the logins of an execution before they happen: they count if the outcome is lost.
 
     ParameterError: the secret's current version must not be used again, or no version.
     """
@@ -64,17 +65,13 @@ def check_login(event: Event) -> dict[str, Any]:
             f" new version of {_name(event)}."
         )
     if login not in record.logins:
-        if len(record.logins) >= _MAX_FAILURES:
+        failed = record.earlier + len(record.logins)
+        if failed + _LOGINS > _MAX_FAILURES:
             raise ParameterError(
-                f"{_PARAMETER}: three logins failed; five lock the admin. Fix the cause, then"
-                f" remove the secret's tag {_tag(event)}."
+                f"{_PARAMETER}: {failed} logins failed or are unrecorded; five lock the admin."
+                f" Log in by hand, then remove the secret's tag {_tag(event)}."
             )
-        if record.earlier + len(record.logins) >= _MAX_FAILURES_OF_ALL:
-            raise ParameterError(
-                f"{_PARAMETER}: four logins failed; five lock the admin. Try the password with"
-                f" cloudhsm-cli, then remove the secret's tag {_tag(event)}."
-            )
-        _write(event, replace(record, logins=(*record.logins, login)))
+        _write(event, replace(record, logins=(*record.logins, *[login] * _LOGINS)))
     return {"VersionId": version}
 
 
