@@ -37,7 +37,8 @@ AWS or on the HSMs.
   each is tried alone.
 - After a fault that stays, the request has to fail and be rolled back, or end in DELETE_FAILED; the
   reason names the step, AWS's code and what to do. Then the fault is removed, and the request has
-  to succeed. A request may also succeed without a call that it does not depend on.
+  to succeed. A request may also succeed without a call that it does not depend on. To move a key
+  store back, a rollback needs the same calls, so what is left is compared after that success.
 - Every request ends in less virtual time than CloudFormation waits for, breaks none of the runner's
   invariants, and leaves exactly the resources of a request without faults, or of none.
 """

@@ -41,6 +41,8 @@ class Request:
     # Sends the request and waits for its end.
     start: Callable[[], object]
     prepare: Callable[[], object] = nothing
+    # Its rollback needs the same calls, so what a lasting fault leaves counts after a success.
+    is_reversed_alike: bool = False
 
     @property
     def succeeded(self) -> str:
@@ -70,6 +72,9 @@ class Setting:
     def add(self, *requests: Request) -> None:
         """Offer these requests."""
         self.requests |= {request.name: request for request in requests}
+
+    def recover(self) -> None:
+        """Do what only the operator can once a lasting fault is gone."""
 
     def path(self, start: str, end: str) -> list[Request]:
         """The shortest sequence of requests from one state to another."""
@@ -258,7 +263,7 @@ class KeyStore(Setting):
         restored = cluster.restore()
         self.driver = store = KeyStoreDriver(self.driver, store.stack.parameters)
         self._store, self._number = store, 0
-        homes = {each.cluster_id: each for each in (cluster, restored)}
+        self._homes = homes = {each.cluster_id: each for each in (cluster, restored)}
 
         def move() -> None:
             here = self.stack.parameters["pCloudHsmClusterId"]
@@ -287,13 +292,20 @@ class KeyStore(Setting):
                 prepare=store.disconnect_manually,
             ),
             Request("repair-key-store", READY, READY, self._reconcile, prepare=break_login),
-            Request("move-key-store", READY, READY, move),
+            Request("move-key-store", READY, READY, move, is_reversed_alike=True),
             Request("delete-key-store", READY, ABSENT, store.delete),
         )
 
     def _reconcile(self) -> None:
         self._number += 1
         self._store.request(pReconcile=self._number)
+
+    def recover(self) -> None:
+        """Remove the record of logins whose outcomes could not be recorded, as the reason says."""
+        for cluster_id, home in self._homes.items():
+            self.driver.aws.client("secretsmanager").untag_resource(
+                SecretId=home.admin_secret, TagKeys=[f"hsm-lifecycle:admin-logins:{cluster_id}"]
+            )
 
 
 SETTINGS: Mapping[str, type[Setting]] = {

@@ -184,6 +184,7 @@ class Session:
         unused = self.admin.unused_faults()
         missed = [cell] if any(fault["times"] == faults.FOR_GOOD for fault in unused) else []
         self.admin.clear_faults()
+        self.setting.recover()
         if self.stack == request.succeeded:
             problems = self.problems(request, events)
             self.settle(request)
@@ -205,7 +206,7 @@ class Session:
         if before == ABSENT:
             return [*problems, *self._delete_failed_creation()]
         problems += self._status_problem("UPDATE_ROLLBACK_COMPLETE")
-        if request.prepare is not nothing:
+        if request.prepare is not nothing or request.is_reversed_alike:
             # What was prepared may be repaired in part; later, the request has to succeed.
             self._prepared = request
             return problems

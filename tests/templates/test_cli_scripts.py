@@ -192,11 +192,30 @@ def test_a_busy_hsm_is_asked_again_for_the_kmsusers_password(client: Client) -> 
     assert calls == [*again, "sleep 30", *again, "user list"]
 
 
+def test_what_may_be_a_refused_login_is_repeated_once(client: Client) -> None:
+    runs = KMS_USER, fails("HSM Error: no"), KMS_USER, KMS_USER, answers(), KMS_USER
+    exit_code, _, calls = client.run("rCreateKmsUserDocument", *runs)
+    again = ["user list", "user change-password"]
+    assert (exit_code, calls) == (0, [*again, "user list", "sleep 30", *again, "user list"])
+
+
+def test_adding_the_kmsuser_to_other_hsms_is_repeated_once(client: Client) -> None:
+    runs = users("admin"), answers(), users("admin"), fails("HSM Error: no"), answers(), KMS_USER
+    exit_code, _, calls = client.run("rCreateKmsUserDocument", *runs)
+    assert (exit_code, calls[3:]) == (0, ["user create", "sleep 30", "user create", "user list"])
+
+
 @pytest.mark.parametrize(
     ("runs", "exit_code", "said"),
     [
         ([KMS_USER, *[fails("HSM is busy"), KMS_USER] * 3], 1, "HSM is busy"),
-        ([KMS_USER, fails("HSM Error: no"), KMS_USER], 4, "HSM Error: no"),
+        ([KMS_USER, fails("HSM Error: no"), KMS_USER] * 2, 4, "HSM Error: no"),
+        ([KMS_USER, fails("HSM Error: no"), *[KMS_USER] * 2, fails("Login failed")], 4, "Login"),
+        (
+            [KMS_USER, *[fails("HSM is busy"), KMS_USER] * 2, fails("HSM Error: no"), KMS_USER],
+            4,
+            "HSM Error: no",
+        ),
         ([users("crypto-user")], 1, "the cluster has no admin admin."),
         (
             [users("admin"), answers(), users("admin", "crypto-user", coverage="partial")],
@@ -204,7 +223,7 @@ def test_a_busy_hsm_is_asked_again_for_the_kmsusers_password(client: Client) -> 
             "kmsuser is not on every HSM.",
         ),
         (
-            [users("admin"), answers(), users("admin"), fails("HSM Error: no")],
+            [users("admin"), answers(), users("admin"), *[fails("HSM Error: no")] * 2],
             1,
             "cloudhsm-cli user create: HSM Error: no",
         ),
