@@ -101,6 +101,7 @@ def cluster_decisions() -> list[Decision]:
         refused = driver.second_stack("refused", pBackupId=backup, **_unusable_secrets(driver))
         refused.request()
         refused.expect_stack("ROLLBACK_COMPLETE")
+        _replace_first_hsm(driver)
         _fail_to_delete(driver, "FindCluster")
         for each in (refused, restored, driver):
             each.delete()
@@ -142,6 +143,18 @@ def key_store_decisions() -> list[Decision]:
         permissions.record("least-privilege-key-store", aws)
         assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
+
+
+def _replace_first_hsm(driver: StackDriver) -> None:
+    """AWS replaces an HSM that awaits its certificate: its evidence changes, and goes."""
+    waiting = driver.second_stack("waiting", pUseExternalPkiProcess="true")
+    waiting.request()
+    waiting.expect_stack("CREATE_COMPLETE")
+    waiting.admin.aws_event("replace_hsm", hsm_id=waiting.cluster()["Hsms"][0]["HsmId"])
+    waiting.request(pReconcile="a replaced HSM")
+    waiting.expect_stack("UPDATE_COMPLETE")
+    waiting.delete()
+    waiting.expect_stack("DELETE_COMPLETE")
 
 
 def _cancel_during_command(driver: StackDriver, client: str) -> None:

@@ -101,6 +101,11 @@ DEPENDENT_ACTIONS = (
         "https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html",
     ),
     DependentActions(
+        "ssm:PutParameter",
+        ("ssm:AddTagsToResource",),
+        "https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-param-tags.html",
+    ),
+    DependentActions(
         "states:CreateStateMachine",
         ("events:DescribeRule", "events:PutRule", "events:PutTargets"),
         "https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html",
