@@ -59,9 +59,8 @@ def restored_from_backup(driver: StackDriver) -> None:
         copied = [read_secret(restored, kind) for kind in RETAINED_SECRETS]
         driver.expect("secrets", copied, secrets)
         evidence = f"/cloudhsm/{original['ClusterId']}/hsm-identity (AWS_CHAIN_ONLY)"
-        driver.expect_in(
-            "oHsmIdentity", restored.stack.outputs()["oHsmIdentity"], "RESTORED: ", evidence
-        )
+        identity = restored.stack.outputs()["oHsmIdentity"]
+        driver.expect_in("oHsmIdentity", identity, "RESTORED: ", evidence)
         driver.expect("initializations", len(driver.events("InitializeCluster")), 1)
         driver.expect("refused logins", driver.events("LoginRefused"), [])
         expect_cli_works(restored)

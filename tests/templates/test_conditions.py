@@ -58,6 +58,9 @@ CONDITIONS: dict[str, dict[str, set[str]]] = {
         "rCertificateRole CreateClusterSecrets": NEW_OR_OWNED,
         "rCertificateRole ReadAndWriteCertificates": IF_OWNED,
         "rCertificateRole DeleteClusterSecrets": IF_OWNED,
+        "rCertificateRole StoreHsmIdentity": NEW_OR_OWNED,
+        "rCertificateRole UpdateHsmIdentity": IF_OWNED,
+        "rCertificateRole DeleteHsmIdentity": IF_OWNED_OR_UNTAGGED,
         "rClientInstanceRole ReadPasswordAndCaCertificate": IF_OWNED,
     },
     "cloudhsm-key-store.yml": BOTH

@@ -38,6 +38,8 @@ UNTAGGED = {
     "DescribeClusterSecrets": "a secret that does not exist has no tags",
     "ReadBackupSecrets": "the stack that created the backup created its secrets",
     "FindPasswordOfBackup": "the stack that created the backup created its secrets",
+    "ReadHsmIdentity": "the stack that created a backup stored the evidence of its cluster",
+    "DeleteHsmIdentity": "a parameter that does not exist has no tags",
 }
 # Statements that also allow resources without the stack's tag, and why.
 IF_EXISTS = {
@@ -47,6 +49,8 @@ IF_EXISTS = {
     "DeleteOwnedCluster": "a rollback must leave nothing behind if AWS does not evaluate tags",
     "CreateClusterSecrets": "a new secret has no tags",
     "CreateKmsUserPassword": "a new secret has no tags",
+    "StoreHsmIdentity": "a new parameter has no tags",
+    "DeleteHsmIdentity": "a parameter that does not exist has no tags",
     "ManageClusterSecurityGroup": "CloudHSM creates the group without tags",
     "TagClusterSecurityGroup": "CloudHSM creates the group without tags",
     "TagNewCluster": "a new cluster has no tags",

@@ -72,15 +72,15 @@ def _check_new_secrets_and_client(event: Event) -> None:
     # The machine of version 1.0.0 passes none.
     old = event.get("OldResourceProperties", {})
 
-    def is_new(name: str) -> bool:
-        return name in old and bool(old[name] != event[name])
+    def is_new(name: str, value: str) -> bool:
+        return name in old and bool(old[name] != value)
 
-    if is_new("CloudHsmAdminPasswordSecretName"):
+    if is_new("CloudHsmAdminPasswordSecretName", event["CloudHsmAdminPasswordSecretName"]):
         admin_login.require_secret(event)
-    if is_new("CloudHsmCustCaCertSecretName"):
+    if is_new("CloudHsmCustCaCertSecretName", event["CloudHsmCustCaCertSecretName"]):
         cluster = ownership.find(event["ClusterId"])
         trust_anchor.check(event, ownership.certificate_of(cluster or {}))
-    if is_new("ClientInstanceId"):
+    if is_new("ClientInstanceId", event["ClientInstanceId"]):
         kms_user.client_role(event["ClientInstanceId"])
 
 
