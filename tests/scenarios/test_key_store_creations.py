@@ -452,7 +452,9 @@ def test_logins_that_fail_with_an_unknown_message_are_limited(attempts: Attempts
         assert ended["status"] == "FAILED"
         assert message in ended["cause"]
     admin.aws_event("log_out", cluster_id=cluster.cluster_id, username="kmsuser")
-    cluster.store_admin_password(ADMIN_PASSWORD)
+    attempts.store.aws.client("secretsmanager").untag_resource(
+        SecretId=cluster.admin_secret, TagKeys=[f"hsm-lifecycle:admin-logins:{cluster.cluster_id}"]
+    )
     expect_creation_succeeds(attempts)
 
 
