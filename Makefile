@@ -72,8 +72,8 @@ SELECTED := $(patsubst %/,%,$(or $(TESTS),tests))
 PROCESSES ?= $(if $(findstring ::,$(SELECTED)),0,$(if $(filter $(LONG_TESTS),$(SELECTED)),3,0))
 
 .PHONY: test
-test: $(ENVIRONMENT) $(BUILT) ## run all tests, or TESTS= (paths); PROCESSES= overrides 3 for long, 0 for short ones
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal $(TESTS)
+test: $(ENVIRONMENT) $(BUILT) ## run the tests that take seconds, or TESTS= (paths); PROCESSES= overrides 3 for many, 0 for few
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal $(or $(TESTS),-m "not long")
 
 .PHONY: rehearse
 rehearse: $(ENVIRONMENT) $(BUILT) ## run a scenario in a local AWS and show it live; SCENARIO=
@@ -97,7 +97,8 @@ check-docs: $(ENVIRONMENT) ## fail if `make docs` would change a document
 	$(BIN)/python -m scripts.print_docs --check
 
 .PHONY: check
-check: lint lint-checkov check-docs test ## run lint, checkov, check-docs and test, as CI does
+check: TESTS = tests
+check: lint lint-checkov check-docs test ## run lint, checkov, check-docs and all tests, as CI does
 
 .PHONY: build
 build: $(BUILT) ## build the zips for Lambda and for tests, reproducibly

@@ -86,8 +86,21 @@ sys.addaudithook(refuse_network)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the scenarios first: they take longest, and the last one should not run alone."""
-    items.sort(key=lambda item: item.path.parent.name != "scenarios")
+    """Deal the scenarios to all processes, the long ones first: none should run alone at the end.
+
+    With `--dist worksteal`, each process begins with one part of the list.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    scenarios = [item for item in items if item.path.name == "test_scenarios.py"]
+    scenarios.sort(key=lambda item: item.get_closest_marker("long") is None)
+    others = [item for item in items if item.path.name != "test_scenarios.py"]
+    others.sort(key=lambda item: item.path.parent.name != "scenarios")
+    size = -(-len(others) // processes)
+    items[:] = [
+        item
+        for number in range(processes)
+        for item in scenarios[number::processes] + others[number * size : (number + 1) * size]
+    ]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

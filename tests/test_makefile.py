@@ -58,9 +58,16 @@ def test_lint_modifies_no_file() -> None:
     assert "--fix" not in commands
 
 
-def test_check_runs_lint_checkov_check_docs_and_test() -> None:
-    parts = [*recipe("lint"), *recipe("lint-checkov"), *recipe("check-docs"), *recipe("test")]
+def test_check_runs_lint_checkov_check_docs_and_all_tests() -> None:
+    tests = recipe("test", "TESTS=tests")
+    parts = [*recipe("lint"), *recipe("lint-checkov"), *recipe("check-docs"), *tests]
     assert recipe("check") == list(dict.fromkeys(parts))  # make runs shared prerequisites once
+    assert recipe("check", "test")[: len(recipe("check"))] == recipe("check")
+
+
+def test_only_tests_without_paths_leaves_out_the_long_ones() -> None:
+    commands = {goal: recipe(*goal.split())[-1] for goal in ("test", "test TESTS=tests", "check")}
+    assert [goal for goal in commands if ' -m "not long"' in commands[goal]] == ["test"]
 
 
 def test_rehearse_runs_the_standard_scenario_unless_another_is_named() -> None:
@@ -71,7 +78,6 @@ def test_rehearse_runs_the_standard_scenario_unless_another_is_named() -> None:
 @pytest.mark.parametrize(
     ("tests", "processes"),
     [
-        ("", 3),
         ("tests/unit/", 3),
         ("tests/scenarios/test_backups.py", 3),
         ("tests/scripts tests/iam", 3),

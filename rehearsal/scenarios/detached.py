@@ -114,7 +114,6 @@ def hsm_type_rolled_back_later(driver: StackDriver) -> None:
 def detached_superseded(driver: StackDriver) -> None:
     """A detached execution is stopped by an update, by one that is cancelled, and by a deletion."""
     with driver.step("Create: the second HSM outlasts the creation"), _while_detached(driver):
-        driver.request()
         driver.expect_stack("CREATE_COMPLETE")
         driver.start(pHsmsPerSubnet=2)
     with driver.step("2 HSMs per subnet, started meanwhile"):
@@ -125,9 +124,8 @@ def detached_superseded(driver: StackDriver) -> None:
         driver.expect_cluster(state="ACTIVE", hsms=4, zones=2)
 
     with driver.step("3 HSMs per subnet: a DEGRADED one outlasts the update"):
-        with _while_detached(driver):
-            driver.fault(hsm="DEGRADED")
-            driver.request(pHsmsPerSubnet=3)
+        driver.fault(hsm="DEGRADED")
+        with _while_detached(driver, pHsmsPerSubnet=3):
             driver.expect_stack("UPDATE_COMPLETE")
             _expect_warning(driver, "5 of 6 HSMs ACTIVE")
             parameters = dict(driver.stack.parameters)
@@ -143,9 +141,8 @@ def detached_superseded(driver: StackDriver) -> None:
         driver.expect_cluster(state="ACTIVE", hsms=6, zones=2)
 
     with driver.step("4 HSMs per subnet: a DEGRADED one outlasts the update"):
-        with _while_detached(driver):
-            driver.fault(hsm="DEGRADED")
-            driver.request(pHsmsPerSubnet=4)
+        driver.fault(hsm="DEGRADED")
+        with _while_detached(driver, pHsmsPerSubnet=4):
             driver.expect_stack("UPDATE_COMPLETE")
             _expect_warning(driver, "7 of 8 HSMs ACTIVE")
             driver.stack.start_delete()
@@ -191,9 +188,8 @@ def key_store_while_detached(driver: StackDriver) -> None:
         driver.expect_stack("CREATE_COMPLETE")
     with driver.step("2 HSMs per subnet: a DEGRADED one outlasts the update"):
         # A new HSM is restored from a backup, which may lack kmsuser (F1.31).
-        with _while_detached(driver):
-            driver.fault(hsm="DEGRADED")
-            driver.request(pHsmsPerSubnet=2)
+        driver.fault(hsm="DEGRADED")
+        with _while_detached(driver, pHsmsPerSubnet=2):
             _expect_warning(driver, "3 of 4 HSMs ACTIVE")
             store = on_stack_cluster(driver, pDeleteKeyStoreUponStackDeletion="true")
             store.start()
@@ -217,19 +213,20 @@ def key_store_while_detached(driver: StackDriver) -> None:
 
 
 @contextmanager
-def _while_detached(driver: StackDriver) -> Iterator[None]:
-    """Time is paused at the third look of the detached execution that the block waits for."""
-    # No other step of align-hsms compares its request with CloudFormation's record.
+def _while_detached(driver: StackDriver, **changes: object) -> Iterator[None]:
+    """Send a request that AWS outlasts; at the detached execution's second look, time is paused."""
+    # By then the stack is complete. No other step of align-hsms compares its request with
+    # CloudFormation's record.
     driver.fault(
         operation="DescribeStackResource",
         function="cluster",
         step="DescribeHsms",
-        skip=2,
+        skip=1,
         pause=True,
     )
-    yield
-    driver.admin.wait_for_pause()
-    driver.admin.resume()
+    driver.request(**changes)
+    with driver.while_paused():
+        yield
 
 
 def _create_without_hsms(driver: StackDriver) -> None:

@@ -21,12 +21,67 @@ REAL_TIMINGS = {
     "hsm-type-outlasts-update": {"change_hsm_type"},
     "hsm-type-rolled-back-later": {"change_hsm_type"},
 }
+# What compute for more than ten seconds; `make test` leaves them to `make check`.
+LONG = {
+    "activation-fails",
+    "activation-lost",
+    "admin-login-fails-for-unknown-reasons",
+    "client-replaced",
+    "client-stopped",
+    "cloudformation-times-out",
+    "cluster-created-late",
+    "create-times-out",
+    "custom-package",
+    "delete-during-create",
+    "detached-hsm-degraded",
+    "detached-superseded",
+    "events-late",
+    "external-pki-rejected",
+    "govcloud",
+    "hsm-type-changed",
+    "hsm-type-outlasts-update",
+    "hsm-type-rolled-back-later",
+    "hsms-degraded",
+    "hsms-outlast-create",
+    "hsms-outlast-update",
+    "iam-without-resources",
+    "iam-without-tags",
+    "key-store-while-detached",
+    "no-response-to-update",
+    "reads-late",
+    "request-handler-killed",
+    "restored-from-backup",
+    "restored-from-shared-backup",
+    "restored-with-wrong-secrets",
+    "retention-and-tags",
+    "secrets-deleted",
+    "slow-account",
+    "stale-admin-password-on-new-clients",
+    "update-cancelled-at-each-stage",
+    "update-rejected",
+    "update-times-out",
+    "upgrade-from-1-0-0",
+    "upgrade-rolled-back",
+    "upgrade-rolled-back-by-new-version",
+    "upgrade-with-key-store",
+}
 
 
 # test_determinism.py runs the standard scenario, twice.
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != STANDARD])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if name in LONG else [])
+        for name in SCENARIOS
+        if name != STANDARD
+    ],
+)
 def test_the_scenario_passes(name: str) -> None:
     real = REAL_TIMINGS.get(name, set())
     timings = {operation: seconds for operation, seconds in QUICK.items() if operation not in real}
     result = rehearse(name, timings=timings)
     assert result.passed, "\n".join(result.failures)
+
+
+def test_scenarios_with_special_timings_or_marks_exist() -> None:
+    assert [*REAL_TIMINGS.keys() - SCENARIOS, *LONG - SCENARIOS.keys()] == []
