@@ -91,6 +91,7 @@ class Creations:
         self._wait_for_instance = wait_for
         self._provision: Provision = _stacks._provision_resource
         self._update: Update = _stacks._update_resource
+        self._delete = _stacks._delete_resource
         self._sort, self._add_event = _stacks._topological_sort, _stacks._add_event
         # By stack and type: when those that an update created last were complete.
         self._complete: dict[tuple[str, str], float] = {}
@@ -124,7 +125,7 @@ class Creations:
             return self._provision_in_turn(kind, logical_id, props, stack_name)
         if stack["StackStatus"] != CREATING:
             create = partial(self._provision_in_turn, kind, logical_id, props, stack_name)
-            return self._in_update(plan, stack, kind, logical_id, create)
+            return self._in_update(plan, stack, kind, logical_id, create, "", props)
         clock = self._emulator.clock
         ended = plan.ended[logical_id] = clock.signal()
         if _is_custom(kind) and logical_id != plan.order[-1]:
@@ -186,8 +187,8 @@ class Creations:
             attributes = rest[0] if rest else {}
             plan.created[logical_id] = updated = physical_id, attributes
             self._emulator.spawn(self._update_beside, plan, stack, kind, logical_id, update)
-            return self._in_update(plan, stack, kind, logical_id, lambda: updated)
-        return self._in_update(plan, stack, kind, logical_id, update)
+            return self._in_update(plan, stack, kind, logical_id, lambda: updated, physical_id, new)
+        return self._in_update(plan, stack, kind, logical_id, update, physical_id, new)
 
     def _in_update(
         self,
@@ -196,6 +197,8 @@ class Creations:
         kind: str,
         logical_id: str,
         change: Callable[[], Created],
+        old_id: str,
+        props: dict[str, Any],
     ) -> Created:
         """Change a resource, then wait for what the next one depends on; at the end, for all."""
         try:
@@ -213,6 +216,9 @@ class Creations:
         for needed in plan.needed_next(logical_id):
             self._emulator.clock.wait([plan.ended[needed], plan.failure])
         if plan.failed:
+            if changed[0] != old_id:
+                # ministack would forget it, because its creation has failed.
+                self._delete(kind, changed[0], props, stack["StackName"], logical_id)
             raise ValueError(UPDATE_CANCELLED)
         return plan.created.get(logical_id, changed)
 

@@ -158,6 +158,25 @@ def test_an_instance_in_progress_is_cancelled_when_a_custom_resource_fails() -> 
     assert requests == ["Create", "Update", "Update"]
 
 
+def test_a_replacing_instance_is_terminated_when_a_custom_resource_fails() -> None:
+    failure = {"Sleep": "5", "Response": {"Status": "FAILED", "Reason": "no luck"}}
+    with LocalAws(timings=SECONDS) as aws:
+        stack = SampleStack(aws)
+        custom = CustomResourceStack(stack)
+        for subnet, behavior in zip(aws.subnets, ({}, failure), strict=False):
+            resources = with_instance(custom, "t3a.small", Update=behavior)
+            resources["Client"]["Properties"]["SubnetId"] = subnet
+            status = stack.update(resources) if behavior else stack.create(resources)
+        assert status == "UPDATE_ROLLBACK_COMPLETE"
+        instances = [
+            instance
+            for reservation in aws.client("ec2").describe_instances()["Reservations"]
+            for instance in reservation["Instances"]
+            if instance["State"]["Name"] != "terminated"
+        ]
+        assert [instance["SubnetId"] for instance in instances] == aws.subnets[:1]
+
+
 def test_a_custom_resource_update_is_cancelled_when_an_instance_fails() -> None:
     status, happened, _ = updated({"Sleep": "500"}, kind="no.such")
     assert status == "UPDATE_ROLLBACK_COMPLETE"
