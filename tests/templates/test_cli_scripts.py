@@ -216,6 +216,11 @@ def test_adding_the_kmsuser_to_other_hsms_is_repeated_once(client: Client) -> No
             4,
             "HSM Error: no",
         ),
+        (
+            [KMS_USER, fails("HSM Error: no"), KMS_USER, *[fails("HSM Error: no")] * 5],
+            4,
+            "cloudhsm-cli user list: HSM Error: no",
+        ),
         ([users("crypto-user")], 1, "the cluster has no admin admin."),
         (
             [users("admin"), answers(), users("admin", "crypto-user", coverage="partial")],
