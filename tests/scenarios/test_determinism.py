@@ -21,6 +21,8 @@ from rehearsal.scenarios import SCENARIOS, STANDARD
 from rehearsal.timings import QUICK
 from tests.support.normalized_event_log import NormalizedEvent, normalize
 
+pytestmark = pytest.mark.long
+
 Timings = dict[str, Any]
 Log = list[NormalizedEvent]
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from localaws.client import LocalAws
 from rehearsal.drivers.key_store import RETAINED_BY_KMS, KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.events import WORKFLOW_ENDS
 from rehearsal.fixtures import existing_cluster
+
+pytestmark = pytest.mark.long
 
 # Virtual seconds.
 NEVER = 90000

@@ -11,6 +11,8 @@ from rehearsal.drivers.stack import StackDriver
 from rehearsal.events import starts_execution
 from rehearsal.timings import QUICK
 
+pytestmark = pytest.mark.long
+
 TEN_MINUTES = 600
 # Two HSMs in succession take longer than the workflow of a request.
 SLOW_HSMS = {**QUICK, "create_hsm": 1613}

@@ -8,6 +8,8 @@ from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 
+pytestmark = pytest.mark.long
+
 TEN_MINUTES = 600
 LATE = (20, 60, 176, 300)  # virtual seconds
 
