@@ -1,6 +1,6 @@
 """What AWS's documents leave open: one row per question, with both readings.
 
-`make docs` prints the rows into the README. `python -m localaws --assume ID=READING` switches a
+`make docs` prints the rows into docs/not-proven.md. `python -m localaws --assume ID=READING` switches a
 row that the model can take either way; `--assume harsher` switches all of them.
 """
 

@@ -27,14 +27,14 @@ def blocks() -> dict[Path, dict[str, str]]:
     machines, found = statemachines.load_all(), templates.load_all()
     docs = Path("docs")
     return {
-        Path("README.md"): {
+        docs / "parameters.md": {
             "parameters": describe_templates.parameters(found, machines, Source.read()),
             "outputs": describe_templates.outputs(found),
-            "assumptions": describe_assumptions.assumptions(),
             "which parameter may change": describe_updates.updates(
                 found, describe_updates.PROPERTIES.read_text()
             ),
         },
+        docs / "not-proven.md": {"assumptions": describe_assumptions.assumptions()},
         docs / "internals.md": {"state machines": draw_statemachines.chapter(machines)},
         docs / "permissions.md": {
             "permissions": describe_permissions.permissions(

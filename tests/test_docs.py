@@ -147,6 +147,37 @@ def test_the_readme_starts_with_status_cost_and_commands() -> None:
     assert [text for text in expected if text not in first_screen] == []
 
 
+def test_the_readme_is_short_and_says_first_how_mature_the_project_is() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) < 120
+    assert "not been run on AWS" in "\n".join(lines[:10])
+
+
+# What users ask, and the heading that answers it.
+QUESTIONS = {
+    "watching": "operations.md#watch-a-stack",
+    "cost": "before-you-start.md#costs",
+    "alarms": "operations.md#alarms",
+    "preflight": "preflight.md#checks",
+    "disaster recovery": "operations.md#restore-from-a-backup",
+    "upgrading": "upgrading.md#upgrading",
+    "uninstalling": "uninstalling.md#what-stays",
+    "permissions": "before-you-start.md#permissions-to-deploy",
+    "endpoints": "before-you-start.md#endpoints-without-internet-access",
+    "quotas": "before-you-start.md#in-the-account",
+}
+
+
+def test_every_question_is_answered_within_two_clicks_of_the_readme() -> None:
+    linked = {path for path, _ in links_in(ROOT / "README.md")}
+    assert [
+        question
+        for question, answer in QUESTIONS.items()
+        for name, heading in [answer.split("#")]
+        if ROOT / "docs" / name not in linked or heading not in anchors(ROOT / "docs" / name)
+    ] == []
+
+
 def test_the_readme_links_every_document() -> None:
     linked = {path for path, _ in links_in(ROOT / "README.md")}
     expected = {*DOCUMENTS, ROOT / "docs" / "decisions"} - {*DECISIONS, ROOT / "README.md"}

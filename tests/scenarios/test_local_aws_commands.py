@@ -1,4 +1,4 @@
-"""README's commands for the local AWS work as documented, with the stock CLI."""
+"""The commands of docs/local-aws.md work as documented, with the stock CLI."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def commands() -> str:
     """The indented commands of the section about the local AWS."""
     [section] = [
         section
-        for section in (ROOT / "README.md").read_text().split("\n## ")
-        if section.startswith("Deploy to the local AWS")
+        for section in (ROOT / "docs" / "local-aws.md").read_text().split("\n## ")
+        if section.startswith("Deploy with the stock CLI")
     ]
     return "\n".join(line[4:] for line in section.splitlines() if line.startswith("    "))
 
