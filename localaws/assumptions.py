@@ -1,7 +1,7 @@
 """What AWS's documents leave open: one row per question, with both readings.
 
-`make docs` prints the rows into docs/not-proven.md. `python -m localaws --assume ID=READING` switches a
-row that the model can take either way; `--assume harsher` switches all of them.
+`make docs` prints the rows into docs/not-proven.md. `python -m localaws --assume ID=READING`
+switches a row that the model can take either way; `--assume harsher` switches all of them.
 """
 
 from __future__ import annotations
