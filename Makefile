@@ -88,6 +88,10 @@ faults: $(ENVIRONMENT) $(BUILT) ## try the fault matrix, all calls failing in al
 serve: $(ENVIRONMENT) $(REHEARSAL) ## run a local AWS until Ctrl-C, to deploy into manually; optionally PORT= (4566, and the next one)
 	$(BIN)/python -m localaws $(if $(PORT),--port $(PORT) --admin-port $$(($(PORT) + 1)))
 
+.PHONY: shell
+shell: needs-STACK $(ENVIRONMENT) ## open a shell on the client of a stack in `make serve`; STACK=
+	@$(BIN)/python -m scripts.shell $(STACK)
+
 .PHONY: docs
 docs: $(ENVIRONMENT) ## update the generated tables and diagrams in the documents
 	$(BIN)/python -m scripts.print_docs

@@ -25,6 +25,8 @@ POST /aws-events    causes an event that no API request causes:
                     {"degrade_hsm": {"hsm_id": "hsm-..."}}
                     {"share_backup": {"admin_password": "..."}}: from another account
                     {"log_in": {"cluster_id": "cluster-...", "username": "kmsuser"}}, "log_out": ...
+POST /shell         {"instance": "i-..."}: the command, as a list, that opens a shell in the sandbox
+                    of an instance, for the user who runs the local AWS
 POST /command       asks whether a command of a script is to fail: {"command": ..., "document": ...}
 POST /data-plane    what cloudhsm-cli sends to the HSMs: {"operation": ..., "parameters": {...}}
 
@@ -95,6 +97,7 @@ class AdminApi:
             ("POST", "/advance"): self._advance,
             ("POST", "/aws-events"): self._aws_event,
             ("POST", "/data-plane"): self._data_plane,
+            ("POST", "/shell"): self._shell,
             ("POST", "/command"): lambda body: {
                 "fault": emulator.faults.command_failure(body["command"], body["document"])
             },
@@ -131,6 +134,13 @@ class AdminApi:
                 "calls": self._emulator.calls.all(),
                 "commands": ssm.commands() if ssm else [],
             }
+
+    def _shell(self, request: Json) -> Json:
+        with scope(self._account, self._emulator.region):
+            ssm = self._emulator.ssms.get((self._account, self._emulator.region))
+            if ssm is None:
+                raise ApiError("TargetNotConnected", f"{request['instance']} is not connected.")
+            return ssm.shell(str(request["instance"]))
 
     def _idle(self, query: Json) -> Json:
         """Poll here: to poll over HTTP costs both sides more."""

@@ -50,7 +50,7 @@ class AdminApi:
     """A client of the admin API; admin_api.py documents the requests."""
 
     def __init__(self, url: str, token: str) -> None:
-        self.url = url
+        self.url, self.token = url, token
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -153,6 +153,10 @@ class AdminApi:
             "/data-plane", {"operation": operation, "parameters": parameters}
         )
         return response
+
+    def shell(self, instance: str) -> list[str]:
+        """The command that opens a shell on an instance."""
+        return list(self._ask("/shell", {"instance": instance}))
 
     def aws_event(self, event: str, **details: Any) -> Any:
         """Cause an event that no API request causes, such as the replacement of an HSM by AWS."""

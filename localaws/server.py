@@ -198,6 +198,7 @@ def _exports(emulator: EmulatorState) -> list[str]:
         "AWS_DEFAULT_REGION": emulator.region,
         "AWS_ACCESS_KEY_ID": credentials.access_key_id,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "LOCALAWS_ADMIN_URL": emulator.admin_url,
         "LOCALAWS_ADMIN_TOKEN": credentials.admin_token,
     }
     return [f"export {name}={value}" for name, value in settings.items()]

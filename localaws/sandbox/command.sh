@@ -12,7 +12,7 @@ aws | cloudhsm-cli | configure | configure-cli | curl | dnf | jq | rpm | sha256s
   . /run/localaws/environment
   exec "$LOCALAWS_PYTHON" -ESs /run/localaws/sandbox/fake_bin/__main__.py "$name" "$@"
   ;;
-cloud-init | sleep | uname)
+cloud-init | sleep | sudo | uname)
   # shellcheck source=/dev/null # written by sandbox.py
   . /run/localaws/environment
   # shellcheck source=/dev/null # each is checked by itself

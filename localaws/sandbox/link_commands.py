@@ -15,7 +15,10 @@ COMMAND = "/run/localaws/sandbox/command.sh"
 NOT_INSTALLED = frozenset({"dash", "jq"})
 # Always there, even if the machine lacks it.
 INSTALLED = frozenset(
-    {"aws", "cloud-init", "curl", "dnf", "rpm", "sha256sum", "sleep", "systemctl", "uname"}
+    {
+        *("aws", "cloud-init", "curl", "dnf", "rpm", "sha256sum", "sleep", "sudo", "systemctl"),
+        "uname",
+    }
 )
 # A script's interpreter cannot be a script. As in Fedora, /bin/sh of Amazon Linux belongs to the
 # package bash, whatever it is on this machine.

@@ -33,6 +33,12 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 # As the SSM agent runs a script: from its unit's working directory, with no HOME.
 WORKING_DIRECTORY = "/usr/bin"
 NAMESPACES = ("--user", "--mount", "--pid", "--net", "--ipc")
+IN_DIRECTORY = 'cd -- "$1" || exit 1; exec "$0"'
+# As Session Manager starts a session: /bin/sh in the agent's directory. Its user is ssm-user, who
+# may run sudo; a sandbox has no other user than root.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-getting-started-ssm-user-permissions.html
+SESSION_HOME = "/home/ssm-user"
+SESSION = f"mkdir -p {SESSION_HOME}; cd {WORKING_DIRECTORY}; exec /bin/sh"
 # Runs a command, then removes the directory on which the sandbox was mounted.
 THEN_REMOVE = '"$@"; code=$?; rmdir "$0"; exit $code'
 
@@ -155,7 +161,9 @@ class Sandbox:
         reason = complaint.strip() or f"unshare ended with {self._keeper.returncode}"
         raise _cannot_isolate(self.instance_id, reason)
 
-    def start(self, script: str, environment: Mapping[str, str] | None = None) -> Script:
+    def start(
+        self, script: str, environment: Mapping[str, str] | None = None, directory: str = ""
+    ) -> Script:
         """Start a script as the SSM agent does: as root, without standard input."""
         number = next(self._numbers)
         orchestration = f"/var/lib/amazon/ssm/{self.instance_id}/document/orchestration"
@@ -166,7 +174,7 @@ class Sandbox:
         stdout, stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 # see above
         sleeps, of_script = socket.socketpair()
         process = subprocess.Popen(  # nosec B603 # in the sandbox
-            self._entering(["/bin/sh", "-c", f'cd {WORKING_DIRECTORY} && exec "$0"', path]),
+            self._entering(["/bin/sh", "-c", IN_DIRECTORY, path, directory or WORKING_DIRECTORY]),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=stdout,
@@ -189,6 +197,13 @@ class Sandbox:
     ) -> Outcome:
         """Run a script, for at most `timeout` real seconds."""
         return self.start(script, environment).wait(timeout)
+
+    def shell(self) -> list[str]:
+        """The command that opens a shell, with nothing of its caller's environment."""
+        self._write_settings()
+        environment = [f"PATH={PATH}", "LANG=C.UTF-8", "TERM=xterm", f"HOME={SESSION_HOME}"]
+        enter = self._entering(["/bin/sh", "-c", SESSION])
+        return ["/usr/bin/env", "-i", *environment, *enter]
 
     def read(self, path: str) -> str:
         """The text of a file in the sandbox; raises FileNotFoundError."""

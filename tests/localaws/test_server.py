@@ -135,7 +135,7 @@ def test_the_first_line_of_output_has_urls_network_and_settings(server: Server) 
 
 def test_it_prints_what_the_cli_needs(server: Server) -> None:
     assert server.process.stdout is not None
-    exports = [server.process.stdout.readline() for _ in range(5)]
+    exports = [server.process.stdout.readline() for _ in range(6)]
     assert all(line.startswith("export ") for line in exports)
     done = subprocess.run(
         ["bash", "-c", "".join(exports) + "aws sts get-caller-identity --query Arn --output text"],

@@ -156,6 +156,39 @@ def test_the_documented_permissions_suffice_to_watch_and_each_is_used(operator: 
     assert granted - used == set()
 
 
+def shell(aws: LocalAws, script: str, **environment: str) -> Done:
+    """`make shell` with these commands on standard input."""
+    return subprocess.run(
+        ["make", "-s", *VENV, "shell", "STACK=hsm"],
+        cwd=ROOT, env={**aws.env, **environment}, input=script, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def test_shell_needs_the_token_of_the_admin_api(operator: Operator) -> None:
+    aws = operator.aws
+    instance = Stack(aws, "hsm", CLUSTER_TEMPLATE).outputs()["oClientInstanceId"]
+    without = shell(aws, "echo inside")
+    assert f"aws ssm start-session --target {instance}" in without.stderr
+    wrong = shell(aws, "echo inside", LOCALAWS_ADMIN_URL=aws.admin.url, LOCALAWS_ADMIN_TOKEN="x")
+    assert f"No shell on {instance}" in wrong.stderr
+    assert "inside" not in without.stdout + wrong.stdout
+
+
+def test_shell_opens_the_client_and_shows_nothing_of_the_machine(operator: Operator) -> None:
+    aws = operator.aws
+    given = {"LOCALAWS_ADMIN_URL": aws.admin.url, "LOCALAWS_ADMIN_TOKEN": aws.admin.token}
+    script = "/opt/cloudhsm/bin/cloudhsm-cli user list\nenv; cat /proc/*/environ /etc/shadow\n"
+    port = aws.admin.url.rpartition(":")[2]
+    script += f"bash -c ': < /dev/tcp/127.0.0.1/{port}' && echo reached\n"
+    found = shell(aws, script, PLANTED="planted", **given)
+    assert '"username": "admin"' in found.stdout, found.stderr
+    assert [
+        text for text in ("planted", aws.admin.token, "reached", "root:$") if text in found.stdout
+    ] == []
+    assert "/etc/shadow: No such file" in found.stderr
+
+
 def test_destroy_refuses_a_stack_that_does_not_exist(operator: Operator) -> None:
     done = operator.make("destroy", "STACK=typo")
     assert done.returncode == 2

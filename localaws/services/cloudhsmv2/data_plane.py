@@ -11,6 +11,7 @@ Every operation takes `ip` (an HSM's address), `ca` (the text of the client's cu
     user-change-password  login, new_username, new_password, role
     user-delete           login, new_username, role
     quorum-token-list     login (F3.30)
+    login                 login, of interactive mode; each of its commands logs in again
 
 where login is `login_role` ("admin" or "crypto-user": CLOUDHSM_ROLE), `username` and `password`
 (the two halves of CLOUDHSM_PIN).
@@ -46,6 +47,7 @@ class DataPlane:
             "user-change-password": self._user_change_password,
             "user-delete": self._user_delete,
             "quorum-token-list": self._quorum_token_list,
+            "login": self._login,
         }
 
     def run(self, operation: str, params: Params) -> Response:
@@ -164,6 +166,10 @@ class DataPlane:
         """`quorum token-sign list`: no quorum is modelled, so there are no tokens (F3.30)."""
         self._log_in(cluster, params, ROLES)
         return {"tokens": []}
+
+    def _login(self, cluster: Cluster, params: Params) -> object:
+        name = self._log_in(cluster, params, ROLES)
+        return {"username": name, "role": params.get("login_role")}
 
     def _log_in(self, cluster: Cluster, params: Params, roles: tuple[str, ...]) -> str:
         """Log in with CLOUDHSM_ROLE and CLOUDHSM_PIN; the event log has every attempt."""

@@ -1,6 +1,7 @@
 """The content of SSM documents of type Command: schema 2.2 with one `aws:runShellScript` step.
 
-Anything else that SSM supports is rejected with an error, not ignored.
+Anything else that SSM supports is rejected with an error, not ignored. AWS's own documents are of
+schema 1.2, which can be run but not created.
 """
 
 from __future__ import annotations
@@ -58,7 +59,10 @@ class Version:
 
     @property
     def step(self) -> Mapping[str, Any]:
-        """The one step."""
+        """The one step; in schema 1.2 it is called like its plugin."""
+        if "runtimeConfig" in self.document:
+            ((name, plugin),) = self.document["runtimeConfig"].items()
+            return {"name": name, "inputs": plugin["properties"][0]}
         step: Mapping[str, Any] = self.document["mainSteps"][0]
         return step
 
@@ -174,10 +178,14 @@ def _check_value(name: str, declaration: Mapping[str, Any], values: Sequence[str
     """Raise InvalidParameters; the message names the parameter, never its value."""
     if declaration["type"] == "String" and len(values) != 1:
         raise _invalid_parameters(f"{name} takes one value")
+    if len(values) < int(declaration.get("minItems", 0)):
+        raise _invalid_parameters(f"{name} has fewer than {declaration['minItems']} values")
     pattern = declaration.get("allowedPattern")
     for value in values:
         if not isinstance(value, str):
             raise _invalid_parameters(f"{name} takes strings")
+        if re.search(r"{{\s*ssm(-secure)?:", value):
+            raise _invalid_parameters(f"{name}: references to Parameter Store are not modelled")
         if pattern is not None and not compile_pattern(pattern).search(value):
             raise _invalid_parameters(f"{name} does not match {pattern}")
         if value not in declaration.get("allowedValues", [value]):
@@ -191,11 +199,21 @@ def _check_value(name: str, declaration: Mapping[str, Any], values: Sequence[str
 def script(version: Version, bound: Mapping[str, str | list[str]]) -> str:
     """The text that the agent runs: values are inserted verbatim, without quoting (F6.21)."""
     lines: list[str] = []
-    for line in version.step["inputs"]["runCommand"]:
+    for line in _as_list(version.step["inputs"]["runCommand"]):
         whole = PLACEHOLDER.fullmatch(line.strip())
         value = bound.get(whole[1]) if whole else None
         lines += value if isinstance(value, list) else [_substitute(line, bound)]
     return "\n".join(lines) + "\n"
+
+
+def working_directory(version: Version, bound: Mapping[str, str | list[str]]) -> str:
+    """Where the script starts; empty for the agent's own directory.
+
+    The agent looks for a relative path among its downloads, which only other plugins make:
+    https://github.com/aws/amazon-ssm-agent, agent/plugins/runscript/runscript.go.
+    """
+    path = _substitute(version.step["inputs"].get("workingDirectory", ""), bound)
+    return path if path.startswith("/") else ""
 
 
 def timeout(version: Version, bound: Mapping[str, str | list[str]]) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from localaws.core.api_error import ApiError
 from localaws.core.clock import Clock
-from localaws.services.ssm import document_schema
+from localaws.services.ssm import aws_documents, document_schema
 from localaws.services.ssm.document_schema import Version
 from localaws.services.ssm.interfaces import Json
 from localaws.services.ssm.paging import page
@@ -39,6 +39,7 @@ class Document:
     versions: list[Version]
     default: int = 1
     deleted: set[int] = field(default_factory=set)
+    owner: str = "Self"
 
     def pick(self, wanted: str | None) -> tuple[int, Version]:
         """The version called "3", "$LATEST" or "$DEFAULT" (None means $DEFAULT)."""
@@ -60,13 +61,20 @@ class Documents:
         self._clock = clock
         self._account = account
         self._documents: dict[str, Document] = {}
+        self._of_aws = {
+            name: Document(name, clock.now(), [], [version], owner="Amazon")
+            for name, version in aws_documents.VERSIONS.items()
+        }
 
     def names(self) -> list[str]:
-        """The names of all documents."""
+        """The names of this account's documents."""
         return sorted(self._documents)
 
     def find(self, name: str) -> Document:
-        """The document with this name or ARN."""
+        """The document with this name or ARN, AWS's own among them."""
+        return self._of_aws.get(name.rpartition("/")[2]) or self._own(name)
+
+    def _own(self, name: str) -> Document:
         found = self._documents.get(name.rpartition("/")[2])
         if found is None:
             raise ApiError("InvalidDocument", f"Document with name {name} does not exist.")
@@ -87,7 +95,7 @@ class Documents:
 
     def update_document(self, parameters: Json) -> Json:
         """UpdateDocument: DocumentVersion is the version to replace, which must be the latest."""
-        document = self.find(parameters["Name"])
+        document = self._own(parameters["Name"])
         number, _ = document.pick(parameters.get("DocumentVersion", "$LATEST"))
         if number != len(document.versions):
             raise ApiError("InvalidDocumentVersion", "Only the latest version can be updated.")
@@ -102,13 +110,13 @@ class Documents:
 
     def update_document_default_version(self, parameters: Json) -> Json:
         """UpdateDocumentDefaultVersion."""
-        document = self.find(parameters["Name"])
+        document = self._own(parameters["Name"])
         document.default, _ = document.pick(parameters["DocumentVersion"])
         return {"Description": {"Name": document.name, "DefaultVersion": str(document.default)}}
 
     def delete_document(self, parameters: Json) -> Json:
         """DeleteDocument: all versions, or one that is not the default."""
-        document = self.find(parameters["Name"])
+        document = self._own(parameters["Name"])
         if "DocumentVersion" not in parameters:
             del self._documents[document.name]
             return {}
@@ -141,8 +149,8 @@ class Documents:
         """ListDocuments."""
         filters = parameters.get("Filters", [])
         found = []
-        for name in self.names():
-            document = self._documents[name]
+        documents = {**self._of_aws, **self._documents}
+        for document in sorted(documents.values(), key=lambda each: each.name):
             if all(_passes(document, filter_) for filter_ in filters):
                 described = self._describe(document)
                 found.append({key: described[key] for key in LISTED_KEYS})
@@ -152,7 +160,7 @@ class Documents:
         number, version = document.pick(wanted)
         return {
             "Name": document.name,
-            "Owner": self._account,
+            "Owner": self._account if document.owner == "Self" else document.owner,
             "CreatedDate": document.created,
             "Status": "Active",
             "DocumentVersion": str(number),
@@ -170,7 +178,7 @@ class Documents:
             "PlatformTypes": ["Linux", "MacOS"],
             "DocumentType": "Command",
             "DocumentFormat": version.format,
-            "SchemaVersion": "2.2",
+            "SchemaVersion": version.document["schemaVersion"],
             "Hash": version.hash,
             "HashType": "Sha256",
             "Tags": list(document.tags),
@@ -191,7 +199,7 @@ def _parse(parameters: Json) -> Version:
 
 
 def _passes(document: Document, filter_: Json) -> bool:
-    values = {"Name": document.name, "DocumentType": "Command", "Owner": "Self"}
+    values = {"Name": document.name, "DocumentType": "Command", "Owner": document.owner}
     if filter_["Key"] not in values:
         raise ApiError("InvalidFilterKey", f"{filter_['Key']} is not modelled.")
     return any(values[filter_["Key"]].startswith(wanted) for wanted in filter_["Values"])

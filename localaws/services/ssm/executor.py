@@ -48,13 +48,21 @@ class Executor:
         self._event_log = event_log
 
     def start(
-        self, command: Command, invocation: Invocation, script: str, execution_timeout: float
+        self,
+        command: Command,
+        invocation: Invocation,
+        script: tuple[str, str],
+        execution_timeout: float,
     ) -> None:
-        """Carry out an invocation in a thread of its own."""
+        """Carry out an invocation in a thread of its own: a script, in a directory."""
         self._spawn(self._carry_out, command, invocation, script, execution_timeout)
 
     def _carry_out(
-        self, command: Command, invocation: Invocation, script: str, execution_timeout: float
+        self,
+        command: Command,
+        invocation: Invocation,
+        script: tuple[str, str],
+        execution_timeout: float,
     ) -> None:
         """Deliver, run and report; the calling thread holds the clock except while it waits."""
         self._clock.wait([invocation.cancelled], min(DELIVERY, self._timings.run_command))
@@ -99,7 +107,11 @@ class Executor:
             return not invocation.cancelling
 
     def _run(
-        self, command: Command, invocation: Invocation, script: str, execution_timeout: float
+        self,
+        command: Command,
+        invocation: Invocation,
+        script: tuple[str, str],
+        execution_timeout: float,
     ) -> Outcome:
         failure = self._faults.script_failure(command.document)
         if failure:
@@ -107,7 +119,7 @@ class Executor:
 
         def start() -> Script:
             return self._instances.sandbox(invocation.instance_id).start(
-                script,
+                script[0],
                 {
                     "AWS_SSM_REGION_NAME": self._region,
                     "LOCALAWS_DOCUMENT": command.document,
@@ -118,6 +130,7 @@ class Executor:
                     "LOCALAWS_INSTALL_SECONDS": str(self._timings.install_package),
                     "LOCALAWS_CLI_SECONDS": str(self._timings.cloudhsm_cli),
                 },
+                script[1],
             )
 
         self._spawn(self._stop_after, invocation, execution_timeout)

@@ -43,8 +43,11 @@ class Script(Protocol):
 class Sandbox(Protocol):
     """The file system and processes of an instance."""
 
-    def start(self, script: str, environment: Mapping[str, str], /) -> Script:
-        """Start a script as root."""
+    def start(self, script: str, environment: Mapping[str, str], directory: str, /) -> Script:
+        """Start a script as root, in a directory, or without one in the agent's."""
+
+    def shell(self) -> list[str]:
+        """The command that opens a shell."""
 
     def commands(self) -> list[list[str]]:
         """The argument list of every command that scripts have run."""

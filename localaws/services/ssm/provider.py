@@ -56,7 +56,7 @@ class SsmProvider:
         self._faults = faults
         self._lock = threading.RLock()
         self._documents = documents = Documents(clock, account)
-        agents = Agents(clock, instances, timings, faults)
+        self._agents = agents = Agents(clock, instances, timings, faults)
         executor = Executor(
             clock,
             instances,
@@ -103,8 +103,17 @@ class SsmProvider:
         with contextlib.suppress(ApiError), self._lock:
             self._operations[action](parameters)
 
+    def shell(self, instance_id: str) -> list[str]:
+        """The command that opens a shell on an instance, as StartSession does.
+
+        https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_StartSession.html
+        """
+        if not self._agents.is_online(instance_id):
+            raise ApiError("TargetNotConnected", f"{instance_id} is not connected.")
+        return self._instances.sandbox(instance_id).shell()
+
     def documents(self) -> list[str]:
-        """The names of all documents."""
+        """The names of this account's documents."""
         with self._lock:
             return self._documents.names()
 

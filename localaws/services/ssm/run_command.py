@@ -90,7 +90,8 @@ class RunCommand:
                 comment=command.comment,
             )
             script = document_schema.script(version, bound)
-            self._executor.start(command, invocation, script, execution_timeout)
+            directory = document_schema.working_directory(version, bound)
+            self._executor.start(command, invocation, (script, directory), execution_timeout)
         return {"Command": _describe(command)}
 
     def get_command_invocation(self, parameters: Json) -> Json:

@@ -60,6 +60,7 @@ def test_command_sh_dispatches_to_every_fake_command() -> None:
     directory = sandbox.HERE / "fake_bin"
     modules = {fake_bin.MODULES.get(name, name.replace("-", "_")) for name in in_python}
     support = {"__init__", "__main__", "durations", "packages", "sigv4", "sockets", "usage"}
+    support.add("cli_session")
     assert modules == {path.stem for path in directory.glob("*.py")} - support
     assert in_shell == {path.stem for path in directory.glob("*.sh")}
     from_packages = {
@@ -79,6 +80,8 @@ def test_command_sh_dispatches_to_every_fake_command() -> None:
         (f"{HSM} user create --role admin", "--username"),
         (f"{HSM} user create --username a --role king --password Secret123", "king"),
         (f"{HSM} cluster activate", "--password"),
+        (f"{HSM} interactive", "terminal"),
+        (f"{HSM} login --username a --role admin", "login"),
         (f"{CONFIGURE} -a 10.0.1.7 --cluster-id x --hsm-ca-cert /x", "--cluster-id"),
         (f"{CONFIGURE} --hsm-ca-cert /x", "-a"),
         (f"curl -fsSL -o /tmp/p {CLI}", "L"),

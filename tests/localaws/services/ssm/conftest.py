@@ -43,21 +43,26 @@ class StubScript:
 
 @dataclass
 class StubSandbox:
-    """Starts stub scripts; `started` has their texts and environments."""
+    """Starts stub scripts; `started` has their texts and environments, `directories` where."""
 
     clock: JumpClock
     seconds: float = 0
     outcome: Outcome = field(default_factory=lambda: Outcome(0, "", ""))
     terminated: bool = False
     started: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
     running: list[StubScript] = field(default_factory=list)
 
-    def start(self, script: str, environment: Mapping[str, str], /) -> StubScript:
+    def start(self, script: str, environment: Mapping[str, str], where: str, /) -> StubScript:
         if self.terminated:
             raise OSError("the sandbox is gone")
         self.started.append((script, environment))
+        self.directories.append(where)
         self.running.append(StubScript(self.clock, self.seconds, self.outcome))
         return self.running[-1]
+
+    def shell(self) -> list[str]:
+        return ["sh"]
 
     def halt(self) -> None:
         """Kill all scripts, as when the instance is stopped."""
