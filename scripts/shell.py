@@ -55,7 +55,8 @@ def _run(command: list[str]) -> int:
     """Run the command on a terminal of its own, or on standard input if that is none."""
     if not sys.stdin.isatty():
         # In a session of its own, so that /dev/tty is not the caller's terminal.
-        return subprocess.run(command, start_new_session=True, check=False).returncode  # nosec B603
+        done = subprocess.run(command, start_new_session=True, check=False)  # nosec B603 # a list
+        return done.returncode
     for descriptor in os.listdir("/proc/self/fd"):
         if int(descriptor) > 2 and os.path.exists(f"/proc/self/fd/{descriptor}"):
             os.set_inheritable(int(descriptor), False)

@@ -31,7 +31,8 @@ def test_a_document_is_deleted_with_all_its_versions(ssm: SystemsManager) -> Non
     ssm.call("DeleteDocument", Name="job")
     ssm.rejected("InvalidDocument", "DescribeDocument", Name="job")
     ssm.rejected("InvalidDocument", "DeleteDocument", Name="job")
-    assert ssm.call("ListDocuments")["DocumentIdentifiers"] == []
+    own = [{"Key": "Owner", "Values": ["Self"]}]
+    assert ssm.call("ListDocuments", Filters=own)["DocumentIdentifiers"] == []
 
 
 def test_documents_are_listed_by_owner_and_name(ssm: SystemsManager) -> None:
