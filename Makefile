@@ -52,7 +52,7 @@ INGREDIENTS = $(ENVIRONMENT) $(if $(filter build/re%,$(TEMPLATE)),$(filter-out $
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: $(ENVIRONMENT) $(CHECKOV_ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) $(RELEASED_WHEELS) ## install all dependencies into .venv; the only task that needs a network
@@ -137,6 +137,18 @@ preflight: export PREFLIGHT_PARAMS = $(value PARAMS)
 preflight: needs-TEMPLATE only-known-variables $(ENVIRONMENT) ## check what would fail before anything is created; TEMPLATE= PARAMS=, optionally STACK= BUCKET= JSON=1
 	@$(BIN)/python -m scripts.preflight $(TEMPLATE) $(if $(STACK),--stack $(STACK)) $(if $(BUCKET),--bucket $(BUCKET)) $(if $(JSON),--json)
 
+.PHONY: release
+release: needs-VERSION needs-BUCKETS $(ENVIRONMENT) $(ZIP) ## upload a version's artifacts and print its addresses; VERSION= BUCKETS=region=bucket,...
+	@$(BIN)/python -m scripts.release publish $(VERSION) $(BUCKETS)
+
+.PHONY: verify-release
+verify-release: needs-VERSION needs-BUCKETS $(ENVIRONMENT) $(ZIP) ## compare a released version with the sources; VERSION= BUCKETS=
+	@$(BIN)/python -m scripts.release verify $(VERSION) $(BUCKETS)
+
+.PHONY: freeze-release
+freeze-release: needs-VERSION $(ENVIRONMENT) ## copy a released version into the fixtures of upgrade tests; VERSION=
+	@$(BIN)/python -m scripts.release freeze $(VERSION)
+
 .PHONY: bench
 bench: $(ENVIRONMENT) $(BUILT) ## measure operations against AWS's own time, with DRAWS= (20); writes docs/benchmarks.md
 	$(BIN)/python -m rehearsal bench --draws $(DRAWS) --growth --sizes --write
@@ -190,8 +202,8 @@ $(LOCAL_ROOTS): localaws/services/cloudhsmv2/hardware_roots.py | $(ENVIRONMENT)
 build/rehearsal/templates build/rehearsal/statemachines:
 	@mkdir -p $(@D) && ln -sfn ../../$(@F) $@
 
-$(RELEASED_ZIPS): build/released/%/build/functions.zip: $(VENV)/wheels/released/% tests/fixtures/released/%/SHA256SUMS scripts/build_package.py
-	$(BIN)/python -m scripts.build_package --sources tests/fixtures/released/$*/functions/hsm_lifecycle $< $@
+$(RELEASED_ZIPS): build/released/%/build/functions.zip: $(VENV)/wheels/released/% tests/fixtures/released/%/SHA256SUMS scripts/build_package.py $(LOCAL_ROOTS)
+	$(BIN)/python -m scripts.build_package --roots $(LOCAL_ROOTS) --sources tests/fixtures/released/$*/functions/hsm_lifecycle $< $@
 
 $(RELEASED_LINKS): build/released/%:
 	@mkdir -p $(@D) && ln -sfn ../../../tests/fixtures/released/$* $@
@@ -238,7 +250,7 @@ lint-shell: $(ENVIRONMENT)
 	$(BIN)/python -m scripts.extract_scripts build/scripts | xargs $(BIN)/shellcheck
 
 # Without quotes, PARAMS=a=1 b=2 sets the make variable b, and PARAMS=a=1 b is a second goal.
-VARIABLES := ARGUMENTS AWS BUCKET DRAWS JSON PARAMS PROCESSES PROTECT PYTHON SCENARIO STACK TAGS TEMPLATE TESTS VENV
+VARIABLES := ARGUMENTS AWS BUCKET BUCKETS DRAWS JSON PARAMS PROCESSES PROTECT PYTHON SCENARIO STACK TAGS TEMPLATE TESTS VENV VERSION
 SWALLOWED = $(filter-out $(VARIABLES) -%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 only-known-variables:
 	@:$(foreach name,$(SWALLOWED) $(filter-out deploy preflight build package setup,$(MAKECMDGOALS)),$(error $(name) was not passed on: quote all of PARAMS, as in PARAMS='name=value $(name)=value'))

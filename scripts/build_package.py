@@ -28,11 +28,13 @@ class PackageError(Exception):
 def build(sources: Path, wheels: Path, target: Path, roots: Path | None = None) -> None:
     """Write a zip with a package's sources and the contents of all wheels in a directory.
 
-    The root certificates in `roots` replace those of the package.
+    The root certificates in `roots` replace those of the package, if it has any.
     """
     contents = contents_of_sources(sources)
     for path in roots.glob("*.pem") if roots else ():
-        contents[f"{sources.name}/roots/{path.name}"] = path.read_bytes()
+        name = f"{sources.name}/roots/{path.name}"
+        if name in contents:
+            contents[name] = path.read_bytes()
     write_zip({**contents_of_wheels(wheels), **contents}, target)
 
 

@@ -25,7 +25,10 @@ BUILT = (
     "build/functions.zip",
     "build/rehearsal/build/functions.zip",
     "build/rehearsal/templates",
-    "build/released/1.0.0/build/functions.zip",
+    *(
+        f"build/released/{released.name}/build/functions.zip"
+        for released in sorted((ROOT / "tests" / "fixtures" / "released").iterdir())
+    ),
 )
 NEED_BUILT = (
     "tests/iam/",

@@ -42,6 +42,7 @@ from localaws.ministack import (
     step_functions,
     taken_names,
     template_checks,
+    template_urls,
     templates,
     wait_conditions,
 )
@@ -78,6 +79,7 @@ class Installed:
         state_machines.install(emulator)
         execution_logs.install(emulator)
         execution_lists.install(emulator)
+        template_urls.install(emulator)
         templates.install(emulator)
         requests = custom_resources.install(emulator)
         cloudformation.install(emulator, requests, self._instances.terminate)

@@ -108,7 +108,7 @@ TABLE: dict[str, dict[str, str]] = {
     "services.cloudformation.helpers": {
         "_error": "an error in CloudFormation's XML",
         "_p": "a request parameter",
-        "_resolve_document": "replaced: virtual-hosted URLs of S3, and no other addresses",
+        "_resolve_document": "replaced: URLs of S3 only, with the caller's permissions",
     },
     "services.cloudformation.provisioners": {
         "_CUSTOM_NAME_REPLACEMENT": "a document with an explicit name cannot be replaced",
@@ -249,6 +249,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_put_bucket_lifecycle": "applies a property",
         "_put_bucket_ownership_controls": "applies a property",
         "_put_bucket_tagging": "applies a property",
+        "bucket_region": "the Region of a bucket",
         "resolve_credential": "replaced: as in core.iam_evaluator",
     },
     "services.secretsmanager": {  # nosec B105 # names of functions

@@ -23,6 +23,7 @@ from localaws.ministack.resource_handlers import (
     handler_error,
 )
 from localaws.ministack.services import Providers
+from localaws.ministack.template_urls import region_problem
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
@@ -92,6 +93,8 @@ def _function(emulator: EmulatorState, original: Handlers) -> Handlers:
             raise handler_error(problem, "InvalidRequest") from error
         code = props.get("Code") or {}
         bucket, key = code.get("S3Bucket"), code.get("S3Key")
+        if bucket and (elsewhere := region_problem(bucket)):
+            raise handler_error(elsewhere, "InvalidRequest")
         if "ZipFile" not in code and not (
             bucket and key and _lambda._fetch_code_from_s3(bucket, key)
         ):
@@ -131,6 +134,9 @@ def _state_machine(emulator: EmulatorState, original: Handlers) -> Handlers:
     original_create, original_update = original["create"], original["update"]
 
     def check(props: Props, name: str) -> None:
+        bucket = (props.get("DefinitionS3Location") or {}).get("Bucket")
+        if bucket and (elsewhere := region_problem(bucket)):
+            raise handler_error(elsewhere, "InvalidRequest")
         try:
             state_machines.check(
                 emulator,

@@ -1,9 +1,8 @@
 """Templates and parameters as CloudFormation reads them.
 
 CloudFormation reads YAML booleans as "true" and "false", ministack as "True" and "False". AWS
-requires the subnet, VPC, group or instance in a typed parameter to exist. Templates may be at
-path-style and virtual-hosted URLs of S3, and nowhere else. Parsing YAML in C is ten times as fast
-as ministack's parser.
+requires the subnet, VPC, group or instance in a typed parameter to exist. Parsing YAML in C is ten
+times as fast as ministack's parser.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import yaml
 
@@ -30,10 +28,6 @@ EXISTING = {
     "AWS::EC2::Subnet::Id": "_subnets",
     "AWS::EC2::VPC::Id": "_vpcs",
 }
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
-S3_HOST = re.compile(
-    r"((?P<bucket>[a-z0-9][a-z0-9.-]*)\.)?(s3([.-][a-z0-9-]+)?\.amazonaws\.com|localhost|127\.0\.0\.1)"
-)
 # Short forms of the functions of AWS::LanguageExtensions, which ministack knows by full name only.
 SHORT_FORMS = {
     "!Length": "Fn::Length",
@@ -46,7 +40,6 @@ ZONES = "abc"
 SSM_VALUE = re.compile(r"AWS::SSM::Parameter::Value<(.+)>")
 
 _ec2 = ministack("services.ec2")
-_helpers = ministack("services.cloudformation.helpers")
 _responses = ministack("core.responses")
 _ssm = ministack("services.ssm")
 
@@ -76,30 +69,6 @@ def install(emulator: EmulatorState) -> None:
 
     for module in MODULES:
         ministack(f"services.cloudformation.{module}")._resolve_parameters = resolve
-    resolve_document = _helpers._resolve_document
-
-    def resolve_at_any_style(
-        params: Mapping[str, Any], body_key: str, url_key: str, label: str
-    ) -> Any:
-        url = _helpers._p(params, url_key)
-        if not url or _helpers._p(params, body_key):
-            return resolve_document(params, body_key, url_key, label)
-        path_style = path_style_url(url)
-        if path_style is None:
-            return None, _helpers._error("ValidationError", f"{url_key} must be a supported URL.")
-        return resolve_document({url_key: [path_style]}, body_key, url_key, label)
-
-    _helpers._resolve_document = resolve_at_any_style
-
-
-def path_style_url(url: str) -> str | None:
-    """The path-style URL for any URL of an S3 object; None for others."""
-    parts = urlsplit(url)
-    host = S3_HOST.fullmatch(parts.hostname or "")
-    if parts.scheme not in ("http", "https") or not host:
-        return None
-    bucket = f"/{host['bucket']}" if host["bucket"] else ""
-    return f"https://s3.amazonaws.com{bucket}{unquote(parts.path)}"
 
 
 def in_c(loader: type[yaml.SafeLoader]) -> type[yaml.CSafeLoader]:

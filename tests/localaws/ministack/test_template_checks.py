@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localaws.client import BUCKET, LocalAws
+from localaws.client import LocalAws
 from tests.localaws.ministack.support import Json, SampleStack, error_from, role, unique_name
 
 GROUP = {"Type": "AWS::Logs::LogGroup"}
@@ -158,38 +158,6 @@ def test_a_parameter_that_the_template_lacks_is_refused(aws: LocalAws, stack: Sa
         "ValidationError",
         "Parameters: [pDays] do not exist in the template",
     )
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://s3.amazonaws.com/{bucket}/{key}",
-        "https://s3.us-east-1.amazonaws.com/{bucket}/{key}",
-        "https://s3-eu-west-1.amazonaws.com/{bucket}/{key}",
-        "https://{bucket}.s3.amazonaws.com/{key}",
-        "https://{bucket}.s3.us-east-1.amazonaws.com/{key}",
-        "https://{bucket}.s3-eu-west-1.amazonaws.com/{key}",
-        "{endpoint}/{bucket}/{key}",
-    ],
-)
-def test_a_template_may_be_at_any_url_of_s3(aws: LocalAws, stack: SampleStack, url: str) -> None:
-    key = "templates/one group.json"
-    body = json.dumps({"Resources": {"Group": GROUP}})
-    aws.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
-    place = {"bucket": BUCKET, "key": key.replace(" ", "%20"), "endpoint": aws.endpoint}
-    stack.id = aws.client("cloudformation").create_stack(
-        StackName=stack.name, TemplateURL=url.format(**place)
-    )["StackId"]
-    assert stack.wait() == "CREATE_COMPLETE"
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["https://example.com/bucket/key", "s3://bucket/key", "https://s3.example.com/bucket/key"],
-)
-def test_a_template_elsewhere_is_refused(aws: LocalAws, url: str) -> None:
-    error = error_from(aws.client("cloudformation").validate_template, TemplateURL=url)
-    assert error == ("ValidationError", "TemplateURL must be a supported URL.")
 
 
 def test_an_update_with_a_circular_dependency_changes_nothing(

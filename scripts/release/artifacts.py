@@ -1,0 +1,103 @@
+"""The objects of a version in a bucket: the zip, state machines, templates and their checksums.
+
+Keys of what templates refer to have the SHA-256 of the content: CloudFormation updates a function
+only if its key is new (F7.208). The templates differ by bucket, since they name it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripts import templates
+
+NAME = "cloudhsm-cloudformation"
+SUMS = "SHA256SUMS"
+# The properties that name a file here, and the members that name an object in S3 instead.
+LOCATIONS = {"Code": ("S3Bucket", "S3Key"), "DefinitionS3Location": ("Bucket", "Key")}
+_LOCAL = re.compile(rf"^( *)({'|'.join(LOCATIONS)}): (\.\./\S+)$", re.MULTILINE)
+# CloudFormation's limit for a template in S3 (F7.204).
+LARGEST_TEMPLATE = 1_000_000
+
+
+class ArtifactError(Exception):
+    """The sources are no release; the message says why."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """A directory with templates, which name files relative to their own place."""
+
+    root: Path
+    version: str
+
+    @property
+    def prefix(self) -> str:
+        """What the keys of this version begin with."""
+        return f"{NAME}/{self.version}/"
+
+    @property
+    def paths(self) -> list[Path]:
+        """The templates."""
+        return templates.all_paths(self.root / "templates")
+
+    def check(self) -> None:
+        """Raise ArtifactError unless project and templates have this version."""
+        project = tomllib.loads(Path("pyproject.toml").read_text())["project"]["version"]
+        found = {"pyproject.toml": project}
+        for path in self.paths:
+            for resource in templates.load(path)["Resources"].values():
+                if version := resource.get("Properties", {}).get("TemplateVersion"):
+                    found[str(path)] = version
+        wrong = [f"{name} has {version}" for name, version in found.items()]
+        if {*found.values()} != {self.version}:
+            raise ArtifactError(f"VERSION={self.version}, but {', '.join(wrong)}.")
+
+    def objects(self, bucket: str) -> dict[str, bytes]:
+        """Every object by key; the checksums last, so that they are uploaded last."""
+        files: dict[str, bytes] = {}
+        for path in self.paths:
+            files |= self._with_artifacts(path, bucket)
+        ordered = {name: files[name] for name in sorted(files, key=lambda each: "/" not in each)}
+        sums = {name: hashlib.sha256(body).hexdigest() for name, body in ordered.items()}
+        lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+        ordered[SUMS] = "".join(lines).encode()
+        return {self.prefix + name: body for name, body in ordered.items()}
+
+    def _with_artifacts(self, path: Path, bucket: str) -> dict[str, bytes]:
+        """A template with absolute addresses, and what it refers to, by name."""
+        files: dict[str, bytes] = {}
+
+        def absolute(found: re.Match[str]) -> str:
+            indent, location, local = found.groups()
+            name, body = _artifact(path.parent / local)
+            files[name] = body
+            place = dict(zip(LOCATIONS[location], (bucket, self.prefix + name), strict=True))
+            return f"{indent}{location}: {json.dumps(place)}"
+
+        text = _LOCAL.sub(absolute, path.read_text())
+        if left := re.findall(r"^.*: \.{1,2}/.*$", text, re.MULTILINE):
+            raise ArtifactError(f"{path} would refer to local files: {'; '.join(left)}")
+        files[path.name] = text.encode()
+        if len(files[path.name]) > LARGEST_TEMPLATE:
+            raise ArtifactError(f"{path} has more than {LARGEST_TEMPLATE} bytes.")
+        return files
+
+    def template_keys(self) -> Iterator[tuple[str, str]]:
+        """Each template's name without extension, and its key."""
+        for path in self.paths:
+            yield path.stem, self.prefix + path.name
+
+
+def _artifact(path: Path) -> tuple[str, bytes]:
+    try:
+        body = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path} does not exist: run `make build`.") from error
+    stem, _, suffixes = path.name.partition(".")
+    return f"artifacts/{stem}-{hashlib.sha256(body).hexdigest()}.{suffixes}", body
