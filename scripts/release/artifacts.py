@@ -21,7 +21,7 @@ SUMS = "SHA256SUMS"
 # The properties that name a file here, and the members that name an object in S3 instead.
 LOCATIONS = {"Code": ("S3Bucket", "S3Key"), "DefinitionS3Location": ("Bucket", "Key")}
 _LOCAL = re.compile(rf"^( *)({'|'.join(LOCATIONS)}): (\.\./\S+)$", re.MULTILINE)
-# CloudFormation's limit for a template in S3 (F7.204).
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 LARGEST_TEMPLATE = 1_000_000
 
 
