@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -43,8 +44,8 @@ class Sources:
 
     @property
     def paths(self) -> list[Path]:
-        """The templates."""
-        return templates.all_paths(self.root / "templates")
+        """The templates, also those that deploy nothing of this repository themselves."""
+        return sorted((self.root / "templates").glob("*.yml"), key=lambda path: path.stem)
 
     def check(self) -> None:
         """Raise ArtifactError unless project and templates have this version."""
@@ -75,7 +76,8 @@ class Sources:
 
         def absolute(found: re.Match[str]) -> str:
             indent, location, local = found.groups()
-            name, body = _artifact(path.parent / local)
+            # As `aws cloudformation package` does: of a linked directory, by its own name.
+            name, body = _artifact(Path(os.path.normpath(path.parent / local)))
             files[name] = body
             place = dict(zip(LOCATIONS[location], (bucket, self.prefix + name), strict=True))
             return f"{indent}{location}: {json.dumps(place)}"

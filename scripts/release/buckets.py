@@ -48,7 +48,8 @@ class Bucket:
 
     def differences(self, wanted: Mapping[str, bytes], prefix: str) -> Differences:
         """Compare the objects below a prefix with those that are wanted."""
-        client, found = self.client, set()
+        client = self.client
+        found: set[str] = set()
         for page in client.get_paginator("list_objects_v2").paginate(
             Bucket=self.name, Prefix=prefix
         ):
