@@ -55,7 +55,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
-setup: $(ENVIRONMENT) $(CHECKOV_ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) $(RELEASED_WHEELS) ## install all dependencies into .venv; the only task that needs a network
+setup: $(ENVIRONMENT) $(CHECKOV_ENVIRONMENT) $(LAMBDA_WHEELS) $(LOCAL_WHEELS) $(RELEASED_WHEELS) ## install all dependencies into .venv (0.9 GB); the only task that needs a network
+	@echo "All dependencies are installed in $(VENV), which has $$(du -sh $(VENV) | cut -f1)B. Next: make rehearse"
 
 .PHONY: format
 format: $(ENVIRONMENT) ## format Python files and state machines and apply ruff's fixes
@@ -169,11 +170,11 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(ENVIRONMENT): $(VENV)/pyvenv.cfg requirements.txt constraints.txt functions/requirements.txt
-	$(BIN)/python -m pip --disable-pip-version-check install --quiet -r requirements.txt -c constraints.txt
-	@touch $@
+	@echo "Installing the pinned dependencies into $(VENV): 0.6 GB, a few minutes, from the network ..."
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet -r requirements.txt -c constraints.txt && touch $@
 
 $(CHECKOV_ENVIRONMENT): requirements-checkov.txt | $(VENV)/pyvenv.cfg
-	@rm -rf $(CHECKOV) && $(BIN)/python -m venv $(CHECKOV)
+	@echo "Installing checkov into $(CHECKOV): 0.3 GB ..." && rm -rf $(CHECKOV) && $(BIN)/python -m venv $(CHECKOV)
 	$(CHECKOV)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r $< && touch $@
 
 # Into a directory of its own, which is moved, because rehearsals run make concurrently.

@@ -16,12 +16,12 @@ class Category:
     text_colour: str = "#ffffff"
 
 
-CHANGING = Category("#eec25e", "being created or changed", "#3d2c00")
+CHANGING = Category("#eec25e", "changing (being created or updated)", "#3d2c00")
 PENDING = Category("#4a86b8", "pending (UNINITIALIZED, INITIALIZED)")
 HEALTHY = Category("#2f8f5b", "healthy (ACTIVE, COMPLETE, CONNECTED)")
-DELETING = Category("#a296b8", "being deleted")
+DELETING = Category("#a296b8", "deleting")
 ROLLING_BACK = Category("#e08445", "rolling back")
-FAILED = Category("#c8413f", "failed, DEGRADED, stopped")
+FAILED = Category("#c8413f", "failed (DEGRADED, stopped)")
 RUNNING = Category("#5d7c99", "workflow: step or child running")
 WAITING = Category("#cfdae4", "workflow: waiting", "#34434f")
 CATEGORIES = (CHANGING, PENDING, HEALTHY, DELETING, ROLLING_BACK, FAILED, RUNNING, WAITING)

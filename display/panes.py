@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from display.colours import category
-from display.traces import Kind, Trace, Transition, duration
+from display.colours import CATEGORIES, RUNNING, WAITING, category
+from display.traces import Kind, Trace, Transition, current_span, duration
 
 # A terminal with fewer columns has no room for two panes beside each other.
 TWO_PANES = 110
@@ -16,6 +16,8 @@ TWO_PANES = 110
 PRINTED = frozenset(
     {Kind.STACK, Kind.EXECUTION, Kind.CLUSTER, Kind.HSM, Kind.KEY_STORE, Kind.COMMAND}
 )
+# The colour of a workflow's states on a terminal, whose background is unknown.
+WORKFLOW = "cyan"
 _SERVICES = (Kind.CLUSTER, Kind.HSM, Kind.KEY_STORE, Kind.INSTANCE, Kind.COMMAND)
 
 
@@ -84,12 +86,23 @@ def _pane() -> Table:
 
 
 def _state(trace: Trace, elapsed: float) -> Text:
-    span = trace.spans[-1]
-    colour = category(trace.kind, span.state).colour
+    is_execution = trace.kind is Kind.EXECUTION
+    span = current_span(trace.spans) if is_execution else trace.spans[-1]
     return Text.assemble(
-        (span.state, "cyan" if trace.kind is Kind.EXECUTION else colour),
+        (span.state, WORKFLOW if is_execution else category(trace.kind, span.state).colour),
         (f"  {duration(elapsed - span.start)}", "dim"),
     )
+
+
+def legend() -> Text:
+    """What the colours of states mean."""
+    # Without examples, which would fill the screen.
+    groups = [
+        (each.label.partition(" (")[0], each.colour)
+        for each in CATEGORIES
+        if each not in (RUNNING, WAITING)
+    ]
+    return Text("  ").join(Text(*each) for each in [*groups, ("workflow state", WORKFLOW)])
 
 
 class PlainLines:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -26,6 +28,8 @@ class Span:
     state: str
     start: float
     end: float | None = None
+    # How often a polling loop came to this state; see `fold_polls`.
+    looks: int = 1
 
 
 @dataclass
@@ -89,3 +93,42 @@ class Transition:
     label: str
     state: str
     is_end: bool = False
+
+
+def fold_polls(spans: Sequence[Span]) -> list[Span]:
+    """A workflow's states with each polling loop (WaitForX, DescribeX, IsX ...) as one span."""
+    folded: list[Span] = []
+    for span in spans:
+        wait, after = _latest_wait(folded)
+        if wait and span.state == wait.state and _are_polls(after):
+            del folded[len(folded) - len(after) :]
+            wait.end = span.end
+            wait.looks += 1
+        else:
+            folded.append(Span(span.state, span.start, span.end))
+    return folded
+
+
+def current_span(spans: Sequence[Span]) -> Span:
+    """The last state; while a polling loop looks, the loop."""
+    folded, visits = fold_polls(spans), Counter(span.state for span in spans)
+    wait, after = _latest_wait(folded)
+    if wait and _are_polls(after) and all(visits[span.state] >= wait.looks > 1 for span in after):
+        return wait
+    return folded[-1]
+
+
+def _latest_wait(spans: list[Span]) -> tuple[Span | None, list[Span]]:
+    """The latest wait, and the states since then."""
+    for number in range(len(spans) - 1, -1, -1):
+        if spans[number].state.startswith("WaitFor"):
+            return spans[number], spans[number + 1 :]
+    return None, []
+
+
+def _are_polls(spans: Sequence[Span]) -> bool:
+    """Whether these are a look: up to three states, each once, that last no time."""
+    return (
+        len(spans) == len({span.state for span in spans}) <= 3  # DescribeX, IsX, NeedsY
+        and all((span.end or span.start) - span.start < 1 for span in spans)
+    )

@@ -2,7 +2,8 @@
 
 When it is ready, it prints one line of JSON: endpoint, region, access_key_id and secret_access_key,
 admin (a URL) and admin_token, vpc, subnets, clock and auth; then commands that point the AWS CLI
-here. The credentials are new at each start.
+here. The credentials are new at each start. Requests to stacks, executions, HSMs and key stores are
+shown on standard error, a line for each change.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from botocore.exceptions import UnknownRegionError
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from localaws import admin_api, json_http, tls
+from localaws import activity, admin_api, json_http, tls
 from localaws.assumptions import take
 from localaws.core.decision_log import DecisionLog
 from localaws.core.event_log import EventLog
@@ -161,6 +162,9 @@ def _serve(arguments: argparse.Namespace, home: Path) -> None:
         TMPDIR=str(home),
     )
     emulator = _emulator(arguments, ports, home, credentials)
+    # A program that starts it reads the event log instead.
+    if not arguments.exit_on_stdin_eof:
+        emulator.event_log.listen(activity.show)
     installed = install.install(emulator)
     api = admin_api.AdminApi(emulator, ACCOUNT)
     json_http.serve(admin, api.routes)

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from display.traces import duration
 from localaws.client import ROOT, Json, LocalAws, ended
 from rehearsal.checks import invariants, secret_scan
+from rehearsal.drivers.commands import OperatedAws
 from rehearsal.drivers.stack import ExpectationError, StackDriver
 from rehearsal.drivers.step import Step, ignore_step
-from rehearsal.report import permissions
+from rehearsal.report import permissions, progress
 from rehearsal.report.failure import failure_report
 from rehearsal.report.live import Display, Snapshot, summary
 from rehearsal.report.spans import traces
@@ -69,7 +72,7 @@ def rehearse(
     began = time.monotonic()
     failures: list[str] = []
     readings = [argument for each in assume for argument in ("--assume", each)]
-    with LocalAws(*readings, *ARGUMENTS.get(name, ()), timings=timings) as aws:
+    with OperatedAws(*readings, *ARGUMENTS.get(name, ()), timings=timings) as aws:
         with _displayed(console, name, aws) as display:
             driver = StackDriver(aws, display.start_step if display else ignore_step)
             if HARSHER in assume and not any(IAM in each for each in ARGUMENTS.get(name, ())):
@@ -82,6 +85,7 @@ def rehearse(
                     *_remaining_stacks(aws),
                 ]
                 permissions.record(name, aws)
+                progress.record(name, driver.steps)
             except ExpectationError as failure:
                 failures = [str(failure), *failure_report(driver)]
             except KeyboardInterrupt:
@@ -112,12 +116,14 @@ def _title(name: str) -> str:
 
 
 @contextmanager
-def _displayed(console: Console | None, name: str, aws: LocalAws) -> Iterator[Display | None]:
+def _displayed(console: Console | None, name: str, aws: OperatedAws) -> Iterator[Display | None]:
     """Display the run on the console, if there is one."""
     if console is None:
         yield None
     else:
-        with Display(console, _title(name), lambda: _snapshot(aws)) as display:
+        expected = progress.recorded(name)
+        with Display(console, _title(name), lambda: _snapshot(aws), expected) as display:
+            aws.on_command = display.show_command
             yield display
 
 
@@ -178,9 +184,28 @@ def rehearse_one(
     console.print(summary(result.steps))
     _print_failures(console, result)
     console.print(
-        f"diagram: {result.diagram.relative_to(ROOT)}; again: make rehearse SCENARIO={name}"
+        f"diagram: {result.diagram.relative_to(ROOT)}; again: make rehearse SCENARIO={name}",
+        soft_wrap=True,
     )
+    console.print(_what_next(name))
     return result.passed
+
+
+def _what_next(name: str) -> Table:
+    """Commands and documents to go on with."""
+    names = [*SCENARIOS]
+    following = names[(names.index(name) + 1) % len(names)]
+    table = Table("next", "", box=None, padding=(0, 2), header_style="dim")
+    for what, why in (
+        (f"make rehearse SCENARIO={following}", description(following)),
+        ("make serve", "A local AWS to type such commands for; README.md has the first."),
+        ("make watch STACK=hsm", "Follow a request to a stack there, or on AWS."),
+        ("make why STACK=hsm", "Print why it failed, in full."),
+        ("docs/testing.md", f"All {len(names)} scenarios."),
+        ("docs/operations.md", "How to operate the stacks."),
+    ):
+        table.add_row(Text(what, no_wrap=True), Text(why, "dim"))
+    return table
 
 
 def _print_failures(console: Console, result: Result) -> None:

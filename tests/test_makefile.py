@@ -200,6 +200,14 @@ def test_clean_removes_only_ignored_files() -> None:
     )
 
 
+def test_setup_says_what_it_does_and_how_large_it_is(tmp_path: Path) -> None:
+    said = [line for line in recipe(f"VENV={tmp_path}/venv", "setup") if "echo" in line]
+    assert [re.sub(r".*echo ", "", line)[:12] for line in said] == [
+        '"Installing ', '"Installing ', '"All depende',
+    ]  # fmt: skip
+    assert all(re.search(r"\d GB|du -sh", line) for line in said)
+
+
 def test_setup_rejects_an_old_python(tmp_path: Path) -> None:
     old = tmp_path / "python"
     old.write_text(

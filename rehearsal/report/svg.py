@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape  # nosec B406 # escapes, parses nothing
 
 from display.colours import CATEGORIES, FAILED, RUNNING, category
-from display.traces import Kind, Span, Trace, duration
+from display.traces import Kind, Span, Trace, duration, fold_polls
 
 WIDTH, GUTTER, MARGIN = 1480, 236, 24
 ROW, BAR, SECTION = 22, 16, 32
@@ -223,28 +223,11 @@ def _rows(traces: Iterable[Trace]) -> list[tuple[str, list[Trace]]]:
 def _visible_spans(trace: Trace) -> Iterable[Span]:
     match trace.kind:
         case Kind.EXECUTION:
-            return _merge_polls(trace.spans)
+            return fold_polls(trace.spans)
         case Kind.STACK | Kind.RESOURCE:
             # CloudFormation reports many states that last no time.
             return [span for span in trace.spans if span.end != span.start]
     return trace.spans
-
-
-def _merge_polls(spans: Sequence[Span]) -> list[Span]:
-    """A workflow's states with each polling loop (WaitForX, DescribeX, IsX ...) as one span."""
-    merged: list[Span] = []
-    for span in spans:
-        wait = next((old for old in reversed(merged) if old.state.startswith("WaitFor")), None)
-        if wait and span.state == wait.state and _are_polls(merged[merged.index(wait) + 1 :]):
-            del merged[merged.index(wait) + 1 :]
-            wait.end = span.end
-        else:
-            merged.append(Span(span.state, span.start, span.end))
-    return merged
-
-
-def _are_polls(spans: Sequence[Span]) -> bool:
-    return len(spans) <= 2 and all((span.end or span.start) - span.start < 1 for span in spans)
 
 
 def _truncate(text: str, room: int) -> str:

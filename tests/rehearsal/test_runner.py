@@ -12,6 +12,7 @@ from rehearsal.__main__ import main
 from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
+from rehearsal.report import progress
 from rehearsal.runner import rehearse, rehearse_all, rehearse_one
 from rehearsal.scenarios import SCENARIOS, description
 
@@ -116,6 +117,40 @@ def test_a_passed_scenario_ends_with_its_summary_and_diagram() -> None:
     assert "passes: A log group is created and deleted." in printed(on)
     assert printed(on).count(" passed ") == 2
     assert "build/rehearsal-passes.svg" in printed(on)
+
+
+@with_test_scenarios
+def test_the_commands_are_shown_and_the_next_run_knows_how_many_steps_there_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(progress, "LATEST", tmp_path / "steps")
+    first, second = console(), console()
+    rehearse_one(first, "passes", None, (), show=True)
+    shown = printed(first)
+    assert "step 2: Delete" in shown
+    assert f"$ make deploy TEMPLATE={tmp_path}/passes/templates/tiny.yml STACK=passes" in shown
+    assert shown.index("step 2: Delete") < shown.index("$ make destroy STACK=passes")
+    (tmp_path / "passes" / "templates" / "tiny.yml").unlink()
+    (tmp_path / "passes" / "templates").rmdir()
+    (tmp_path / "passes").rmdir()
+    rehearse_one(second, "passes", None, (), show=True)
+    assert "step 2 of 2: Delete" in printed(second)
+
+
+@with_test_scenarios
+def test_the_end_says_what_to_do_next() -> None:
+    on = console()
+    rehearse_one(on, "fails", None, (), show=False)
+    shown = printed(on).split("again: make rehearse SCENARIO=fails")[1]
+    commands = [line.split("  ")[1] for line in shown.splitlines()[2:]]
+    assert commands == [
+        "make rehearse SCENARIO=leaks",
+        "make serve",
+        "make watch STACK=hsm",
+        "make why STACK=hsm",
+        "docs/testing.md",
+        "docs/operations.md",
+    ]
 
 
 @with_test_scenarios

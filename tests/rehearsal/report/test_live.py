@@ -4,6 +4,7 @@ import io
 import threading
 from typing import Any
 
+import pytest
 from rich.console import Console, ConsoleDimensions, RenderableType
 
 from rehearsal.drivers.step import Step
@@ -51,10 +52,18 @@ def line_with(shown: str, word: str) -> str:
     return next(line for line in shown.splitlines() if word in line)
 
 
-def test_render_shows_each_step_with_its_duration() -> None:
-    shown = text(render(Snapshot(100, EVENTS), [finished("Create", 0, 60), Step("Grow", 60)], SIZE))
-    assert "1:00" in line_with(shown, "✓ Create")
-    assert "0:40" in line_with(shown, "▶ Grow")
+def test_render_shows_which_step_of_how_many_and_how_long_it_takes() -> None:
+    steps = [finished("Create", 0, 60), Step("Grow", 60)]
+    shown = text(render(Snapshot(100, EVENTS), steps, SIZE, [9, 20, 11]))
+    assert shown.startswith("▶ step 2 of 3: Grow")
+    assert "1:40 virtual time, this step 0:40 in 0 s, about" in shown
+    assert " left" in line_with(shown, "virtual time")
+
+
+def test_render_without_an_earlier_run_has_no_estimate() -> None:
+    shown = text(render(Snapshot(100, EVENTS), [Step("Create", 0)], SIZE))
+    assert shown.startswith("▶ step 1: Create")
+    assert " left" not in shown
 
 
 def test_render_counts_complete_resources_and_lists_the_others() -> None:
@@ -76,17 +85,43 @@ def test_render_shows_the_cluster_and_its_hsms() -> None:
     assert "CREATE_IN_PROGRESS" in line_with(shown, "HSM hsm-b us-east-1a")
 
 
-def test_render_ends_with_the_latest_events() -> None:
+def test_render_ends_with_the_latest_events_and_a_legend() -> None:
     latest = text(render(Snapshot(100, EVENTS), [], SIZE)).split("latest")[1]
     assert "CreateHsm" in line_with(latest, "hsm-b")
-    assert "StateEntered RunLifecycle" in latest
+    assert "hsm-1-handle-request" in line_with(latest, "RunLifecycle")
+    assert latest.splitlines()[-1].startswith("changing  pending  healthy ")
 
 
-def test_render_fits_a_small_terminal() -> None:
-    shown = text(
-        render(Snapshot(100, EVENTS * 5), [Step("Create", 0)], ConsoleDimensions(80, 24)), width=80
+def test_a_polling_loop_is_one_of_the_latest_events() -> None:
+    def entered(at: float, state: str) -> dict[str, Any]:
+        name = "hsm-1-create-cluster"
+        return event(at, "states", name, "StateEntered", execution="x", state=state)
+
+    looks = [
+        each
+        for at in (55, 70, 85)
+        for each in (
+            entered(at, "DescribeHsms"),
+            event(at, "lambda", "hsm-1-cluster", "Invoked", step="DescribeHsms"),
+            entered(at, "WaitForHsms"),
+        )
+    ]
+    latest = text(render(Snapshot(100, [*EVENTS, *looks]), [], SIZE)).split("latest")[1]
+    assert " ".join(line_with(latest, "WaitForHsms").split()) == (
+        "1:25 states hsm-1-create-cluster WaitForHsms, 4 looks"
     )
-    assert len(shown.splitlines()) <= 24
+    assert latest.count("WaitForHsms") == 1
+    assert "lambda" not in latest
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (40, 24)])
+def test_render_leaves_room_for_the_steps_and_commands_above_it(width: int, height: int) -> None:
+    name = "A step with a long name, such as those of scenarios that say what is expected of it"
+    size = ConsoleDimensions(width, height)
+    shown = text(render(Snapshot(100, EVENTS * 5), [Step(name, 0)], size), width)
+    lines = shown.splitlines()
+    assert len(lines) <= height - 4
+    assert max(len(line) for line in lines) <= width
 
 
 def test_summary_shows_both_durations_and_the_outcome() -> None:
@@ -112,15 +147,17 @@ def test_without_a_terminal_each_transition_is_printed_once() -> None:
         refreshed.release()
         return Snapshot(100, EVENTS)
 
-    with Display(console, "standard: a cluster", snapshot) as display:
+    with Display(console, "standard: a cluster", snapshot, [9, 4]) as display:
         display.start_step(Step("Create", 0))
+        display.show_command("make deploy STACK=hsm")
         refreshed.acquire()
         refreshed.acquire()
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines == [
         "standard: a cluster",
-        "0:00 Create",
+        "0:00 step 1 of 2: Create",
+        "$ make deploy STACK=hsm",
         "0:00 stack hsm CREATE_IN_PROGRESS",
         "0:38 execution hsm-1-handle-request started",
         "0:40 execution hsm-1-create-cluster started",
@@ -144,5 +181,10 @@ def test_on_a_terminal_the_display_is_redrawn() -> None:
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
     with Display(console, "standard: a cluster", lambda: Snapshot(100, EVENTS)) as display:
         display.start_step(Step("Create", 0))
+        command = "make deploy STACK=hsm PARAMS='" + "pSubnets=subnet-00000001 " * 5 + "'"
+        display.show_command(command)
     assert isinstance(console.file, io.StringIO)
-    assert "hsm-b us-east-1a" in console.file.getvalue()
+    shown = console.file.getvalue()
+    assert "hsm-b us-east-1a" in shown
+    # In one piece, to be copied, and above the live part.
+    assert f"{command}\n" in shown
