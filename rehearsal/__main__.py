@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from localaws.client import end_on_signals
-
 
 def main(arguments: list[str]) -> int:
     """Run scenarios, the fault matrix or benchmarks; prints usage and returns 2 for others."""
@@ -26,6 +24,17 @@ def main(arguments: list[str]) -> int:
     return 2
 
 
+def _main() -> int:
+    """Run the command; Ctrl-C ends it without a traceback at any time."""
+    try:
+        from localaws.client import end_on_signals  # slow to import
+
+        end_on_signals()
+        return main(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
 if __name__ == "__main__":
-    end_on_signals()
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(_main())

@@ -35,6 +35,7 @@ from rehearsal.scenarios import ARGUMENTS, SCENARIOS, STANDARD, description
 LOG_WIDTH = 140
 DIAGRAMS = ROOT / "build"
 HARSHER = "harsher"
+STOPPED_BY_CTRL_C = 130
 STOPPED = "Stopped before the end, so nothing was checked."
 # The question that these parameters answer, unless a scenario answers it itself.
 IAM = "cloudhsm-resource-level-iam"
@@ -71,6 +72,8 @@ def rehearse(
     """
     began = time.monotonic()
     failures: list[str] = []
+    if console:
+        console.print(Text(_title(name), style="bold"))
     readings = [argument for each in assume for argument in ("--assume", each)]
     with OperatedAws(*readings, *ARGUMENTS.get(name, ()), timings=timings) as aws:
         with _displayed(console, name, aws) as display:
@@ -122,7 +125,7 @@ def _displayed(console: Console | None, name: str, aws: OperatedAws) -> Iterator
         yield None
     else:
         expected = progress.recorded(name)
-        with Display(console, _title(name), lambda: _snapshot(aws), expected) as display:
+        with Display(console, lambda: _snapshot(aws), expected) as display:
             aws.on_command = display.show_command
             yield display
 
@@ -198,11 +201,11 @@ def _what_next(name: str) -> Table:
     table = Table("next", "", box=None, padding=(0, 2), header_style="dim")
     for what, why in (
         (f"make rehearse SCENARIO={following}", description(following)),
-        ("make serve", "A local AWS to type such commands for; README.md has the first."),
-        ("make watch STACK=hsm", "Follow a request to a stack there, or on AWS."),
+        ("make serve", "A local AWS to type such commands for."),
+        ("make watch STACK=hsm", "Follow a request there, or on AWS."),
         ("make why STACK=hsm", "Print why it failed, in full."),
+        ("docs/local-aws.md", "How to deploy into it."),
         ("docs/testing.md", f"All {len(names)} scenarios."),
-        ("docs/operations.md", "How to operate the stacks."),
     ):
         table.add_row(Text(what, no_wrap=True), Text(why, "dim"))
     return table
@@ -248,4 +251,4 @@ def main(arguments: Sequence[str]) -> int:
         return 0 if rehearse_all(console, given.timings, given.assume) else 1
     shown = not given.no_display
     passed = rehearse_one(console, given.scenario, given.timings, given.assume, show=shown)
-    return 0 if passed else 1
+    return STOPPED_BY_CTRL_C if ended.is_set() else 0 if passed else 1

@@ -54,11 +54,10 @@ class Display:
     def __init__(
         self,
         console: Console,
-        title: str,
         snapshot: Callable[[], Snapshot],
         expected: Sequence[float] = (),
     ) -> None:
-        self.console, self.title, self._snapshot = console, title, snapshot
+        self.console, self._snapshot = console, snapshot
         self.steps: list[Step] = []
         self._expected = expected
         self._lines = PlainLines()
@@ -69,7 +68,6 @@ class Display:
         self._thread = threading.Thread(target=self._poll, name="display", daemon=True)
 
     def __enter__(self) -> Self:
-        self.console.print(Text(self.title, style="bold"))
         if self.console.is_terminal:
             self._live = Live(console=self.console, transient=True, auto_refresh=False)
             self._live.start()
@@ -211,8 +209,8 @@ def summary(steps: Sequence[Step]) -> Table:
         table.add_row(
             str(number),
             step.name,
-            duration(step.virtual),
-            f"{step.wall:.1f} s",
+            "–" if step.end is None else duration(step.virtual),
+            "–" if step.end is None else f"{step.wall:.1f} s",
             _outcome(step),
         )
     return table

@@ -148,8 +148,8 @@ def test_the_end_says_what_to_do_next() -> None:
         "make serve",
         "make watch STACK=hsm",
         "make why STACK=hsm",
+        "docs/local-aws.md",
         "docs/testing.md",
-        "docs/operations.md",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -17,6 +18,7 @@ from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.key_store import on_existing_cluster
 from rehearsal.drivers.stack import StackDriver
+from rehearsal.report.progress import RECORDED
 from rehearsal.scenarios import SCENARIOS, STANDARD
 from rehearsal.timings import QUICK
 from tests.support.normalized_event_log import NormalizedEvent, normalize
@@ -59,7 +61,11 @@ def standard_scenario(with_cli: bool) -> Log:
     with LocalAws(timings=QUICK) as aws, pytest.MonkeyPatch.context() as patch:
         if not with_cli:
             patch.setattr(Stack, "deploy", deploy_through_api)
-        SCENARIOS[STANDARD](StackDriver(aws))
+        driver = StackDriver(aws)
+        SCENARIOS[STANDARD](driver)
+        # `make rehearse` says from the first run on how many steps there are.
+        recorded = json.loads((RECORDED / f"{STANDARD}.json").read_text())
+        assert len(driver.steps) == len(recorded)
         event_log = aws.admin.event_log()
         assert not invariants.violations(event_log)
         # Only the CLI creates change sets, with which a new stack is REVIEW_IN_PROGRESS.

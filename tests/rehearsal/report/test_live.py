@@ -147,7 +147,7 @@ def test_without_a_terminal_each_transition_is_printed_once() -> None:
         refreshed.release()
         return Snapshot(100, EVENTS)
 
-    with Display(console, "standard: a cluster", snapshot, [9, 4]) as display:
+    with Display(console, snapshot, [9, 4]) as display:
         display.start_step(Step("Create", 0))
         display.show_command("make deploy STACK=hsm")
         refreshed.acquire()
@@ -155,7 +155,6 @@ def test_without_a_terminal_each_transition_is_printed_once() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
     assert lines == [
-        "standard: a cluster",
         "0:00 step 1 of 2: Create",
         "$ make deploy STACK=hsm",
         "0:00 stack hsm CREATE_IN_PROGRESS",
@@ -171,15 +170,15 @@ def test_the_display_survives_a_stopped_local_aws() -> None:
         raise ConnectionRefusedError
 
     console = plain()
-    with Display(console, "standard: a cluster", snapshot):
+    with Display(console, snapshot):
         pass
     assert isinstance(console.file, io.StringIO)
-    assert console.file.getvalue() == "standard: a cluster\n"
+    assert console.file.getvalue() == ""
 
 
 def test_on_a_terminal_the_display_is_redrawn() -> None:
     console = Console(file=io.StringIO(), width=120, height=40, force_terminal=True)
-    with Display(console, "standard: a cluster", lambda: Snapshot(100, EVENTS)) as display:
+    with Display(console, lambda: Snapshot(100, EVENTS)) as display:
         display.start_step(Step("Create", 0))
         command = "make deploy STACK=hsm PARAMS='" + "pSubnets=subnet-00000001 " * 5 + "'"
         display.show_command(command)
