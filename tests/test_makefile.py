@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -221,20 +222,25 @@ def test_setup_rejects_an_old_python(tmp_path: Path) -> None:
     assert not (tmp_path / "venv").exists()
 
 
-def test_ci_runs_check_and_test_in_a_new_environment_and_deletes_it(tmp_path: Path) -> None:
-    commands = tmp_path / "bin"
-    commands.mkdir()
-    (commands / "make").write_text(f'#!/bin/sh\necho "$VENV $*" > {tmp_path}/log\nexit 7\n')
-    (commands / "make").chmod(0o755)
-    done = subprocess.run(
-        [ROOT / ".ci" / "run"],
-        env={**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "CI": "true"},
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-    assert done.returncode == 7
-    venv, _, goals = (tmp_path / "log").read_text().strip().partition(" ")
+def test_ci_runs_check_and_test_in_a_new_environment_as_a_user_and_deletes_it() -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        # For any user: root runs the checks as another one.
+        stub, log = Path(directory) / "make", Path(directory) / "log"
+        stub.write_text(f'#!/bin/sh\necho "$(id -u) $VENV $PWD $*" > {log}\nexit 7\n')
+        log.touch()
+        for path, mode in ((stub, 0o755), (log, 0o666), (stub.parent, 0o755)):
+            path.chmod(mode)
+        done = subprocess.run(
+            [ROOT / ".ci" / "run"],
+            env={**os.environ, "PATH": f"{directory}:{os.environ['PATH']}", "CI": "true"},
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+        assert done.returncode == 7
+        user, venv, checkout, goals = log.read_text().strip().split(" ", 3)
     assert goals == "check test"
+    assert user != "0"
+    assert (os.getuid() == 0) == (Path(checkout) != ROOT)
     assert Path(venv) != ROOT / ".venv"
     assert not Path(venv).parent.exists()
 
