@@ -19,6 +19,7 @@ from localaws.credentials import Credentials
 from localaws.lambda_runtime.pool import Pool
 from localaws.services.cloudhsmv2.provider import CloudHsmProvider
 from localaws.services.cloudhsmv2.settings import Assumptions, Quotas, Timings
+from localaws.services.servicecatalog.provider import ServiceCatalog
 from localaws.services.ssm.provider import SsmProvider
 
 
@@ -54,6 +55,7 @@ class EmulatorState:
     responses: list[str] = field(default_factory=list)
     # By account and Region.
     hsms: dict[tuple[str, str], CloudHsmProvider] = field(default_factory=dict)
+    catalogs: dict[tuple[str, str], ServiceCatalog] = field(default_factory=dict)
     ssms: dict[tuple[str, str], SsmProvider] = field(default_factory=dict)
 
     @property

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 TEMPLATES = Path("templates")
+# The template that offers the others as products; it deploys nothing of them itself.
+CATALOG = "service-catalog.yml"
 Template = dict[str, Any]
 
 
@@ -46,8 +48,9 @@ def load_all(directory: Path = TEMPLATES) -> dict[str, Template]:
 
 
 def all_paths(directory: Path = TEMPLATES) -> list[Path]:
-    """The paths of the templates, sorted by name without extension."""
-    return sorted(directory.glob("*.yml"), key=lambda path: path.stem)
+    """The paths of the products' templates, sorted by name without extension."""
+    found = (path for path in directory.glob("*.yml") if path.name != CATALOG)
+    return sorted(found, key=lambda path: path.stem)
 
 
 def references(value: Any) -> set[str]:

@@ -280,6 +280,14 @@ def _iam(operation: str, params: Params, scope: Scope) -> list[str] | None:
     return None
 
 
+def _service_catalog(operation: str, params: Params, scope: Scope) -> list[str]:
+    """https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsservicecatalog.html"""
+    product = params.get("ProductId") or params.get("Id")
+    if operation in ("ProvisionProduct", "DescribeProduct", "ListLaunchPaths") and product:
+        return [scope.arn("catalog", f"product/{product}")]
+    return ["*"]
+
+
 _RULES: dict[str, Callable[[str, Params, Scope], list[str] | None]] = {
     "cloudformation": _cloudformation,
     "cloudhsm": _cloudhsm,
@@ -289,6 +297,7 @@ _RULES: dict[str, Callable[[str, Params, Scope], list[str] | None]] = {
     "kms": _kms,
     "logs": _logs,
     "secretsmanager": _secrets,
+    "servicecatalog": _service_catalog,
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_servicequotas.html
     "servicequotas": lambda *_: ["*"],
     "ssm": _ssm,

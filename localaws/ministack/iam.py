@@ -54,7 +54,8 @@ def install(emulator: EmulatorState) -> None:
     # Without --no-auth or with it, requests are authenticated.
     ministack("app").AUTH = True
     _actions.SERVICE_TO_IAM_NAMESPACE["cloudhsm"] = "cloudhsm"
-    _actions.SERVICE_TO_IAM_NAMESPACE["servicequotas"] = "servicequotas"
+    for service in ("servicecatalog", "servicequotas"):
+        _actions.SERVICE_TO_IAM_NAMESPACE[service] = service
     _actions.extract_resource_arn = _collecting_permissions(_actions.extract_resource_arn)
     _actions.access_denied_response = _naming_permission(_actions.access_denied_response)
     _evaluator.evaluate = _remembering_evaluations(_evaluator.evaluate)

@@ -17,6 +17,7 @@ from localaws.ministack import (
     execution_lists,
     execution_logs,
     gateway,
+    handler_permissions,
     iam,
     iam_policies,
     images,
@@ -33,6 +34,8 @@ from localaws.ministack import (
     resources,
     secret_versions,
     security_groups,
+    service_catalog,
+    service_catalog_resources,
     service_models,
     services,
     stack_exports,
@@ -82,6 +85,7 @@ class Installed:
         template_urls.install(emulator)
         templates.install(emulator)
         requests = custom_resources.install(emulator)
+        handler_permissions.install(emulator)
         cloudformation.install(emulator, requests, self._instances.terminate)
         taken_names.install()
         stack_exports.install()
@@ -91,6 +95,8 @@ class Installed:
         stack_statuses.install()
         resource_records.install()
         resources.install(emulator, providers, self._instances)
+        service_catalog.install()
+        service_catalog_resources.install(lambda: providers.catalog().catalog)
         buckets.install()
         resource_attributes.install()
         iam_policies.install()

@@ -83,6 +83,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_NO_VALUE": "stands for AWS::NoValue",
         "_SAM_TRANSFORM": "replaced: AWS::Serverless is refused by name",
         "_evaluate_conditions": "the conditions of a stack that never succeeded",
+        "_parse_template": "a template with its functions in long form",
         "_intrinsic_references": "what intrinsic functions refer to",
         "_resolve_dynamic_reference": "replaced: refuses secure strings",
         "_resolve_parameters": "replaced: YAML booleans; values that must exist",
@@ -109,6 +110,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_error": "an error in CloudFormation's XML",
         "_p": "a request parameter",
         "_resolve_document": "replaced: URLs of S3 only, with the caller's permissions",
+        "_validate_stack_tags": "replaced: accepts the tags of Service Catalog",
     },
     "services.cloudformation.provisioners": {
         "_CUSTOM_NAME_REPLACEMENT": "a document with an explicit name cannot be replaced",
@@ -118,6 +120,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_RESOURCE_HANDLERS": "types are added, and checks added to others",
         "_custom_named_replacement_error": "replaced: rejects a new ServiceToken",
         "_ec2_sg_delete": "replaced: an update's cleanup deletes through our handler",
+        "_replacing_change": "whether an update replaces a resource",
         "_physical_name": "names as CloudFormation generates them",
         "_zip_inline": "replaced: inline code is index.py, with cfnresponse",
         "_sfn_definition": "the definition of a state machine, with substitutions applied",

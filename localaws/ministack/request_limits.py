@@ -49,8 +49,8 @@ REQUESTS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     ),
 }
 RESERVED_PREFIX = "aws:"
-# CloudFormation's own tags, which every resource has that takes tags.
-OWN_PREFIX = "aws:cloudformation:"
+# The tags that CloudFormation adds to every resource, and Service Catalog to those of its stacks.
+OWN_PREFIXES = ("aws:cloudformation:", "aws:servicecatalog:")
 
 _responses = ministack("core.responses")
 
@@ -104,7 +104,7 @@ def _tag_problems(tags: Any) -> Iterator[str]:
         [each["Key"] for each in tags or []] if not isinstance(tags, dict) else [*tags]
     )
     for key in keys:
-        if key.lower().startswith(RESERVED_PREFIX) and not key.startswith(OWN_PREFIX):
+        if key.lower().startswith(RESERVED_PREFIX) and not key.startswith(OWN_PREFIXES):
             yield f"{key} is not a valid tag key: aws: prefixed tag key names are reserved."
     for key in sorted({key for key in keys if keys.count(key) > 1}):
         yield f"Duplicate tag keys found: {key}"

@@ -1,4 +1,5 @@
-"""Services that ministack lacks: CloudHSM, KMS key stores, Systems Manager and Service Quotas.
+"""Services that ministack lacks: CloudHSM, KMS key stores, Systems Manager, Service Quotas and
+Service Catalog.
 
 API calls of every service can fail by an injected fault, before or after their effect.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from localaws.core.api_error import ApiError
-from localaws.ministack import log_streams
+from localaws.ministack import log_streams, service_catalog
 from localaws.ministack.access import ministack
 from localaws.ministack.api_calls import Handler, Response, attributed
 from localaws.ministack.gateway import CONNECTION_LOST
@@ -27,6 +28,8 @@ from localaws.services.cloudhsmv2.provider import (
     KEY_STORE_ACTIONS,
     CloudHsmProvider,
 )
+from localaws.services.servicecatalog.provider import ACTIONS as CATALOG_ACTIONS
+from localaws.services.servicecatalog.provider import ServiceCatalog
 from localaws.services.ssm import provider
 
 if TYPE_CHECKING:
@@ -91,6 +94,19 @@ class Providers:
             )
         return emulator.ssms[account, region]
 
+    def catalog(self) -> ServiceCatalog:
+        """Service Catalog in the current request's account and Region."""
+        emulator, (account, region) = self._emulator, _scope()
+        if (account, region) not in emulator.catalogs:
+            emulator.catalogs[account, region] = ServiceCatalog(
+                emulator.clock,
+                service_catalog.LaunchedStacks(emulator),
+                partition=partition(),
+                region=region,
+                account=account,
+            )
+        return emulator.catalogs[account, region]
+
     def quotas(self) -> service_quotas.ServiceQuotas:
         """Service Quotas in the current request's account and Region."""
         account, region = _scope()
@@ -123,6 +139,10 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
     handlers["servicequotas"] = _json_service(
         service_quotas.ACTIONS, lambda action, params: providers.quotas().call(action, params)
     )
+    handlers["servicecatalog"] = _json_service(
+        CATALOG_ACTIONS,
+        lambda action, params: service_catalog.call(providers.catalog(), action, params),
+    )
     for name, handler in list(handlers.items()):
         handlers[name] = attributed(emulator, name, _operation, handler)
     _responses._BOTOCORE_NAME["cloudhsm"] = "cloudhsmv2"
@@ -130,6 +150,11 @@ def install(emulator: EmulatorState, providers: Providers) -> None:
     _router.SERVICE_PATTERNS["cloudhsm"] = {
         "target_prefixes": ["BaldrApiService"],
         "host_patterns": [r"cloudhsmv2\."],
+    }
+    _responses._BOTOCORE_NAME["servicecatalog"] = "servicecatalog"
+    _router.SERVICE_PATTERNS["servicecatalog"] = {
+        "target_prefixes": ["AWS242ServiceCatalogService"],
+        "host_patterns": [r"servicecatalog\."],
     }
     _router.SERVICE_PATTERNS["servicequotas"] = {
         "target_prefixes": ["ServiceQuotasV20190624"],

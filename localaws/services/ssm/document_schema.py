@@ -16,9 +16,11 @@ from typing import Any
 import yaml
 
 from localaws.core.api_error import ApiError
+from localaws.services.ssm import automation_schema
 
 # Bytes: the quota "SSM document size".
 MAXIMUM_SIZE = 65536
+COMMAND, AUTOMATION = "Command", "Automation"
 PLACEHOLDER = re.compile(r"{{\s*([^{}\s]+)\s*}}")
 STEP_KEYS = frozenset({"action", "name", "inputs", "precondition"})
 INPUT_KEYS = frozenset({"runCommand", "timeoutSeconds"})
@@ -67,8 +69,8 @@ class Version:
         return step
 
 
-def parse(content: str, format: str) -> Version:
-    """Parse and validate a document's text, JSON or YAML."""
+def parse(content: str, format: str, kind: str = COMMAND) -> Version:
+    """Parse and validate the text of a document of a type, JSON or YAML."""
     if len(content.encode()) > MAXIMUM_SIZE:
         raise ApiError("MaxDocumentSizeExceeded", f"The document is over {MAXIMUM_SIZE} bytes.")
     try:
@@ -77,6 +79,9 @@ def parse(content: str, format: str) -> Version:
         raise _invalid(f"The text is not {format}: {error}") from None
     if not isinstance(document, dict):
         raise _invalid("The text is not a mapping")
+    if kind == AUTOMATION:
+        automation_schema.check(document)
+        return Version(content, format, document)
     if document.get("schemaVersion") != "2.2":
         raise ApiError(
             "InvalidDocumentSchemaVersion",

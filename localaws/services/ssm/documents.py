@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from localaws.core.api_error import ApiError
 from localaws.core.clock import Clock
 from localaws.services.ssm import aws_documents, document_schema
-from localaws.services.ssm.document_schema import Version
+from localaws.services.ssm.document_schema import AUTOMATION, COMMAND, Version
 from localaws.services.ssm.interfaces import Json
 from localaws.services.ssm.paging import page
 
@@ -38,6 +38,7 @@ class Document:
     tags: Sequence[Mapping[str, str]]
     versions: list[Version]
     default: int = 1
+    kind: str = COMMAND
     deleted: set[int] = field(default_factory=set)
     owner: str = "Self"
 
@@ -84,12 +85,14 @@ class Documents:
         """CreateDocument."""
         name = parameters["Name"]
         _check_name(name)
-        if parameters.get("DocumentType", "Command") != "Command":
-            raise ApiError("InvalidDocumentContent", "Only documents of type Command are modelled.")
+        kind = parameters.get("DocumentType", COMMAND)
+        if kind not in (COMMAND, AUTOMATION):
+            raise ApiError("InvalidDocumentContent", f"Documents of type {kind} are not modelled.")
         if name in self._documents:
             raise ApiError("DocumentAlreadyExists", f"Document with name {name} already exists.")
-        version = _parse(parameters)
-        document = Document(name, self._clock.now(), parameters.get("Tags", []), [version])
+        version = _parse(parameters, kind)
+        tags = parameters.get("Tags", [])
+        document = Document(name, self._clock.now(), tags, [version], kind=kind)
         self._documents[name] = document
         return {"DocumentDescription": self._describe(document)}
 
@@ -99,7 +102,7 @@ class Documents:
         number, _ = document.pick(parameters.get("DocumentVersion", "$LATEST"))
         if number != len(document.versions):
             raise ApiError("InvalidDocumentVersion", "Only the latest version can be updated.")
-        version = _parse(parameters)
+        version = _parse(parameters, document.kind)
         if version.hash in {known.hash for known in document.versions}:
             raise ApiError(
                 "DuplicateDocumentContent",
@@ -141,7 +144,7 @@ class Documents:
             "DocumentVersion": str(number),
             "Status": "Active",
             "Content": version.content,
-            "DocumentType": "Command",
+            "DocumentType": document.kind,
             "DocumentFormat": version.format,
         }
 
@@ -176,7 +179,7 @@ class Documents:
                 for name, declaration in version.parameters.items()
             ],
             "PlatformTypes": ["Linux", "MacOS"],
-            "DocumentType": "Command",
+            "DocumentType": document.kind,
             "DocumentFormat": version.format,
             "SchemaVersion": version.document["schemaVersion"],
             "Hash": version.hash,
@@ -194,12 +197,13 @@ def _check_name(name: str) -> None:
         )
 
 
-def _parse(parameters: Json) -> Version:
-    return document_schema.parse(parameters["Content"], parameters.get("DocumentFormat", "JSON"))
+def _parse(parameters: Json, kind: str) -> Version:
+    format = parameters.get("DocumentFormat", "JSON")
+    return document_schema.parse(parameters["Content"], format, kind)
 
 
 def _passes(document: Document, filter_: Json) -> bool:
-    values = {"Name": document.name, "DocumentType": "Command", "Owner": document.owner}
+    values = {"Name": document.name, "DocumentType": document.kind, "Owner": document.owner}
     if filter_["Key"] not in values:
         raise ApiError("InvalidFilterKey", f"{filter_['Key']} is not modelled.")
     return any(values[filter_["Key"]].startswith(wanted) for wanted in filter_["Values"])

@@ -51,6 +51,8 @@ class RunCommand:
     def send_command(self, parameters: Json) -> Json:
         """SendCommand: to instances named by id."""
         document = self._documents.find(parameters["DocumentName"])
+        if document.kind != document_schema.COMMAND:
+            raise ApiError("InvalidDocument", f"Document type {document.kind} is not supported.")
         _, version = document.pick(parameters.get("DocumentVersion"))
         instance_ids = self._instance_ids(parameters)
         delivery_timeout = _delivery_timeout(parameters)
