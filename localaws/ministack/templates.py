@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from localaws.core.api_error import ApiError
 from localaws.ministack.access import ministack
 from localaws.ministack.dynamic_references import is_secure
+from localaws.ministack.iam import CallerPermissions
+from localaws.ministack.partitions import partition
 
 if TYPE_CHECKING:
     from localaws.state import EmulatorState
+
+Authorize = Callable[[str, str, Mapping[str, Any]], None]
 
 MODULES = ("engine", "handlers", "changesets")
 # ministack's stores by the parameter types whose values must exist in the account.
@@ -53,6 +58,7 @@ def install(emulator: EmulatorState) -> None:
     for tag, function in SHORT_FORMS.items():
         engine.CfnLoader.add_constructor(tag, engine._construct_cfn_tag(function))
     engine.CfnLoader = in_c(engine.CfnLoader)
+    authorize = CallerPermissions(emulator).authorize
 
     def resolve(
         template: dict[str, Any], given: list[dict[str, Any]], *arguments: Any, **named: Any
@@ -65,6 +71,7 @@ def install(emulator: EmulatorState) -> None:
         values = resolve_parameters(template, given, *arguments, **named)
         for name, value in values.items():
             _demand_existing(name, value)
+            _demand_readable(value, authorize)
         return values
 
     for module in MODULES:
@@ -126,6 +133,23 @@ def _demand_existing(name: str, value: Mapping[str, Any]) -> None:
                 f"Parameter validation failed: parameter value {member.strip()} for parameter "
                 f"name {name} does not exist. Rollback requested by user."
             )
+
+
+def _demand_readable(value: Mapping[str, Any], authorize: Authorize) -> None:
+    """CloudFormation looks up a parameter of Parameter Store with the caller's permissions."""
+    if not SSM_VALUE.fullmatch(str(value.get("Type", ""))):
+        return
+    name = str(value.get("SsmName", ""))
+    owner = "" if name.startswith("/aws/") else _responses.get_account_id()
+    resource = f"parameter/{name.lstrip('/')}"
+    try:
+        authorize(
+            "ssm:GetParameters",
+            f"arn:{partition()}:ssm:{_responses.get_region()}:{owner}:{resource}",
+            {},
+        )
+    except ApiError as error:
+        raise ValueError(error.message) from error
 
 
 def _existence(kind: str) -> Callable[[str], bool] | None:

@@ -62,7 +62,9 @@ def deploy(console: Console, account: Account, wanted: Deployment) -> bool:
     if change_set is None:
         console.print(f"No changes: stack {wanted.stack} is up to date.")
         return True
-    account.client("cloudformation").execute_change_set(ChangeSetName=change_set)
+    account.client("cloudformation").execute_change_set(
+        ChangeSetName=change_set, StackName=stack["StackId"]
+    )
     succeeded = watch.follow(console, account, stack, after=before)
     if is_new and not succeeded and wanted.protect:
         protection.lift(account, stack)
@@ -150,8 +152,10 @@ def _create_change_set(
         request["Tags"] = [{"Key": key, "Value": value} for key, value in wanted.tags.items()]
     created = cloudformation.create_change_set(**request)
     change_set = str(created["Id"])
+    # With the stack, on which these actions are authorized.
+    named = {"ChangeSetName": change_set, "StackName": created["StackId"]}
     while True:
-        found = cloudformation.describe_change_set(ChangeSetName=change_set)
+        found = cloudformation.describe_change_set(**named)
         if found["Status"] in ("CREATE_COMPLETE", "FAILED"):
             break
         time.sleep(_SECONDS)
@@ -159,7 +163,7 @@ def _create_change_set(
     if found["Status"] == "CREATE_COMPLETE":
         return stack, change_set
     reason = found.get("StatusReason", "no reason given")
-    cloudformation.delete_change_set(ChangeSetName=change_set)
+    cloudformation.delete_change_set(**named)
     if any(text in reason for text in _NO_CHANGES):
         return stack, None
     raise OperatorError(f"CloudFormation refuses the change: {reason}")

@@ -119,10 +119,9 @@ def test_a_failed_update_is_explained_in_full_and_again_by_why(operator: Operato
 
 
 def policy() -> dict[str, object]:
-    """The policy in the documentation."""
-    text = (ROOT / "docs" / "operations.md").read_text()
-    [block] = re.findall(r"```json\n(\{.*?\n\})\n```", text, re.DOTALL)
-    found: dict[str, object] = json.loads(block)
+    """The example of a policy to watch with."""
+    text = (ROOT / "examples" / "policies" / "watcher.json").read_text()
+    found: dict[str, object] = json.loads(text)
     return found
 
 

@@ -10,13 +10,21 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from localaws.client import BUCKET, LocalAws
+from localaws.client import BUCKET, ROOT, LocalAws
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE
 from rehearsal.timings import QUICK
 from scripts.release.addresses import path_style, virtual_hosted
 from scripts.release.artifacts import NAME
 from tests.test_released import project_version
+
+SAMPLES = {
+    "first": "subnet-1111aaaa",
+    "second": "subnet-2222bbbb",
+    "vpc": "vpc-3333cccc",
+    "cluster": "cluster-abcdefg2345",
+    "client": "i-0123456789abcdef0",
+}
 
 
 def publish(aws: LocalAws) -> dict[str, str]:
@@ -31,14 +39,20 @@ def publish(aws: LocalAws) -> dict[str, str]:
     return {each["stackName"][0]: each["templateURL"][0] for each in given}
 
 
-def create(aws: LocalAws, where: Path, name: str, url: str, **parameters: str) -> Stack:
+def example(name: str, **real: str) -> str:
+    """The parameters of an example, with the IDs of an account."""
+    text = (ROOT / "examples" / "parameters" / f"{name}.json").read_text()
+    for sample, value in {SAMPLES[key]: value for key, value in real.items()}.items():
+        text = text.replace(sample, value)
+    return text
+
+
+def create(aws: LocalAws, where: Path, name: str, url: str, parameters: str) -> Stack:
     """Create a stack with the stock CLI in a directory, and wait for the end."""
-    escaped = {key: value.replace(",", "\\,") for key, value in parameters.items()}
     done = subprocess.run(
         [
             "aws", "cloudformation", "create-stack", "--stack-name", name, "--template-url", url,
-            "--capabilities", "CAPABILITY_IAM", "--parameters",
-            *(f"ParameterKey={key},ParameterValue={value}" for key, value in escaped.items()),
+            "--capabilities", "CAPABILITY_IAM", "--parameters", parameters,
         ],
         cwd=where, env=aws.env, text=True, capture_output=True, check=False,
     )  # fmt: skip
@@ -49,10 +63,11 @@ def create(aws: LocalAws, where: Path, name: str, url: str, **parameters: str) -
 
 
 @pytest.mark.parametrize(
-    ("region", "is_virtual_hosted"), [("us-east-1", True), ("us-gov-west-1", False)]
+    ("region", "is_virtual_hosted", "parameters"),
+    [("us-east-1", True, "standard"), ("us-gov-west-1", False, "govcloud")],
 )
 def test_released_templates_need_nothing_local(
-    region: str, is_virtual_hosted: bool, tmp_path: Path
+    region: str, is_virtual_hosted: bool, parameters: str, tmp_path: Path
 ) -> None:
     with LocalAws("--region", region, timings=QUICK) as aws:
         linked = publish(aws)
@@ -64,25 +79,9 @@ def test_released_templates_need_nothing_local(
         assert linked["cloudhsm"] == virtual_hosted(
             region, BUCKET, f"{NAME}/{project_version()}/cloudhsm.yml"
         )
-        cluster = create(
-            aws,
-            tmp_path,
-            "hsm",
-            urls["cloudhsm"],
-            pSubnets=",".join(aws.subnets[:2]),
-            pClientVpcId=aws.vpc,
-            pClientSubnet=aws.subnets[0],
-        )
-        outputs = cluster.outputs()
-        create(
-            aws,
-            tmp_path,
-            "store",
-            urls["cloudhsm-key-store"],
-            pKeyStoreName="store",
-            pCloudHsmClusterId=outputs["oClusterId"],
-            pCloudHsmAdminPasswordSecretName=outputs["oAdminPasswordSecretName"],
-            pCloudHsmCustCaCertSecretName=outputs["oCustomerCaCertSecretName"],
-            pClientInstanceId=outputs["oClientInstanceId"],
-        )
+        network = {"first": aws.subnets[0], "second": aws.subnets[1], "vpc": aws.vpc}
+        given = example(parameters, **network)
+        outputs = create(aws, tmp_path, "hsm", urls["cloudhsm"], given).outputs()
+        ids = {"cluster": outputs["oClusterId"], "client": outputs["oClientInstanceId"]}
+        create(aws, tmp_path, "store", urls["cloudhsm-key-store"], example("key-store", **ids))
         assert [*tmp_path.iterdir()] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -121,36 +122,50 @@ def test_govcloud_has_its_own_hosts(govcloud: LocalAws) -> None:
     assert refused == ("ValidationError", UNSUPPORTED)
 
 
-def _may_read(aws: LocalAws, statement: dict[str, object] | None) -> str:
-    """What CloudFormation answers a role that may validate templates, with a bucket policy."""
-    name, iam, s3 = unique_name(), aws.client("iam"), aws.client("s3")
+def _role(aws: LocalAws, actions: str) -> tuple[str, Any]:
+    """A role that is allowed actions, as its ARN and a client of CloudFormation."""
+    name, iam = unique_name(), aws.client("iam")
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST_ACCOUNT)
     arn = f"arn:aws:iam::{ACCOUNT}:role/{name}"
-    validate = {"Effect": "Allow", "Action": "cloudformation:ValidateTemplate", "Resource": "*"}
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="inline",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [validate]}),
-    )
+    allowed = {"Effect": "Allow", "Action": actions.split(), "Resource": "*"}
+    iam.put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=_document(allowed))
     session = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="reader")["Credentials"]
-    if statement:
-        allowed = {**statement, "Principal": {"AWS": arn}, "Resource": f"arn:aws:s3:::{BUCKET}/*"}
-        policy = {"Version": "2012-10-17", "Statement": [allowed]}
-        s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(policy))
-    where = url("https://{bucket}.s3.us-east-1.amazonaws.com/{key}", aws)
-    client = Session(aws, session).client("cloudformation")
-    try:
-        client.validate_template(TemplateURL=where)
-    except client.exceptions.ClientError as error:
-        return str(error.response["Error"]["Message"])
-    finally:
-        s3.delete_bucket_policy(Bucket=BUCKET)
-    return ""
+    return arn, Session(aws, session).client("cloudformation")
+
+
+def _document(statement: Json) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def test_the_caller_needs_permission_to_read_the_template(aws: LocalAws, bucket: str) -> None:
-    assert _may_read(aws, None).startswith(DENIED)
-    assert _may_read(aws, {"Effect": "Allow", "Action": "s3:GetObject"}) == ""
+    arn, cloudformation = _role(aws, "cloudformation:ValidateTemplate")
+    where = url("https://{bucket}.s3.us-east-1.amazonaws.com/{key}", aws)
+    code, message = error_from(cloudformation.validate_template, TemplateURL=where)
+    assert (code, message[: len(DENIED)]) == ("ValidationError", DENIED)
+
+    objects = f"arn:aws:s3:::{bucket}/*"
+    allowed = {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "s3:GetObject"}
+    s3 = aws.client("s3")
+    s3.put_bucket_policy(Bucket=bucket, Policy=_document({**allowed, "Resource": objects}))
+    assert "Parameters" in cloudformation.validate_template(TemplateURL=where)
+    s3.delete_bucket_policy(Bucket=bucket)
+
+
+def test_the_caller_needs_permission_to_look_up_a_parameter(aws: LocalAws) -> None:
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-supplied-parameter-types.html
+    declared = {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/for/templates"}
+    aws.client("ssm").put_parameter(Name="/for/templates", Value="value", Type="String")
+    template = {**json.loads(BODY), "Parameters": {"P": declared}}
+    create = "cloudformation:CreateStack logs:*"
+    request = {"StackName": unique_name(), "TemplateBody": json.dumps(template)}
+    code, message = error_from(_role(aws, create)[1].create_stack, **request)
+    assert code == "ValidationError"
+    assert "not authorized to perform: ssm:GetParameters on resource: arn:aws:ssm:" in message
+    created = SampleStack(aws, request["StackName"])
+    allowed = _role(aws, f"{create} ssm:GetParameters")[1]
+    created.id = allowed.create_stack(**request)["StackId"]
+    assert created.wait() == "CREATE_COMPLETE"
+    created.delete()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from scripts.preflight.findings import ERROR, OK, WARNING, Finding
 from scripts.preflight.subject import Subject
 from tests.iam.roles import ACCOUNT, TRUST_ACCOUNT
 from tests.scripts.preflight.support import CLUSTER, KEY_STORE, Laboratory, Session
+from tests.templates.template import as_list
 
 ALLOW_ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 
@@ -39,6 +41,17 @@ def test_the_rights_are_those_of_the_published_resource_handlers() -> None:
         known = {each for name in ("create", "delete") for each in handlers[name]["permissions"]}
         offenders += [(right.kind, each) for each in right.actions if each not in known]
     assert offenders == []
+
+
+def test_the_example_of_a_deployer_s_policy_has_all_rights() -> None:
+    allowed = {
+        action
+        for name in ("deployer", "watcher")
+        for statement in json.loads(Path(f"examples/policies/{name}.json").read_text())["Statement"]
+        for action in as_list(statement["Action"])
+    }
+    required = {action for right in rights.RIGHTS for action in right.actions}
+    assert required | {*rights.STACK_ACTIONS, *rights.BUCKET_ACTIONS} <= allowed
 
 
 def _findings(laboratory: Laboratory, name: str, *statements: dict[str, Any]) -> list[Finding]:
