@@ -25,6 +25,7 @@ TOP = {
     "rehearsal",
     "tests",
     "docs",
+    "examples",
 }
 SOURCES = ("*.py", "*.sh", "*.yml", "*.json")
 # Released versions stay as they were.

@@ -6,7 +6,7 @@ name=${0##*/}
 printf '%s\037' "${LOCALAWS_DOCUMENT-}" "$#" "$name" "$@" >> /run/localaws/calls
 
 case $name in
-aws | cloudhsm-cli | configure | configure-cli | curl | dnf | jq | rpm | sha256sum | systemctl)
+aws | cloudhsm-cli | configure | configure-cli | configure-jce | configure-openssl-provider | configure-pkcs11 | curl | dnf | jq | rpm | sha256sum | systemctl)
   # On AWS, Region and credentials come from the instance and not from a script's environment.
   # shellcheck source=/dev/null # written by sandbox.py
   . /run/localaws/environment

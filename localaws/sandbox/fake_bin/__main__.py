@@ -10,7 +10,12 @@ import sys
 from typing import Any
 
 # Commands whose module has another name.
-MODULES = {"configure": "configure_sdk3"}
+MODULES = {
+    "configure": "configure_sdk3",
+    "configure-jce": "configure_cli",
+    "configure-openssl-provider": "configure_cli",
+    "configure-pkcs11": "configure_cli",
+}
 
 
 def main(name: str, arguments: list[str]) -> int:

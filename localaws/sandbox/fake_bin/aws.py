@@ -1,4 +1,4 @@
-"""aws: the only operation that scripts use, with the exit codes of AWS CLI version 2.
+"""aws: the only operations that scripts use, with the exit codes of AWS CLI version 2.
 
 A stub: Amazon Linux has version 2, which is not on PyPI, and starting version 1 takes more
 processor time than everything else that a script does.
@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any
 
+from .durations import DOWNLOAD, pass_time
 from .sigv4 import sign
 from .sockets import send
 from .usage import unsupported
@@ -27,7 +28,8 @@ class CliError(Exception):
 def main(arguments: list[str]) -> int:
     """`aws secretsmanager get-secret-value --region REGION --secret-id ID [--version-id V]` OUTPUT.
 
-    OUTPUT is `--output json` or `--query SecretString --output text`.
+    OUTPUT is `--output json` or `--query SecretString --output text`. And `aws s3 cp
+    --only-show-errors --region REGION s3://BUCKET/KEY FILE`.
     """
     match arguments[:2], arguments[2:]:
         case (
@@ -41,12 +43,16 @@ def main(arguments: list[str]) -> int:
             ["--region", region, "--secret-id", secret_id, *output],
         ) if output in OUTPUTS:
             return _print_secret(region, {"SecretId": secret_id}, "json" in output)
+        case (["s3", "cp"], ["--only-show-errors", "--region", region, source, file]) if (
+            source.startswith("s3://") and not file.startswith("-")
+        ):
+            return _copy(region, source, file)
     return unsupported("aws", arguments)
 
 
 def _print_secret(region: str, wanted: dict[str, str], as_json: bool) -> int:
     try:
-        secret = _get_secret_value(region, wanted)
+        secret = call("secretsmanager", region, "secretsmanager.GetSecretValue", wanted)
     except CliError as error:
         code, message = error.args
         print(f"\n{message}", file=sys.stderr)
@@ -55,10 +61,39 @@ def _print_secret(region: str, wanted: dict[str, str], as_json: bool) -> int:
     return 0
 
 
-def _get_secret_value(region: str, wanted: dict[str, str]) -> Any:
+def _copy(region: str, source: str, file: str) -> int:
+    """Download an object with the caller's permissions, as the instance's other downloads go."""
+    path = "/" + source.removeprefix("s3://")
+    pass_time(DOWNLOAD)
+    fault = os.environ.get("LOCALAWS_DOWNLOAD")
+    try:
+        headers = _signed_headers("s3", region, "", "", method="GET", path=path)
+        status, content = send("aws", "GET", path, "", headers)
+    except (CliError, OSError) as error:
+        print(f"fatal error: {error.args[-1]}", file=sys.stderr)
+        return 1
+    if fault == "missing":
+        status = 404
+    if status >= 400:
+        # The command's own request is HeadObject, whose errors have no body.
+        name = {403: "Forbidden", 404: "Not Found"}.get(status, "Unknown")
+        print(
+            f"fatal error: An error occurred ({status}) when calling the HeadObject operation: "
+            f"{name}",
+            file=sys.stderr,
+        )
+        return 1
+    with open(file, "wb") as output:
+        output.write(content[: len(content) // 2] if fault == "corrupt" else content)
+    return 0
+
+
+def call(service: str, region: str, target: str, wanted: dict[str, Any]) -> Any:
+    """The response of a JSON API, or CliError."""
     body = json.dumps(wanted)
     try:
-        status, text = send("aws", "POST", "/", body, _signed_headers(region, body))
+        headers = _signed_headers(service, region, target, body)
+        status, text = send("aws", "POST", "/", body, headers)
     except OSError as error:
         raise CliError(OTHER_ERROR, f"Could not connect to the endpoint URL: {error}") from error
     response = json.loads(text)
@@ -66,23 +101,24 @@ def _get_secret_value(region: str, wanted: dict[str, str]) -> Any:
         return response
     code = response["__type"].rpartition("#")[2]
     reason = response.get("message") or response.get("Message")
+    operation = target.rpartition(".")[2]
     raise CliError(
         SERVICE_ERROR,
-        f"An error occurred ({code}) when calling the GetSecretValue operation: {reason}",
+        f"An error occurred ({code}) when calling the {operation} operation: {reason}",
     )
 
 
-def _signed_headers(region: str, body: str) -> dict[str, str]:
+def _signed_headers(
+    service: str, region: str, target: str, body: str, *, method: str = "POST", path: str = "/"
+) -> dict[str, str]:
     key_id = os.environ.get("AWS_ACCESS_KEY_ID")
     secret_key = os.environ.get("AWS_SECRET_ACCESS_KEY")
     if not key_id or not secret_key:
         raise CliError(CONFIGURATION_ERROR, "Unable to locate credentials.")
-    headers = {
-        "Content-Type": "application/x-amz-json-1.1",
-        # The socket leads to AWS, whatever its name.
-        "Host": "localhost",
-        "X-Amz-Target": "secretsmanager.GetSecretValue",
-    }
+    # The socket leads to AWS, whatever its name.
+    headers = {"Host": "localhost"}
+    if target:
+        headers.update({"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target})
     if token := os.environ.get("AWS_SESSION_TOKEN"):
         headers["X-Amz-Security-Token"] = token
-    return sign(headers, body, "secretsmanager", region, key_id, secret_key)
+    return sign(headers, body, service, region, key_id, secret_key, f"{method}\n{path}")

@@ -12,11 +12,12 @@ import sys
 
 from .cli_session import NoTerminalError, ask_password, interact
 from .durations import CLI, pass_time
+from .packages import configuration
 from .sockets import send
 
 Json = dict[str, object]
 
-CONFIGURATION = "/opt/cloudhsm/etc/cloudhsm-cli.cfg"
+CONFIGURATION = configuration("cli")
 
 
 class CommandError(Exception):

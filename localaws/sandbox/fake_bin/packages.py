@@ -15,8 +15,19 @@ SOFTWARE = "https://s3.amazonaws.com/cloudhsmv2-software/CloudHsmClient"
 DATABASE = "/var/lib/rpm"
 HSM_DIRECTORY = "/opt/cloudhsm"
 COMMAND = "/run/localaws/sandbox/command.sh"
+
+
+def configuration(component: str) -> str:
+    """The configuration file of a component of Client SDK 5."""
+    return f"{HSM_DIRECTORY}/etc/cloudhsm-{component}.cfg"
+
+
 # The commands of each package.
 COMMANDS = {
+    **{
+        f"cloudhsm-{name}": (f"{HSM_DIRECTORY}/bin/configure-{name}",)
+        for name in ("pkcs11", "jce", "openssl-provider")
+    },
     "jq": ("/usr/bin/jq",),
     "cloudhsm-cli": (
         f"{HSM_DIRECTORY}/bin/cloudhsm-cli",
@@ -26,7 +37,10 @@ COMMANDS = {
 }
 # The configuration file of each package, as it is after the installation.
 CONFIGURATIONS = {
-    "cloudhsm-cli": (f"{HSM_DIRECTORY}/etc/cloudhsm-cli.cfg", '{"clusters": []}\n'),
+    **{
+        f"cloudhsm-{name}": (configuration(name), '{"clusters": []}\n')
+        for name in ("cli", "pkcs11", "jce", "openssl-provider")
+    },
     "cloudhsm-client": (f"{HSM_DIRECTORY}/etc/cloudhsm_client.cfg", "{}\n"),
 }
 
@@ -52,24 +66,33 @@ class Package(NamedTuple):
         return f"rpm {' '.join(self)}\n"
 
 
-def _cli(architecture: str) -> Package:
-    return Package("cloudhsm-cli", "5.18.0", "1.amzn2023", architecture)
+def _sdk5(component: str, architecture: str) -> Package:
+    return Package(f"cloudhsm-{component}", "5.18.0", "1.amzn2023", architecture)
 
 
-# F3.3, F3.4.
+# F3.4, F3.33.
+_DOCUMENTED = {
+    ("cli", "x86_64"): "0c77a4014d77df64ea3faaf1cc8d8f67dacd8a5ca53baa0026ab0b65d4fe6b69",
+    ("cli", "aarch64"): "a709088dd8857988c893475d85b9a1b3d7a3545006b119156d1e45bebe77021e",
+    ("pkcs11", "x86_64"): "8d321bd3d74b7365e40107e43e5aa4680f4938513ca1c33f1c739369d54cc466",
+    ("pkcs11", "aarch64"): "8206a783676c2dc737872f8d536d2233e76197505b80c5bbff11690cc975d105",
+    ("jce", "x86_64"): "2ee2076bea49b970e1b9f6a0edee11dc9cbd139ef11a2687e4e6f54c9cc3ef66",
+    ("jce", "aarch64"): "8323afdfd2f080dad51c92fe6fd1b802c7db76f6b29949d6c5349472e1377a06",
+    ("openssl-provider", "x86_64"): (
+        "0d6470a0083273ae1d0922ab7b8b240f929762764bd7b0c84d95f87b3c38fca4"
+    ),
+    ("openssl-provider", "aarch64"): (
+        "a6cafef403e45c19faf6977906ffbf06b4d12b79ddb5fb1f26383c9d1e3dd4ec"
+    ),
+}
+# F3.3.
 DOWNLOADS = {
-    **{
-        f"{SOFTWARE}/Amzn2023/cloudhsm-cli-5.18.0-1.amzn2023.{architecture}.rpm": _cli(architecture)
-        for architecture in ("x86_64", "aarch64")
-    },
+    **{f"{SOFTWARE}/Amzn2023/{_sdk5(*wanted)}.rpm": _sdk5(*wanted) for wanted in _DOCUMENTED},
     f"{SOFTWARE}/EL7/cloudhsm-client-latest.el7.x86_64.rpm": Package(
         "cloudhsm-client", "3.4.4", "1.el7", "x86_64"
     ),
 }
-DOCUMENTED_SHA256 = {
-    _cli("x86_64").line: "0c77a4014d77df64ea3faaf1cc8d8f67dacd8a5ca53baa0026ab0b65d4fe6b69",
-    _cli("aarch64").line: "a709088dd8857988c893475d85b9a1b3d7a3545006b119156d1e45bebe77021e",
-}
+DOCUMENTED_SHA256 = {_sdk5(*wanted).line: sha256 for wanted, sha256 in _DOCUMENTED.items()}
 
 
 def architecture() -> str:

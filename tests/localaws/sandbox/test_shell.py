@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import select
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,36 +10,7 @@ import pytest
 from localaws.sandbox.sandbox import Sandbox
 from tests.localaws.sandbox.test_fake_bin import CA, CLI, CONFIGURE, HSM, bash, download
 from tests.support.data_plane import DataPlaneStub
-
-SECONDS = 120
-
-
-class Terminal:
-    """Types into a command that runs on a terminal of its own."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.process, self._descriptor = pty.fork()
-        if self.process == 0:
-            os.execv(command[0], command)
-        self._seen = ""
-
-    def read_until(self, text: str) -> str:
-        """All output up to a text, which was not seen before."""
-        end = time.monotonic() + SECONDS
-        while text not in self._seen:
-            ready, _, _ = select.select([self._descriptor], [], [], end - time.monotonic())
-            assert ready, f"{text!r} is not in {self._seen!r}"
-            self._seen += os.read(self._descriptor, 4096).decode()
-        seen, _, self._seen = self._seen.partition(text)
-        return seen.replace("\r\n", "\n")
-
-    def type(self, line: str) -> None:
-        os.write(self._descriptor, f"{line}\n".encode())
-
-    def close(self) -> None:
-        os.kill(self.process, signal.SIGKILL)
-        os.waitpid(self.process, 0)
-        os.close(self._descriptor)
+from tests.support.terminal import SECONDS, Terminal
 
 
 def run(sandbox: Sandbox, script: str) -> str:
@@ -94,7 +60,7 @@ def test_one_login_serves_all_commands_of_an_interactive_session(
     session.type("login --username admin --role admin")
     session.read_until("Enter password: ")
     session.type("Admin0Password")
-    assert "Admin0Password" not in session.read_until("aws-cloudhsm > ")
+    assert "Admin0Password" not in session.read_until("aws-cloudhsm > ")[0]
     session.type("user create --username app --role crypto-user")
     session.read_until("Enter password: ")
     session.type("Crypto0Password")
