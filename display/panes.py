@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from display.colours import CATEGORIES, RUNNING, WAITING, category
-from display.traces import Kind, Trace, Transition, current_span, duration
+from display.traces import Kind, Trace, Transition, duration, without_current_look
 
 # A terminal with fewer columns has no room for two panes beside each other.
 TWO_PANES = 110
@@ -87,7 +87,7 @@ def _pane() -> Table:
 
 def _state(trace: Trace, elapsed: float) -> Text:
     is_execution = trace.kind is Kind.EXECUTION
-    span = current_span(trace.spans) if is_execution else trace.spans[-1]
+    span = (without_current_look(trace.spans) if is_execution else trace.spans)[-1]
     return Text.assemble(
         (span.state, WORKFLOW if is_execution else category(trace.kind, span.state).colour),
         (f"  {duration(elapsed - span.start)}", "dim"),

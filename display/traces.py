@@ -109,13 +109,13 @@ def fold_polls(spans: Sequence[Span]) -> list[Span]:
     return folded
 
 
-def current_span(spans: Sequence[Span]) -> Span:
-    """The last state; while a polling loop looks, the loop."""
+def without_current_look(spans: Sequence[Span]) -> list[Span]:
+    """The folded states; while a polling loop looks, the loop is the last of them."""
     folded, visits = fold_polls(spans), Counter(span.state for span in spans)
     wait, after = _latest_wait(folded)
     if wait and _are_polls(after) and all(visits[span.state] >= wait.looks > 1 for span in after):
-        return wait
-    return folded[-1]
+        return folded[: len(folded) - len(after)]
+    return folded
 
 
 def _latest_wait(spans: list[Span]) -> tuple[Span | None, list[Span]]:

@@ -88,7 +88,8 @@ def rehearse(
                     *_remaining_stacks(aws),
                 ]
                 permissions.record(name, aws)
-                progress.record(name, driver.steps)
+                if not failures:
+                    progress.record(name, driver.steps)
             except ExpectationError as failure:
                 failures = [str(failure), *failure_report(driver)]
             except KeyboardInterrupt:
@@ -198,7 +199,9 @@ def _what_next(name: str) -> Table:
     """Commands and documents to go on with."""
     names = [*SCENARIOS]
     following = names[(names.index(name) + 1) % len(names)]
-    table = Table("next", "", box=None, padding=(0, 2), header_style="dim")
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table.add_column("next", no_wrap=True)
+    table.add_column("", style="dim")
     for what, why in (
         (f"make rehearse SCENARIO={following}", description(following)),
         ("make serve", "A local AWS to type such commands for."),
@@ -207,7 +210,7 @@ def _what_next(name: str) -> Table:
         ("docs/local-aws.md", "How to deploy into it."),
         ("docs/testing.md", f"All {len(names)} scenarios."),
     ):
-        table.add_row(Text(what, no_wrap=True), Text(why, "dim"))
+        table.add_row(what, why)
     return table
 
 

@@ -17,8 +17,10 @@ Json = dict[str, Any]
 
 # Operations that change nothing; scenarios check with them what their steps have done.
 _READS = re.compile("Describe|Filter|Get|Head|List|Lookup|Simulate|Validate")
+# AWS's document that runs a script.
+RUN_SCRIPT = "AWS-RunShellScript"
 # What is longer, such as a certificate, would fill the screen.
-_LONGEST = 60
+_LONGEST = 120
 _LONG = "…"
 
 
@@ -29,6 +31,8 @@ class OperatedAws(LocalAws):
         super().__init__(*arguments, timings=timings)
         self.on_command: Callable[[str], None] | None = None
         self._deployed: dict[str, dict[str, str]] = {}
+        # The scripts of the documents that a step has created.
+        self._scripts: dict[str, list[str]] = {}
 
     def client(self, service: str) -> Any:
         """As of the local AWS."""
@@ -66,6 +70,15 @@ class OperatedAws(LocalAws):
                 )
             case "cloudformation", "DeleteStack":
                 self._say(f"make destroy STACK={params['StackName']}")
+            # An operator runs a script without a document of one's own.
+            case "ssm", "CreateDocument":
+                steps = json.loads(params["Content"])["mainSteps"]
+                self._scripts[params["Name"]] = steps[0]["inputs"]["runCommand"]
+            case "ssm", "DeleteDocument":
+                self._scripts.pop(params["Name"], None)
+            case "ssm", "SendCommand" if script := self._scripts.get(params["DocumentName"]):
+                given = {"DocumentName": RUN_SCRIPT, "Parameters": {"commands": script}}
+                self._say(cli_command(service, operation, {**params, **given}))
             # Uploads are a part of `make deploy`.
             case _ if service != "s3" and not _READS.match(operation):
                 self._say(cli_command(service, operation, params))

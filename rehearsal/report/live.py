@@ -20,7 +20,7 @@ from rich.text import Text
 
 from display import panes
 from display.panes import PlainLines
-from display.traces import Kind, Span, Trace, duration, fold_polls
+from display.traces import Kind, Span, Trace, duration, without_current_look
 from localaws.client import LocalAwsError
 from rehearsal.drivers.step import Step
 from rehearsal.events import WORKFLOW_ENDS, Event
@@ -172,7 +172,7 @@ def _latest_events(events: Sequence[Event], found: Sequence[Trace], count: int) 
     ]
     for trace in found:
         if trace.kind is Kind.EXECUTION:
-            rows += [_state_row(trace, span) for span in fold_polls(trace.spans)]
+            rows += [_state_row(trace, span) for span in without_current_look(trace.spans)]
     # Of a moment, the end of an execution comes last.
     rows.sort(key=lambda row: (row[0], row[3] in WORKFLOW_ENDS))
     table = Table.grid(padding=(0, 2))

@@ -40,11 +40,13 @@ def left(steps: Sequence[Step], expected: Sequence[float]) -> float | None:
     """Real seconds left, at the speed of this run so far; None if unknown."""
     if not steps or len(steps) > len(expected):
         return None
-    done = len(steps) - 1
-    # The first step alone says nothing of the speed.
-    speed = sum(step.wall for step in steps[:done]) / (sum(expected[:done]) or 1) if done else 1.0
-    current = expected[done] * speed - (time.monotonic() - steps[-1].began)
-    return max(0.0, current) + speed * sum(expected[done + 1 :])
+    done, running = len(steps) - 1, time.monotonic() - steps[-1].began
+    if done:
+        speed = sum(step.wall for step in steps[:done]) / (sum(expected[:done]) or 1)
+    else:
+        # The first step says nothing yet, unless it takes longer.
+        speed = max(1.0, running / (expected[0] or 1))
+    return max(0.0, expected[done] * speed - running) + speed * sum(expected[done + 1 :])
 
 
 def sentence(seconds: float | None) -> str:

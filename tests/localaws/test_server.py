@@ -183,6 +183,20 @@ def test_a_signal_ends_it_and_leaves_no_process_and_no_file(
     assert server.process.stderr.read() == ""
 
 
+def test_it_prints_a_line_for_each_state_of_a_stack_and_nothing_else(server: Server) -> None:
+    group = {"Type": "AWS::Logs::LogGroup", "Properties": {"LogGroupName": "/tiny"}}
+    server.client("cloudformation").create_stack(
+        StackName="tiny", TemplateBody=json.dumps({"Resources": {"rLogGroup": group}})
+    )
+    server.client("cloudformation").get_waiter("stack_create_complete").wait(
+        StackName="tiny", WaiterConfig={"Delay": 1}
+    )
+    server.end()
+    assert server.process.stderr is not None
+    lines = [line.split(maxsplit=1)[1] for line in server.process.stderr.read().splitlines()]
+    assert lines == ["stack tiny CREATE_IN_PROGRESS", "stack tiny CREATE_COMPLETE"]
+
+
 def test_it_can_end_with_its_standard_input(tmp_path: Path) -> None:
     server = Server(tmp_path, "--exit-on-stdin-eof", stdin=subprocess.PIPE)
     assert server.process.poll() is None

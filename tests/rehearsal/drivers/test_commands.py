@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import botocore.session
@@ -70,6 +71,19 @@ def test_commands_of_the_repository_are_shown_but_not_those_that_make_runs(
     assert commands == [
         f"make deploy TEMPLATE={TEMPLATE} STACK=hsm BUCKET={BUCKET} PARAMS='a=1 b=2'",
         "make destroy STACK=hsm",
+    ]
+
+
+def test_a_script_is_one_command(typed: tuple[OperatedAws, list[str]]) -> None:
+    aws, commands = typed
+    step = {"inputs": {"runCommand": ["set -eu", "cloudhsm-cli user list"]}}
+    content = json.dumps({"mainSteps": [step]})
+    call(aws, "ssm", "CreateDocument", Name="operator", Content=content)
+    call(aws, "ssm", "SendCommand", DocumentName="operator", InstanceIds=["i-a"])
+    call(aws, "ssm", "DeleteDocument", Name="operator")
+    assert commands == [
+        "aws ssm send-command --document-name AWS-RunShellScript --instance-ids i-a"
+        """ --parameters '{"commands": ["set -eu", "cloudhsm-cli user list"]}'"""
     ]
 
 

@@ -52,6 +52,7 @@ def test_the_estimate_is_that_of_the_earlier_run_at_the_speed_of_this_one() -> N
     expected = [10.0, 6.0, 4.0]
     assert progress.left([step(3, running=True)], expected) == pytest.approx(17, abs=0.1)
     # Twice as slow.
+    assert progress.left([step(20, running=True)], expected) == pytest.approx(20, abs=0.1)
     slow = [step(20), step(2, running=True)]
     assert progress.left(slow, expected) == pytest.approx(18, abs=0.1)
     late = [step(10), step(60, running=True)]
