@@ -145,7 +145,8 @@ def _seen(aws: LocalAws, display: Display | None) -> Snapshot:
 def _write_diagram(name: str, steps: Sequence[Step], seen: Snapshot, wall: float) -> Path:
     elapsed = seen.elapsed
     failed = [step.name for step in steps if step.failure]
-    outcome = f"failed: {failed[0]}" if failed else "passed"
+    stopped = [step.name for step in steps if step.end is None]
+    outcome = f"failed: {failed[0]}" if failed else "stopped" if stopped else "passed"
     path = DIAGRAMS / f"rehearsal-{name}.svg"
     path.parent.mkdir(exist_ok=True)
     path.write_text(
@@ -154,7 +155,12 @@ def _write_diagram(name: str, steps: Sequence[Step], seen: Snapshot, wall: float
             f"{elapsed / 60:.0f} minutes of virtual time in {wall:.0f} seconds; {outcome}",
             traces(seen.events),
             [
-                Phase(step.name, step.start, step.start + step.virtual, not step.failure)
+                Phase(
+                    step.name,
+                    step.start,
+                    elapsed if step.end is None else step.end,
+                    not step.failure,
+                )
                 for step in steps
             ],
             elapsed,

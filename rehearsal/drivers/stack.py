@@ -66,6 +66,8 @@ class StackDriver:
         try:
             yield
             until(self.admin.is_idle, "workflows were still running")
+        except KeyboardInterrupt:
+            raise  # the step was stopped: it has no end
         except BaseException as failure:
             step.finish(self._elapsed(), str(failure) or type(failure).__name__)
             raise
