@@ -263,3 +263,9 @@ def test_every_finding_that_a_security_linter_may_ignore_has_a_reason() -> None:
     checks = [number for number, line in enumerate(lines) if line.startswith("  - CKV")]
     assert checks
     assert [lines[number] for number in checks if not lines[number - 1].startswith("  # ")] == []
+
+
+def test_zips_for_the_local_aws_pin_its_roots() -> None:
+    recipes = re.findall(r"^\$\((\w*ZIPS?)\): .*\n\t(.+)$", text(), re.MULTILINE)
+    pinned = {name for name, commands in recipes if "--roots $(LOCAL_ROOTS)" in commands}
+    assert pinned == {name for name, _ in recipes} - {"ZIP"} == {"REHEARSAL_ZIP", "RELEASED_ZIPS"}

@@ -49,6 +49,22 @@ def wheels(tmp_path: Path) -> Path:
     return directory
 
 
+def test_other_roots_replace_those_that_the_package_has(
+    sources: Path, wheels: Path, tmp_path: Path
+) -> None:
+    # A released version may be older than the roots.
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "aws.pem").write_text("other")
+    build_package.build(sources, wheels, tmp_path / "without.zip", others)
+    assert [name for name in names_in(tmp_path / "without.zip") if "roots" in name] == []
+    (sources / "roots").mkdir()
+    (sources / "roots" / "aws.pem").write_text("own")
+    build_package.build(sources, wheels, tmp_path / "with.zip", others)
+    with zipfile.ZipFile(tmp_path / "with.zip") as archive:
+        assert archive.read("thing/roots/aws.pem") == b"other"
+
+
 def put_wheel(path: Path, *names: str) -> None:
     with zipfile.ZipFile(path, "w") as wheel:
         for name in names:
