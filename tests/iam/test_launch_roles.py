@@ -61,11 +61,7 @@ def _launches() -> Launches:
         portfolio = Portfolio(aws)
         offered = portfolio.offer(pVersion1=OLD)
         clusters, stores = offered["oClusterProductId"], offered["oKeyStoreProductId"]
-        network = {
-            "pSubnets": ",".join(aws.subnets[:2]),
-            "pClientVpcId": aws.vpc,
-            "pClientSubnet": aws.subnets[0],
-        }
+        network = _network(aws)
         for wrong in ({"pSystem": "other"}, {"pHsmType": "hsm1.medium"}, {"pHsmsPerSubnet": "28"}):
             with pytest.raises(ClientError) as refused:
                 portfolio.launch(clusters, "refused", {**network, **wrong}, OLD)
@@ -96,6 +92,15 @@ def _launches() -> Launches:
         found.records += [portfolio.terminate("keys"), portfolio.terminate("hsm")]
         found.decisions = aws.admin.decisions()
     return found
+
+
+def _network(aws: LocalAws) -> dict[str, str]:
+    subnets = aws.subnets[:2]
+    return {
+        "pSubnets": ",".join(subnets),
+        "pClientVpcId": aws.vpc,
+        "pClientSubnet": subnets[0],
+    }
 
 
 def _artifacts(portfolio: Portfolio, product: str) -> list[str]:
@@ -212,3 +217,15 @@ def test_the_service_s_own_tags_are_on_the_stack(launches: Launches) -> None:
 def test_the_service_action_keeps_all_parameters_but_one(launches: Launches) -> None:
     assert launches.reconciled["pKeyStoreName"] == "keys"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*", launches.reconciled["pReconcile"])
+
+
+def test_a_cluster_is_launched_in_govcloud() -> None:
+    with LocalAws("--region", "us-gov-west-1", timings=QUICK) as aws:
+        publish(aws, OLD)
+        portfolio = Portfolio(aws)
+        cluster = portfolio.offer(pVersion1=OLD)["oClusterProductId"]
+        launched = portfolio.launch(cluster, "hsm", _network(aws), OLD)
+        assert launched["LaunchRoleArn"].startswith("arn:aws-us-gov:iam:")
+        assert portfolio.terminate("hsm")["Status"] == "SUCCEEDED"
+        denied = [each for each in aws.admin.decisions() if not each["allowed"]]
+    assert denied == []

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 from localaws.client import BUCKET, LocalAws, until
+from localaws.core.partitions import partition_of
 from rehearsal.drivers import deployment
 from scripts.release.artifacts import NAME
 
@@ -68,7 +69,7 @@ class Portfolio:
             STACK,
             "templates/service-catalog.yml",
             pBucket=BUCKET,
-            pPrincipalArn=f"arn:aws:iam::{ACCOUNT}:role/{END_USER}",
+            pPrincipalArn=role_arn(self.aws, END_USER),
         )
         self._tokens = 0
 
@@ -153,11 +154,16 @@ class Portfolio:
         return {each["OutputKey"]: each["OutputValue"] for each in outputs}
 
 
+def role_arn(aws: LocalAws, role: str) -> str:
+    """The ARN of a role in the local AWS's partition."""
+    return f"arn:{partition_of(aws.region)}:iam::{ACCOUNT}:role/{role}"
+
+
 def session(aws: LocalAws, role: str, service: str) -> Any:
     """A client with the credentials of a role."""
-    found = aws.client("sts").assume_role(
-        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", RoleSessionName="test"
-    )["Credentials"]
+    found = aws.client("sts").assume_role(RoleArn=role_arn(aws, role), RoleSessionName="test")[
+        "Credentials"
+    ]
     return boto3.client(
         service,
         endpoint_url=aws.endpoint,
