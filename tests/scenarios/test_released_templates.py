@@ -1,21 +1,21 @@
-"""Stacks of released templates, created by a user who has nothing but their addresses."""
+"""Released templates, deployed by a role that has nothing but their addresses and a policy."""
 
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from localaws.client import BUCKET, ROOT, LocalAws
+from localaws.client import ROOT, LocalAws
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE
 from rehearsal.timings import QUICK
 from scripts.release.addresses import path_style, virtual_hosted
 from scripts.release.artifacts import NAME
+from tests.support.deployer import BUCKET, CLUSTER, STORE, Deployer, denied
 from tests.test_released import project_version
 
 SAMPLES = {
@@ -47,17 +47,12 @@ def example(name: str, **real: str) -> str:
     return text
 
 
-def create(aws: LocalAws, where: Path, name: str, url: str, parameters: str) -> Stack:
+def create(deployer: Deployer, where: Path, name: str, url: str, parameters: str) -> Stack:
     """Create a stack with the stock CLI in a directory, and wait for the end."""
-    done = subprocess.run(
-        [
-            "aws", "cloudformation", "create-stack", "--stack-name", name, "--template-url", url,
-            "--capabilities", "CAPABILITY_IAM", "--parameters", parameters,
-        ],
-        cwd=where, env=aws.env, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    stack = Stack(aws, name, CLUSTER_TEMPLATE)
+    given = ("--stack-name", name, "--template-url", url, "--parameters", parameters)
+    capability = ("--capabilities", "CAPABILITY_IAM")
+    deployer.cloudformation("create-stack", *given, *capability, where=where)
+    stack = Stack(deployer.aws, name, CLUSTER_TEMPLATE)
     assert stack.wait() == "CREATE_COMPLETE", stack.reasons()
     return stack
 
@@ -70,6 +65,7 @@ def test_released_templates_need_nothing_local(
     region: str, is_virtual_hosted: bool, parameters: str, tmp_path: Path
 ) -> None:
     with LocalAws("--region", region, timings=QUICK) as aws:
+        deployer = Deployer(aws)
         linked = publish(aws)
         forms = (virtual_hosted, path_style)[:: 1 if is_virtual_hosted else -1]
         urls = {
@@ -81,7 +77,9 @@ def test_released_templates_need_nothing_local(
         )
         network = {"first": aws.subnets[0], "second": aws.subnets[1], "vpc": aws.vpc}
         given = example(parameters, **network)
-        outputs = create(aws, tmp_path, "hsm", urls["cloudhsm"], given).outputs()
+        outputs = create(deployer, tmp_path, CLUSTER, urls["cloudhsm"], given).outputs()
         ids = {"cluster": outputs["oClusterId"], "client": outputs["oClientInstanceId"]}
-        create(aws, tmp_path, "store", urls["cloudhsm-key-store"], example("key-store", **ids))
+        store = example("key-store", **ids)
+        create(deployer, tmp_path, STORE, urls["cloudhsm-key-store"], store)
+        assert denied(deployer.decisions()) == []
         assert [*tmp_path.iterdir()] == []
