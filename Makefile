@@ -150,6 +150,10 @@ verify-release: needs-VERSION needs-BUCKETS $(ENVIRONMENT) $(ZIP) ## compare a r
 freeze-release: needs-VERSION $(ENVIRONMENT) ## copy a released version into the fixtures of upgrade tests; VERSION=
 	@$(BIN)/python -m scripts.release freeze $(VERSION)
 
+.PHONY: mirror
+mirror: needs-BUCKET $(ENVIRONMENT) ## copy the pinned client packages, verified, to a bucket of the Region; BUCKET=, optionally PACKAGES= SOURCE=
+	@$(BIN)/python -m scripts.mirror $(BUCKET) $(if $(PACKAGES),--packages $(PACKAGES)) $(if $(SOURCE),--source $(SOURCE))
+
 .PHONY: bench
 bench: $(ENVIRONMENT) $(BUILT) ## measure operations against AWS's own time, with DRAWS= (20); writes docs/benchmarks.md
 	$(BIN)/python -m rehearsal bench --draws $(DRAWS) --growth --sizes --write
@@ -251,7 +255,7 @@ lint-shell: $(ENVIRONMENT)
 	$(BIN)/python -m scripts.extract_scripts build/scripts | xargs $(BIN)/shellcheck
 
 # Without quotes, PARAMS=a=1 b=2 sets the make variable b, and PARAMS=a=1 b is a second goal.
-VARIABLES := ARGUMENTS AWS BUCKET BUCKETS DRAWS JSON PARAMS PROCESSES PROTECT PYTHON SCENARIO STACK TAGS TEMPLATE TESTS VENV VERSION
+VARIABLES := ARGUMENTS AWS BUCKET BUCKETS DRAWS JSON PACKAGES PARAMS PROCESSES PROTECT PYTHON SCENARIO SOURCE STACK TAGS TEMPLATE TESTS VENV VERSION
 SWALLOWED = $(filter-out $(VARIABLES) -%,$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 only-known-variables:
 	@:$(foreach name,$(SWALLOWED) $(filter-out deploy preflight build package setup,$(MAKECMDGOALS)),$(error $(name) was not passed on: quote all of PARAMS, as in PARAMS='name=value $(name)=value'))

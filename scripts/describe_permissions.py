@@ -139,7 +139,7 @@ def _texts(resource: Any) -> Iterable[str]:
             pass
         case {"Ref": name} | {"Fn::GetAtt": [name, *_]}:
             yield name
-        case {"Fn::Sub": text}:
+        case {"Fn::Sub": [text, _]} | {"Fn::Sub": text}:
             yield _PREFIX.sub("", text).replace("${pSystem}-${pEnvPurpose}", "…")
         case _:
             yield str(resource)

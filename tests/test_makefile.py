@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 TASKS = {
     "help", "setup", "format", "lint", "test", "rehearse", "serve", "docs", "check-docs", "check",
     "build", "package", "deploy", "watch", "why", "preflight", "destroy", "faults", "bench",
-    "shell", "slow-tests", "clean", "release", "verify-release", "freeze-release",
+    "mirror", "shell", "slow-tests", "clean", "release", "verify-release", "freeze-release",
 }  # fmt: skip
 TEMPLATE = "templates/cloudhsm.yml"
 REHEARSAL_TEMPLATE = "build/rehearsal/templates/cloudhsm.yml"

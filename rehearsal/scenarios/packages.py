@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+from localaws.client import BUCKET as PRIVATE_BUCKET
 from rehearsal.drivers.operator import expect_cli_works, run_on_client
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 from rehearsal.fixtures import SDK3_PACKAGE
@@ -90,7 +91,29 @@ def custom_package(driver: StackDriver) -> None:
         driver.expect_stack("UPDATE_COMPLETE")
         _expect_cli(driver, "5.19.0")
 
+    with driver.step("A mirrored version that does not exist"), driver.expect_no_changes():
+        given = mirrored(driver, "5.20.0")
+        missing = given["pClientPkgUrl"].replace("5.20.0", "5.20.1")
+        driver.request(**{**given, "pClientPkgUrl": missing})
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("Downloading s3://", "Check pClientPkgUrl, its bucket")
+        _expect_cli(driver, "5.19.0")
+
+    with driver.step("A mirrored version, which only the client's role may read"):
+        driver.request(**given)
+        driver.expect_stack("UPDATE_COMPLETE")
+        _expect_cli(driver, "5.20.0")
+
     driver.delete_step(*RETAINED_WITH_BACKUPS, f"bucket {BUCKET}")
+
+
+def mirrored(driver: StackDriver, version: str) -> dict[str, str]:
+    """Upload a CLI package to a private bucket, as make mirror does; the parameters for it."""
+    content = CUSTOM_CONTENT.format(version)
+    key = f"cloudhsm-client-sdk/cloudhsm-cli-{version}.rpm"
+    driver.aws.client("s3").put_object(Bucket=PRIVATE_BUCKET, Key=key, Body=content.encode())
+    url = f"s3://{PRIVATE_BUCKET}/{key}"
+    return {"pClientPkgUrl": url, "pClientPkgSha256": _sha256(content)}
 
 
 def _sha256(content: str) -> str:

@@ -12,6 +12,7 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 from rehearsal.report import permissions
+from rehearsal.scenarios.packages import mirrored
 from rehearsal.timings import QUICK
 from tests.templates.template import Template, as_list
 
@@ -88,7 +89,8 @@ def cluster_decisions() -> list[Decision]:
         aws.client("ec2").stop_instances(InstanceIds=[client])
         driver.admin.advance(INSTANCE_SECONDS)
         driver.stack.tags = {"stage": "trial"}
-        driver.request(pBackupRetentionDays=30, pReconcile="a stopped client")
+        mirror = mirrored(driver, "5.20.0")
+        driver.request(pBackupRetentionDays=30, pReconcile="a stopped client", **mirror)
         driver.expect_stack("UPDATE_COMPLETE")
         _kill_the_request_function(driver)
         driver.admin.pause_after("SendCommand")

@@ -120,6 +120,12 @@ def package(subject: Subject) -> Iterator[Finding]:
     given = subject.parameters["pClientPkgUrl"]
     architecture = "arm64" if _is_arm(subject.parameters["pClientType"]) else "x86_64"
     url = given or _built_in(subject, _RPM_ARCHITECTURES.get(architecture, architecture))
+    if url.startswith("s3://"):
+        yield PACKAGE.warning(
+            f"pClientPkgUrl: not read from here; the client reads {url} with its role.",
+            f"Check that it is in a bucket of this Region: aws s3 ls {url}",
+        )
+        return
     try:
         size = _length(url)
     except urllib.error.HTTPError as error:
