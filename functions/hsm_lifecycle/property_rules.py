@@ -23,7 +23,10 @@ _OPTIONAL_SECRET = re.compile(r"|[A-Za-z0-9/_+=.@-]{1,512}")
 _BOOLEAN = re.compile(r"true|false")
 _PACKAGE = {
     "Name": re.compile(r"cloudhsm-cli|cloudhsm-client"),
-    "Url": re.compile(r"|https://[A-Za-z0-9._~/%+-]+\.rpm"),
+    "Url": re.compile(
+        r"|(https://[A-Za-z0-9._~/%+-]+"
+        r"|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9._~/+-]+)\.rpm"
+    ),
     "Sha256": re.compile(r"|[0-9a-f]{64}"),
 }
 # In base64; a SubjectPublicKeyInfo begins with the byte 0x30.

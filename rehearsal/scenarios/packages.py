@@ -96,7 +96,7 @@ def custom_package(driver: StackDriver) -> None:
         missing = given["pClientPkgUrl"].replace("5.20.0", "5.20.1")
         driver.request(**{**given, "pClientPkgUrl": missing})
         driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
-        driver.expect_reason("Downloading s3://", "Check pClientPkgUrl, its bucket")
+        driver.expect_reason("Downloading s3://", "(Not Found). Check pClientPkgUrl")
         _expect_cli(driver, "5.19.0")
 
     with driver.step("A mirrored version, which only the client's role may read"):

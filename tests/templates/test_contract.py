@@ -98,8 +98,8 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
         "pClientPkgUrl": {
             "Type": "String",
             "Default": "",
-            "AllowedPattern": r"^$|^https://[A-Za-z0-9._~/%+-]+\.rpm$"
-            r"|^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9._~/+-]+\.rpm$",
+            "AllowedPattern": r"^$|^(https://[A-Za-z0-9._~/%+-]+"
+            r"|s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9._~/+-]+)\.rpm$",
         },
         "pClientPkgSha256": {
             "Type": "String",

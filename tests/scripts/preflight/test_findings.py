@@ -543,6 +543,16 @@ def test_addresses_of_packages(
     assert _has(found, Case("client package", level, text, {})), found
 
 
+def test_a_package_in_a_bucket_is_left_to_the_client(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "s3://my-packages/a.rpm"
+    given = laboratory.cluster_parameters(pClientPkgUrl=url, pClientPkgSha256="0" * 64)
+    found = findings(laboratory.subject(CLUSTER, given), monkeypatch, "client package")
+    text = f"not read from here; the client reads {url} with its role"
+    assert _has(found, Case("client package", WARNING, text, {})), found
+
+
 def test_the_built_in_package_is_that_of_the_template(
     laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
