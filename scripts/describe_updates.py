@@ -50,6 +50,8 @@ EFFECTS: dict[str, dict[str, str]] = {
     },
     "cloudhsm-key-store.yml": {
         "pKeyStoreName": "Renames the key store.",
+        "pExistingKeyStoreId": "Rejected, unless empty or this stack's key store: read only at"
+        " creation.",
         "pDeleteKeyStoreUponStackDeletion": "Applies when the stack is deleted.",
         "pCloudHsmClusterId": "Moves the key store to that cluster, which must have the same"
         " certificate.",

@@ -96,6 +96,35 @@ def key_store_name(name: str, stores: Iterable[Described]) -> Iterator[Parameter
             )
 
 
+def existing_key_store(
+    key_store_id: str, name: str, found: Described | None
+) -> Iterator[ParameterError]:
+    """Whether a stack can take the key store of pExistingKeyStoreId, if no other stack has it."""
+    parameter = "pExistingKeyStoreId"
+    if found is None:
+        yield ParameterError(
+            f"{parameter}: {key_store_id} does not exist here. Choose one of: aws kms"
+            " describe-custom-key-stores"
+        )
+        return
+    if "CloudHsmClusterId" not in found:
+        yield ParameterError(
+            f"{parameter}: {key_store_id} is an external key store. Choose one of type"
+            " AWS_CLOUDHSM."
+        )
+        return
+    if found["ConnectionState"] not in ("DISCONNECTED", "FAILED"):
+        yield ParameterError(
+            f"{parameter}: {key_store_id} is {found['ConnectionState']}. Disconnect it first: aws"
+            f" kms disconnect-custom-key-store --custom-key-store-id {key_store_id}"
+        )
+    if found["CustomKeyStoreName"] != name:
+        yield ParameterError(
+            f"pKeyStoreName: {key_store_id} has another name. Set pKeyStoreName to"
+            f" {found['CustomKeyStoreName']}; a later update can rename it."
+        )
+
+
 def cluster_of_key_store(cluster_id: str, cluster: Described) -> Iterator[ParameterError]:
     """Whether KMS can create a key store on the cluster, and use it."""
     hsms = hsm_plan.listed({**cluster})
@@ -132,7 +161,8 @@ def key_store_on_cluster(
             yield ClusterInUseError(
                 f"pCloudHsmClusterId: {cluster_id} already has the key store"
                 f" {store['CustomKeyStoreId']} ({store['CustomKeyStoreName']},"
-                f" {store['ConnectionState']}). Choose a cluster without one."
+                f" {store['ConnectionState']}). Choose a cluster without one, or take this one with"
+                " pExistingKeyStoreId."
             )
 
 

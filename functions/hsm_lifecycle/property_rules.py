@@ -64,6 +64,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     KEY_STORE: {
         "KeyStoreName": re.compile(r"[A-Za-z0-9_-][A-Za-z0-9 _-]{0,254}[A-Za-z0-9_-]"),
         "DeleteKeyStoreUponStackDeletion": _BOOLEAN,
+        "ExistingKeyStoreId": re.compile(r"|cks-[0-9a-f]{8,60}"),
         "CloudHsmClusterId": re.compile(r"cluster-[2-7a-zA-Z]{11,16}"),
         "CloudHsmAdminPasswordSecretName": _SECRET,
         "CloudHsmCustCaCertSecretName": _SECRET,
@@ -89,7 +90,7 @@ WITHOUT_PARAMETER = {
     KEY_STORE: ("PasswordSecretName",),
 }
 # Properties that version 1.0.0 does not send.
-_SINCE_1_1 = ("Client", "HsmIdentity", "ManufacturerRootSpki")
+_SINCE_1_1 = ("Client", "ExistingKeyStoreId", "HsmIdentity", "ManufacturerRootSpki")
 _MAX_SHOWN = 60  # characters of a refused value
 
 

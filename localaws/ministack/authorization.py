@@ -133,6 +133,9 @@ def _ssm(operation: str, params: Params, scope: Scope) -> list[str] | None:
         return [_document(name, scope), *instances]
     if operation in _DOCUMENT_ACTIONS:
         return [_document(str(params.get("Name", "")), scope)]
+    if operation == "GetParametersByPath":
+        # The path as it is given, not the parameters below it (F6.96).
+        return [scope.arn("ssm", f"parameter/{str(params.get('Path', '')).removeprefix('/')}")]
     if operation in _PARAMETER_ACTIONS:
         named = params.get("Names") or [params.get("Name", "")]
         return [scope.arn("ssm", f"parameter/{str(name).lstrip('/')}") for name in named]

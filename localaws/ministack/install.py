@@ -27,6 +27,7 @@ from localaws.ministack import (
     nested_executions,
     network_interfaces,
     network_rules,
+    parameter_pages,
     policy_simulation,
     records,
     resource_attributes,
@@ -72,6 +73,7 @@ class Installed:
         providers = services.Providers(emulator, self._instances)
         services.install(emulator, providers)
         secret_versions.install(emulator)
+        parameter_pages.install()
         service_models.install(emulator)
         lambda_functions.install(emulator)
         lambda_limits.install(emulator)

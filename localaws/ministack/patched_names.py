@@ -270,6 +270,8 @@ TABLE: dict[str, dict[str, str]] = {
         "_secrets": "store",
     },
     "services.ssm": {
+        "_encode_next_token": "the token of a page",
+        "_get_parameters_by_path": "replaced: begins with an empty page",
         "_PUBLIC_AMI_PARAMETERS": "Amazon Linux 2023 for both architectures",
         "_parameters": "store",
         "resolve_parameter_value": "the value of a parameter that exists",

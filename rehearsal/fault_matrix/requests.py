@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.key_store import KeyStoreDriver, on_existing_cluster
 from rehearsal.drivers.operator import read_secret, store_secret
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import SDK3_PACKAGE
+from rehearsal.fixtures import SDK3_PACKAGE, ExistingCluster
 from rehearsal.test_ca import make_ca, sign
 
 Json = dict[str, Any]
@@ -301,13 +301,59 @@ class KeyStore(Setting):
         self._store.request(pReconcile=self._number)
 
     def recover(self) -> None:
-        """Remove the record of logins whose outcomes could not be recorded, as the reason says."""
-        for cluster_id, home in self._homes.items():
-            self.driver.aws.client("secretsmanager").untag_resource(
-                SecretId=home.admin_secret, TagKeys=[f"hsm-lifecycle:admin-logins:{cluster_id}"]
-            )
+        """Remove the record of logins whose outcomes could not be recorded."""
+        _forget_logins(self.driver, self._homes.values())
+
+
+class RetainedKeyStore(Setting):
+    """A key store with a key and without a stack, on one of two related clusters."""
+
+    name = "retained key store"
+    tried = ("adopt-key-store",)
+
+    def __init__(self, aws: LocalAws) -> None:
+        super().__init__(aws)
+        store, cluster = on_existing_cluster(self.driver)
+        restored = cluster.restore()
+        store.request()
+        existing = store.store()["CustomKeyStoreId"]
+        store.create_key()
+        store.delete()
+        taken = {**store.stack.parameters, "pExistingKeyStoreId": existing}
+        self.driver = store = KeyStoreDriver(self.driver, taken)
+        self._homes = homes = (cluster, restored)
+
+        def adopt() -> None:
+            here = store.store()["CloudHsmClusterId"]
+            store.request(**next(each for each in homes if each.cluster_id != here).parameters)
+
+        self.add(
+            Request("adopt-key-store", ABSENT, READY, adopt),
+            Request("retain-key-store", READY, ABSENT, store.delete),
+        )
+
+    def recover(self) -> None:
+        """As for a key store."""
+        _forget_logins(self.driver, self._homes)
+
+
+def _forget_logins(driver: StackDriver, homes: Iterable[ExistingCluster]) -> None:
+    """Remove the record of logins whose outcomes could not be recorded, as the reason says."""
+    for home in homes:
+        driver.aws.client("secretsmanager").untag_resource(
+            SecretId=home.admin_secret,
+            TagKeys=[f"hsm-lifecycle:admin-logins:{home.cluster_id}"],
+        )
 
 
 SETTINGS: Mapping[str, type[Setting]] = {
-    each.name: each for each in (Cluster, ExternalPki, Restored, Packages, KeyStore)
+    each.name: each
+    for each in (
+        Cluster,
+        ExternalPki,
+        Restored,
+        Packages,
+        KeyStore,
+        RetainedKeyStore,
+    )
 }

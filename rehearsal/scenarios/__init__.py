@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.scenarios import (
     admin_login,
+    adopted_key_stores,
     assumptions,
     backups,
     clients,
@@ -100,6 +101,7 @@ _ALL: tuple[Scenario, ...] = (
     key_stores.key_store_moved,
     key_stores.key_store_retained,
     key_stores.key_store_not_owned,
+    adopted_key_stores.key_store_adopted,
     admin_login.stale_admin_password,
     admin_login.stale_admin_password_on_new_clients,
     admin_login.admin_login_fails_for_unknown_reasons,

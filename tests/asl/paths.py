@@ -156,10 +156,13 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "Id": KEY_STORE,
         "State": "CONNECTED",
         "IsIncomplete": False,
+        "IsAdopted": False,
         "IsStale": False,
         "IsSettled": True,
         "Seconds": 0,
     },
+    "AdoptKeyStore": {"Id": KEY_STORE, "NeedsMove": False},
+    "ReleaseKeyStore": {"Retained": KEY_STORE},
     "ReportCluster": {"PhysicalResourceId": CLUSTER, "Data": {"ClusterId": CLUSTER}},
     "ReportKeyStore": {"PhysicalResourceId": KEY_STORE, "Data": {"KeyStoreId": KEY_STORE}},
     "RerunLifecycle": {
@@ -1271,6 +1274,35 @@ _CREATE_KEY_STORE = [
         },
     ),
     Path(
+        "takes an existing key store",
+        {"FindKeyStore": _LEFTOVER},
+        "FindKeyStore AdoptKeyStore ConnectKeyStore DropPassword CompleteClaim ReportKeyStore",
+        without="DisconnectKeyStore DeleteKeyStore CheckCluster ClaimKeyStore CreateKmsUser"
+        " CreateKeyStore",
+        properties={"ExistingKeyStoreId": KEY_STORE},
+        output={"PhysicalResourceId": KEY_STORE},
+    ),
+    Path(
+        "moves an existing key store to a related cluster",
+        {
+            **_NO_KEY_STORE,
+            "AdoptKeyStore": [returns(Id=KEY_STORE, NeedsMove=True)],
+        },
+        "AdoptKeyStore CreateKmsUser DisconnectKeyStore MoveKeyStore ConnectKeyStore",
+        without="ClaimKeyStore CreateKeyStore DeleteKeyStore",
+        properties={"ExistingKeyStoreId": KEY_STORE},
+    ),
+    Path(
+        "changes no key store that cannot be taken",
+        {
+            **_NO_KEY_STORE,
+            "AdoptKeyStore": [fails("ParameterError", f"pExistingKeyStoreId: no. [{CLUSTER}]")],
+        },
+        without="CreateKmsUser ConnectKeyStore CreateKeyStore",
+        properties={"ExistingKeyStoreId": KEY_STORE},
+        failure="ParameterError",
+    ),
+    Path(
         "does not replace a key store that contains keys",
         {"FindKeyStore": _LEFTOVER, "DeleteKeyStore": [returns(IsRetained=True)]},
         without="CheckCluster CreateKeyStore",
@@ -1556,6 +1588,13 @@ _DELETE_KEY_STORE = [
         {"FindKeyStore": _LEFTOVER},
         "DisconnectKeyStore DeleteKeyStore ReportDeletion",
         without="RetainKeyStore",
+    ),
+    Path(
+        "releases a key store that existed before a failed creation",
+        {"FindKeyStore": results("FindKeyStore", "CONNECTED", IsIncomplete=True, IsAdopted=True)},
+        "DisconnectKeyStore ReleaseKeyStore DropPassword DropClaim ReportRetained",
+        without="DeleteKeyStore RetainKeyStore",
+        properties={"DeleteKeyStoreUponStackDeletion": "true"},
     ),
     Path(
         "succeeds if there is no key store",

@@ -173,6 +173,20 @@ DECISION_LOOPS = {
             "IsFirstHsmActive",
         }
     ],
+    # None: with ExistingKeyStoreId, IsKeyStoreAdopted and IsKeyStoreLeftover lead to MoveKeyStore;
+    # without it, to CreateKeyStore and DeleteKeyStore.
+    "create-key-store": [
+        {
+            "CheckCluster",
+            "ClaimKeyStore",
+            "CreateKmsUser",
+            "IsKeyStoreAdopted",
+            "DisconnectKeyStore",
+            "IsKeyStoreLeftover",
+            "DeleteKeyStore",
+            "IsKeyStoreRetained",
+        }
+    ],
 }
 
 # Parameters that have another name than the data they take.

@@ -10,7 +10,7 @@ from localaws.client import LocalAws, until
 from rehearsal.checks import invariants
 from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.stack import StackDriver
-from rehearsal.fixtures import existing_cluster
+from rehearsal.fixtures import ExistingCluster, existing_cluster
 from rehearsal.report import permissions
 from rehearsal.scenarios.packages import mirrored
 from rehearsal.timings import QUICK
@@ -142,9 +142,24 @@ def key_store_decisions() -> list[Decision]:
         _fail_to_delete(driver, "FindKeyStore")
         driver.delete()
         driver.expect_stack("DELETE_COMPLETE")
+        _take_a_key_store(driver, cluster)
         permissions.record("least-privilege-key-store", aws)
         assert invariants.violations(aws.admin.event_log()) == []
         return decisions(aws)
+
+
+def _take_a_key_store(driver: StackDriver, cluster: ExistingCluster) -> None:
+    """One that no stack claims, and whose password is not kmsuser's: the name has to be right."""
+    store = driver.aws.client("kms").create_custom_key_store(
+        CustomKeyStoreName="theirs",
+        CloudHsmClusterId=cluster.cluster_id,
+        TrustAnchorCertificate=cluster.ca_certificate,
+        KeyStorePassword="Kmsuser0Password0Of0Others",  # nosec B106 # of the local AWS
+    )["CustomKeyStoreId"]
+    driver.request(pExistingKeyStoreId=store)
+    driver.expect_stack("ROLLBACK_COMPLETE")
+    driver.delete()
+    driver.expect_stack("DELETE_COMPLETE")
 
 
 def _replace_first_hsm(driver: StackDriver) -> None:

@@ -59,6 +59,7 @@ WITHOUT_TARGET = {
     "secretsmanager:CreateSecret": "creates",
     "secretsmanager:DescribeSecret": "reads",
     "ssm:DescribeInstanceInformation": "reads",
+    "ssm:GetParametersByPath": "reads which key store each stack claims, no secrets",
     "ssm:ListCommands": "reads IDs and states",
     "ssm:UpdateInstanceInformation": "concerns the instance that calls",
     "ssmmessages:CreateControlChannel": "concerns the instance that calls",

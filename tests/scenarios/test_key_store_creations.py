@@ -160,6 +160,9 @@ FAILURES = [
 # States that fail in tests of their own.
 TESTED_SEPARATELY = {
     ("create-key-store", "KeyStoreHasKeys"),
+    # The scenario key-store-adopted and the fault matrix.
+    ("create-key-store", "AdoptKeyStore"),
+    ("create-key-store", "MoveKeyStore"),
     ("connect-key-store", "KeyStoreNotConnected"),
     # test_key_store_limits.py: needs a connection that never ends.
     ("connect-key-store", "KeyStoreStuck"),

@@ -120,6 +120,11 @@ PARAMETERS: dict[str, dict[str, dict[str, Any]]] = {
             "Type": "String",
             "AllowedPattern": "^[A-Za-z0-9_-][A-Za-z0-9 _-]{0,254}[A-Za-z0-9_-]$",
         },
+        "pExistingKeyStoreId": {
+            "Type": "String",
+            "Default": "",
+            "AllowedPattern": "^$|^cks-[0-9a-f]{8,60}$",
+        },
         "pDeleteKeyStoreUponStackDeletion": {
             "Type": "String",
             "Default": "false",

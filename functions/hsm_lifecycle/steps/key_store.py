@@ -70,13 +70,18 @@ def describe_key_store(event: Event) -> dict[str, Any]:
 
 def check_cluster(event: Event) -> dict[str, Any]:
     """Refuse a cluster on which KMS cannot create a key store, before anything is created."""
+    return usable_cluster(event, event["KeyStoreId"])
+
+
+def usable_cluster(event: Event, key_store_id: str) -> dict[str, Any]:
+    """What the client needs of the cluster, which may have this key store and no other."""
     cluster_id = event["ClusterId"]
     cluster = ownership.find(cluster_id)
     if cluster is None:
         raise ClusterNotFoundError(f"pCloudHsmClusterId: cluster {cluster_id} does not exist here.")
     creation_rules.refuse_first(creation_rules.cluster_of_key_store(cluster_id, cluster))
     creation_rules.refuse_first(
-        creation_rules.key_store_on_cluster(cluster_id, key_stores.describe(), event["KeyStoreId"])
+        creation_rules.key_store_on_cluster(cluster_id, key_stores.describe(), key_store_id)
     )
     active = [hsm for hsm in hsm_plan.listed(cluster) if hsm["State"] == "ACTIVE"]
     certificate = ownership.certificate_of(cluster)

@@ -31,6 +31,10 @@ from hsm_lifecycle.errors import (
     TransientError,
 )
 
+# In the claim of a key store of pExistingKeyStoreId: its cluster before, and whether it is certain
+# that no other stack claims it.
+ADOPTED_FROM, IS_TAKEN = "AdoptedFrom", "IsTaken"
+_CLAIMS = "/hsm-lifecycle"  # of all stacks
 # After an update CloudFormation deletes resources that were replaced, by their old physical ID.
 _CLEANUP = "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
 
@@ -39,20 +43,22 @@ def find_key_store(event: Event) -> dict[str, Any]:
     """Find this stack's key store by its physical ID, or by the claim if that is not one.
 
     IsIncomplete: a failed creation left the store; it is deleted whatever the stack's parameter
-    says. IsStale: the request deletes what the key store replaced, and that no longer exists.
+    says, unless it IsAdopted: then it is released. IsStale: the request deletes what the key store
+    replaced, and that no longer exists.
     IsSettled: no lost call can create one of its name any more.
     """
-    status, claim = ownership.describe_stack(event)["StackStatus"], _read_claim(event)
+    status, claim = ownership.describe_stack(event)["StackStatus"], read_claim(event)
     physical_id = event.get("PhysicalResourceId") or ""
     is_stale = status == _CLEANUP and not key_stores.is_key_store_id(physical_id)
-    store = None
-    if not is_stale:
-        store = key_stores.find(physical_id) or (claim and _find_claimed(event, claim))
+    store = None if is_stale else _find(event, physical_id, claim)
+    is_incomplete = claim is not None and (
+        status == "ROLLBACK_IN_PROGRESS" or not claim["IsComplete"]
+    )
     return {
         "Id": store["CustomKeyStoreId"] if store else "",
         "State": store["ConnectionState"] if store else "NOT_FOUND",
-        "IsIncomplete": claim is not None
-        and (status == "ROLLBACK_IN_PROGRESS" or not claim["IsComplete"]),
+        "IsIncomplete": is_incomplete,
+        "IsAdopted": is_incomplete and bool((claim or {}).get(ADOPTED_FROM)),
         "IsStale": is_stale,
         # A claim of version 1.0.0 has no time, and nor has one without a lost call.
         "IsSettled": deadlines.has_passed(
@@ -72,13 +78,15 @@ def claim_key_store(event: Event) -> dict[str, Any]:
 
 def complete_claim(event: Event) -> dict[str, Any]:
     """Record that the store was connected: it may hold keys now, so it is no longer incomplete."""
-    settled_at = (_read_claim(event) or {}).get("SettledAt", "")
+    claim = read_claim(event) or {}
+    adopted = {ADOPTED_FROM: claim[ADOPTED_FROM]} if ADOPTED_FROM in claim else {}
     save_claim(
         event,
         Name=event["Name"],
         KeyStoreId=event["KeyStoreId"],
         IsComplete=True,
-        SettledAt=settled_at,
+        SettledAt=claim.get("SettledAt", ""),
+        **adopted,
     )
     return {}
 
@@ -89,17 +97,22 @@ def require_owned(event: Event) -> None:
     Without a claim, CloudFormation's physical ID counts: a deletion that is repeated has dropped
     the claim of a key store that it retained.
     """
-    claim = _read_claim(event)
+    claim = read_claim(event)
     if claim and claim["KeyStoreId"] != event["KeyStoreId"]:
         raise NotOwnedError(
             f"The SSM parameter {_claim()} names {claim['KeyStoreId'] or 'no key store'}, so this"
             " one was not changed. If it is this stack's, correct the parameter and retry."
         )
+    if claim is None and (other := claimed_by_another(event["KeyStoreId"])):
+        raise NotOwnedError(
+            f"The SSM parameter {other} says that this key store is another stack's, so it was not"
+            " changed."
+        )
 
 
 def drop_claim(event: Event) -> dict[str, Any]:
     """Delete this stack's claim; another stack's is left unchanged."""
-    if _read_claim(event) is not None:
+    if read_claim(event) is not None:
         aws.client("ssm").delete_parameter(Name=_claim())
     return {}
 
@@ -115,12 +128,35 @@ def save_claim(event: Event, **claim: Any) -> None:
     )
 
 
+def claimed_by_another(key_store_id: str) -> str:
+    """The SSM parameter with which another stack claims the key store; empty if none does.
+
+    A claim of this stack's name is its own: another stack of that name no longer exists.
+    """
+    # Pages may be empty (F6.96), which boto3's paginator follows.
+    pages = aws.client("ssm").get_paginator("get_parameters_by_path")
+    for page in pages.paginate(Path=_CLAIMS, Recursive=True):
+        for parameter in page["Parameters"]:
+            name = str(parameter["Name"])
+            if name != _claim() and _names_key_store(parameter["Value"], key_store_id):
+                return name
+    return ""
+
+
+def _names_key_store(claim: str, key_store_id: str) -> bool:
+    try:
+        found = json.loads(claim)
+    except ValueError:  # not a claim
+        return False
+    return isinstance(found, dict) and found.get("KeyStoreId") == key_store_id
+
+
 def _claim() -> str:
     """The name of this stack's claim."""
     return os.environ["CLAIM"]
 
 
-def _read_claim(event: Event) -> dict[str, Any] | None:
+def read_claim(event: Event) -> dict[str, Any] | None:
     """This stack's claim; None if there is none or it is another stack's."""
     try:
         value = aws.client("ssm").get_parameter(Name=_claim())["Parameter"]["Value"]
@@ -130,6 +166,16 @@ def _read_claim(event: Event) -> dict[str, Any] | None:
         return None
     claim: dict[str, Any] = json.loads(value)
     return claim if claim["StackId"] == event["StackId"] else None
+
+
+def _find(event: Event, physical_id: str, claim: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The key store of this stack; None if it does not exist, or is another stack's by now."""
+    if claim is None:
+        store = key_stores.find(physical_id)
+        return None if store and claimed_by_another(physical_id) else store
+    if not claim.get(IS_TAKEN, True):
+        return None
+    return key_stores.find(physical_id) or _find_claimed(event, claim)
 
 
 def _find_claimed(event: Event, claim: dict[str, Any]) -> dict[str, Any] | None:

@@ -56,7 +56,7 @@ def _problem(event: Event, store: dict[str, Any] | None) -> Exception | None:
                     f" ({other['CustomKeyStoreId']}). Choose another name."
                 )
     current_id = store["CloudHsmClusterId"]
-    if current_id != cluster_id and not _are_related(current_id, cluster_id):
+    if current_id != cluster_id and not are_related(current_id, cluster_id):
         return ParameterError(
             f"pCloudHsmClusterId: the key store can only move from {current_id} to a cluster"
             f" restored from its backup; {cluster_id} has a different certificate."
@@ -75,6 +75,15 @@ def _check_new_secrets_and_client(event: Event) -> None:
     def is_new(name: str, value: str) -> bool:
         return name in old and bool(old[name] != value)
 
+    # Version 1.0.0 has none, and the machine of an earlier version passes none.
+    existing = event.get("ResourceProperties", {}).get("ExistingKeyStoreId", "")
+    is_own = existing in ("", event["KeyStoreId"])
+    if not is_own and existing != old.get("ExistingKeyStoreId", ""):
+        raise ParameterError(
+            "pExistingKeyStoreId: only a new stack can take an existing key store. Set it back to"
+            f" {old.get('ExistingKeyStoreId') or 'an empty text'}, or create another stack."
+        )
+
     if is_new("CloudHsmAdminPasswordSecretName", event["CloudHsmAdminPasswordSecretName"]):
         admin_login.require_secret(event)
     if is_new("CloudHsmCustCaCertSecretName", event["CloudHsmCustCaCertSecretName"]):
@@ -84,7 +93,7 @@ def _check_new_secrets_and_client(event: Event) -> None:
         kms_user.client_role(event["ClientInstanceId"])
 
 
-def _are_related(current_id: str, cluster_id: str) -> bool:
+def are_related(current_id: str, cluster_id: str) -> bool:
     """Whether both clusters have the same certificate; True, for KMS to decide, if one is gone."""
     certificates = [
         cluster.get("Certificates", {}).get("ClusterCertificate")

@@ -6,6 +6,7 @@ from hsm_lifecycle.dispatch import worker
 from hsm_lifecycle.steps import (
     admin_login,
     key_store,
+    key_store_adoption,
     key_store_ownership,
     key_store_update,
     kms_user,
@@ -19,6 +20,7 @@ handle = worker(
     kms_user.drop_password,
     admin_login.check_login,
     admin_login.record_login,
+    key_store_adoption.adopt_key_store,
     key_store_ownership.claim_key_store,
     key_store.create_key_store,
     key_store_ownership.complete_claim,
@@ -32,5 +34,6 @@ handle = worker(
     key_store.report_key_store,
     key_store.delete_key_store,
     key_store.retain_key_store,
+    key_store_adoption.release_key_store,
     key_store_ownership.drop_claim,
 )

@@ -35,7 +35,10 @@ def cluster(subject: Subject) -> Iterator[Finding]:
         f"{cluster_id} is ACTIVE in two zones",
     )
     yield from CLUSTER.errors_or_ok(
-        creation_rules.key_store_on_cluster(cluster_id, subject.key_stores), "has no key store"
+        creation_rules.key_store_on_cluster(
+            cluster_id, subject.key_stores, subject.parameters["pExistingKeyStoreId"]
+        ),
+        "has no other key store",
     )
 
 
@@ -45,8 +48,15 @@ def _cluster(subject: Subject) -> Json | None:
 
 
 def name(subject: Subject) -> Iterator[Finding]:
-    """The name is free."""
+    """The name is free, or that of the key store that the stack takes."""
     wanted = subject.parameters["pKeyStoreName"]
+    if existing := subject.parameters["pExistingKeyStoreId"]:
+        found = (each for each in subject.key_stores if each["CustomKeyStoreId"] == existing)
+        yield from NAME.errors_or_ok(
+            creation_rules.existing_key_store(existing, wanted, next(found, None)),
+            f"{existing} can be taken, unless another stack claims it",
+        )
+        return
     yield from NAME.errors_or_ok(
         creation_rules.key_store_name(wanted, subject.key_stores), f"{wanted} is free"
     )

@@ -53,6 +53,8 @@ REQUESTS: list[tuple[str, dict[str, Any], str]] = [
     ("ssm:DeleteDocument", {"Name": "Mine"}, "document/Mine"),
     ("ssm:PutParameter", {"Name": "/a/b"}, "parameter/a/b"),
     ("ssm:GetParameter", {"Name": "plain"}, "parameter/plain"),
+    ("ssm:GetParametersByPath", {"Path": "/a/b", "Recursive": True}, "parameter/a/b"),
+    ("ssm:GetParametersByPath", {"Path": "/a/b/"}, "parameter/a/b/"),
     ("ec2:DescribeInstances", {"InstanceId.1": "i-1"}, "*"),
     ("ec2:StartInstances", {"InstanceId.1": "i-1"}, "instance/i-1"),
     ("ec2:StopInstances", {"InstanceId.1": "i-1"}, "instance/i-1"),

@@ -416,6 +416,26 @@ CASES = (
     ),
     Case("key store", ERROR, "pKeyStoreName: .* already exists", _in_key_store(), _store()),
     Case("key store", OK, "new is free", _in_key_store()),
+    Case(
+        "key store",
+        ERROR,
+        "pExistingKeyStoreId: cks-0123456789abcdef0 does not exist here",
+        _in_key_store(pExistingKeyStoreId="cks-0123456789abcdef0"),
+    ),
+    Case(
+        "key store",
+        ERROR,
+        "pExistingKeyStoreId: .* is CONNECTED. Disconnect it first",
+        _in_key_store(pExistingKeyStoreId=STORE["CustomKeyStoreId"]),
+        _store(CloudHsmClusterId="cluster-aaaaaaaaaaa"),
+    ),
+    Case(
+        "key store",
+        OK,
+        "can be taken",
+        _in_key_store(pExistingKeyStoreId=STORE["CustomKeyStoreId"]),
+        _store(CloudHsmClusterId="cluster-aaaaaaaaaaa", ConnectionState="DISCONNECTED"),
+    ),
     Case("CA certificate", OK, "has the cluster's CA", _in_key_store()),
     Case("CA certificate", ERROR, f"{OTHER_CA}: .*/try/other", _ca_of_another),
     Case(
