@@ -149,14 +149,18 @@ def key_store_decisions() -> list[Decision]:
 
 
 def _take_a_key_store(driver: StackDriver, cluster: ExistingCluster) -> None:
-    """One that no stack claims, and whose password is not kmsuser's: the name has to be right."""
+    """One that no stack claims, with an admin's secret that does not exist."""
     store = driver.aws.client("kms").create_custom_key_store(
         CustomKeyStoreName="theirs",
         CloudHsmClusterId=cluster.cluster_id,
         TrustAnchorCertificate=cluster.ca_certificate,
         KeyStorePassword="Kmsuser0Password0Of0Others",  # nosec B106 # of the local AWS
     )["CustomKeyStoreId"]
-    driver.request(pExistingKeyStoreId=store)
+    driver.request(
+        pExistingKeyStoreId=store,
+        pKeyStoreName="theirs",
+        pCloudHsmAdminPasswordSecretName="/no/such",  # nosec B106 # of the local AWS
+    )
     driver.expect_stack("ROLLBACK_COMPLETE")
     driver.delete()
     driver.expect_stack("DELETE_COMPLETE")
