@@ -34,7 +34,7 @@ def repeated_subnets(subnet_ids: Sequence[str]) -> Iterator[ParameterError]:
     """Subnets that are listed twice; EC2 would describe them once."""
     for index, subnet_id in enumerate(subnet_ids):
         if subnet_id in subnet_ids[:index]:
-            yield ParameterError(f"pSubnets: {subnet_id} is listed twice.")
+            yield ParameterError(f"pSubnets: {subnet_id} is listed twice. List it once.")
 
 
 def subnets(described: Iterable[Described]) -> Iterator[ParameterError]:
@@ -64,7 +64,7 @@ def backup(wanted: ClusterProperties, found: Described | None) -> Iterator[Param
     if found["BackupState"] != "READY":
         yield ParameterError(
             f"pBackupId: {wanted.backup_id} is {found['BackupState']}; only READY backups can be"
-            " restored."
+            " restored. Choose one."
         )
     if found.get("Mode", wanted.mode) != wanted.mode:
         yield ParameterError(
@@ -132,7 +132,7 @@ def cluster_of_key_store(cluster_id: str, cluster: Described) -> Iterator[Parame
     if cluster["State"] != "ACTIVE":
         yield ParameterError(
             f"pCloudHsmClusterId: {cluster_id} is {cluster['State']}; KMS requires an ACTIVE"
-            " cluster."
+            " cluster. Retry when it is, or choose another one."
         )
     if cluster.get("NetworkType", "IPV4") != "IPV4":
         yield ParameterError(

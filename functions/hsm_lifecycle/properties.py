@@ -80,6 +80,6 @@ class ClusterProperties:
         if len(parsed.subnets) * parsed.hsms_per_subnet > HSMS_PER_CLUSTER:
             raise ParameterError(
                 f"pHsmsPerSubnet: {parsed.hsms_per_subnet} in each of {len(parsed.subnets)}"
-                f" subnets exceeds the limit of {HSMS_PER_CLUSTER} HSMs per cluster."
+                f" subnets exceeds the limit of {HSMS_PER_CLUSTER} HSMs per cluster. Lower it."
             )
         return parsed

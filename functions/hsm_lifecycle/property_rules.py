@@ -91,6 +91,7 @@ WITHOUT_PARAMETER = {
 }
 # Properties that version 1.0.0 does not send.
 _SINCE_1_1 = ("Client", "ExistingKeyStoreId", "HsmIdentity", "ManufacturerRootSpki")
+_SEE = "see the parameter's description"
 _MAX_SHOWN = 60  # characters of a refused value
 
 
@@ -117,7 +118,10 @@ def _problems(
     """Each property that breaks its rule, and how."""
     for name, rule in rules.items():
         if name not in properties:
-            yield prefix + name, f"the property {prefix}{name} is missing"
+            yield (
+                prefix + name,
+                f"the property {prefix}{name} is missing; deploy the template as it is",
+            )
         elif isinstance(rule, Mapping):
             value = properties[name]
             if isinstance(value, Mapping):
@@ -132,21 +136,17 @@ def _problem(rule: Rule, value: Any) -> str:
     """How a value breaks a rule; empty if it does not."""
     if isinstance(rule, list):
         if not isinstance(value, list) or not value:
-            return f"{_shown(value)} is not a list of texts"
+            return f"{_shown(value)} is not a list of texts; {_SEE}"
         return next(filter(None, (_problem(rule[0], each) for each in value)), "")
     if not isinstance(value, str):
-        return f"{_shown(value)} is not a text"
+        return f"{_shown(value)} is not a text; {_SEE}"
     if isinstance(rule, range):
         # Without leading zeros: the workflows compare texts.
         is_number = re.fullmatch(r"0|[1-9][0-9]{0,3}", value)
         if not is_number or int(value) not in rule:
             return f"{_shown(value)} is not a whole number from {rule[0]} to {rule[-1]}"
         return ""
-    return (
-        ""
-        if rule.fullmatch(value)
-        else f"{_shown(value)} is not allowed; see the parameter's description"
-    )
+    return "" if rule.fullmatch(value) else f"{_shown(value)} is not allowed; {_SEE}"
 
 
 def _shown(value: Any) -> str:

@@ -10,6 +10,7 @@ from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import CertificateError, ParameterError, SecretNotFoundError
 
 _MAX_CHARACTERS = 5000  # F4.1
+_ADVICE = "Name the secret with the cluster's CA."
 
 
 def read(event: Event) -> str:
@@ -23,11 +24,11 @@ def read(event: Event) -> str:
     try:
         certificates = pki.ca_certificates(secret_store.read(name), f"the secret {name}")
     except (CertificateError, SecretNotFoundError) as error:
-        raise ParameterError(f"pCloudHsmCustCaCertSecretName: {error}") from error
+        raise ParameterError(f"pCloudHsmCustCaCertSecretName: {error} {_ADVICE}") from error
     if len(certificates) > _MAX_CHARACTERS:
         raise ParameterError(
             f"pCloudHsmCustCaCertSecretName: the certificates have {len(certificates)} characters;"
-            f" KMS allows {_MAX_CHARACTERS}."
+            f" KMS allows {_MAX_CHARACTERS}. Keep only those of the cluster's CA."
         )
     return certificates
 

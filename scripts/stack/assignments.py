@@ -15,7 +15,7 @@ def parse(variable: str, text: str) -> dict[str, str]:
     try:
         words = shlex.split(text.replace("\\\n", " "))
     except ValueError as error:
-        raise OperatorError(f"{variable}: {error} in {text!r}.") from error
+        raise OperatorError(f"{variable}: {error} in {text!r}. Close it.") from error
     found: dict[str, str] = {}
     for word in words:
         name, is_assignment, value = word.partition("=")
@@ -25,7 +25,7 @@ def parse(variable: str, text: str) -> dict[str, str]:
                 f" {variable}=\"name='a b'\"."
             )
         if name in found:
-            raise OperatorError(f"{variable}: {name} is given twice.")
+            raise OperatorError(f"{variable}: {name} is given twice. Give it once.")
         found[name] = value
     return found
 
@@ -53,5 +53,5 @@ def unknown_parameter(name: str, declared: Mapping[str, Any]) -> str:
     """The sentence for a parameter that the template lacks."""
     by_case = {each.lower(): each for each in declared}
     alike = difflib.get_close_matches(name.lower(), by_case, n=1)
-    hint = f" Did you mean {by_case[alike[0]]}?" if alike else ""
+    hint = f" Did you mean {by_case[alike[0]]}?" if alike else " See docs/parameters.md."
     return f"the template has no parameter {name}.{hint}"

@@ -15,7 +15,7 @@ from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 from rehearsal.timings import QUICK
-from tests.support import bad_input
+from tests.support import bad_input, wrong_inputs
 from tests.templates.template import TEMPLATES
 
 # What botocore or HTTP cannot send to CloudFormation.
@@ -57,7 +57,7 @@ class Templates:
         }
         self.before = self.found()
 
-    def refusal(self, template: str, name: str, value: str) -> str:
+    def refusal(self, template: str, **changes: str) -> str:
         """Why CloudFormation refuses to create a stack; empty if it does not."""
         stack = self.drivers[template].stack
         try:
@@ -67,7 +67,7 @@ class Templates:
                 Capabilities=CAPABILITIES,
                 Parameters=[
                     {"ParameterKey": key, "ParameterValue": each}
-                    for key, each in {**stack.parameters, name: value}.items()
+                    for key, each in {**stack.parameters, **changes}.items()
                 ],
             )
         except (ClientError, ParamValidationError) as error:
@@ -114,13 +114,25 @@ def test_bad_parameters_are_refused_before_anything_is_made_or_run(templates: Te
     accepted, unnamed, count = [], [], 0
     for template, name, what, value in refused_values():
         count += 1
-        if refusal := templates.refusal(template, name, value):
+        if refusal := templates.refusal(template, **{name: value}):
             if name not in refusal and "at 'parameters." not in refusal:
                 unnamed.append((name, what, refusal))
         else:
             accepted.append((name, what))
     assert (accepted, unnamed) == ([], [])
     assert count >= 150
+    assert templates.found() == templates.before
+
+
+def test_cloudformation_answers_each_wrong_input_verbatim(templates: Templates) -> None:
+    prefix = "An error occurred (ValidationError) when calling the CreateStack operation: "
+    wrong = {}
+    for template, parameters, answer in wrong_inputs.REFUSED_BY_CLOUDFORMATION:
+        found = templates.refusal(template, **parameters).removeprefix(prefix)
+        # A rule's description has the rule's name and a preamble of CloudFormation.
+        if found != answer and not (answer.startswith("p") and answer in found):
+            wrong[answer] = found
+    assert wrong == {}
     assert templates.found() == templates.before
 
 

@@ -247,11 +247,12 @@ def test_descriptions_are_within_the_limits_of_cloudformation() -> None:
     assert wrong == []
 
 
-def test_a_pattern_is_anchored_and_has_a_constraint_description() -> None:
+def test_a_pattern_is_anchored_and_a_constraint_has_a_description() -> None:
     wrong = []
     for label, parameter in parameters():
         pattern = parameter.get("AllowedPattern")
-        if (pattern is not None) != ("ConstraintDescription" in parameter):
+        is_constrained = bool({"AllowedPattern", "MinValue"} & parameter.keys())
+        if is_constrained != ("ConstraintDescription" in parameter):
             wrong.append(label)
         elif pattern is not None:
             re.compile(pattern)

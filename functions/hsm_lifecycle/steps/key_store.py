@@ -78,7 +78,10 @@ def usable_cluster(event: Event, key_store_id: str) -> dict[str, Any]:
     cluster_id = event["ClusterId"]
     cluster = ownership.find(cluster_id)
     if cluster is None:
-        raise ClusterNotFoundError(f"pCloudHsmClusterId: cluster {cluster_id} does not exist here.")
+        raise ClusterNotFoundError(
+            f"pCloudHsmClusterId: cluster {cluster_id} does not exist here. Use the output"
+            " oClusterId of its stack."
+        )
     creation_rules.refuse_first(creation_rules.cluster_of_key_store(cluster_id, cluster))
     creation_rules.refuse_first(
         creation_rules.key_store_on_cluster(cluster_id, key_stores.describe(), key_store_id)

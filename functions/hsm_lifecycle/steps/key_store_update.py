@@ -59,7 +59,7 @@ def _problem(event: Event, store: dict[str, Any] | None) -> Exception | None:
     if current_id != cluster_id and not are_related(current_id, cluster_id):
         return ParameterError(
             f"pCloudHsmClusterId: the key store can only move from {current_id} to a cluster"
-            f" restored from its backup; {cluster_id} has a different certificate."
+            f" restored from its backup; {cluster_id} has a different certificate. Choose another."
         )
     return None
 

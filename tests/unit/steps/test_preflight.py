@@ -76,7 +76,7 @@ def test_check_creation_refuses_subnets_of_two_vpcs(account: Account) -> None:
 
 def test_check_creation_refuses_a_duplicate_subnet(account: Account) -> None:
     first, second, _ = account.subnets
-    with pytest.raises(ParameterError, match=rf"pSubnets: {second} is listed twice\.$"):
+    with pytest.raises(ParameterError, match=rf"pSubnets: {second} is listed twice\. List"):
         check_subnets(account, first, second, second)
 
 
