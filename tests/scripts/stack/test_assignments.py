@@ -43,7 +43,7 @@ def test_what_is_no_assignment_is_refused(text: str, problem: str) -> None:
     [
         ("pHsmPerSubnet", "no parameter pHsmPerSubnet. Did you mean pHsmsPerSubnet?"),
         ("psubnets", "no parameter psubnets. Did you mean pSubnets?"),
-        ("Zebra", "no parameter Zebra."),
+        ("Zebra", "no parameter Zebra. See docs/parameters.md."),
     ],
 )
 def test_a_parameter_that_the_template_lacks_is_refused(given: str, problem: str) -> None:
