@@ -19,6 +19,7 @@ _CLUSTER = re.compile(r"cluster-[0-9a-z]{8,}")
 _ID = re.compile(r"\b(cluster|hsm|i|sg|eni|cks|key)-[0-9a-z]{8,}")
 _SUFFIX = re.compile(r"-[0-9A-Z]{10,}$")
 _KEY_STORE = re.compile(r"^key store .*")
+_KEY = re.compile(r"^key [0-9a-f]{8}-[0-9a-f-]{27}$")
 
 
 class Remains:
@@ -87,7 +88,7 @@ def _rules(aws: LocalAws) -> int:
 def _normalized(name: str) -> str:
     if name.startswith(("key store CONN", "key store DISC", "key store FAIL")):
         return name
-    return _KEY_STORE.sub("key store", _SUFFIX.sub("-*", _ID.sub(r"\1-*", name)))
+    return _KEY.sub("key", _KEY_STORE.sub("key store", _SUFFIX.sub("-*", _ID.sub(r"\1-*", name))))
 
 
 def differences(found: Snapshot, expected: Snapshot) -> list[str]:
