@@ -190,7 +190,8 @@ def retain_key_store(event: Event) -> dict[str, Any]:
     """Report and log that the key store is retained, and how to use its keys again."""
     store = event["KeyStoreId"]
     message = (
-        f"Key store {store} was retained and is disconnected. To use its keys, connect it: aws kms"
+        f"Key store {store} was retained and is disconnected. To use its keys, name it in"
+        " pExistingKeyStoreId of a new stack, or connect it: aws kms"
         f" connect-custom-key-store --custom-key-store-id {store}"
     )
     logger.warning("%s", message, extra={"key_store": store})
