@@ -81,6 +81,18 @@ NAMELESS = {
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
     "AWS::S3::BucketPolicy",
+    # Several portfolios, products and service actions may have one name.
+    "AWS::ServiceCatalog::CloudFormationProduct",
+    "AWS::ServiceCatalog::LaunchRoleConstraint",
+    "AWS::ServiceCatalog::LaunchTemplateConstraint",
+    "AWS::ServiceCatalog::Portfolio",
+    "AWS::ServiceCatalog::PortfolioPrincipalAssociation",
+    "AWS::ServiceCatalog::PortfolioProductAssociation",
+    "AWS::ServiceCatalog::ResourceUpdateConstraint",
+    "AWS::ServiceCatalog::ServiceAction",
+    "AWS::ServiceCatalog::ServiceActionAssociation",
+    "AWS::ServiceCatalog::TagOption",
+    "AWS::ServiceCatalog::TagOptionAssociation",
 }
 # Their names are those of stacks, or unique within a function, role or log group.
 WITHIN_ANOTHER = {

@@ -208,6 +208,12 @@ def test_one_of_several_tag_values_must_be_chosen(setting: Setting) -> None:
     assert setting.stacks.calls[0][-1].tags["stage"] == "live"
 
 
+def test_a_tag_option_exists_once(setting: Setting) -> None:
+    setting.catalog.create_tag_option("stage", "test")
+    with refusal("DuplicateResourceException"):
+        setting.catalog.create_tag_option("stage", "test")
+
+
 def test_rules_of_template_constraints_are_added_to_the_template(setting: Setting) -> None:
     setting.constrain(TEMPLATE, Rules=RULES)
     setting.provision()
