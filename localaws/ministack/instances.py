@@ -114,6 +114,9 @@ class Instances:
         """The instance's sandbox, with current credentials of its role."""
         sandbox = self._instances[instance_id].sandbox
         sandbox.environment.update(self._credentials(instance_id))
+        reached = routing.reached(_ec2._instances[instance_id]["SubnetId"])
+        services = ["everything"] if reached is None else sorted(reached)
+        sandbox.environment["LOCALAWS_REACHED"] = " ".join(services) or "nothing"
         return sandbox
 
     def _agent_may_register(self, instance_id: str) -> bool:

@@ -48,6 +48,7 @@ RESOURCE_TYPES = frozenset(
         "AWS::EC2::Subnet",
         "AWS::EC2::SubnetRouteTableAssociation",
         "AWS::EC2::VPC",
+        "AWS::EC2::VPCEndpoint",
         "AWS::EC2::VPCGatewayAttachment",
         "AWS::Events::EventBus",
         "AWS::Events::Rule",

@@ -37,17 +37,25 @@ def reaches(subnet_id: str, *services: str) -> bool:
     Through an internet gateway they need public addresses, and private DNS to use an endpoint
     without knowing it (F7.1101).
     """
+    found = reached(subnet_id)
+    return found is None or found.issuperset(services)
+
+
+def reached(subnet_id: str) -> set[str] | None:
+    """The services that instances of a subnet reach by endpoints; None: everything, by a route."""
     subnet = _ec2._subnets[subnet_id]
     for route in _routes(subnet):
         if route["DestinationCidrBlock"] == "0.0.0.0/0" and route.get("State") == "active":
             is_public = str(route.get("GatewayId", "")).startswith("igw-")
-            return not is_public or bool(subnet["MapPublicIpOnLaunch"])
-    served = {
+            return set() if is_public and not subnet["MapPublicIpOnLaunch"] else None
+    table = _table(subnet).get("RouteTableId")
+    return {
         endpoint["ServiceName"].rpartition(".")[2]
         for endpoint in _ec2._vpc_endpoints.values()
-        if endpoint["VpcId"] == subnet["VpcId"] and endpoint.get("PrivateDnsEnabled")
+        if endpoint["VpcId"] == subnet["VpcId"]
+        # Interface endpoints by name, gateway endpoints by the subnet's routes.
+        and (endpoint.get("PrivateDnsEnabled") or table in endpoint["RouteTableIds"])
     }
-    return served.issuperset(services)
 
 
 def _peerings(vpc: str, other: str) -> Iterator[str]:
@@ -70,6 +78,11 @@ def _leads(subnet: Record, other: Record, peerings: set[str]) -> bool:
 
 
 def _routes(subnet: Record) -> list[Record]:
+    return list(_table(subnet).get("Routes") or [])
+
+
+def _table(subnet: Record) -> Record:
+    """The subnet's route table, or that of its VPC."""
     tables = [table for table in _ec2._route_tables.values() if table["VpcId"] == subnet["VpcId"]]
 
     def has(table: Record, key: str, value: object) -> bool:
@@ -77,4 +90,4 @@ def _routes(subnet: Record) -> list[Record]:
 
     own = [table for table in tables if has(table, "SubnetId", subnet["SubnetId"])]
     main = [table for table in tables if has(table, "Main", True)]
-    return [route for table in (own or main)[:1] for route in table["Routes"]]
+    return next(iter(own or main), {})

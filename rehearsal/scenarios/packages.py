@@ -6,6 +6,7 @@ import hashlib
 import json
 
 from localaws.client import BUCKET as PRIVATE_BUCKET
+from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.operator import expect_cli_works, run_on_client
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 from rehearsal.fixtures import SDK3_PACKAGE
@@ -105,6 +106,35 @@ def custom_package(driver: StackDriver) -> None:
         _expect_cli(driver, "5.20.0")
 
     driver.delete_step(*RETAINED_WITH_BACKUPS, f"bucket {BUCKET}")
+
+
+def no_internet(driver: StackDriver) -> None:
+    """Without internet access: the example's VPC endpoints and a mirrored package suffice."""
+    network = Stack(driver.aws, "network", "examples/no-internet/network.yml")
+    with driver.step("The network of examples/no-internet"):
+        network.start()
+        network.wait()
+        driver.expect("network", network.status(), "CREATE_COMPLETE")
+        words = network.outputs()["oParameters"].split()
+        given = dict(each.split("=", 1) for each in words)
+
+    with driver.step("Create with a mirrored package"):
+        driver.request(**given, **mirrored(driver, "5.20.0"))
+        driver.expect_stack("CREATE_COMPLETE")
+        driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
+        _expect_cli(driver, "5.20.0")
+
+    with driver.step("The built-in package, which is in another Region"):
+        driver.request(pClientPkgUrl="", pClientPkgSha256="")
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason("curl: (28)", "the routes of pClientSubnet")
+
+    with driver.step("Delete"):
+        driver.delete()
+        driver.expect_stack("DELETE_COMPLETE")
+        network.start_delete()
+        network.wait()
+        driver.expect_retained(*RETAINED_WITH_BACKUPS)
 
 
 def mirrored(driver: StackDriver, version: str) -> dict[str, str]:

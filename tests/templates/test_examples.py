@@ -1,4 +1,4 @@
-"""examples/: what they promise, as far as it can be told without deploying them."""
+"""The network without internet access: its endpoints, beside the scenario that deploys it."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from .durations import DOWNLOAD, pass_time
+from .routes import reaches
 from .sigv4 import sign
 from .sockets import send
 from .usage import unsupported
@@ -67,6 +68,7 @@ def _copy(region: str, source: str, file: str) -> int:
     pass_time(DOWNLOAD)
     fault = os.environ.get("LOCALAWS_DOWNLOAD")
     try:
+        _check_route("s3", region)
         headers = _signed_headers("s3", region, "", "", method="GET", path=path)
         status, content = send("aws", "GET", path, "", headers)
     except (CliError, OSError) as error:
@@ -91,6 +93,7 @@ def _copy(region: str, source: str, file: str) -> int:
 def call(service: str, region: str, target: str, wanted: dict[str, Any]) -> Any:
     """The response of a JSON API, or CliError."""
     body = json.dumps(wanted)
+    _check_route({"cloudhsm": "cloudhsmv2"}.get(service, service), region)
     try:
         headers = _signed_headers(service, region, target, body)
         status, text = send("aws", "POST", "/", body, headers)
@@ -106,6 +109,12 @@ def call(service: str, region: str, target: str, wanted: dict[str, Any]) -> Any:
         SERVICE_ERROR,
         f"An error occurred ({code}) when calling the {operation} operation: {reason}",
     )
+
+
+def _check_route(service: str, region: str) -> None:
+    if not reaches(service, region):
+        url = f"https://{service}.{region}.amazonaws.com/"
+        raise CliError(OTHER_ERROR, f'Connect timeout on endpoint URL: "{url}"')
 
 
 def _signed_headers(

@@ -8,6 +8,7 @@ import sys
 
 from .durations import DOWNLOAD, pass_time
 from .packages import DOWNLOADS
+from .routes import reaches
 from .sockets import send
 
 
@@ -20,6 +21,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("-o", dest="output", required=True)
     parser.add_argument("url")
     options = parser.parse_args(arguments)
+    host = options.url.removeprefix("https://").partition("/")[0]
+    if not reaches("s3", _region_of(host)):
+        print(f"curl: (28) Failed to connect to {host} port 443: timed out", file=sys.stderr)
+        return 28
     status, content = _get(options.url)
     if status >= 400:
         print(f"curl: (22) The requested URL returned error: {status}", file=sys.stderr)
@@ -31,6 +36,12 @@ def main(arguments: list[str]) -> int:
         print(f"curl: (23) client returned ERROR on write: {error.strerror}", file=sys.stderr)
         return 23
     return 0
+
+
+def _region_of(host: str) -> str:
+    """The Region of a bucket's address: without one in it, that of the CloudHSM packages."""
+    _, _, region = host.removesuffix(".amazonaws.com").partition("s3.")
+    return region if host.endswith(".amazonaws.com") and region else "us-east-1"
 
 
 def _get(url: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import sys
 from . import packages
 from .durations import INSTALL, pass_time
 from .packages import Package
+from .routes import reaches
 
 
 class DnfError(Exception):
@@ -69,6 +70,9 @@ def _find(name: str) -> Package:
     except packages.NotAPackageError as error:
         message = f"Can not load RPM file: {name}.\nCould not open: {name}"
         raise DnfError(message) from error
+    if "/" not in name and not reaches("s3"):
+        # Amazon Linux's repositories are in buckets of each Region (F6.27).
+        raise DnfError("Error: Failed to download metadata for repo 'amazonlinux'")
     if package is None:
         raise DnfError(
             f"No match for argument: {name}\nError: Unable to find a match: {name}",
