@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from localaws.client import ROOT, LocalAws
+from rehearsal.drivers.key_store import on_stack_cluster
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import existing_cluster
 
@@ -27,26 +28,45 @@ ELSEWHERE = {
     ),
     ("docs/hsm-identity.md", "The evidence"): "tests/scripts/test_verify_identity.py",
     ("docs/local-aws.md", "Deploy with the stock CLI"): "test_local_aws_commands.py",
+    ("docs/key-store.md", "Delete"): "test_printed_commands.py",
     ("docs/preflight.md", "Preflight"): "the same command as the README's",
+    ("docs/troubleshooting.md", "ROLLBACK_COMPLETE and CREATE_FAILED"): "as to delete the stacks",
+    ("docs/troubleshooting.md", "ROLLBACK_FAILED"): "as after DELETE_FAILED",
+    ("docs/troubleshooting.md", "UPDATE_ROLLBACK_FAILED"): "the local AWS has no such status",
 }
 EXTERNAL_PKI = (
     ("docs/external-pki.md", "1. Create the cluster and get its CSR"),
     ("docs/external-pki.md", "2. Sign the CSR, store the certificates and update the stack"),
 )
-HERE = [
-    ("README.md", "Deploy to AWS"),
-    ("docs/operations.md", "Protecting other clusters"),
-    ("docs/operations.md", "Alarms"),
-    ("docs/key-store.md", "Create"),
-    ("docs/upgrading.md", "Upgrading"),
-    ("docs/uninstalling.md", "Delete the stacks"),
+README = ("README.md", "Deploy to AWS")
+CREATE = ("docs/key-store.md", "Create")
+UPGRADE = ("docs/upgrading.md", "Upgrading")
+DELETE = ("docs/uninstalling.md", "Delete the stacks")
+BACKUPS = ("docs/uninstalling.md", "Backups")
+LEFT = (
     ("docs/uninstalling.md", "Secrets"),
     ("docs/uninstalling.md", "Evidence of the HSMs' identity"),
     ("docs/uninstalling.md", "Audit log"),
-    ("docs/uninstalling.md", "Backups"),
     ("docs/uninstalling.md", "Artifacts"),
     ("docs/uninstalling.md", "Service-linked roles"),
-]
+)
+ALARMS = ("docs/operations.md", "Alarms")
+PROTECTION = ("docs/operations.md", "Protecting other clusters")
+LOGIN = ("docs/key-store.md", "Troubleshooting a failed connection")
+RETAIN = ("docs/troubleshooting.md", "DELETE_FAILED")
+HERE = {
+    README,
+    CREATE,
+    UPGRADE,
+    DELETE,
+    BACKUPS,
+    *LEFT,
+    *EXTERNAL_PKI,
+    ALARMS,
+    PROTECTION,
+    LOGIN,
+    RETAIN,
+}
 COMMANDS = (
     "aws",
     "curl",
@@ -78,7 +98,7 @@ def commands() -> dict[tuple[str, str], list[str]]:
 
 
 def test_every_command_is_run_or_says_why_not() -> None:
-    assert commands().keys() ^ {*HERE, *EXTERNAL_PKI, *ELSEWHERE} == set()
+    assert commands().keys() ^ {*HERE, *ELSEWHERE} == set()
 
 
 @dataclass
@@ -126,48 +146,66 @@ class Sitting:
 
 def test_the_documented_commands_work_in_one_sitting(local_aws: LocalAws) -> None:
     sitting = Sitting(local_aws)
-    output = sitting.succeed(("README.md", "Deploy to AWS"))
-    assert "stack my-cluster CREATE_COMPLETE" in output.replace("  ", " ")
+    assert "stack my-cluster CREATE_COMPLETE" in sitting.succeed(README)
     cluster = sitting.outputs("my-cluster")
+
+    def secret(name: str) -> str:
+        return cluster[f"o{name}SecretName"]
+
     own = {
         "cluster-...": cluster["oClusterId"],
         "i-...": cluster["oClientInstanceId"],
-        "pCloudHsmAdminPasswordSecretName=...": "pCloudHsmAdminPasswordSecretName="
-        + cluster["oAdminPasswordSecretName"],
-        "pCloudHsmCustCaCertSecretName=...": "pCloudHsmCustCaCertSecretName="
-        + cluster["oCustomerCaCertSecretName"],
+        "AdminPasswordSecretName=...": f"AdminPasswordSecretName={secret('AdminPassword')}",
+        "CaCertSecretName=...": f"CaCertSecretName={secret('CustomerCaCert')}",
     }
-    sitting.succeed(("docs/key-store.md", "Create"), **own)
+    sitting.succeed(CREATE, **own)
     assert sitting.outputs("my-keys")["oKeyStoreState"] == "CONNECTED"
-    sitting.succeed(("docs/upgrading.md", "Upgrading"))
+    sitting.succeed(UPGRADE)
     assert sitting.outputs("my-cluster")["oClusterState"] == "ACTIVE"
-    for place in HERE[5:9]:
+    sitting.succeed(DELETE)
+    for backup in local_aws.client("cloudhsmv2").describe_backups()["Backups"]:
+        sitting.succeed(BACKUPS, **own, **{"backup-...": backup["BackupId"]})
+    for place in LEFT:
         sitting.succeed(place, **own)
-    backups = local_aws.client("cloudhsmv2").describe_backups()["Backups"]
-    for backup in backups:
-        sitting.succeed(HERE[9], **own, **{"backup-...": backup["BackupId"]})
-    sitting.succeed(HERE[10])
-    sitting.succeed(HERE[11])
+    left = " ".join(local_aws.admin.inventory())
+    assert cluster["oClusterId"] not in left.replace(f"backup of {cluster['oClusterId']}", "")
 
 
 def test_the_commands_of_alarms_have_valid_parameters(local_aws: LocalAws) -> None:
     """The local AWS has no CloudWatch, so the CLI validates them without sending a request."""
-    for command in commands()["docs/operations.md", "Alarms"]:
+    for command in commands()[ALARMS]:
         done = Sitting(local_aws).paste(f"{command} --generate-cli-skeleton output")
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_another_cluster_can_be_protected(local_aws: LocalAws) -> None:
+def test_another_cluster_is_protected_and_a_login_is_allowed_again(local_aws: LocalAws) -> None:
     other = existing_cluster(local_aws)
     group = local_aws.client("ec2").create_security_group(GroupName="other", Description="other")
-    replaced = {
+    own = {
         "cluster-...": other.cluster_id,
         "sg-...": group["GroupId"],
         "my-secret": other.admin_secret,
+        "my-admin-secret": other.admin_secret,
     }
-    Sitting(local_aws).succeed(("docs/operations.md", "Protecting other clusters"), **replaced)
+    Sitting(local_aws).succeed(PROTECTION, **own)
     tags = local_aws.client("cloudhsmv2").list_tags(ResourceId=other.cluster_id)["TagList"]
     assert {"Key": "hsm-lifecycle:stack-id", "Value": "none"} in tags
+    secrets = local_aws.client("secretsmanager")
+    login = {"Key": f"hsm-lifecycle:admin-logins:{other.cluster_id}", "Value": "refused"}
+    secrets.tag_resource(SecretId=other.admin_secret, Tags=[login])
+    Sitting(local_aws).succeed(LOGIN, **own)
+    assert login not in secrets.describe_secret(SecretId=other.admin_secret)["Tags"]
+
+
+def test_a_cluster_whose_deletion_failed_is_retained_without_a_stack(driver: StackDriver) -> None:
+    driver.request()
+    keys = on_stack_cluster(driver)
+    keys.request()
+    driver.delete()
+    driver.expect_stack("DELETE_FAILED")
+    Sitting(driver.aws).succeed(RETAIN, **{"my-cluster": "hsm"})
+    driver.expect_stack("DELETE_COMPLETE")
+    driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
 
 
 def test_your_own_pki_issues_the_certificate(driver: StackDriver, tmp_path: Path) -> None:
