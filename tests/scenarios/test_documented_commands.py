@@ -34,6 +34,12 @@ ELSEWHERE = {
     ("docs/troubleshooting.md", "ROLLBACK_FAILED"): "as after DELETE_FAILED",
     ("docs/troubleshooting.md", "UPDATE_ROLLBACK_FAILED"): "the local AWS has no such status",
 }
+# Documents whose commands need other stacks or buckets.
+DOCUMENTS_ELSEWHERE = {
+    "docs/releasing.md": "tests/scripts/release and test_released_templates.py",
+    "docs/service-catalog.md": "tests/iam/test_launch_roles.py, by the same requests",
+    "docs/using-the-cluster.md": "test_using_the_cluster.py and tests/scripts/test_mirror.py",
+}
 EXTERNAL_PKI = (
     ("docs/external-pki.md", "1. Create the cluster and get its CSR"),
     ("docs/external-pki.md", "2. Sign the CSR, store the certificates and update the stack"),
@@ -98,7 +104,8 @@ def commands() -> dict[tuple[str, str], list[str]]:
 
 
 def test_every_command_is_run_or_says_why_not() -> None:
-    assert commands().keys() ^ {*HERE, *ELSEWHERE} == set()
+    found = {place for place in commands() if place[0] not in DOCUMENTS_ELSEWHERE}
+    assert found ^ {*HERE, *ELSEWHERE} == set()
 
 
 @dataclass
