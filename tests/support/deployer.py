@@ -36,6 +36,9 @@ class Deployer:
     aws: LocalAws
 
     def __post_init__(self) -> None:
+        # For make, no template of another directory depends on it.
+        built = self.aws.run("make", "-s", *VENV, "build/rehearsal/build/functions.zip")
+        assert built.returncode == 0, built.stderr
         iam, sts, s3 = (self.aws.client(name) for name in ("iam", "sts", "s3"))
         partition = sts.get_caller_identity()["Arn"].split(":")[1]
         elsewhere = {"LocationConstraint": self.aws.region}
