@@ -554,7 +554,8 @@ def test_retain_key_store_logs_how_to_connect_it(
     result = account.run(key_store.retain_key_store, KeyStoreId=UNKNOWN)
     assert result == {
         "Retained": f"Key store {UNKNOWN} was retained and is disconnected. To use its keys,"
-        f" connect it: aws kms connect-custom-key-store --custom-key-store-id {UNKNOWN}"
+        " name it in pExistingKeyStoreId of a new stack, or connect it: aws kms"
+        f" connect-custom-key-store --custom-key-store-id {UNKNOWN}"
     }
     assert result["Retained"] in caplog.text
 
