@@ -104,12 +104,20 @@ def test_the_printed_commands_about_a_deleted_secret_work(cluster: ExistingClust
     secrets.create_secret(Name=name, SecretString="x")  # nosec B106 # no secret
 
 
+def test_the_printed_command_about_a_package_works(cluster: ExistingCluster) -> None:
+    s3 = cluster.aws.client("s3")
+    s3.create_bucket(Bucket="packages")
+    s3.put_object(Bucket="packages", Key="cli/cli.rpm", Body=b"rpm")
+    run(cluster.aws, "aws s3 ls s3://packages/cli/cli.rpm")
+
+
 def test_no_other_command_is_printed() -> None:
     ran = {
         *(("kms", each.split()[2]) for each in of_key_store("cks-0123456789abcdef0").values()),
         ("kms", "delete-custom-key-store"),
         ("secretsmanager", "delete-secret"),
         ("secretsmanager", "restore-secret"),
+        ("s3", "ls"),
         *ELSEWHERE,
     }
     found = {
