@@ -70,7 +70,7 @@ REFUSED_BY_CLOUDFORMATION = [
         CLUSTER,
         "pClientPkgUrl",
         "http://example.com/cli.rpm",
-        "an https URL ending in .rpm, or empty.",
+        "an https or s3 URL ending in .rpm, or empty.",
     ),
     _must(CLUSTER, "pClientPkgSha256", "ABCDEF", "64 lowercase hexadecimal digits, or empty."),
     _allowed(CLUSTER, "pCloudHsmIamScope", "ALL", "TAG", "ANY"),
