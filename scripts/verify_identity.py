@@ -131,7 +131,9 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("give either a FILE or --cluster")
     if options.cluster:
         path = f"/{options.system}/{options.cluster}/hsm-identity"
-        document = boto3.client("ssm").get_parameters_by_path(Path=path)
+        # Pages may be empty although more follow (F6.96).
+        pages = boto3.client("ssm").get_paginator("get_parameters_by_path")
+        document = pages.paginate(Path=path).build_full_result()
     else:
         document = json.loads(options.file.read_text())
     certificates = certificates_in(document)

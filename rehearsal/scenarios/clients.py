@@ -302,6 +302,12 @@ def _other_vpc(driver: StackDriver) -> tuple[str, str]:
             VpcEndpointType="Interface",
             SubnetIds=[subnet],
         )
+    tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
+    ec2.create_vpc_endpoint(
+        VpcId=vpc,
+        ServiceName=f"com.amazonaws.{driver.aws.region}.s3",
+        RouteTableIds=[tables[0]["RouteTableId"]],
+    )
     return vpc, subnet
 
 

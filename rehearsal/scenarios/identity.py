@@ -120,7 +120,8 @@ def _replace_hsm(driver: StackDriver, fault: str = "") -> None:
 def _evidence(driver: StackDriver) -> dict[str, str]:
     """The parameters of the evidence by the end of their names."""
     path = f"/cloudhsm/{driver.cluster()['ClusterId']}/hsm-identity"
-    found = driver.aws.client("ssm").get_parameters_by_path(Path=path)["Parameters"]
+    pages = driver.aws.client("ssm").get_paginator("get_parameters_by_path")
+    found = pages.paginate(Path=path).build_full_result()["Parameters"]
     return {each["Name"].rpartition("/")[2]: each["Value"] for each in found}
 
 
