@@ -7,7 +7,6 @@ and without a claim. It never deletes it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -46,13 +45,16 @@ def adopt_key_store(event: Event) -> dict[str, Any]:
     key_store_id = event["ExistingKeyStoreId"]
     store, claim = key_stores.find(key_store_id), read_claim(event) or {}
     is_taken = claim.get("KeyStoreId") == key_store_id and claim.get(IS_TAKEN)
+    # First: nobody should be told to disconnect another stack's key store.
+    if not is_taken and (name := claimed_by_another(key_store_id)):
+        raise _taken(key_store_id, name)
     if not is_taken or store is None:
         creation_rules.refuse_first(
             creation_rules.existing_key_store(key_store_id, event["Name"], store)
         )
     assert store is not None  # nosec B101 # for mypy
     if not is_taken:
-        creation_rules.refuse_first(_other_problems(event, store))
+        _require_related(event, store)
     key_store.usable_cluster(event, key_store_id)
     if not is_taken:
         admin_login.require_secret(event)
@@ -83,16 +85,13 @@ def release_key_store(event: Event) -> dict[str, Any]:
     return {"Retained": message}
 
 
-def _other_problems(event: Event, store: dict[str, Any]) -> Iterator[ParameterError]:
-    """Why the key store cannot become this stack's, beyond its own description."""
-    key_store_id = store["CustomKeyStoreId"]
-    if name := claimed_by_another(key_store_id):
-        yield _taken(key_store_id, name)
+def _require_related(event: Event, store: dict[str, Any]) -> None:
+    """Raise ParameterError unless the key store is of the stack's cluster, or can move to it."""
     current, wanted = store["CloudHsmClusterId"], event["ClusterId"]
     if current != wanted and not key_store_update.are_related(current, wanted):
-        yield ParameterError(
-            f"pCloudHsmClusterId: {key_store_id} is of {current}. Choose that, or a cluster"
-            " restored from its backup."
+        raise ParameterError(
+            f"pCloudHsmClusterId: {store['CustomKeyStoreId']} is of {current}. Choose that, or a"
+            " cluster restored from its backup."
         )
 
 

@@ -326,7 +326,7 @@ class RunCommand:
     def sandbox(self, instance_id: str) -> Any:
         return self
 
-    def start(self, text: str, environment: Mapping[str, str]) -> JsonScript:
+    def start(self, text: str, environment: Mapping[str, str], directory: str) -> JsonScript:
         return JsonScript(text, self.clock)
 
     # --- Called by tests
