@@ -75,6 +75,7 @@ NAMELESS = {
     "AWS::EC2::Subnet",
     "AWS::EC2::SubnetRouteTableAssociation",
     "AWS::EC2::VPC",
+    "AWS::EC2::VPCEndpoint",
     "AWS::EC2::VPCGatewayAttachment",
     "AWS::KMS::Key",
     "AWS::Lambda::EventInvokeConfig",
