@@ -163,7 +163,7 @@ ROWS = (
     Assumption(
         "refused-login-wording",
         "How does the CloudHSM CLI word a refused login?",
-        "A failure in unknown words counts as a possible refusal: three, then no more logins.",
+        "A failure in unknown words counts as two possible refusals; after four, no login follows.",
         {"mentions-the-login": None, "unknown-words": None},
         "unknown-words",
         "F3.14",

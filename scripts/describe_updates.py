@@ -55,9 +55,11 @@ EFFECTS: dict[str, dict[str, str]] = {
         "pDeleteKeyStoreUponStackDeletion": "Applies when the stack is deleted.",
         "pCloudHsmClusterId": "Moves the key store to that cluster, which must have the same"
         " certificate.",
-        "pCloudHsmAdminPasswordSecretName": "Read the next time `kmsuser` is updated.",
-        "pCloudHsmCustCaCertSecretName": "Read the next time the client is configured.",
-        "pClientInstanceId": "Used for all later commands.",
+        "pCloudHsmAdminPasswordSecretName": "Its existence is checked at once; the"
+        " password is used by the next repair or move.",
+        "pCloudHsmCustCaCertSecretName": "Checked at once; installed the next time the"
+        " client is configured.",
+        "pClientInstanceId": "Checked at once; used for all later commands.",
         "pReconcile": "Reconnects a key store that is FAILED or DISCONNECTED.",
     },
 }

@@ -2,7 +2,7 @@
 
 Each scenario and each least-privilege run writes a file below build/permissions. `python -m
 scripts.permission_uses` merges them into the recording: into all of it if every scenario has run,
-as after `make test`, otherwise into what it lacks.
+as after `make check`, otherwise into what it lacks.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from rehearsal.fault_matrix.cell import Cell
 REASONS: dict[str, str] = {
     r"/response(/GetSecretValue|/PutResponse)/(denied|invalid)$": (
         "Without a response, CloudFormation waits for an hour, and its rollback for another one;"
-        " docs/operations.md says how to go on."
+        " docs/troubleshooting.md says how to go on."
     ),
     r"/(aws secretsmanager get-secret-value|curl|dnf install|dnf remove)/fails-once$": (
         "These commands retry what fails for a moment (curl by its option --retry), so that their"
