@@ -270,7 +270,7 @@ TABLE: dict[str, dict[str, str]] = {
         "_secrets": "store",
     },
     "services.ssm": {
-        "_encode_next_token": "the token of a page",
+        "_encode_next_token": "where the next page begins",
         "_get_parameters_by_path": "replaced: begins with an empty page",
         "_PUBLIC_AMI_PARAMETERS": "Amazon Linux 2023 for both architectures",
         "_parameters": "store",

@@ -56,6 +56,7 @@ WITHOUT_TARGET = {
     "logs:ListLogDeliveries": "reads",
     "logs:PutResourcePolicy": "lets AWS's delivery service write logs",
     "logs:UpdateLogDelivery": "log deliveries have no names that a stack could know",
+    "s3:GetObject": "the package of pClientPkgUrl, which no stack owns",
     "secretsmanager:CreateSecret": "creates",
     "secretsmanager:DescribeSecret": "reads",
     "ssm:DescribeInstanceInformation": "reads",
