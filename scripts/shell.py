@@ -22,7 +22,7 @@ OUTPUT = "oClientInstanceId"
 
 
 def main(stack: str) -> int:
-    """Open the shell; its exit code."""
+    """Open the shell; returns its exit code, or 0 if it had a terminal."""
     try:
         instance = _client_of(stack)
     except ClientError as error:
@@ -38,7 +38,9 @@ def main(stack: str) -> int:
         command = AdminApi(url, token).shell(instance)
     except (LocalAwsError, OSError) as error:
         sys.exit(f"No shell on {instance}: {error}")
-    return _run(command)
+    code = _run(command)
+    # A shell on a terminal ends with the code of the last command typed, which is no failure.
+    return 0 if sys.stdin.isatty() else code
 
 
 def _client_of(stack: str) -> str:
