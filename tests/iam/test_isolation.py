@@ -21,6 +21,8 @@ from tests.iam.decisions import grants
 from tests.iam.roles import ANYWHERE, STACK_TAG, Role, role_of_stack, stack_tags
 from tests.templates.template import TEMPLATES
 
+pytestmark = pytest.mark.long
+
 Json = dict[str, Any]
 
 # Services whose IAM prefix differs from their name in boto3.

@@ -21,6 +21,8 @@ from tests.iam.dependent_actions import DEPENDENT_ACTIONS
 from tests.support.step_source import MODULES
 from tests.templates.template import TEMPLATES
 
+pytestmark = pytest.mark.long
+
 RUNS = {"cloudhsm.yml": cluster_decisions, "cloudhsm-key-store.yml": key_store_decisions}
 # Services whose IAM prefix differs from their name in boto3.
 PREFIXES = {"cloudhsmv2": "cloudhsm", "stepfunctions": "states"}

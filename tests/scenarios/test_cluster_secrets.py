@@ -19,6 +19,8 @@ from rehearsal.drivers.operator import read_secret
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.timings import QUICK
 
+pytestmark = pytest.mark.long
+
 SHARED_PASSWORD = "Shared0Backup0Admin0Password"
 
 

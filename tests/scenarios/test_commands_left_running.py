@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from localaws.client import LocalAws
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.timings import QUICK
+
+pytestmark = pytest.mark.long
 
 
 def test_a_rollback_cancels_the_command_of_an_update_that_cannot_follow_it() -> None:

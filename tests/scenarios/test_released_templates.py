@@ -18,6 +18,8 @@ from scripts.release.artifacts import NAME
 from tests.support.deployer import BUCKET, CLUSTER, STORE, Deployer, denied
 from tests.test_released import project_version
 
+pytestmark = pytest.mark.long
+
 SAMPLES = {
     "first": "subnet-1111aaaa",
     "second": "subnet-2222bbbb",

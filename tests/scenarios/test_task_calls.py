@@ -25,6 +25,7 @@ def fail_each_task_once(driver: StackDriver, failure: dict[str, Any]) -> None:
             driver.fault(task=task, machine=f"-{machine.stem}", **failure)
 
 
+@pytest.mark.long
 @FAILURES
 def test_a_cluster_is_managed_although_each_call_fails_once(
     driver: StackDriver, failure: dict[str, Any]
@@ -41,6 +42,7 @@ def test_a_cluster_is_managed_although_each_call_fails_once(
     driver.expect_stack("DELETE_COMPLETE")
 
 
+@pytest.mark.long
 @FAILURES
 def test_a_key_store_is_managed_although_each_call_fails_once(
     driver: StackDriver, failure: dict[str, Any]

@@ -17,6 +17,8 @@ from tests.localaws.ministack.support import SampleStack
 from tests.localaws.ministack.test_instances import AGENT, Client, around, instance
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.long
+
 DOCUMENT = ROOT / "docs" / "using-the-cluster.md"
 POLICY = ROOT / "examples" / "policies" / "application.json"
 PROMPT = "aws-cloudhsm > "

@@ -7,6 +7,8 @@ from rehearsal.benchmarks.bench import measure
 from rehearsal.benchmarks.goals import CHARGED, Spread, drawn
 from rehearsal.benchmarks.operations import OPERATIONS, Measurement
 
+pytestmark = pytest.mark.long
+
 # Every operation with a goal, at the default durations; `make bench` has random ones too.
 OPERATIONS_WITH_GOALS = tuple(goals.MEDIANS)
 
