@@ -29,6 +29,8 @@ from tests.support.response_endpoint import Endpoint, leading_to, serve
 def responses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     with serve(tmp_path) as (endpoint, certificate):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        # Python 3.12 and later keep the certificates that the first request was made with.
+        monkeypatch.setattr("urllib.request._opener", None)
         monkeypatch.setattr(socket, "getaddrinfo", leading_to(endpoint.port))
         yield endpoint
 
