@@ -13,6 +13,8 @@ from localaws.core.partitions import response_host
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.timings import QUICK
 
+pytestmark = pytest.mark.long
+
 Json = dict[str, Any]
 ATTACKER = "attacker"
 

@@ -16,6 +16,8 @@ from rehearsal.timings import QUICK
 from tests.iam.decisions import KEY_STORE_TEMPLATE
 from tests.iam.roles import ANYWHERE, STACK_TAG, Role, role_of_stack, stack_tags
 
+pytestmark = pytest.mark.long
+
 Json = dict[str, Any]
 
 

@@ -18,6 +18,8 @@ from rehearsal.drivers.key_store import KeyStoreDriver
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.fixtures import ADMIN_PASSWORD, ExistingCluster, existing_cluster
 
+pytestmark = pytest.mark.long
+
 PASSWORD_SECRET = "/cloudhsm-ks/1/kmsuser-password"
 STALE_PASSWORD = "Stale0Admin0Password"
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from localaws.client import ROOT, LocalAws
 from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
+
+pytestmark = pytest.mark.long
 
 
 def commands() -> str:

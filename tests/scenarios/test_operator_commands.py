@@ -194,6 +194,7 @@ def test_destroy_refuses_a_stack_that_does_not_exist(operator: Operator) -> None
     assert "There is no stack typo in Region us-east-1" in done.stderr
 
 
+@pytest.mark.long
 def test_destroy_refuses_until_protection_and_key_store_are_gone(operator: Operator) -> None:
     driver = StackDriver(operator.aws)
     keys = on_stack_cluster(driver)

@@ -3,9 +3,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from rehearsal.benchmarks import sizes
 
 
+@pytest.mark.long
 def test_every_handler_is_imported_from_the_zip() -> None:
     found = sizes.import_milliseconds()
     assert [*found] == [*sizes.HANDLERS]

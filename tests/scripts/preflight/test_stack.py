@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from localaws.client import LocalAws
 from rehearsal.drivers.stack import StackDriver
 from rehearsal.timings import QUICK
@@ -24,6 +26,7 @@ def _of(report: dict[str, Any], level: str) -> list[dict[str, str]]:
     return [each for each in report["findings"] if each["level"] == level]
 
 
+@pytest.mark.long
 def test_a_creation_whose_preflight_is_clean_succeeds() -> None:
     with LocalAws(timings=QUICK) as aws:
         driver = StackDriver(aws)

@@ -46,6 +46,7 @@ def _publisher() -> Iterator[Publisher]:
         yield Publisher(aws, s3)
 
 
+@pytest.mark.long
 def test_a_version_is_released_once_and_never_replaced(publisher: Publisher) -> None:
     wrong = publisher.make("release", f"eu-central-1={HERE}")
     assert wrong.returncode == 2
