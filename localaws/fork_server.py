@@ -140,7 +140,9 @@ def _main(number: int, module: str, arguments: Sequence[str]) -> None:
     clients = [owner]
     while True:
         for client in select.select(clients, [], [])[0]:
-            message, descriptors, _, _ = socket.recv_fds(client, MESSAGE_BYTES, DESCRIPTORS)
+            message, descriptors = b"", list[int]()
+            with contextlib.suppress(ConnectionError):  # killed before it read its last response
+                message, descriptors, _, _ = socket.recv_fds(client, MESSAGE_BYTES, DESCRIPTORS)
             if message == CONNECT:
                 clients.append(socket.socket(fileno=descriptors[0]))
             elif message:

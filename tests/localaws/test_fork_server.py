@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -68,6 +71,17 @@ def test_a_program_leads_a_group_and_takes_signals_as_usual(
 def test_a_program_that_fails_prints_its_traceback(fork_server: ForkServer, tmp_path: Path) -> None:
     _, output = run(fork_server, tmp_path, "1 / 0")
     assert output.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_client_that_is_killed_before_it_reads_a_response_ends_no_other(
+    fork_server: ForkServer, tmp_path: Path
+) -> None:
+    with fork_server.connect() as client, open(os.devnull, "rb") as nothing:
+        request = {"arguments": ["none.py"], "cwd": str(tmp_path), "env": {}}
+        socket.send_fds(client, [json.dumps(request).encode()], [nothing.fileno()] * 3)
+        # Closed with an unread message, its other end is reset.
+        assert select.select([client], [], [], 20)[0]
+    assert run(fork_server, tmp_path, "print('started')")[1] == "started\n"
 
 
 def test_programs_that_end_at_once_leave_no_zombie(fork_server: ForkServer, tmp_path: Path) -> None:
