@@ -298,8 +298,7 @@ def test_a_client_that_disconnects_leaves_no_traceback(server: Server) -> None:
     time.sleep(0.5)  # until it is answered
     server.end()
     assert server.process.stderr is not None
-    lines = [line.split(maxsplit=1)[1] for line in server.process.stderr.read().splitlines()]
-    assert lines == ["stack it CREATE_IN_PROGRESS", "stack it CREATE_COMPLETE"]
+    assert server.process.stderr.read() == ""
 
 
 def test_timings_are_configurable(tmp_path: Path) -> None:
