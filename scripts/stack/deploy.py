@@ -24,7 +24,7 @@ _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 _STUCK = {
     "ROLLBACK_COMPLETE": "Its creation failed. Delete it and deploy again: make destroy STACK={}",
     "ROLLBACK_FAILED": "CloudFormation can only delete it: see docs/troubleshooting.md.",
-    "CREATE_FAILED": "CloudFormation can only delete it: make destroy STACK={}",
+    "CREATE_FAILED": "Its creation failed. Delete it and deploy again: make destroy STACK={}",
     "DELETE_FAILED": "CloudFormation can only delete it: see docs/troubleshooting.md.",
     "UPDATE_ROLLBACK_FAILED": "Continue the rollback first: see docs/troubleshooting.md.",
 }
