@@ -31,7 +31,7 @@ EFFECTS: dict[str, dict[str, str]] = {
         "pHsmsPerSubnet": "Adds or removes HSMs. While the cluster waits for certificates, applies"
         " after activation.",
         "pHsmType": "AWS takes about half an hour per HSM, and CloudFormation times out after one"
-        " hour. A longer change goes on after the update, as `oWarnings` says.",
+        " hour. A longer change continues after the update, as `oWarnings` says.",
         "pBackupCaCertSecretName": "No effect: read only at creation.",
         "pBackupAdminPasswordSecretName": "No effect: read only at creation.",
         "pUseExternalPkiProcess": "No effect, unless the cluster still waits for certificates:"

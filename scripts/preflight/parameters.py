@@ -33,13 +33,13 @@ def constraint_problems(template: Template, chosen: Mapping[str, str]) -> Iterat
 def _problem(about: Mapping[str, Any], value: str) -> str:
     text = about.get("ConstraintDescription", "").removesuffix(".")
     if "AllowedValues" in about and value not in map(str, about["AllowedValues"]):
-        return f"{value!r} is none of {', '.join(map(str, about['AllowedValues']))}"
+        return f"{value!r} is not one of {', '.join(map(str, about['AllowedValues']))}"
     if "AllowedPattern" in about and not re.search(about["AllowedPattern"], value):
         return f"{value!r} {text or 'is not allowed: ' + about['AllowedPattern']}"
     if about["Type"] == "Number":
         low, high = about.get("MinValue", 0), about.get("MaxValue", 0)
         if not value.isdecimal() or not low <= int(value) <= high:
-            return f"{value!r} is no whole number from {low} to {high}"
+            return f"{value!r} is not a whole number from {low} to {high}"
     if about["Type"].startswith(("AWS::EC2", "List<")) and not value.strip():
         return "it is empty"
     return ""

@@ -117,9 +117,7 @@ def _run(step: Step, subject: Subject) -> Iterator[Finding]:
     try:
         yield from step.run(subject)
     except UnreadableError as unreadable:
-        yield step.check.warning(
-            f"not checked: {unreadable} is denied.", f"Have {unreadable} allowed."
-        )
+        yield step.check.warning(f"not checked: {unreadable} is denied.", f"Ask for {unreadable}.")
     except ParameterError as error:
         # The check of the parameters has said so.
         yield step.check.warning(f"not checked: {error}")

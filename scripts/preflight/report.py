@@ -69,7 +69,7 @@ def _summary(found: Sequence[Finding]) -> Text:
         return Text(text.replace(" 1 errors", " 1 error"), style=_STYLES[ERROR])
     if warnings:
         return Text(f"No errors; read the warnings ({warnings}) first.", style=_STYLES[WARNING])
-    return Text("Nothing stands in the way that preflight can see.", style=_STYLES[OK])
+    return Text("Preflight found no problems.", style=_STYLES[OK])
 
 
 def _count(found: Sequence[Finding], level: str) -> int:

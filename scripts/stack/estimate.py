@@ -1,6 +1,6 @@
 """How long a request still takes, from typical durations. Pure.
 
-Durations are those of docs/operations.md and docs/benchmarks.md; AWS promises none (F1.32, F1.33).
+Durations are those of docs/operations.md, rounded up; AWS promises none (F1.32, F1.33).
 """
 
 from __future__ import annotations

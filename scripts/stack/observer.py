@@ -150,7 +150,7 @@ class Observer:
                 raise
             self._unread[error.operation_name] = (
                 f"Not shown: {error.operation_name} was denied. Allow the actions of"
-                " docs/operations.md, Permissions to watch."
+                " examples/policies/watcher.json."
             )
             return otherwise
 

@@ -254,7 +254,7 @@ def _rows(found: list[Denial]) -> Iterator[Finding]:
         if denied:
             yield CHECK.error(
                 f"{_actions(denied)} is denied on {resource}.",
-                "Deploy with another role, or have it allowed.",
+                "Deploy with another role, or ask for the permission.",
             )
         if open_:
             keys = sorted({key for each in open_ for key in each.unknown_keys})

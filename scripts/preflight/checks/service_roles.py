@@ -25,7 +25,7 @@ def service_linked_role(subject: Subject) -> Iterator[Finding]:
             raise
         yield CHECK.warning(
             f"{name} does not exist; the stack creates it.",
-            "If an SCP denies iam:CreateServiceLinkedRole, have it created before.",
+            "If an SCP denies iam:CreateServiceLinkedRole, ask an admin to create it first.",
         )
         return
     yield CHECK.ok(f"{name} exists")

@@ -233,7 +233,7 @@ CASES = (
         _in_cluster(pEnvpurpose="2"),
     ),
     Case("parameters", ERROR, "pEnvPurpose: 'UP' must be", _in_cluster(pEnvPurpose="UP")),
-    Case("parameters", ERROR, "pMode: 'X' is none of FIPS", _in_cluster(pMode="X")),
+    Case("parameters", ERROR, "pMode: 'X' is not one of FIPS", _in_cluster(pMode="X")),
     Case("parameters", ERROR, "pHsmsPerSubnet: '29' is no whole", _in_cluster(pHsmsPerSubnet="29")),
     Case("parameters", ERROR, "pHsmsPerSubnet: a new cluster", _in_cluster(pHsmsPerSubnet="0")),
     Case("parameters", ERROR, "pHsmsPerSubnet: 28 in each", _in_cluster(pHsmsPerSubnet="28")),
