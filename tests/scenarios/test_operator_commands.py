@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -17,6 +17,8 @@ from rehearsal.drivers.deployment import Stack
 from rehearsal.drivers.key_store import on_stack_cluster
 from rehearsal.drivers.stack import CLUSTER_TEMPLATE, StackDriver
 from rehearsal.timings import QUICK
+from tests.iam.roles import TRUST_ACCOUNT
+from tests.support.deployer import denied, granted, policy
 
 Done = subprocess.CompletedProcess[str]
 
@@ -46,10 +48,9 @@ class Operator:
     def events(self) -> int:
         return len(Stack(self.aws, "hsm", CLUSTER_TEMPLATE).events())
 
-    def parameter(self, name: str) -> str:
+    def parameters(self) -> dict[str, str]:
         stacks = self.aws.client("cloudformation").describe_stacks(StackName="hsm")["Stacks"]
-        values = {each["ParameterKey"]: each["ParameterValue"] for each in stacks[0]["Parameters"]}
-        return str(values[name])
+        return {each["ParameterKey"]: each["ParameterValue"] for each in stacks[0]["Parameters"]}
 
 
 @pytest.fixture(scope="module", name="operator")
@@ -75,7 +76,7 @@ def test_deploy_shows_the_creation_and_its_outputs(operator: Operator) -> None:
 def test_a_parameter_arrives_as_it_was_quoted(operator: Operator) -> None:
     done = operator.deploy("pReconcile='a  b $HOME $$ #c'")
     assert done.returncode == 0, done.stderr
-    assert operator.parameter("pReconcile") == "a  b $HOME $$ #c"
+    assert operator.parameters()["pReconcile"] == "a  b $HOME $$ #c"
 
 
 @pytest.mark.parametrize(
@@ -98,18 +99,28 @@ def test_a_mistake_is_reported_before_anything_is_made(
     assert Stack(operator.aws, "two", CLUSTER_TEMPLATE).status() is None
 
 
-def test_a_failed_update_is_explained_in_full_and_again_by_why(operator: Operator) -> None:
-    # CloudFormation gets the middle of this sentence cut out.
-    sentence = " ".join(f"line {number} of the output" for number in range(20))
-    operator.aws.admin.fault(script="Configure", exit=1, stderr=sentence, times=9)
+# CloudFormation gets the middle of this sentence cut out.
+SENTENCE = " ".join(f"line {number} of the output" for number in range(20))
+
+
+@pytest.fixture(scope="module", name="failed_update")
+def _failed_update(operator: Operator) -> Done:
+    """`make deploy`, which failed."""
+    operator.aws.admin.fault(script="Configure", exit=1, stderr=SENTENCE, times=9)
     done = operator.deploy("pReconcile=again")
     operator.aws.admin.clear_faults()
-    assert done.returncode == 2
+    return done
+
+
+def test_a_failed_update_is_explained_in_full_and_again_by_why(
+    operator: Operator, failed_update: Done
+) -> None:
+    assert failed_update.returncode == 2
     why = operator.make("why", "STACK=hsm")
     assert why.returncode == 0
-    for text in (done.stdout, why.stdout):
+    for text in (failed_update.stdout, why.stdout):
         assert "rCloudHsmCluster is UPDATE_FAILED" in text
-        assert sentence in text
+        assert SENTENCE in text
         assert " of cloudhsm-1-run-on-client, " in text
         [arn] = re.findall(r"^  execution  (\S+)$", text, re.MULTILINE)
         assert f"#/v2/executions/details/{arn}\n" in text
@@ -118,41 +129,89 @@ def test_a_failed_update_is_explained_in_full_and_again_by_why(operator: Operato
     assert watched.stdout.endswith(why.stdout)
 
 
-def policy() -> dict[str, object]:
-    """The example of a policy to watch with."""
-    text = (ROOT / "examples" / "policies" / "watcher.json").read_text()
-    found: dict[str, object] = json.loads(text)
+WATCHER = "watcher"
+
+
+@dataclass
+class Watched:
+    """What the commands printed with the policy of a watcher, and IAM's decisions about them."""
+
+    printed: list[Done] = field(default_factory=list)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module", name="watched")
+def _watched(operator: Operator, failed_update: Done) -> Watched:
+    """Watch a failed update, a running one, a deleted stack and one that never existed."""
+    assert failed_update.returncode == 2
+    aws, found = operator.aws, Watched()
+    environment = _credentials(aws)
+
+    def type_in(command: str, stack: str) -> None:
+        found.printed.append(
+            subprocess.run(
+                [sys.executable, "-m", "scripts.stack", command, stack],
+                cwd=ROOT, env=environment, text=True, capture_output=True, check=False,
+            )
+        )  # fmt: skip
+
+    type_in("watch", "hsm")
+    type_in("why", "hsm")
+    driver = StackDriver(aws)
+    driver.stack.parameters = {**operator.parameters(), "pReconcile": "watched"}
+    aws.admin.fault(operation="SendCommand", pause=True)
+    driver.stack.start()
+    with driver.while_paused():
+        type_in("why", "hsm")
+    assert driver.stack.wait() == "UPDATE_COMPLETE"
+    _create_and_delete(aws, "gone")
+    type_in("why", "gone")
+    type_in("why", "unknown")
+    found.decisions = [each for each in aws.admin.decisions() if each["principal"] == WATCHER]
     return found
 
 
-def test_the_documented_permissions_suffice_to_watch_and_each_is_used(operator: Operator) -> None:
-    aws = operator.aws
+def _credentials(aws: LocalAws) -> dict[str, str]:
+    """The environment of a role that has the example policy and nothing else."""
     iam, sts = aws.client("iam"), aws.client("sts")
-    account = sts.get_caller_identity()["Account"]
-    trust = {"Effect": "Allow", "Principal": {"AWS": account}, "Action": "sts:AssumeRole"}
-    documents = {"Version": "2012-10-17", "Statement": [trust]}
-    iam.create_role(RoleName="watcher", AssumeRolePolicyDocument=json.dumps(documents))
-    iam.put_role_policy(RoleName="watcher", PolicyName="watch", PolicyDocument=json.dumps(policy()))
-    role = f"arn:aws:iam::{account}:role/watcher"
-    session = sts.assume_role(RoleArn=role, RoleSessionName="watcher")["Credentials"]
-    credentials = {
+    role = iam.create_role(RoleName=WATCHER, AssumeRolePolicyDocument=TRUST_ACCOUNT)["Role"]
+    iam.put_role_policy(RoleName=WATCHER, PolicyName=WATCHER, PolicyDocument=policy(WATCHER))
+    session = sts.assume_role(RoleArn=role["Arn"], RoleSessionName=WATCHER)["Credentials"]
+    return {
+        **aws.env,
         "AWS_ACCESS_KEY_ID": session["AccessKeyId"],
         "AWS_SECRET_ACCESS_KEY": session["SecretAccessKey"],
         "AWS_SESSION_TOKEN": session["SessionToken"],
     }
-    for command, name in (("watch", "hsm"), ("why", "hsm"), ("why", "deleted-long-ago")):
-        done = subprocess.run(
-            [sys.executable, "-m", "scripts.stack", command, name],
-            cwd=ROOT, env={**aws.env, **credentials}, text=True, capture_output=True, check=False,
-        )  # fmt: skip
-        assert "Not shown" not in done.stdout
-        assert "denied" not in done.stderr
-        assert ("There is no stack" in done.stderr) == (name != "hsm")
-    decisions = [each for each in aws.admin.decisions() if "watcher" in json.dumps(each)]
-    used = {each["action"] for each in decisions if each["allowed"]}
-    statements: list[dict[str, list[str]]] = policy()["Statement"]  # type: ignore[assignment]
-    granted = {action for statement in statements for action in statement["Action"]}
-    assert granted - used == set()
+
+
+def _create_and_delete(aws: LocalAws, name: str) -> None:
+    body = '{"Resources": {"Handle": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}}'
+    aws.client("cloudformation").create_stack(StackName=name, TemplateBody=body)
+    stack = Stack(aws, name, "")
+    assert stack.wait() == "CREATE_COMPLETE"
+    stack.start_delete()
+    assert stack.wait() == "DELETE_COMPLETE"
+
+
+def test_with_the_watcher_s_policy_nothing_is_left_out(watched: Watched) -> None:
+    of_failure, again, running, gone, unknown = watched.printed
+    assert again.stdout in of_failure.stdout
+    assert "Nothing has failed yet: UPDATE_IN_PROGRESS, cloudhsm-1-" in running.stdout
+    assert "stack gone is DELETE_COMPLETE" in gone.stdout
+    assert "There is no stack unknown" in unknown.stderr
+    assert [each.stdout for each in watched.printed if "Not shown" in each.stdout] == []
+
+
+def test_the_watcher_s_policy_has_every_action(watched: Watched) -> None:
+    assert watched.decisions
+    assert denied(watched.decisions) == []
+
+
+def test_the_watcher_s_policy_has_no_other_action(watched: Watched) -> None:
+    # A decision names the statement only if no other one would have allowed it.
+    used = {(each["statement"], each["action"]) for each in watched.decisions}
+    assert granted(WATCHER) - used == set()
 
 
 def shell(aws: LocalAws, script: str, **environment: str) -> Done:
