@@ -83,7 +83,8 @@ def _addresses(sources: Sources, bucket: Bucket) -> Iterator[str]:
         url = template_url(bucket.region, bucket.name, key)
         yield f"  {name}"
         yield f"    template      {url}"
-        yield f"    quick-create  {quick_create(bucket.region, url, name)}"
+        link = quick_create(bucket.region, url, name, sources.parameters(name))
+        yield f"    quick-create  {link}"
 
 
 def _verify(sources: Sources, found: list[Bucket]) -> int:

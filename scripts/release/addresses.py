@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 import botocore.session
@@ -50,11 +52,14 @@ def template_url(region: str, bucket: str, key: str) -> str:
     return form(region, bucket, key)
 
 
-def quick_create(region: str, url: str, stack: str) -> str:
-    """The link that opens CloudFormation's console with the template of a URL.
+def quick_create(
+    region: str, url: str, stack: str, parameters: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The link that opens CloudFormation's console with a template and values of parameters.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cfn-console-create-stacks-quick-create-links.html
     """
     host = CONSOLES[partition_of(region)].format(region=region)
-    given = urlencode({"templateURL": url, "stackName": stack})
+    values = {f"param_{name}": value for name, value in parameters.items()}
+    given = urlencode({"templateURL": url, "stackName": stack, **values})
     return f"https://{host}/cloudformation/home?region={region}#/stacks/create/review?{given}"

@@ -21,6 +21,8 @@ NAME = "cloudhsm-cloudformation"
 SUMS = "SHA256SUMS"
 # The properties that name a file here, and the members that name an object in S3 instead.
 LOCATIONS = {"Code": ("S3Bucket", "S3Key"), "DefinitionS3Location": ("Bucket", "Key")}
+# Where the portfolio's template gets the bucket that it is released in as a default.
+_BUCKET = re.compile(r"^  pBucket:\n    Type: String\n", re.MULTILINE)
 _LOCAL = re.compile(rf"^( *)({'|'.join(LOCATIONS)}): (\.\./\S+)$", re.MULTILINE)
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 LARGEST_TEMPLATE = 1_000_000
@@ -85,15 +87,35 @@ class Sources:
         text = _LOCAL.sub(absolute, path.read_text())
         if left := re.findall(r"^.*: \.{1,2}/.*$", text, re.MULTILINE):
             raise ArtifactError(f"{path} would refer to local files: {'; '.join(left)}")
+        if path.name == templates.CATALOG:
+            text = _with_default_bucket(text, path, bucket)
         files[path.name] = text.encode()
         if len(files[path.name]) > LARGEST_TEMPLATE:
             raise ArtifactError(f"{path} has more than {LARGEST_TEMPLATE} bytes.")
         return files
 
+    def parameters(self, name: str) -> dict[str, str]:
+        """What a quick-create link says to a template: the portfolio's first version.
+
+        No default: an update to the next version's template would replace it with that version.
+        """
+        return {"pVersion1": self.version} if name == Path(templates.CATALOG).stem else {}
+
     def template_keys(self) -> Iterator[tuple[str, str]]:
         """Each template's name without extension, and its key."""
         for path in self.paths:
             yield path.stem, self.prefix + path.name
+
+
+def _with_default_bucket(text: str, path: Path, bucket: str) -> str:
+    """The portfolio's template, which finds its products beside it."""
+    # No default may break its own pattern, as a name with dots would.
+    if "." in bucket:
+        return text
+    changed, count = _BUCKET.subn(rf"\g<0>    Default: {json.dumps(bucket)}\n", text)
+    if count != 1:
+        raise ArtifactError(f"{path} declares no parameter pBucket of type String.")
+    return changed
 
 
 def _artifact(path: Path) -> tuple[str, bytes]:

@@ -37,7 +37,7 @@ ELSEWHERE = {
 # Documents whose commands need other stacks or buckets.
 DOCUMENTS_ELSEWHERE = {
     "docs/releasing.md": "tests/scripts/release and test_released_templates.py",
-    "docs/service-catalog.md": "tests/iam/test_launch_roles.py, by the same requests",
+    "docs/service-catalog.md": "test_service_catalog_commands.py",
     "docs/using-the-cluster.md": "test_using_the_cluster.py and tests/scripts/test_mirror.py",
 }
 EXTERNAL_PKI = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -29,16 +29,16 @@ SAMPLES = {
 }
 
 
-def publish(aws: LocalAws) -> dict[str, str]:
-    """Release what the rehearsal builds; returns the template of each quick-create link."""
+def publish(aws: LocalAws) -> dict[str, dict[str, str]]:
+    """Release what the rehearsal builds; returns what each quick-create link says, by stack."""
     done = aws.run(
         sys.executable, "-m", "scripts.release", "publish", project_version(),
         f"{aws.region}={BUCKET}", "--source", "build/rehearsal",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     links = [urlsplit(link) for link in re.findall(r"quick-create +(\S+)", done.stdout)]
-    given = [parse_qs(link.fragment.partition("?")[2]) for link in links]
-    return {each["stackName"][0]: each["templateURL"][0] for each in given}
+    said = [dict(parse_qsl(link.fragment.partition("?")[2])) for link in links]
+    return {each["stackName"]: each for each in said}
 
 
 def example(name: str, **real: str) -> str:
@@ -74,7 +74,7 @@ def test_released_templates_need_nothing_local(
             name: form(region, BUCKET, f"{NAME}/{project_version()}/{name}.yml")
             for name, form in zip(("cloudhsm", "cloudhsm-key-store"), forms, strict=True)
         }
-        assert linked["cloudhsm"] == virtual_hosted(
+        assert linked["cloudhsm"]["templateURL"] == virtual_hosted(
             region, BUCKET, f"{NAME}/{project_version()}/cloudhsm.yml"
         )
         network = {"first": aws.subnets[0], "second": aws.subnets[1], "vpc": aws.vpc}

@@ -63,7 +63,8 @@ class Portfolio:
     aws: LocalAws
 
     def __post_init__(self) -> None:
-        self._create_end_user()
+        create_end_user(self.aws)
+        self.client = session(self.aws, END_USER, "servicecatalog")
         self.stack = deployment.Stack(
             self.aws,
             STACK,
@@ -72,22 +73,6 @@ class Portfolio:
             pPrincipalArn=role_arn(self.aws, END_USER),
         )
         self._tokens = 0
-
-    def _create_end_user(self) -> None:
-        iam = self.aws.client("iam")
-        iam.create_role(
-            RoleName=END_USER,
-            AssumeRolePolicyDocument=_document(
-                {"Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
-            ),
-        )
-        actions = [f"servicecatalog:{action}" for action in END_USER_ACTIONS]
-        iam.put_role_policy(
-            RoleName=END_USER,
-            PolicyName="use",
-            PolicyDocument=_document({"Action": actions, "Resource": "*"}),
-        )
-        self.client = session(self.aws, END_USER, "servicecatalog")
 
     def offer(self, **versions: str) -> dict[str, str]:
         """Create or update the portfolio; returns its outputs."""
@@ -152,6 +137,23 @@ class Portfolio:
     def _outputs(self, record: str) -> dict[str, str]:
         outputs = self.client.describe_record(Id=record)["RecordOutputs"]
         return {each["OutputKey"]: each["OutputValue"] for each in outputs}
+
+
+def create_end_user(aws: LocalAws) -> None:
+    """A role that may use Service Catalog as an end user and nothing else."""
+    iam = aws.client("iam")
+    iam.create_role(
+        RoleName=END_USER,
+        AssumeRolePolicyDocument=_document(
+            {"Principal": {"AWS": ACCOUNT}, "Action": "sts:AssumeRole"}
+        ),
+    )
+    actions = [f"servicecatalog:{action}" for action in END_USER_ACTIONS]
+    iam.put_role_policy(
+        RoleName=END_USER,
+        PolicyName="use",
+        PolicyDocument=_document({"Action": actions, "Resource": "*"}),
+    )
 
 
 def role_arn(aws: LocalAws, role: str) -> str:

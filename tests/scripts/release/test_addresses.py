@@ -42,6 +42,13 @@ def test_a_quick_create_link_opens_the_console_of_its_partition(region: str, hos
     assert parse_qs(given) == {"templateURL": [url], "stackName": ["cloudhsm"]}
 
 
+def test_a_quick_create_link_has_values_of_parameters() -> None:
+    given = {"pVersion1": "1.2.3", "pName": "a b"}
+    link = urlsplit(addresses.quick_create("us-east-1", "https://url", "catalog", given))
+    values = parse_qs(link.fragment.partition("?")[2])
+    assert (values["param_pVersion1"], values["param_pName"]) == (["1.2.3"], ["a b"])
+
+
 def test_buckets_are_read() -> None:
     found = buckets.parse("us-east-1=a, eu-central-1=b")
     assert found == [Bucket("us-east-1", "a"), Bucket("eu-central-1", "b")]

@@ -62,18 +62,47 @@ def test_nothing_else_of_a_template_changes(objects: dict[str, bytes]) -> None:
         assert location.sub(r"\1", released) == location.sub(r"\1", path.read_text())
 
 
+def _catalog(bucket: str, directory: Path) -> str:
+    text = Sources(Path(), VERSION).objects(bucket)[f"{NAME}/{VERSION}/{templates.CATALOG}"]
+    (directory / templates.CATALOG).write_bytes(text)
+    return text.decode()
+
+
+def test_the_portfolio_is_released_with_its_bucket_as_default(tmp_path: Path) -> None:
+    source = (ROOT / "templates" / templates.CATALOG).read_text()
+    released = _catalog("my-artifacts", tmp_path)
+    added = set(released.splitlines()) - set(source.splitlines())
+    assert added == {'    Default: "my-artifacts"'}
+    assert len(released.splitlines()) == len(source.splitlines()) + 1
+    parameters = templates.load(tmp_path / templates.CATALOG)["Parameters"]
+    assert parameters["pBucket"]["Default"] == "my-artifacts"
+    assert re.fullmatch(parameters["pBucket"]["AllowedPattern"], "my-artifacts")
+    # Those that a quick-create link and its reader have to give.
+    assert [name for name, each in parameters.items() if "Default" not in each] == [
+        *Sources(Path(), VERSION).parameters("service-catalog"),
+        "pPrincipalArn",
+    ]
+
+
+def test_a_bucket_that_the_portfolio_cannot_have_is_no_default(tmp_path: Path) -> None:
+    _catalog("with.dots", tmp_path)
+    pattern = templates.load(tmp_path / templates.CATALOG)["Parameters"]["pBucket"]
+    assert "Default" not in pattern
+    assert not re.fullmatch(pattern["AllowedPattern"], "with.dots")
+
+
 def test_a_version_that_the_sources_do_not_have_is_refused() -> None:
     with pytest.raises(ArtifactError, match=f"VERSION=9.9.9, but pyproject.toml has {VERSION}"):
         Sources(Path(), "9.9.9").check()
     Sources(Path(), VERSION).check()
 
 
-def _copy(tmp_path: Path, old: str, new: str) -> Sources:
+def _copy(tmp_path: Path, old: str, new: str, name: str = "cloudhsm.yml") -> Sources:
     shutil.copytree("templates", tmp_path / "templates")
     shutil.copytree("statemachines", tmp_path / "statemachines")
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "functions.zip").write_bytes(b"zip")
-    template = tmp_path / "templates" / "cloudhsm.yml"
+    template = tmp_path / "templates" / name
     template.write_text(template.read_text().replace(old, new, 1))
     return Sources(tmp_path, VERSION)
 
@@ -91,6 +120,12 @@ def test_what_could_not_be_deployed_is_refused(
 ) -> None:
     with pytest.raises(ArtifactError, match=message):
         _copy(tmp_path, old, new).objects("bucket")
+
+
+def test_a_portfolio_without_a_place_for_its_bucket_is_refused(tmp_path: Path) -> None:
+    sources = _copy(tmp_path, "  pBucket:\n", "  pPlace:\n", templates.CATALOG)
+    with pytest.raises(ArtifactError, match="declares no parameter pBucket"):
+        sources.objects("bucket")
 
 
 def test_a_frozen_version_is_what_ships(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from localaws.client import LocalAws
 from scripts.release.artifacts import NAME
+from scripts.templates import CATALOG
 from tests.test_released import project_version
 
 VERSION = project_version()
@@ -63,8 +64,10 @@ def test_a_version_is_released_once_and_never_replaced(publisher: Publisher) -> 
         (region, str(count), str(count)) for region in ("us-east-1", "eu-central-1")
     ]
     for region, bucket in (("us-east-1", HERE), ("eu-central-1", THERE)):
-        url = f"https://{bucket}.s3.{region}.amazonaws.com/{NAME}/{VERSION}/cloudhsm.yml"
-        assert f"template      {url}\n" in first.stdout
+        base = f"https://{bucket}.s3.{region}.amazonaws.com/{NAME}/{VERSION}"
+        for name in ("cloudhsm.yml", "cloudhsm-key-store.yml", CATALOG):
+            assert f"template      {base}/{name}\n" in first.stdout
+            assert f"{NAME}/{VERSION}/{name}" in publisher.keys(bucket)
     assert publisher.make("verify-release").returncode == 0
 
     # A rebuilt zip is the same, and so is its key.
