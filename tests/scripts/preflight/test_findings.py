@@ -234,7 +234,9 @@ CASES = (
     ),
     Case("parameters", ERROR, "pEnvPurpose: 'UP' must be", _in_cluster(pEnvPurpose="UP")),
     Case("parameters", ERROR, "pMode: 'X' is not one of FIPS", _in_cluster(pMode="X")),
-    Case("parameters", ERROR, "pHsmsPerSubnet: '29' is no whole", _in_cluster(pHsmsPerSubnet="29")),
+    Case(
+        "parameters", ERROR, "pHsmsPerSubnet: '29' is not a whole", _in_cluster(pHsmsPerSubnet="29")
+    ),
     Case("parameters", ERROR, "pHsmsPerSubnet: a new cluster", _in_cluster(pHsmsPerSubnet="0")),
     Case("parameters", ERROR, "pHsmsPerSubnet: 28 in each", _in_cluster(pHsmsPerSubnet="28")),
     Case("parameters", ERROR, "pHsmType: AWS creates no", _in_cluster(pHsmType="hsm1.medium")),
