@@ -11,6 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from localaws.client import LocalAws
+from localaws.core.partitions import partition_of
 from rehearsal.timings import QUICK
 from scripts import templates
 from tests.support.portfolio import ACCOUNT, Portfolio, publish, session
@@ -28,8 +29,9 @@ AUTO_TAGS = ("portfolioArn", "productArn", "provisioningPrincipalArn", "provisio
 
 @dataclass
 class Launches:
-    """What became of both products."""
+    """What became of both products in a Region."""
 
+    partition: str
     records: list[Json] = field(default_factory=list)
     decisions: list[Json] = field(default_factory=list)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -53,10 +55,10 @@ def changed(text: str) -> str:
     return text
 
 
-@pytest.fixture(scope="module", name="launches")
-def _launches() -> Launches:
-    found = Launches()
-    with LocalAws(timings=QUICK) as aws:
+@pytest.fixture(scope="module", name="launches", params=["us-east-1", "us-gov-west-1"])
+def _launches(request: pytest.FixtureRequest) -> Launches:
+    found = Launches(partition_of(request.param))
+    with LocalAws("--region", request.param, timings=QUICK) as aws:
         publish(aws, OLD)
         portfolio = Portfolio(aws)
         offered = portfolio.offer(pVersion1=OLD)
@@ -219,13 +221,8 @@ def test_the_service_action_keeps_all_parameters_but_one(launches: Launches) -> 
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT.*", launches.reconciled["pReconcile"])
 
 
-def test_a_cluster_is_launched_in_govcloud() -> None:
-    with LocalAws("--region", "us-gov-west-1", timings=QUICK) as aws:
-        publish(aws, OLD)
-        portfolio = Portfolio(aws)
-        cluster = portfolio.offer(pVersion1=OLD)["oClusterProductId"]
-        launched = portfolio.launch(cluster, "hsm", _network(aws), OLD)
-        assert launched["LaunchRoleArn"].startswith("arn:aws-us-gov:iam:")
-        assert portfolio.terminate("hsm")["Status"] == "SUCCEEDED"
-        denied = [each for each in aws.admin.decisions() if not each["allowed"]]
-    assert denied == []
+def test_every_launch_is_of_its_partition(launches: Launches) -> None:
+    arns = [each["LaunchRoleArn"] for each in launches.records]
+    arns += [launches.records[index]["Outputs"]["CloudformationStackARN"] for index in (0, 1)]
+    assert len(arns) == 8
+    assert [each for each in arns if each.split(":")[1] != launches.partition] == []
