@@ -36,6 +36,7 @@ ELSEWHERE = {
 }
 # Documents whose commands need other stacks or buckets.
 DOCUMENTS_ELSEWHERE = {
+    "examples/README.md": "test_examples.py",
     "docs/releasing.md": "tests/scripts/release and test_released_templates.py",
     "docs/service-catalog.md": "test_service_catalog_commands.py",
     "docs/using-the-cluster.md": "test_using_the_cluster.py and tests/scripts/test_mirror.py",
@@ -88,7 +89,8 @@ VENV = [f"VENV={sys.prefix}"] if os.path.exists(f"{sys.prefix}/installed") else 
 def commands() -> dict[tuple[str, str], list[str]]:
     """The commands of all documents by document and heading, continued lines joined."""
     found: dict[tuple[str, str], list[str]] = {}
-    for document in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    elsewhere = [ROOT / "README.md", ROOT / "examples" / "README.md"]
+    for document in [*elsewhere, *sorted((ROOT / "docs").glob("*.md"))]:
         heading, fence, text = "", False, document.read_text().replace("\\\n", " ")
         for line in text.splitlines():
             if line.lstrip().startswith("```"):
