@@ -16,6 +16,9 @@ from hsm_lifecycle.errors import SecretNotFoundError, TransientError
 # Reads usually show a write at once, sometimes seconds later (F6.72). A step may write two secrets
 # within its 50 seconds.
 _READ_ATTEMPTS, _READ_INTERVAL = 10, 2
+# What a secret is that can be restored for 7 to 30 days, and what to do:
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_restore-secret.html
+SCHEDULED = "is scheduled for deletion. Restore it with aws secretsmanager restore-secret"
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,26 @@ def exists(name: str) -> bool:
     Call this first: IAM allows reading and deleting a secret by its tags and ARN suffix, so for a
     missing secret access is denied instead of "not found".
     """
+    return state(name) == "EXISTS"
+
+
+def state(name: str) -> str:
+    """EXISTS, SCHEDULED for deletion, or NOT_FOUND."""
     try:
         secret = aws.client("secretsmanager").describe_secret(SecretId=name)
     except ClientError as error:
         if aws.error_code(error) != "ResourceNotFoundException":
             raise
-        return False
-    return "DeletedDate" not in secret
+        return "NOT_FOUND"
+    return "SCHEDULED" if "DeletedDate" in secret else "EXISTS"
 
 
 def read(name: str) -> str:
     """The value of a secret. SecretNotFoundError: it does not exist or has no text value."""
-    text = None
-    if exists(name):
+    text, found = None, state(name)
+    if found == "SCHEDULED":
+        raise SecretNotFoundError(f"The secret {name} {SCHEDULED}.")
+    if found == "EXISTS":
         try:
             text = aws.client("secretsmanager").get_secret_value(SecretId=name).get("SecretString")
         except ClientError as error:
@@ -71,20 +81,26 @@ def read(name: str) -> str:
 def read_at(name: str, moment: datetime) -> str:
     """The value that the secret had then, or its current one if it is younger or lost that value.
 
+    A current version that existed then was current then, although younger ones may exist: a wrong
+    one whose label was moved back, or one that a rotation left AWSPENDING, which no HSM knows.
     Secrets Manager may delete a version without a staging label at any time:
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecretVersionIds.html
     """
     current = read(name)
     older = [
-        (version["CreatedDate"], version["VersionId"])
+        (
+            "AWSCURRENT" in (version.get("VersionStages") or []),
+            version["CreatedDate"],
+            version["VersionId"],
+        )
         for version in _versions(name)
-        if version["CreatedDate"] <= moment
+        if version["CreatedDate"] <= moment and version.get("VersionStages") != ["AWSPENDING"]
     ]
     if not older:
         return current
     try:
         found = aws.client("secretsmanager").get_secret_value(
-            SecretId=name, VersionId=max(older)[1]
+            SecretId=name, VersionId=max(older)[-1]
         )
     except ClientError as error:
         if aws.error_code(error) != "ResourceNotFoundException":

@@ -82,6 +82,17 @@ def secrets_deleted(driver: StackDriver) -> None:
         driver.request(pHsmsPerSubnet=1, pReconcile="password")
         driver.expect_stack("UPDATE_COMPLETE")
 
+    with driver.step("The admin's password can be restored"), driver.expect_no_cluster_changes():
+        secrets = driver.aws.client("secretsmanager")
+        name = secret_name(driver, "initial-crypto-officer-password")
+        secrets.delete_secret(SecretId=name, RecoveryWindowInDays=7)
+        driver.request(pReconcile="scheduled for deletion")
+        driver.expect_stack("UPDATE_ROLLBACK_COMPLETE")
+        driver.expect_reason(f"{name} is scheduled for deletion. Restore it with", "restore-secret")
+        secrets.restore_secret(SecretId=name)
+        driver.request(pReconcile="restored")
+        driver.expect_stack("UPDATE_COMPLETE")
+
     with driver.step("The CA certificate"), driver.expect_no_cluster_changes():
         delete_secret(driver, "customer-ca-cert")
         driver.request(pReconcile="CA certificate is gone")

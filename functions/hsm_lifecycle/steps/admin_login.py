@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from hsm_lifecycle import aws
+from hsm_lifecycle import aws, secret_store
 from hsm_lifecycle.custom_resource import failure_reason
 from hsm_lifecycle.dispatch import Event
 from hsm_lifecycle.errors import ParameterError
@@ -123,7 +123,9 @@ def _describe(event: Event) -> tuple[str, _Record]:
         secret = {}
     stages = secret.get("VersionIdsToStages") or {}
     current = next((id_ for id_, labels in stages.items() if "AWSCURRENT" in labels), None)
-    if current is None or "DeletedDate" in secret:
+    if "DeletedDate" in secret:
+        raise ParameterError(f"{_PARAMETER}: the secret {_name(event)} {secret_store.SCHEDULED}.")
+    if current is None:
         raise ParameterError(
             f"{_PARAMETER}: the secret {_name(event)} does not exist. Name the one with the admin's"
             " user name and password."

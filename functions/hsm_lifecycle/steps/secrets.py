@@ -69,9 +69,14 @@ def check_secrets(event: Event) -> dict[str, Any]:
         (names.ca_certificate, "customerCA.crt of a client"),
         (names.password, "the admin's password"),
     ):
-        if not secret_store.exists(name):
+        # Longer messages would be cut, see failure_reason.
+        state = secret_store.state(name)
+        if state == "SCHEDULED":
             raise SecretNotFoundError(
-                # Longer messages would be cut, see failure_reason.
+                f"The secret {name} {secret_store.SCHEDULED}, then set a new pReconcile."
+            )
+        if state == "NOT_FOUND":
+            raise SecretNotFoundError(
                 f"The secret {name} is gone. Store {content} with the tag"
                 f" {ownership.STACK_TAG}, then set a new pReconcile."
             )

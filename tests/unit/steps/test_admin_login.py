@@ -174,9 +174,13 @@ def test_check_login_survives_a_lost_response(account: Account, operation: str) 
 
 
 def test_a_secret_that_does_not_exist_is_named_with_its_parameter(account: Account) -> None:
-    account.secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
-    with pytest.raises(ParameterError, match=f"{PARAMETER}the secret {SECRET} does not exist"):
-        checked(account, "a")
     account.secrets.delete_secret(SecretId=SECRET, ForceDeleteWithoutRecovery=True)
     with pytest.raises(ParameterError, match=f"{PARAMETER}the secret {SECRET} does not exist"):
+        checked(account, "a")
+
+
+def test_a_secret_that_is_scheduled_for_deletion_is_to_be_restored(account: Account) -> None:
+    account.secrets.delete_secret(SecretId=SECRET, RecoveryWindowInDays=7)
+    advice = "is scheduled for deletion. Restore it with aws secretsmanager restore-secret."
+    with pytest.raises(ParameterError, match=f"{PARAMETER}the secret {SECRET} {advice}"):
         checked(account, "a")

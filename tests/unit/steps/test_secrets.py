@@ -312,6 +312,29 @@ def test_adopt_secrets_takes_the_password_of_the_backups_time(
     assert account.text(secret_store.names(SYSTEM, cluster_id).password) == OLD_LOGIN
 
 
+def test_adopt_secrets_takes_no_password_that_was_corrected_or_left_pending(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster_id, event = restored(account)
+    first = account.secrets.describe_secret(SecretId="/old/password")["VersionIdsToStages"]
+    wrong = account.secrets.put_secret_value(SecretId="/old/password", SecretString=NEW_LOGIN)
+    account.secrets.update_secret_version_stage(
+        SecretId="/old/password",
+        VersionStage="AWSCURRENT",
+        RemoveFromVersionId=wrong["VersionId"],
+        MoveToVersionId=next(iter(first)),
+    )
+    account.secrets.put_secret_value(
+        SecretId="/old/password", SecretString="a failed rotation's", VersionStages=["AWSPENDING"]
+    )
+    backup_time = datetime(2026, 1, 2, tzinfo=UTC)
+    dates = {OLD_LOGIN: backup_time - timedelta(days=2), NEW_LOGIN: backup_time - timedelta(1)}
+    date_versions(account, monkeypatch, dates, later=backup_time - timedelta(seconds=1))
+    event["BackupSecrets"] = backup_secrets(backup_time)
+    account.run(secrets.adopt_secrets, **event)
+    assert account.text(secret_store.names(SYSTEM, cluster_id).password) == OLD_LOGIN
+
+
 def test_adopt_secrets_takes_the_current_password_of_a_younger_secret(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,8 +473,13 @@ def test_check_secrets_names_a_missing_secret_and_the_remedy(
 def test_check_secrets_refuses_a_secret_scheduled_for_deletion(account: Account, end: str) -> None:
     create_lasting(account, UNKNOWN)
     account.secrets.delete_secret(SecretId=f"/cloudhsm/{UNKNOWN}/{end}", RecoveryWindowInDays=7)
-    with pytest.raises(SecretNotFoundError, match=f"/cloudhsm/{UNKNOWN}/{end}"):
+    with pytest.raises(SecretNotFoundError, match=f"/cloudhsm/{UNKNOWN}/{end}") as failure:
         account.run(secrets.check_secrets, ClusterId=UNKNOWN, System=SYSTEM)
+    # A new secret of this name would be refused, and the password exists nowhere else.
+    message = str(failure.value)
+    assert "is scheduled for deletion. Restore it with aws secretsmanager restore-secret" in message
+    assert message.endswith(f", then set a new pReconcile. [{UNKNOWN}]")
+    assert len(f"SecretNotFoundError: {message}") <= 240
 
 
 def test_check_secrets_is_retried_when_throttled(account: Account) -> None:
@@ -584,7 +612,7 @@ def test_read_refuses_a_secret_scheduled_for_deletion(
 ) -> None:
     account.put("/name", "text")
     account.secrets.delete_secret(SecretId="/name", RecoveryWindowInDays=7)
-    with pytest.raises(SecretNotFoundError, match="/name"):
+    with pytest.raises(SecretNotFoundError, match="/name is scheduled for deletion. Restore it"):
         secret_store.read("/name")
 
 
