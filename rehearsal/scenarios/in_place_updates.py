@@ -46,6 +46,15 @@ def retention_and_tags(driver: StackDriver) -> None:
         _expect_tags(driver, {"operator": "retained"})
         _expect_retention(driver, 379)
 
+    with driver.step("Tags alone: the cluster gets them with the next update"):
+        driver.stack.tags = {"team": "audit"}
+        driver.request()
+        driver.expect_stack("UPDATE_COMPLETE")
+        _expect_tags(driver, {"operator": "retained"})
+        driver.request(pReconcile="tags")
+        driver.expect_stack("UPDATE_COMPLETE")
+        _expect_tags(driver, {"team": "audit", "operator": "retained"})
+
     with driver.step("90 days: only the custom resource changes"):
         known = len(driver.stack.events())
         driver.request(pBackupRetentionDays=90)

@@ -49,6 +49,7 @@ _RESULTS: dict[str, dict[str, Any]] = {
         "IsChangeable": True,
         "NeedsRename": False,
         "NeedsMove": False,
+        "NeedsConnection": True,
         "Rollback": False,
         "Warnings": "none",
     },
@@ -1499,6 +1500,13 @@ _UPDATE_KEY_STORE = [
         "ConnectKeyStore DropPassword CompleteClaim ReportKeyStore",
         without="RenameKeyStore MoveKeyStore",
         output={"PhysicalResourceId": KEY_STORE},
+        passes={"ReportKeyStore": [{"Warnings": "none"}]},
+    ),
+    Path(
+        "leaves the connection as it is if the update does not concern it",
+        _key_store_changes(NeedsConnection=False),
+        "CheckKeyStoreUpdate ReportKeyStore",
+        without="ConnectKeyStore CompleteClaim",
         passes={"ReportKeyStore": [{"Warnings": "none"}]},
     ),
     Path(

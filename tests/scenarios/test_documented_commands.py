@@ -30,6 +30,7 @@ ELSEWHERE = {
     ("docs/local-aws.md", "Deploy with the stock CLI"): "test_local_aws_commands.py",
     ("docs/key-store.md", "Delete"): "test_printed_commands.py",
     ("docs/preflight.md", "Preflight"): "the same command as the README's",
+    ("docs/troubleshooting.md", "A deleted response secret"): "test_response_secrets.py",
     ("docs/troubleshooting.md", "ROLLBACK_COMPLETE"): "as to delete the stacks",
     ("docs/troubleshooting.md", "ROLLBACK_FAILED"): "as after DELETE_FAILED",
     ("docs/troubleshooting.md", "UPDATE_ROLLBACK_FAILED"): "the local AWS has no such status",

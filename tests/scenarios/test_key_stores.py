@@ -132,6 +132,22 @@ def test_the_deletion_setting_can_be_updated_while_connected(store: KeyStoreDriv
     store.expect_stack("DELETE_COMPLETE")
 
 
+def test_the_deletion_setting_can_be_updated_while_it_cannot_connect(
+    store: KeyStoreDriver,
+) -> None:
+    store.request()
+    store.disconnect_manually()
+    attempts = store.connection_attempts()
+    store.fault(operation="ConnectCustomKeyStore", code="CloudHsmClusterNotActiveException")
+    store.request(pDeleteKeyStoreUponStackDeletion="true")
+    store.expect_stack("UPDATE_COMPLETE")
+    assert store.stack.outputs()["oKeyStoreState"] == "DISCONNECTED"
+    assert store.connection_attempts() == attempts
+    store.admin.clear_faults()
+    store.delete()
+    store.expect_stack("DELETE_COMPLETE")
+
+
 def test_a_deletion_during_creation_deletes_the_new_key_store(
     store: KeyStoreDriver,
 ) -> None:

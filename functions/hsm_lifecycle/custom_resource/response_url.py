@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hsm_lifecycle import aws, currency
-from hsm_lifecycle.errors import TransientError
+from hsm_lifecycle import aws, currency, secret_store
+from hsm_lifecycle.errors import RefusedError, SecretNotFoundError, TransientError
 
 Sealed = Mapping[str, str]  # {"KeyVersion": ..., "Text": ...}
 _TEXTS = ("RequestType", "RequestId", "StackId", "LogicalResourceId", "ResponseURL")
@@ -144,6 +144,22 @@ def _key(**version: str) -> tuple[str, bytes]:
             is_missing = "ResourceNotFoundException" in str(error)
             may_pass = is_missing or isinstance(error, TransientError)
             if not may_pass or attempt + 1 == _KEY_ATTEMPTS:
-                raise type(error)(f"The key of the ResponseURL: {error}") from cause
+                raise _without_key(cause, error) from cause
         time.sleep(_KEY_PAUSE)
     raise AssertionError
+
+
+def _without_key(cause: Exception, error: Exception) -> Exception:
+    """The error without a key: of a deleted secret, it says whether that can be restored."""
+    what = "The key of the ResponseURL"
+    code = aws.error_code(cause) if isinstance(cause, ClientError) else ""
+    # Of the ARN, the name that CloudFormation generated: Secrets Manager adds six characters.
+    name = os.environ["RESPONSE_SECRET"].rpartition(":")[2].rpartition("-")[0]
+    if code == "InvalidRequestException":
+        return RefusedError(f"{what}: the secret {name} {secret_store.SCHEDULED}.")
+    if code == "ResourceNotFoundException":
+        return SecretNotFoundError(
+            f"{what}: the secret {name} is gone. Update the stack with another Name of"
+            " rResponseSecret, or delete it: see docs/troubleshooting.md."
+        )
+    return type(error)(f"{what}: {error}")

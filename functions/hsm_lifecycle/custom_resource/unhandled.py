@@ -18,7 +18,7 @@ from hsm_lifecycle.custom_resource.execution import (
     execution_name,
     fallback_of,
 )
-from hsm_lifecycle.errors import RefusedError, TransientError
+from hsm_lifecycle.errors import RefusedError, SecretNotFoundError, TransientError
 
 # DescribeExecution is eventually consistent, and the function may just have started one.
 _ATTEMPTS = 3
@@ -56,7 +56,13 @@ def _deliver_again(request: Mapping[str, Any]) -> bool:
             InvocationType="Event",
             Payload=json.dumps(response_url.sealed_event(request)),
         )
-    except (BotoCoreError, ClientError, RefusedError, TransientError) as error:
+    except (
+        BotoCoreError,
+        ClientError,
+        RefusedError,
+        SecretNotFoundError,
+        TransientError,
+    ) as error:
         logger.warning("could not deliver the event again: %s", error)
         return False
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -12,6 +13,18 @@ from hsm_lifecycle.errors import KeyStoreNotFoundError, ParameterError
 from hsm_lifecycle.properties import NONE
 from hsm_lifecycle.steps import admin_login, kms_user
 from hsm_lifecycle.steps.key_store_ownership import require_owned
+
+# Properties whose change leaves the connection as it is: an operator may have disconnected the key
+# store, and KMS may not be able to connect it.
+_WITHOUT_CONNECTION = frozenset(
+    {
+        "ServiceToken",
+        "ServiceTimeout",
+        "TemplateVersion",
+        "DeleteKeyStoreUponStackDeletion",
+        "ExistingKeyStoreId",
+    }
+)
 
 
 def check_key_store_update(event: Event) -> dict[str, Any]:
@@ -26,13 +39,27 @@ def check_key_store_update(event: Event) -> dict[str, Any]:
     if not rollback:
         _check_new_secrets_and_client(event)
     changeable = None if problem else store
+    needs_move = bool(changeable and changeable["CloudHsmClusterId"] != event["ClusterId"])
     return {
         "IsChangeable": changeable is not None,
         "NeedsRename": bool(changeable and changeable["CustomKeyStoreName"] != event["Name"]),
-        "NeedsMove": bool(changeable and changeable["CloudHsmClusterId"] != event["ClusterId"]),
+        "NeedsMove": needs_move,
+        "NeedsConnection": needs_move or _concerns_connection(event),
         "Rollback": rollback,
         "Warnings": str(problem) if problem else NONE,
     }
+
+
+def _concerns_connection(event: Event) -> bool:
+    """Whether the update changes more than settings that the connection does not depend on.
+
+    Properties that only one of them has are those of another version of the template. The machine
+    of version 1.0.0 passes none.
+    """
+    old: Mapping[str, Any] = event.get("OldResourceProperties", {})
+    new: Mapping[str, Any] = event.get("ResourceProperties", {})
+    changed = {name for name in old.keys() & new.keys() if old[name] != new[name]}
+    return bool(changed - _WITHOUT_CONNECTION) or not old or not new
 
 
 def _problem(event: Event, store: dict[str, Any] | None) -> Exception | None:

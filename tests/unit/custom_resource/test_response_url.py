@@ -14,7 +14,6 @@ from cryptography.exceptions import InvalidTag
 from hsm_lifecycle.custom_resource import response_url
 from hsm_lifecycle.custom_resource.request import take
 from hsm_lifecycle.custom_resource.response import respond
-from hsm_lifecycle.errors import RefusedError, TransientError
 from tests.support.custom_resource import Context, outcome, request, succeeded
 from tests.support.executions import Executions, Secrets
 from tests.support.response_endpoint import HOST, Endpoint
@@ -157,16 +156,38 @@ def test_a_new_key_and_a_new_permission_are_waited_for(
 
 
 @pytest.mark.parametrize(
-    ("code", "error"),
-    [("AccessDeniedException", TransientError), ("ResourceNotFoundException", RefusedError)],
+    ("code", "reason"),
+    [
+        (
+            "AccessDeniedException",
+            "TransientError: The key of the ResponseURL: GetSecretValue: AccessDeniedException: No."
+            " Set pReconcile to a new value to retry.",
+        ),
+        (
+            "InvalidRequestException",
+            "RefusedError: The key of the ResponseURL: the secret hsm-rResponseSecret-1A2B is"
+            " scheduled for deletion. Restore it with aws secretsmanager restore-secret."
+            " Set pReconcile to a new value to retry.",
+        ),
+        (
+            "ResourceNotFoundException",
+            "SecretNotFoundError: The key of the ResponseURL: the secret hsm-rResponseSecret-1A2B"
+            " is gone. Update the stack with another Name of rResponseSecret, or delete it: see"
+            " docs/troubleshooting.md.",
+        ),
+    ],
 )
 def test_a_missing_key_fails_the_request_and_names_the_cause(
-    states: Executions, secrets: Secrets, responses: Endpoint, code: str, error: type[Exception]
+    states: Executions,
+    secrets: Secrets,
+    responses: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    code: str,
+    reason: str,
 ) -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:hsm-rResponseSecret-1A2B-c9e55e"
+    monkeypatch.setenv("RESPONSE_SECRET", arn)
     secrets.refusals = [refusal(code)] * 4
-    take(request("Create", responses.url), Context())
+    take(request("Update", responses.url), Context())
     assert states.started == []
-    assert responses.response["Reason"] == (
-        f"{error.__name__}: The key of the ResponseURL: GetSecretValue: {code}: No."
-        " Delete the stack and create it again."
-    )
+    assert responses.response["Reason"] == reason

@@ -68,10 +68,44 @@ def test_check_key_store_update_finds_no_difference(account: Account, cluster: s
         "IsChangeable": True,
         "NeedsRename": False,
         "NeedsMove": False,
+        "NeedsConnection": True,
         "Rollback": False,
         "Warnings": "none",
     }
     assert account.changes == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "needs_connection"),
+    [
+        ({"DeleteKeyStoreUponStackDeletion": "true"}, False),
+        ({"TemplateVersion": "9.9.9", "ServiceToken": "arn"}, False),
+        ({"OfAnotherVersion": "x"}, False),
+        ({"DeleteKeyStoreUponStackDeletion": "true", "Reconcile": "now"}, True),
+        ({"KeyStoreName": "another"}, True),
+    ],
+)
+@pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"])
+def test_only_some_updates_concern_the_connection(
+    account: Account, cluster: str, changed: dict[str, str], needs_connection: bool, status: str
+) -> None:
+    key_store_id = account.add_store(cluster)
+    account.stack_status = status
+    old = {
+        **{name: "old" for name in changed if name != "OfAnotherVersion"},
+        "DeleteKeyStoreUponStackDeletion": "false",
+    }
+    event = of(key_store_id, Name=NAME, ClusterId=cluster, PhysicalResourceId=key_store_id)
+    checked = account.run(
+        key_store_update.check_key_store_update,
+        **{
+            **event,
+            **REFERENCES,
+            "OldResourceProperties": {**REFERENCES, **old},
+            "ResourceProperties": {**REFERENCES, **old, **changed},
+        },
+    )
+    assert checked["NeedsConnection"] is needs_connection
 
 
 @pytest.mark.parametrize(

@@ -612,7 +612,7 @@ def test_read_refuses_a_secret_scheduled_for_deletion(
 ) -> None:
     account.put("/name", "text")
     account.secrets.delete_secret(SecretId="/name", RecoveryWindowInDays=7)
-    with pytest.raises(SecretNotFoundError, match="/name is scheduled for deletion. Restore it"):
+    with pytest.raises(SecretNotFoundError, match="/name is scheduled for deletion"):
         secret_store.read("/name")
 
 
