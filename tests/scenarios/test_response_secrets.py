@@ -10,9 +10,8 @@ from rehearsal.drivers.stack import RETAINED_WITH_BACKUPS, StackDriver
 
 pytestmark = pytest.mark.long
 
-OTHER_NAME = {
-    "      Description: !Sub Key with": "      Name: other\n      Description: !Sub Key with"
-}
+SECRET = "    Type: AWS::SecretsManager::Secret\n    Properties:\n"
+OTHER_NAME = {SECRET: f"{SECRET}      Name: other\n"}
 
 
 def delete_secret(driver: StackDriver, **how: Any) -> str:
