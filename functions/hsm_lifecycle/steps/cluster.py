@@ -59,16 +59,33 @@ def create_cluster(event: Event) -> dict[str, Any]:
             ownership.LOGICAL_ID_TAG: event["LogicalResourceId"],
         }
         backup = {"SourceBackupId": wanted.backup} if wanted.backup else {}
-        cluster = aws.client("cloudhsmv2").create_cluster(
-            HsmType=wanted.hsm_type,
-            Mode=wanted.mode,
-            NetworkType=wanted.network_type,
-            SubnetIds=list(wanted.subnets),
-            BackupRetentionPolicy={"Type": "DAYS", "Value": str(wanted.backup_retention_days)},
-            TagList=ownership.tag_list(tags),
-            **backup,
-        )["Cluster"]
+        try:
+            cluster = aws.client("cloudhsmv2").create_cluster(
+                HsmType=wanted.hsm_type,
+                Mode=wanted.mode,
+                NetworkType=wanted.network_type,
+                SubnetIds=list(wanted.subnets),
+                BackupRetentionPolicy={"Type": "DAYS", "Value": str(wanted.backup_retention_days)},
+                TagList=ownership.tag_list(tags),
+                **backup,
+            )["Cluster"]
+        except ClientError as error:
+            parameter = _parameter_in(aws.error_message(error), wanted)
+            if parameter is None:
+                raise
+            raise aws.parameter_error(parameter, error) from error
     return {"Id": cluster["ClusterId"], "State": cluster["State"], "NotListedSince": ""}
+
+
+def _parameter_in(message: str, wanted: ClusterProperties) -> str | None:
+    """The first parameter whose value a refusal quotes, such as an HSM type that AWS withdrew."""
+    values = {
+        "pHsmType": wanted.hsm_type,
+        "pBackupId": wanted.backup_id,
+        "pNetworkType": wanted.network_type,
+        "pMode": wanted.mode,
+    }
+    return next((name for name, value in values.items() if value and value in message), None)
 
 
 def describe_cluster(event: Event) -> dict[str, Any]:

@@ -233,6 +233,15 @@ def test_create_cluster_quotes_the_refusal_of_aws(make_account: Callable[..., Ac
     )
 
 
+def test_create_cluster_names_the_parameter_whose_value_aws_quotes(account: Account) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        created(account, HsmType="hsm1.medium")
+    assert str(refusal.value) == (
+        "CreateCluster: pHsmType: CreateCluster: CloudHsmInvalidRequestException: hsm1.medium"
+        " clusters can no longer be created."
+    )
+
+
 # ---- describe_cluster
 
 
