@@ -116,28 +116,34 @@ def _tags(aws: LocalAws, cluster: str) -> dict[str, str]:
 
 
 def _reconcile(aws: LocalAws, portfolio: Portfolio, store: Json) -> dict[str, str]:
-    """Run the service action's script as its role; returns the parameters afterwards."""
-    cloudformation = aws.client("cloudformation")
+    """Do what the service action does, as its role; returns the parameters afterwards.
+
+    Service Catalog finds the target among the resources (F7.133); Automation runs the script.
+    """
     stack = store["Outputs"]["CloudformationStackARN"]
-
-    def named(logical_id: str, of: str) -> str:
-        found = cloudformation.describe_stack_resource(StackName=of, LogicalResourceId=logical_id)
-        return str(found["StackResourceDetail"]["PhysicalResourceId"])
-
-    role = named("rReconcileRole", "catalog")
-    aws.client("iam").update_assume_role_policy(RoleName=role, PolicyDocument=_TRUST_ACCOUNT)
     catalog = templates.load(ROOT / "templates" / templates.CATALOG)["Resources"]
-    (step,) = catalog["rReconcileDocument"]["Properties"]["Content"]["mainSteps"]
-    namespace: Json = {}
-    exec(step["inputs"]["Script"], namespace)  # the script that Automation runs
+    document = catalog["rReconcileDocument"]["Properties"]
+    (step,) = document["Content"]["mainSteps"]
+    found = aws.client("cloudformation").describe_stack_resource(
+        StackName="catalog", LogicalResourceId="rReconcileRole"
+    )
+    role = found["StackResourceDetail"]["PhysicalResourceId"]
+    aws.client("iam").update_assume_role_policy(RoleName=role, PolicyDocument=_TRUST_ACCOUNT)
     services = ("cloudformation", "secretsmanager", "servicecatalog")
     clients = {service: session(aws, role, service) for service in services}
+    resources = clients["cloudformation"].list_stack_resources(StackName=stack)
+    (target,) = [
+        each["PhysicalResourceId"]
+        for each in resources["StackResourceSummaries"]
+        if f"/{each['ResourceType']}" == document["TargetType"]
+    ]
+    namespace: Json = {}
+    exec(step["inputs"]["Script"], namespace)  # the script that Automation runs
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(boto3, "client", clients.__getitem__)
-        handler = namespace[step["inputs"]["Handler"]]
-        started = handler({"ResponseSecret": named("rResponseSecret", stack)}, None)
+        started = namespace[step["inputs"]["Handler"]]({"ResponseSecret": target}, None)
     portfolio.complete(started["RecordId"])
-    (described,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
+    (described,) = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
     return {each["ParameterKey"]: each["ParameterValue"] for each in described["Parameters"]}
 
 

@@ -137,3 +137,77 @@ def test_no_parameter_of_a_product_is_one_that_service_catalog_cannot_keep() -> 
 
 def test_products_need_no_macro_which_a_launch_cannot_acknowledge() -> None:
     assert [each.name for each in TEMPLATES if "Transform" in each.body] == []
+
+
+def definition() -> dict[str, Any]:
+    """What the service action says to Service Catalog."""
+    return {each["Key"]: each["Value"] for each in resource("rReconcileAction")["Definition"]}
+
+
+def action_statements() -> list[Json]:
+    """What the role of the service action may do."""
+    attached = [
+        each["Properties"]["PolicyDocument"]
+        for each in CATALOG["Resources"].values()
+        if {"Ref": "rReconcileRole"} in each.get("Properties", {}).get("Roles", [])
+    ]
+    inline = [each["PolicyDocument"] for each in resource("rReconcileRole")["Policies"]]
+    return [statement for document in [*inline, *attached] for statement in document["Statement"]]
+
+
+def test_service_catalog_and_systems_manager_assume_the_service_action_s_role() -> None:
+    # "Access denied while assuming the role" without the first (F7.133).
+    assert definition()["AssumeRole"] == {"Fn::GetAtt": ["rReconcileRole", "Arn"]}
+    trusted = resource("rReconcileRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert {each["Principal"]["Service"] for each in trusted} == {
+        "servicecatalog.amazonaws.com",
+        "ssm.amazonaws.com",
+    }
+    assert [each for each in trusted if "aws:SourceAccount" not in json.dumps(each)] == []
+
+
+def test_the_service_action_s_role_may_start_its_document_and_no_other() -> None:
+    allowed = {
+        action: as_list(each["Resource"])
+        for each in action_statements()
+        for action in as_list(each["Action"])
+    }
+    assert {
+        "cloudformation:ListStackResources",
+        "iam:PassRole",
+        "ssm:DescribeDocument",
+        "ssm:GetAutomationExecution",
+        "ssm:StartAutomationExecution",
+    } <= set(allowed)
+    arns = [each["Fn::Sub"] for each in allowed["ssm:StartAutomationExecution"]]
+    assert [re.sub(r".*\$\{AWS::AccountId\}:", "", arn) for arn in arns] == [
+        "automation-definition/${rReconcileDocument}:*",
+        "automation-execution/*",
+        "document/${rReconcileDocument}",
+    ]
+    assert allowed["iam:PassRole"] == [{"Fn::GetAtt": ["rReconcileRole", "Arn"]}]
+
+
+def test_the_service_action_gives_the_document_each_parameter_that_it_requires() -> None:
+    # Service Catalog passes no parameter that the definition lacks (F7.133).
+    parameters = resource("rReconcileDocument")["Content"]["parameters"]
+    required = [name for name, each in parameters.items() if "default" not in each]
+    given = json.loads(definition()["Parameters"])
+    assert [(each["Name"], each["Type"]) for each in given] == [(required[0], "TARGET")]
+    assert len(required) == 1
+
+
+def test_the_version_of_the_service_action_s_document_is_a_number() -> None:
+    # The documented form; only a replaced document has the same number after a change.
+    document = resource("rReconcileDocument")
+    assert (definition()["Version"], document["UpdateMethod"]) == ("1", "Replace")
+    assert "Name" not in document
+
+
+def test_a_product_has_exactly_one_target_of_the_service_action() -> None:
+    kind = resource("rReconcileDocument")["TargetType"].removeprefix("/")
+    targets = {
+        each.name: [name for name, found in each.resources.items() if found["Type"] == kind]
+        for each in TEMPLATES
+    }
+    assert set(map(tuple, targets.values())) == {("rResponseSecret",)}
