@@ -146,8 +146,10 @@ def cluster_of_key_store(cluster_id: str, cluster: Described) -> Iterator[Parame
         )
     if len(zones) < 2:
         yield ParameterError(
-            f"pCloudHsmClusterId: {cluster_id} has ACTIVE HSMs in {len(zones)} Availability Zones;"
-            " KMS requires two. Raise pHsmsPerSubnet or use two subnets."
+            f"pCloudHsmClusterId: {cluster_id} has ACTIVE HSMs in {len(zones)} of the two"
+            " Availability Zones that KMS requires. In the cluster's stack, set pHsmsPerSubnet to 1"
+            " or more, or pReconcile to a new value; if its pSubnets has one subnet, choose another"
+            " cluster."
         )
 
 

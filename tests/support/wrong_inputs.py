@@ -222,8 +222,9 @@ ANSWERS: dict[str, str] = {
         " cluster with pNetworkType=IPV4."
     ),
     "the cluster has HSMs in one zone": (
-        "pCloudHsmClusterId: {cluster} has ACTIVE HSMs in 1 Availability Zones; KMS requires"
-        " two. Raise pHsmsPerSubnet or use two subnets."
+        "pCloudHsmClusterId: {cluster} has ACTIVE HSMs in 1 of the two Availability Zones that KMS"
+        " requires. In the cluster's stack, set pHsmsPerSubnet to 1 or more, or pReconcile to a new"
+        " value; if its pSubnets has one subnet, choose another cluster."
     ),
     "the CA's secret does not exist": (
         "CheckCluster: pCloudHsmCustCaCertSecretName: The secret /no/ca does not exist or has"

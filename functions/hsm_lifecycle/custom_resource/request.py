@@ -79,7 +79,8 @@ def _require_this_stack(request: Request) -> None:
     """NotOwnedError: the request names another stack, so it is forged or misdirected."""
     if request["StackId"] != aws.this_stack():
         raise NotOwnedError(
-            f"The request is of another stack: {request['StackId']}. Deploy a stack of its own."
+            f"The request is of another stack: {request['StackId']}. Each stack has its own"
+            " functions."
         )
 
 

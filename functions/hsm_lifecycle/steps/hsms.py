@@ -71,7 +71,7 @@ def _unless_key_store_needs_hsms(cluster_id: str, plan: Plan) -> Plan:
     return Plan(
         "UNHEALTHY",
         message=f"KMS key store {store['CustomKeyStoreId']} is {store['ConnectionState']} and needs"
-        " HSMs in two Availability Zones, so no HSM was deleted.",
+        " HSMs in two Availability Zones, so no HSM was deleted. Disconnect it first.",
     )
 
 

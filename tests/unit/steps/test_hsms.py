@@ -107,7 +107,7 @@ def test_describe_hsms_retains_two_zones_for_a_key_store_that_is_not_disconnecte
     if action == "UNHEALTHY":
         assert result["Message"] == (
             f"KMS key store cks-1234567890abcdef0 is {store['ConnectionState']} and needs HSMs in"
-            " two Availability Zones, so no HSM was deleted."
+            " two Availability Zones, so no HSM was deleted. Disconnect it first."
         )
 
 

@@ -147,7 +147,7 @@ def test_check_cluster_refuses_hsms_in_fewer_than_two_zones(
 ) -> None:
     cluster_id = account.restored(*zones)
     count = len(set(zones))
-    with pytest.raises(ParameterError, match=f"pCloudHsmClusterId: .* in {count} Availability"):
+    with pytest.raises(ParameterError, match=f"pCloudHsmClusterId: .* in {count} of the two"):
         checked(account, cluster_id)
 
 
