@@ -33,7 +33,10 @@ ELSEWHERE = {
     ("docs/troubleshooting.md", "A deleted response secret"): "test_response_secrets.py",
     ("docs/troubleshooting.md", "ROLLBACK_COMPLETE"): "as to delete the stacks",
     ("docs/troubleshooting.md", "ROLLBACK_FAILED"): "as after DELETE_FAILED",
-    ("docs/troubleshooting.md", "UPDATE_ROLLBACK_FAILED"): "the local AWS has no such status",
+    (
+        "docs/troubleshooting.md",
+        "UPDATE_ROLLBACK_FAILED",
+    ): "tests/scripts/test_continued_rollback.py",
 }
 # Documents whose commands need other stacks or buckets.
 DOCUMENTS_ELSEWHERE = {
