@@ -407,7 +407,7 @@ CASES = (
         _cluster_is(State="DEGRADED"),
     ),
     Case(
-        "cluster", ERROR, "pCloudHsmClusterId: .*in 0 Avail", _in_key_store(), _cluster_is(Hsms=[])
+        "cluster", ERROR, "pCloudHsmClusterId: .*in 0 of the two Avail", _in_key_store(), _cluster_is(Hsms=[])
     ),
     Case(
         "cluster",
