@@ -406,9 +406,7 @@ CASES = (
         _in_key_store(),
         _cluster_is(State="DEGRADED"),
     ),
-    Case(
-        "cluster", ERROR, "pCloudHsmClusterId: .*in 0 of the two Avail", _in_key_store(), _cluster_is(Hsms=[])
-    ),
+    Case("cluster", ERROR, "pCloudHsmClusterId: .*in 0 of", _in_key_store(), _cluster_is(Hsms=[])),
     Case(
         "cluster",
         ERROR,
