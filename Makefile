@@ -241,9 +241,11 @@ lint-types: $(ENVIRONMENT)
 lint-templates: $(ENVIRONMENT)
 	$(BIN)/cfn-lint
 
+# Its parser leaves a cache in TMPDIR.
 .PHONY: lint-checkov
 lint-checkov: $(CHECKOV_ENVIRONMENT)
-	$(CHECKOV)/bin/checkov
+	@mkdir -p build
+	TMPDIR=$(CURDIR)/build $(CHECKOV)/bin/checkov
 
 .PHONY: lint-json
 lint-json: $(ENVIRONMENT)
