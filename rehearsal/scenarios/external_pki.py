@@ -111,14 +111,16 @@ def external_pki_rejected(driver: StackDriver) -> None:
         _expect_initialized_once(driver, "ActivateCluster", "no route to HSM")
 
     with driver.step("Update again: activated, although the result is lost"):
-        # Two polls each for the CLI's installation, its configuration, and the activation.
-        driver.fault(
-            operation="GetCommandInvocation",
-            skip=5,
-            code="InvalidPluginName",
-            message="The result is gone.",
-        )
-        driver.request(pExternallyProvidedCertsReady="true")
+        # The third command, after the CLI's installation and its configuration.
+        driver.fault(operation="SendCommand", skip=2, pause=True)
+        driver.start(pExternallyProvidedCertsReady="true")
+        with driver.while_paused():
+            driver.fault(
+                operation="GetCommandInvocation",
+                code="InvalidPluginName",
+                message="The result is gone.",
+            )
+        driver.wait()
         driver.expect_stack("UPDATE_COMPLETE")
         driver.expect_cluster(state="ACTIVE", hsms=2, zones=2)
         for operation in ("InitializeCluster", "activate"):
