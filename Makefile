@@ -244,8 +244,7 @@ lint-templates: $(ENVIRONMENT)
 # Its parser leaves a cache in TMPDIR.
 .PHONY: lint-checkov
 lint-checkov: $(CHECKOV_ENVIRONMENT)
-	@mkdir -p build
-	TMPDIR=$(CURDIR)/build $(CHECKOV)/bin/checkov
+	mkdir -p build && TMPDIR=$(CURDIR)/build $(CHECKOV)/bin/checkov
 
 .PHONY: lint-json
 lint-json: $(ENVIRONMENT)
